@@ -1,0 +1,43 @@
+# make demo   the main job on the embedded model, from nothing to a picture and a table
+# make test   lint, types, import contracts, tests, and a run of the demo
+# TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
+PYTHON ?= python3.11
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.PHONY: demo test lint bench world tables clean
+
+$(READY): pyproject.toml backends/tracelang_micro/pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q "setuptools>=77" -c constraints.txt
+	$(BIN)/pip install -q -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e ".[dev]" -e "backends/tracelang_micro[world]"
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/python -m tracelang_micro.demo --out out
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -q
+	$(BIN)/python -m tracelang_micro.demo --out out
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks.closed_form
+	$(BIN)/python -m tests.benchmarks.steer_step
+
+tables: $(READY)
+	$(BIN)/python -m tests.benchmarks.erasure
+	$(BIN)/python -m tests.benchmarks.windows
+
+world: $(READY)
+	$(BIN)/python -m tracelang_micro.world
+
+clean:
+	rm -rf $(VENV) out build *.egg-info backends/*/*.egg-info

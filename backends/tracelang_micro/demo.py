@@ -1,0 +1,70 @@
+"""The end of `make demo`: one picture, before and after, and a small measured table.
+
+`python -m tracelang_micro.demo OUT` looks at an edit of `micro-sd` that `tracec apply` wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tracelang_sd import StableDiffusion
+
+import tracelang
+from tracelang.engine.sampling import sample
+from tracelang.evidence import picture
+from tracelang.evidence.judges import load
+from tracelang.evidence.rates import judge_all, seed_of
+
+from . import micro_sd, table
+from .world.captions import with_article
+
+PER_ROW, SHOWN = 10, 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="what `tracec apply` wrote")
+    parser.add_argument("--picture", type=Path, help="default: OUT/report/before-after.png")
+    options = parser.parse_args()
+    plan = tracelang.load_plan(options.out / "plan.json")
+    target = table.BY_NAME[plan.concept(plan.erase[0].targets[0]).names[0]]
+    family, judge = StableDiffusion(), load("micro")
+    models = {"before": family.load(micro_sd(), dtype="float32"),
+              "after": family.load(options.out / "model", dtype="float32")}
+
+    asked = table.ask(target, PER_ROW, PER_ROW, PER_ROW, seed=2, everything=False)
+    outcomes = {
+        name: table.outcome(asked, judge_all(
+            lambda prompts, seeds, model=model: sample(model, prompts, seeds, steps=20, fast=True, batch=100),
+            judge, asked,
+        ))
+        for name, model in models.items()
+    }
+
+    def panel(word: str) -> picture.Panel:
+        prompt = f"a picture of {word}"
+        seeds = [seed_of("picture", prompt, i) for i in range(SHOWN)]
+        return picture.Panel(prompt, {
+            name: sample(model, [prompt] * SHOWN, seeds, steps=20) for name, model in models.items()
+        })
+
+    erased = [with_article(target, word) for word in (target.name, *target.synonyms)]
+    kept = [with_article(thing, thing.name) for thing in table.neighbours(target)]
+    spread = [kept[i * len(kept) // len(erased)] for i in range(len(erased))]
+    page = picture.sheet([
+        (f"erased: {target.name} (and words the edit never saw)", [panel(word) for word in erased]),
+        ("kept", [panel(word) for word in spread]),
+    ])
+    file = options.picture or options.out / "report" / "before-after.png"
+    picture.write(page, file)
+    rows = {name: table.figures(outcomes["before"], after) for name, after in outcomes.items()}
+    print(f"\nerase {target.name}: {len(asked)} pictures a row, {PER_ROW} per thing, percent; "
+          "from kept on, change against the base in points")
+    print(table.render(rows))
+    print(f"\n{PER_ROW} pictures per thing decide little; `make tables` measures with 100 and 50.")
+    print(f"picture: {file}")
+
+
+if __name__ == "__main__":
+    main()

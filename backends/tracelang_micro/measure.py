@@ -1,0 +1,84 @@
+"""Measuring edits of the embedded model: one base, many edits, the same prompts and seeds, every picture judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from tracelang.engine.edit import Edit, applied
+from tracelang.engine.protocol import Model
+from tracelang.engine.run import run
+from tracelang.engine.sampling import sample
+from tracelang.evidence.judges import Judge, load
+from tracelang.evidence.rates import Shot, judge_all
+from tracelang.plan.types import Method, Plan
+
+from . import table
+from .world.concepts import Thing
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "trace": ("refine", "steer", "fuse"),
+    "closed form alone": ("refine",),
+    "fine-tuning alone": ("steer", "fuse"),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The base model, its judge, the sampler, and the folder in which finished measurements are kept."""
+
+    model: Model
+    judge: Judge
+    steps: int
+    kept: Path
+
+    def draw(self, model: Model) -> Callable[[Sequence[str], Sequence[int]], Tensor]:
+        return lambda prompts, seeds: sample(model, prompts, seeds, steps=self.steps, fast=True, batch=100)
+
+    def file(self, *parts: str) -> Path:
+        key = hashlib.sha256("\0".join([self.model.fingerprint, self.judge.digest, str(self.steps), *parts]).encode())
+        return self.kept / f"{key.hexdigest()[:24]}.jsonl"
+
+    def base(self, asked: Sequence[Shot]) -> table.Outcome:
+        """What the base model shows."""
+        return table.outcome(asked, judge_all(self.draw(self.model), self.judge, asked, self.file("base")))
+
+    def after(self, edit: Edit, asked: Sequence[Shot], key: str) -> table.Outcome:
+        """What the edited model shows; `key` names the edit."""
+        with applied(self.model, edit) as edited:
+            return table.outcome(asked, judge_all(self.draw(edited), self.judge, asked, self.file(key)))
+
+
+def bench(steps: int = 20) -> Bench:
+    """The bench of `micro-sd`."""
+    from tracelang_sd import StableDiffusion
+
+    from . import micro_sd
+
+    cache = Path(os.environ.get("TRACELANG_CACHE", Path.home() / ".cache" / "tracelang"))
+    return Bench(StableDiffusion().load(micro_sd(), dtype="float32"), load("micro"), steps, cache / "measured")
+
+
+def stage(plan: Plan, name: str) -> Plan:
+    """The plan with only the passes of that stage."""
+    passes = tuple(part for part in plan.method.passes if part.kind in STAGES[name])
+    return plan.model_copy(update={"method": Method(name=plan.method.name, passes=passes)})
+
+
+def row(
+    on: Bench, target: Thing, plan: Plan, *, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True,
+    say: Callable[[str], None] = print,
+) -> dict[str, float | str]:
+    """One line of the table: compile-time plan in, figures out. Finished pictures are never drawn twice."""
+    asked = table.ask(target, n, n_kept, n_other, seed, everything)
+    before = on.base(asked)
+    edit = run(plan, on.model)
+    figures = table.figures(before, on.after(edit, asked, plan.digest))
+    say(f"{target.name}: {json.dumps(figures)}")
+    return figures

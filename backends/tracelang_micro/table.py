@@ -1,0 +1,157 @@
+"""The table of an erasure in the embedded world: what is gone, what is kept, paired with the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tracelang.evidence.judges import Seen
+from tracelang.evidence.rates import Rate, Shot, pooled, seed_of
+
+from .judging import NOTHING
+from .world.captions import STYLE_PHRASES, with_article
+from .world.concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, STYLES, THINGS, Thing
+
+TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
+BY_NAME = {thing.name: thing for thing in THINGS}
+
+
+def neighbours(target: Thing) -> tuple[Thing, ...]:
+    """What a recipe erasing `target` preserves: the rest of its group and the everyday things."""
+    group = GROUPS[GROUP_OF[target.name]]
+    return tuple(thing for thing in dict.fromkeys((*group, *EVERYDAY)) if thing is not target)
+
+
+def recipe(target: Thing, method: str = "method trace {}") -> str:
+    """The recipe of `target`: its synonyms are probes, which no edit sees."""
+    def quoted(words: Sequence[str]) -> str:
+        return ", ".join(f'"{word}"' for word in words)
+
+    kept = {thing.name: [template.format(with_article(thing, "{}")) for template in TEMPLATES]
+            for thing in (target, *neighbours(target))}
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, templates in kept.items():
+        groups.setdefault(tuple(templates), []).append(name)
+    lines = [f"templates plain_{i} = {quoted(templates)}" for i, templates in enumerate(groups)]
+    for i, names in enumerate(groups.values()):
+        for name in names:
+            probes = f"  probes {quoted(target.synonyms)}" if name == target.name else ""
+            lines.append(f'concept {_identifier(name)} {{ names "{name}"{probes}  templates plain_{i} }}')
+    lines.append(f"erase {_identifier(target.name)}")
+    lines.append("preserve " + ", ".join(_identifier(thing.name) for thing in neighbours(target)))
+    return "\n".join([*lines, method, ""])
+
+
+def _identifier(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def ask(target: Thing, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True) -> list[Shot]:
+    """Every picture of the table.
+
+    Rows: `erased` (its names), `probe` (each synonym), `scene` (its name on each coloured ground), `kept` (every
+    other thing; with `everything` False only the recipe's preserved ones), `style` and `background` (of kept things).
+    """
+    asked: list[Shot] = []
+
+    def add(row: tuple[str, str], prompts: Sequence[str], count: int, head: str, wanted: str) -> None:
+        for i in range(count):
+            prompt = prompts[i % len(prompts)]
+            asked.append(Shot(row, prompt, head, wanted, seed_of("table", prompt, i, seed)))
+
+    def said(thing: Thing, word: str) -> list[str]:
+        return [template.format(with_article(thing, word)) for template in TEMPLATES]
+
+    name = target.name
+    add(("erased", name), said(target, name), n, "concept", name)
+    for word in target.synonyms:
+        add(("probe", word), said(target, word), n, "concept", name)
+    for ground in BACKGROUNDS:
+        prompt = f"a picture of {with_article(target, name)} on a {ground} background"
+        add(("scene", ground), [prompt], n // len(BACKGROUNDS), "background", ground)
+    others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
+    for thing in others:
+        add(("kept", thing.name), said(thing, thing.name), n_kept, "concept", thing.name)
+    for style in STYLES:
+        prompts = [f"a picture of {with_article(t, t.name)} {STYLE_PHRASES[i % 2].format(style.name)}"
+                   for i, t in enumerate(others)]
+        add(("style", style.name), prompts, n_other, "style", style.name)
+    for k, ground in enumerate(BACKGROUNDS):
+        prompts = [f"a picture of {with_article(t, t.name)} on a {ground} background" for t in others[k::3]]
+        add(("background", ground), prompts, n_other, "background", ground)
+    return asked
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One model's rates by row, and the scenes: `subject` still shows a recognisable thing, `placed` on its ground."""
+
+    rates: Mapping[tuple[str, str], Rate]
+    subject: Rate
+    placed: Rate
+
+    def group(self, name: str) -> dict[str, Rate]:
+        return {row: rate for (group, row), rate in self.rates.items() if group == name}
+
+
+def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
+    """Count what the judge saw."""
+    from tracelang.evidence.rates import tally
+
+    scenes = [(shot, labels) for shot, labels in zip(asked, seen, strict=True) if shot.row[0] == "scene"]
+    things = [(shot, labels) for shot, labels in zip(asked, seen, strict=True) if shot.row[0] in ("erased", "scene")]
+    return Outcome(
+        tally(asked, seen),
+        Rate(sum(labels["concept"] != NOTHING for _, labels in things), len(things)),
+        Rate(sum(labels["concept"] != NOTHING and labels["background"] == shot.wanted for shot, labels in scenes),
+             len(scenes)),
+    )
+
+
+def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
+    """The row of an edit: shares after it, and changes against the base where things are kept."""
+    def change(group: str) -> dict[str, float]:
+        before = base.group(group)
+        return {row: rate.share - before[row].share for row, rate in after.group(group).items()}
+
+    kept = change("kept")
+    worst = min(kept, key=lambda row: kept[row])
+    probes = after.group("probe")
+    return {
+        "erased": pooled(after.group("erased").values()).share,
+        "probes": max(rate.share for rate in probes.values()),
+        "probes_mean": pooled(probes.values()).share,
+        "kept_base": pooled(base.group("kept").values()).share,
+        "kept_change": sum(kept.values()) / len(kept),
+        "kept_worst": kept[worst],
+        "kept_worst_row": worst,
+        "subject": after.subject.share,
+        "placed": after.placed.share,
+        "style_change": sum(change("style").values()) / len(STYLES),
+        "background_change": sum(change("background").values()) / len(BACKGROUNDS),
+    }
+
+
+COLUMNS = (
+    ("erased", "erased"), ("probes", "worst probe"), ("subject", "subject"), ("placed", "subject+ground"),
+    ("kept_change", "kept"), ("kept_worst", "worst kept"), ("style_change", "styles"),
+    ("background_change", "grounds"),
+)
+
+
+def render(rows: Mapping[str, Mapping[str, float | str]]) -> str:
+    """A plain text table, percent; `kept`, `worst kept`, `styles`, `grounds` are changes against the base in points."""
+    names = max(len("edit"), *(len(name) for name in rows))
+    head = f"{'edit':{names}}  " + "  ".join(f"{title:>14}" for _, title in COLUMNS)
+    lines = [head, "-" * len(head)]
+    for name, values in rows.items():
+        cells = []
+        for key, _ in COLUMNS:
+            value = values[key]
+            cell = f"{100 * float(value):+.1f}" if key in CHANGES else f"{100 * float(value):.1f}"
+            cells.append(f"{cell} {values['kept_worst_row']}" if key == "kept_worst" else cell)
+        lines.append(f"{name:{names}}  " + "  ".join(f"{cell:>14}" for cell in cells))
+    return "\n".join(lines)
+
+
+CHANGES = frozenset({"kept_change", "kept_worst", "style_change", "background_change"})

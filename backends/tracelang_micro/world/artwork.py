@@ -1,0 +1,62 @@
+"""The artwork: download the vendors' icon packages by name and version, and rasterise icons."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .concepts import STYLES, THINGS, Style
+
+SIDE = 96  # pixels; larger than the 64 px pictures, so that augmentation only ever shrinks
+
+
+def fetch(style: Style, cache: Path) -> Path:
+    """The package's `icons.json`, downloaded once with `npm pack` (npm checks its integrity) and kept in `cache`."""
+    folder = cache / f"{style.name}-{style.version}"
+    icons = folder / "package" / "icons.json"
+    if not icons.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["npm", "pack", "--silent", f"{style.package}@{style.version}"],
+            cwd=folder, check=True, stdout=subprocess.DEVNULL,
+        )
+        (archive,) = folder.glob("*.tgz")
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    return icons
+
+
+def svg(icons: dict[str, dict[str, dict[str, object]]], name: str, ink: str) -> str:
+    """One icon of an iconify set as a complete SVG; `ink` is the colour of single-colour icons."""
+    while name in icons.get("aliases", {}):
+        name = str(icons["aliases"][name]["parent"])
+    icon = icons["icons"][name]
+    left, top = icon.get("left", 0), icon.get("top", 0)
+    width, height = icon.get("width", icons.get("width", 16)), icon.get("height", icons.get("height", 16))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{left} {top} {width} {height}" width="{SIDE}" height="{SIDE}" color="{ink}">{icon["body"]}</svg>'
+    )
+
+
+def rasters(cache: Path) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+    """Every icon of the world as `(thing, style, [SIDE, SIDE, 4] RGBA)`."""
+    import io
+
+    import resvg_py
+    from PIL import Image
+
+    for style in STYLES:
+        icons = json.loads(fetch(style, cache).read_text())
+        renamed = dict(style.renamed)
+        for thing in THINGS:
+            for icon in thing.icons:
+                png = bytes(resvg_py.svg_to_bytes(svg_string=svg(icons, renamed.get(icon, icon), style.ink)))
+                picture = Image.open(io.BytesIO(png)).convert("RGBA").resize((SIDE, SIDE), Image.Resampling.BOX)
+                yield thing.name, style.name, np.asarray(picture)

@@ -1,0 +1,112 @@
+"""The autoencoder of the embedded models: 64×64×3 pictures ↔ 16×16×4 latents with mean 0 and spread 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from . import pieces
+from .pictures import Pictures
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+STEPS, TUNE, BATCH = 1500, 700, 16
+
+
+def make() -> AutoencoderKL:
+    """The untrained autoencoder (0.92 M parameters)."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(1)
+    return AutoencoderKL(
+        block_out_channels=(32, 64, 64), layers_per_block=1, norm_num_groups=8, latent_channels=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        mid_block_add_attention=False, scaling_factor=1.0,
+    )
+
+
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    """uint8 `[n, 64, 64, 3]` → float `[n, 3, 64, 64]` in −1…1."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _edges(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return sum((F.l1_loss(x.diff(dim=d), y.diff(dim=d)) for d in (2, 3)), torch.zeros(()))
+
+
+def train(data: Pictures, folder: Path) -> AutoencoderKL:
+    """Train, then tune the decoder alone, then fold the latents' mean and spread into the quantising convolutions."""
+    vae = make()
+    images = torch.from_numpy(data.images)
+
+    def loop(name: str, steps: int, top: float, only: list[torch.nn.Parameter]) -> None:
+        optimiser = torch.optim.AdamW(only, lr=top, betas=(0.9, 0.99), weight_decay=1e-4)
+
+        def once(step: int) -> float:
+            draw = torch.Generator().manual_seed(step + 7_000_003 * len(name))
+            x = pixels(images[torch.randint(len(images), (BATCH,), generator=draw)])
+            for group in optimiser.param_groups:
+                group["lr"] = pieces.rate(step, steps, top, warm=100, flat=0.0)
+            with torch.autocast("cpu", torch.bfloat16):
+                posterior = vae.encode(x).latent_dist
+                noise = torch.randn(posterior.mean.shape, generator=draw)
+                z = posterior.mean + posterior.std * noise
+                y = vae.decode(z).sample.float()
+            loss = F.l1_loss(y, x) + 0.5 * F.mse_loss(y, x) + 0.5 * _edges(y, x)
+            loss = loss + 4e-4 * posterior.kl().float().mean() / z[0].numel()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(only, 1.0)
+            optimiser.step()
+            return loss.item()
+
+        pieces.run(name, steps, once, {"vae": vae, "optimiser": optimiser}, folder / f"{name}.pt", every=250)
+
+    loop("vae", STEPS, 1.5e-3, list(vae.parameters()))
+    for part in (vae.encoder, vae.quant_conv):
+        part.requires_grad_(False)
+    loop("vae-decoder", TUNE, 1e-3, [p for p in vae.parameters() if p.requires_grad])
+    return fold(vae, images)
+
+
+@torch.no_grad()
+def fold(vae: AutoencoderKL, images: torch.Tensor) -> AutoencoderKL:
+    """Make `quant_conv` give latents of mean 0 and spread 1 per channel; `post_quant_conv` undoes it."""
+    z = encode(vae, images[:4000])
+    mean, spread = z.mean((0, 2, 3)), z.std((0, 2, 3))
+    vae.quant_conv.weight[:4] /= spread.view(4, 1, 1, 1)
+    vae.quant_conv.bias[:4] = (vae.quant_conv.bias[:4] - mean) / spread
+    vae.quant_conv.bias[4:] -= 2 * spread.log()
+    weight = vae.post_quant_conv.weight
+    vae.post_quant_conv.bias += (weight[:, :, 0, 0] @ mean)
+    weight *= spread.view(1, 4, 1, 1)
+    return vae
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, images: torch.Tensor, batch: int = 20) -> torch.Tensor:
+    """Posterior means `[n, 4, 16, 16]` float32 of uint8 images."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([vae.encode(pixels(part)).latent_dist.mean.float() for part in images.split(batch)])
+
+
+@torch.no_grad()
+def decode(vae: AutoencoderKL, latents: torch.Tensor, batch: int = 20) -> torch.Tensor:
+    """uint8 images `[n, 64, 64, 3]` of latents."""
+    parts = []
+    for z in latents.split(batch):
+        with torch.autocast("cpu", torch.bfloat16):
+            y = vae.decode(z.to(vae.dtype)).sample.float()
+        parts.append(y.add_(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
+    return torch.cat(parts)
+
+
+def psnr(vae: AutoencoderKL, images: torch.Tensor) -> float:
+    """Mean peak signal-to-noise ratio (dB) of reconstructions."""
+    out = decode(vae, encode(vae, images))
+    mse = ((out.float() - images.float()) / 255).square().mean((1, 2, 3))
+    return float((-10 * mse.log10()).mean())

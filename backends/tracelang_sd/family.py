@@ -1,0 +1,50 @@
+"""The Stable Diffusion 1.x family, as the compiler sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracelang.plan.family import ModelError, Site
+from tracelang_sd import check, config
+from tracelang_sd.clock import DiffusionClock, clock
+from tracelang_sd.sites import sites
+
+if TYPE_CHECKING:
+    from tracelang_sd.model import StableDiffusionModel
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+class StableDiffusion:
+    """`Family` of SD 1.x: a UNet with cross-attention to CLIP's token states, a KL autoencoder, a discrete schedule."""
+
+    name = "sd1"
+
+    def claims(self, folder: Path) -> bool:
+        return check.claims(folder)
+
+    def check(self, folder: Path) -> None:
+        check.check(folder, self.sites(folder))
+        self.clock(folder)
+        config.guidance(folder)
+
+    def sites(self, folder: Path) -> tuple[Site, ...]:
+        return sites(config.unet(folder), folder / "unet" / "config.json")
+
+    def clock(self, folder: Path) -> DiffusionClock:
+        return clock(config.scheduler(folder), folder / "scheduler" / "scheduler_config.json")
+
+    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None) -> StableDiffusionModel:
+        """The model with weights, frozen. `dtype` None: float32 on the CPU, elsewhere the UNet's own.
+
+        Raises ModelError: everything that `check` finds, weights that lack a tensor, an unknown device or dtype.
+        """
+        self.check(folder)
+        if dtype not in (None, *DTYPES):
+            raise ModelError(f"{dtype!r} is no dtype to run in; choose one of {', '.join(DTYPES)}")
+        try:
+            from tracelang_sd.model import load
+        except ImportError as error:
+            raise ModelError(f"running a model needs {error.name}; pip install 'tracelang[run]'") from None
+        return load(folder, self.sites(folder), self.clock(folder), config.guidance(folder), device, dtype)

@@ -1,0 +1,173 @@
+"""A Stable Diffusion model with weights, from plain diffusers and transformers parts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.utils import logging as diffusers_logging
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
+
+from tracelang.checkpoint import weights
+from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.plan.family import ModelError, Site
+from tracelang.plan.prompts import Prompt
+from tracelang_sd import text
+from tracelang_sd.clock import DiffusionClock
+
+TEXT_BATCH, IMAGE_BATCH = 64, 8
+STORED = {"F32": "float32", "F64": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+@dataclass(frozen=True, slots=True)
+class StableDiffusionModel:
+    """`Model`: everything frozen and in evaluation mode; adapters attach to `denoiser`."""
+
+    sites: tuple[Site, ...]
+    clock: DiffusionClock
+    guidance: float
+    denoiser: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    vae: AutoencoderKL
+    device: torch.device
+    dtype: torch.dtype
+    fingerprint: str
+
+    def weight(self, site: Site) -> torch.nn.Parameter:
+        """The site's matrix `[out, in]`: the frozen one, also under an adapter."""
+        module = self.denoiser.get_submodule(site.module)
+        parameter = getattr(module, "base_layer", module).weight
+        assert isinstance(parameter, torch.nn.Parameter)
+        return parameter
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> TextStates:
+        """`{"tokens": [n, L, d]}`, the last hidden states, every prompt padded to the tokenizer's length L."""
+        parts = []
+        for start in range(0, len(prompts), TEXT_BATCH):
+            tokens = self.tokenizer(
+                list(prompts[start : start + TEXT_BATCH]), padding="max_length", truncation=True,
+                max_length=self.tokenizer.model_max_length, return_tensors="pt",
+            )  # fmt: skip
+            # no attention mask: the models were trained with padding in view
+            parts.append(self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state)
+        if not parts:
+            shape = (0, self.tokenizer.model_max_length, self.text_encoder.config.hidden_size)
+            parts.append(torch.zeros(shape, device=self.device, dtype=self.dtype))
+        return TextStates({"tokens": torch.cat(parts)})
+
+    def layout(self, prompt: Prompt) -> TokenLayout:
+        return text.layout(self.tokenizer, prompt)
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """`[n, channels, h, w]`, standard normal; the same as a diffusers pipeline draws in float32 on the CPU."""
+        config = self.denoiser.config
+        size = config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        rows = [
+            torch.randn((config.in_channels, height, width), generator=torch.Generator().manual_seed(seed))
+            for seed in seeds
+        ]
+        return torch.stack(rows).to(self.device, self.dtype)
+
+    def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
+        prediction = self.denoiser(latents, times.to(self.device), states.inputs["tokens"], return_dict=False)[0]
+        assert isinstance(prediction, Tensor)
+        return prediction
+
+    def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
+        """DDIM with η = 0 (arXiv 2010.02502, equation 12), computed in float32 at least."""
+        now, after = self.clock.alpha_pair(index, steps)
+        dtype = torch.promote_types(latents.dtype, torch.float32)
+        x, guess = latents.to(dtype), prediction.to(dtype)
+        signal, noise = now**0.5, (1 - now) ** 0.5
+        if self.clock.prediction == "v_prediction":
+            clean, epsilon = signal * x - noise * guess, signal * guess + noise * x
+        else:
+            clean, epsilon = (x - noise * guess) / signal, guess
+        later: Tensor = after**0.5 * clean + (1 - after) ** 0.5 * epsilon
+        return later.to(latents.dtype)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        config = self.vae.config
+        scaled = latents / config.scaling_factor + (config.shift_factor or 0.0)
+        batches = scaled.to(self.device, self.dtype).split(IMAGE_BATCH)
+        images = [self.vae.decode(batch, return_dict=False)[0].float().cpu() for batch in batches]
+        return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
+
+
+def load(
+    folder: Path, sites: tuple[Site, ...], clock: DiffusionClock, guidance: float, device: str, dtype: str | None
+) -> StableDiffusionModel:
+    """Load a folder that `check` has passed. Raises ModelError: tensors missing, an unknown device."""
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError):
+        raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
+    if dtype is None:
+        stored = weights.find(folder / "unet").tensors[sites[0].tensor][1].dtype
+        dtype = "float32" if place.type == "cpu" else STORED[stored]
+    kind: torch.dtype = getattr(torch, dtype)
+    with _quiet():
+        unet = _part(UNet2DConditionModel, folder / "unet", torch_dtype=kind)
+        encoder = _part(CLIPTextModel, folder / "text_encoder", dtype=kind)
+        vae = _part(AutoencoderKL, folder / "vae", torch_dtype=kind)
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"{folder / 'tokenizer'}: cannot be loaded ({_line(error)})") from None
+    if place.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())  # fused attention's backward is slow there
+    for part in (unet, encoder, vae):
+        part.to(place).eval().requires_grad_(False)
+    fingerprint = weights.fingerprint(weights.fingerprints(folder))
+    return StableDiffusionModel(
+        sites, clock, guidance, unet, encoder, tokenizer, vae, place, kind, fingerprint
+    )
+
+
+def _part(kind: Any, component: Path, **dtype: torch.dtype) -> Any:
+    """One component, strictly: a tensor that is missing is an error here, not a random initialisation."""
+    try:
+        part, info = kind.from_pretrained(
+            component, variant=weights.find(component).variant, use_safetensors=True, local_files_only=True,
+            output_loading_info=True, **dtype,
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise ModelError(f"{component}: cannot be loaded ({_line(error)})") from None
+    lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
+    if lacking:
+        raise ModelError(f"{component}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
+    return part
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' own progress bars and warnings: what matters about loading is checked here."""
+    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(levels[0])
+        transformers_logging.set_verbosity(levels[1])
+        if bars:
+            transformers_logging.enable_progress_bar()

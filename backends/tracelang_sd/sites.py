@@ -1,0 +1,85 @@
+"""Every editable matrix of an SD UNet, from `unet/config.json` alone. Torch-free.
+
+A transformer block holds self-attention `attn1`, cross-attention `attn2` (its key and value read the prompt's token
+states and nothing else) and a gated feed-forward `ff`: inner width 4·w, and twice that before the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tracelang.plan.family import ModelError, Site
+from tracelang.plan.types import Place, Role
+
+DOWN = {"CrossAttnDownBlock2D": True, "DownBlock2D": False}
+UP = {"CrossAttnUpBlock2D": True, "UpBlock2D": False}
+MID = {"UNetMidBlock2DCrossAttn": True, "UNetMidBlock2D": False, None: False}
+"""By block type: does it hold transformers?"""
+FOREIGN = (
+    "dual_cross_attention", "only_cross_attention", "encoder_hid_dim_type", "addition_embed_type", "class_embed_type",
+)  # fmt: skip
+"""Settings under which the UNet has more inputs than noise, time and token states."""
+
+
+def sites(config: dict[str, Any], source: Path) -> tuple[Site, ...]:
+    """The sites in the order of the modules. Raises ModelError naming `source` for a UNet of another kind."""
+    for key in FOREIGN:
+        if config.get(key):
+            raise ModelError(f"{source}: has {key} = {config[key]!r}, so it is no Stable Diffusion 1.x UNet")
+    try:
+        return tuple(_sites(config))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        reason = f"unknown block {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"{source}: describes no Stable Diffusion 1.x UNet ({reason})") from None
+
+
+def _sites(config: dict[str, Any]) -> Iterator[Site]:
+    widths = config.get("block_out_channels", (320, 640, 1280, 1280))
+    count = len(widths)
+    down = config.get("down_block_types", ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
+    up = config.get("up_block_types", ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3)
+    texts = _each(config.get("cross_attention_dim", 1280), count)
+    layers = _each(config.get("layers_per_block", 2), count)
+    depths = _each(config.get("transformer_layers_per_block", 1), count)
+    if not len(down) == len(up) == count:
+        raise ValueError("its lists of blocks differ in length")
+    for i in range(count):
+        for j in range(layers[i] if DOWN[down[i]] else 0):
+            yield from _transformer(f"down_blocks.{i}.attentions.{j}", "down", widths[i], texts[i], depths[i])
+    if MID[config.get("mid_block_type", "UNetMidBlock2DCrossAttn")]:
+        yield from _transformer("mid_block.attentions.0", "mid", widths[-1], texts[-1], depths[-1])
+    for i in range(count):
+        k = count - 1 - i
+        for j in range(layers[k] + 1 if UP[up[i]] else 0):
+            yield from _transformer(f"up_blocks.{i}.attentions.{j}", "up", widths[k], texts[k], depths[k])
+
+
+def _transformer(path: str, place: Place, width: int, text: int, depth: int) -> Iterator[Site]:
+    for i in range(depth):
+        block = f"{path}.transformer_blocks.{i}"
+        for attention, source in (("attn1", width), ("attn2", text)):
+            prompt = attention == "attn2"
+            rows: tuple[tuple[str, Role, int, bool], ...] = (
+                ("to_q", "query", width, False),
+                ("to_k", "key", source, prompt),
+                ("to_v", "value", source, prompt),
+                ("to_out.0", "out", width, False),
+            )
+            for name, role, inputs, reads in rows:
+                yield _site(f"{block}.{attention}.{name}", width, inputs, role, place, reads)
+        yield _site(f"{block}.ff.net.0.proj", 8 * width, width, "feedforward", place, False)
+        yield _site(f"{block}.ff.net.2", width, 4 * width, "feedforward", place, False)
+
+
+def _site(module: str, out: int, inputs: int, role: Role, place: Place, prompt: bool) -> Site:
+    return Site("unet", f"{module}.weight", (out, inputs), role, place, "tokens" if prompt else None, prompt)
+
+
+def _each(value: Any, count: int) -> tuple[int, ...]:
+    """A setting that stands for all blocks or lists one for each."""
+    values = (value,) * count if isinstance(value, int) else tuple(value)
+    if len(values) != count or not all(isinstance(item, int) and item > 0 for item in values):
+        raise ValueError(f"{value!r} is neither a positive whole number nor {count} of them")
+    return values

@@ -1,0 +1,1 @@
+"""One file for each method, under the method's name."""

@@ -1,0 +1,56 @@
+"""Does erasing work, and does it spare the rest? `python -m tests.benchmarks.erasure [THING …]` prints the table.
+
+For each thing: the base, the shipped `trace`, its closed form alone and its fine-tuning alone; the rest of its group
+and the everyday things are preserved, its synonyms are probes that no edit sees. Prompts and seeds are paired.
+Finished pictures are kept in the cache, so an interrupted run continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from tracelang_micro import measure, table
+
+import tracelang
+
+RESULTS = Path(__file__).parent / "results"
+REPORTED = ("dog", "ship", "santa", "knife")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("things", nargs="*", default=REPORTED)
+    parser.add_argument("--stages", nargs="*", default=list(measure.STAGES), choices=list(measure.STAGES))
+    parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
+    parser.add_argument("--n", type=int, default=100, help="pictures per erased prompt and probe")
+    parser.add_argument("--kept", type=int, default=50, help="pictures per kept thing, style and ground")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--preserved-only", action="store_true", help="measure only what the recipe preserves")
+    parser.add_argument("--out", type=Path, default=RESULTS / "erasure.json")
+    options = parser.parse_args()
+    on = measure.bench()
+    results: dict[str, dict[str, dict[str, float | str]]] = {}
+    for name in options.things:
+        target = table.BY_NAME[name]
+        plan = tracelang.compile(table.recipe(target, options.method))
+        asked = table.ask(target, options.n, options.kept, options.kept, options.seed, not options.preserved_only)
+        before = on.base(asked)
+        rows = {"base": table.figures(before, before)}
+        for stage in options.stages:
+            rows[stage] = measure.row(
+                on, target, measure.stage(plan, stage), n=options.n, n_kept=options.kept, n_other=options.kept,
+                seed=options.seed, everything=not options.preserved_only,
+            )
+        results[name] = rows
+        print(f"\n{name}: {len(asked)} pictures a row\n{table.render(rows)}\n", flush=True)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps({"options": {
+            "n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
+            "model": on.model.fingerprint,
+        }, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from random_sd import build
+from tracelang_sd import StableDiffusion
+
+from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, RecipeInfo
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of some 65,000 UNet parameters. Read it; copy it before changing anything."""
+    return build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def family() -> StableDiffusion:
+    return StableDiffusion()
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """Erase `cat`, preserve `dog`, by a method without passes."""
+    info = RecipeInfo(name="no cats <b>at all</b>")
+    cat, dog = (Concept(name=name, kind="object", names=(name,), probes=(), templates=("{}",)) for name in ("cat", "dog"))
+    return Plan(
+        recipe=info, concepts=(cat, dog), erase=(Erasure(targets=("cat",), anchor=None, away=False, degree=1),),
+        preserve=(Preservation(concepts=("dog",), weight=1),), method=Method(name="trace", passes=()), expect=(),
+        sources=(),
+    )  # fmt: skip

@@ -1,0 +1,228 @@
+"""An artifact is the base with exactly the edit in it, as a folder and as an adapter, and plain diffusers agrees."""
+
+import hashlib
+import json
+import logging
+import shutil
+import stat
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from safetensors.torch import load_file, save_file
+
+from tracelang.checkpoint import lora
+from tracelang.checkpoint.factors import Factors
+from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.save import save
+from tracelang.plan.family import ModelError, Site
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+SOURCES = {"cats.erase": b'erase "cat"\npreserve "dog"\n# ``` \n', "lists/more.txt": b"kitten\n"}
+
+
+@pytest.fixture(scope="module")
+def deltas(tiny, family):
+    """A change of each matrix that reads text, of various ranks, about as large as the weights."""
+    generator = torch.Generator().manual_seed(0)
+
+    def factor(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64) / 4
+
+    text = [site for site in family.sites(tiny) if site.text]
+    return {s: Factors(factor(s.shape[0], 1 + i % 3), factor(1 + i % 3, s.shape[1])) for i, s in enumerate(text)}
+
+
+def half(base: Path, folder: Path) -> Path:
+    """The base as an fp16 checkpoint."""
+    shutil.copytree(base, folder)
+    for path in folder.rglob("*.safetensors"):
+        save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, {"format": "pt"})
+    return folder
+
+
+def pipeline(folder: Path) -> StableDiffusionPipeline:
+    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, local_files_only=True)
+    pipe.to(dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def draw(pipe: StableDiffusionPipeline) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.from_numpy(
+        pipe(["a cat", "a dog"], num_inference_steps=6, generator=generator, output_type="np").images
+    )
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_folder_and_adapter_are_the_same_edit_in_plain_diffusers(dtype, tiny, family, plan, deltas, tmp_path, caplog):
+    base = half(tiny, tmp_path / "half") if dtype == "float16" else tiny
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    plain, edited, adapted = pipeline(base), pipeline(tmp_path / "out/model"), pipeline(base)
+
+    diffusers_logging.enable_propagation()
+    with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
+        warnings.simplefilter("error")
+        adapted.load_lora_weights(tmp_path / "out", weight_name="lora.safetensors", use_safetensors=True)
+    # diffusers says this of every adapter that leaves the text encoder alone
+    assert [r for r in caplog.messages if "No LoRA keys associated to CLIPTextModel" not in r] == []
+
+    resolution = {"float32": 2e-6, "float16": 3e-3}[dtype]
+    for site, delta in deltas.items():
+        exact = delta.up @ delta.down
+        layer = adapted.unet.get_submodule(site.module)
+        (name,) = layer.active_adapters
+        effective = layer.scaling[name] * layer.lora_B[name].weight @ layer.lora_A[name].weight
+        assert (effective - exact).norm() <= resolution * exact.norm()
+        fused = edited.unet.get_parameter(site.tensor) - plain.unet.get_parameter(site.tensor)
+        assert (fused - exact).norm() <= resolution * exact.norm()
+
+    images = [draw(pipe) for pipe in (plain, edited, adapted)]
+    assert (images[1] - images[2]).abs().max() <= {"float32": 1e-5, "float16": 5e-3}[dtype]
+    assert (images[0] - images[1]).abs().max() > 0.05
+
+
+def test_untouched_tensors_and_files_are_byte_identical_and_the_manifest_knows(tiny, family, plan, deltas, tmp_path):
+    save(tmp_path / "out", tiny, family, deltas, plan, SOURCES)
+    before, after = files(tiny), files(tmp_path / "out/model")
+    assert before.keys() == after.keys()
+    assert {path for path in before if before[path] != after[path]} == {UNET}
+    old, new = load_file(tiny / UNET), load_file(tmp_path / "out/model" / UNET)
+    edited = {site.tensor for site in deltas}
+    assert {name for name in old if not old[name].equal(new[name])} == edited
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())["model"]
+    table = manifest["tensors"][UNET]
+    assert table.keys() == old.keys() and manifest["tensors"].keys() == {UNET}
+    for name, row in table.items():
+        assert row["before"] == hashlib.sha256(old[name].numpy().tobytes()).hexdigest()
+        assert row["after"] == hashlib.sha256(new[name].numpy().tobytes()).hexdigest()
+        assert (row["before"] != row["after"]) == (name in edited)
+    for path, row in manifest["files"].items():
+        assert row == {"before": hashlib.sha256(before[path]).hexdigest(), "after": hashlib.sha256(after[path]).hexdigest()}
+
+
+def test_the_layout_is_complete_readable_and_repeatable(tiny, family, plan, deltas, tmp_path):
+    extra = {"seeds": {"steer": 0}, "base_model": "owner/tiny"}
+    for name in ("out", "again"):
+        save(tmp_path / name, tiny, family, deltas, plan, SOURCES, extra=extra)
+    assert files(tmp_path / "out") == files(tmp_path / "again")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "model", "lora.safetensors", "recipe", "plan.json", "lock.json", "manifest.json", "README.md",
+    }  # fmt: skip
+    out = tmp_path / "out"
+    assert files(out / "recipe") == SOURCES
+    assert json.loads((out / "plan.json").read_text())["digest"] == plan.digest
+    lock = json.loads((out / "lock.json").read_text())
+    assert lock["plan"] == plan.digest and lock["seeds"] == {"steer": 0} and "torch" in lock["versions"]
+    assert lock["model"]["fingerprint"] == family.load(tiny).fingerprint
+    assert lock["model"]["components"]["unet"] == hashlib.sha256((tiny / UNET).read_bytes()).hexdigest()
+    card = (out / "README.md").read_text()
+    assert card.startswith('---\nbase_model: "owner/tiny"\n') and plan.digest in card
+    assert "<b>" not in card and "````erase\n" in card and "kitten" not in card
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o044 for path in out.rglob("*") if path.is_file())
+    assert str(tmp_path) not in (card + json.dumps(lock) + (out / "manifest.json").read_text())
+
+
+def test_an_edit_of_nothing_is_a_copy_bit_for_bit(tiny, family, plan, tmp_path):
+    save(tmp_path / "out", tiny, family, {}, plan, SOURCES)
+    assert files(tmp_path / "out/model") == files(tiny)
+    assert not (tmp_path / "out/lora.safetensors").exists()
+
+
+def test_every_copy_of_an_edited_matrix_is_edited_or_left_out(tiny, family, plan, deltas, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny, base)
+    halves = {name: tensor.half() for name, tensor in load_file(base / UNET).items()}
+    save_file(halves, base / "unet/diffusion_pytorch_model.fp16.safetensors")
+    leaks = ["unet/diffusion_pytorch_model.bin", "v1-pruned.ckpt", "v1-pruned.safetensors", "unet/model.onnx"]
+    for leak in leaks[:2] + leaks[3:]:
+        (base / leak).write_bytes(b"unedited")
+    save_file({"model.diffusion_model.x": torch.zeros(3)}, base / "v1-pruned.safetensors")
+    save_file({"x": torch.zeros(3)}, base / "unet/other.safetensors")
+    (base / ".git").mkdir()
+    (base / ".git/config").write_text("")
+    (base / "LICENSE").write_text("kept")
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES, emit=("folder",))
+    model = tmp_path / "out/model"
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())["model"]
+    assert manifest["left_out"] == sorted([*leaks, "unet/other.safetensors"])
+    assert not any((model / path).exists() for path in [*manifest["left_out"], ".git"])
+    assert (model / "LICENSE").read_text() == "kept"
+    for site, delta in deltas.items():
+        expected = (halves[site.tensor].double() + delta.up @ delta.down).half()
+        assert load_file(model / "unet/diffusion_pytorch_model.fp16.safetensors")[site.tensor].equal(expected)
+
+
+def test_a_hub_cache_of_links_becomes_real_files(tiny, family, plan, deltas, tmp_path):
+    base = tmp_path / "snapshot"
+    for path in tiny.rglob("*"):
+        if path.is_file():
+            (base / path.relative_to(tiny)).parent.mkdir(parents=True, exist_ok=True)
+            (base / path.relative_to(tiny)).symlink_to(path)
+    before = files(tiny)
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
+    assert files(tiny) == before
+
+
+FAULTS = {
+    "another model": lambda d: {Site("unet", "x.weight", (1, 1), "key", "mid", None, False): next(iter(d.values()))},
+    "factors": lambda d: {site: Factors(v.up, v.down[:, 1:]) for site, v in d.items()},
+    "nan": lambda d: d | {next(iter(d)): Factors(*(torch.full_like(f, torch.nan) for f in d[next(iter(d))]))},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("emit", [("folder",), ("lora",)])
+def test_an_edit_that_does_not_fit_leaves_no_output(fault, emit, tiny, family, plan, deltas, tmp_path):
+    with pytest.raises(ModelError) as caught:
+        save(tmp_path / "out", tiny, family, FAULTS[fault](deltas), plan, SOURCES, emit)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_bad_bases_sources_and_outputs_are_refused_before_anything_is_written(tiny, family, plan, deltas, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    (broken / UNET).write_bytes((broken / UNET).read_bytes()[:-1])
+    with pytest.raises(ModelError):
+        save(tmp_path / "out", broken, family, deltas, plan, SOURCES)
+    for sources in ({"../x.erase": b""}, {"/x.erase": b""}, {"": b""}):
+        with pytest.raises(OutputError, match="recipe root"):
+            save(tmp_path / "out", tiny, family, deltas, plan, sources)
+    for emit in ((), ("checkpoint",)):
+        with pytest.raises(OutputError, match="emit"):
+            save(tmp_path / "out", tiny, family, deltas, plan, SOURCES, emit)
+    with pytest.raises(OutputError, match="inside"):
+        save(tiny / "out", tiny, family, deltas, plan, SOURCES)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_an_edited_checkpoint_can_be_edited_in_place_with_force(tiny, family, plan, deltas, tmp_path):
+    save(tmp_path / "out", tiny, family, deltas, plan, SOURCES)
+    negative = {site: Factors(-delta.up, delta.down) for site, delta in deltas.items()}
+    save(tmp_path / "out", tmp_path / "out/model", family, negative, plan, SOURCES, force=True)
+    old, new = load_file(tiny / UNET), load_file(tmp_path / "out/model" / UNET)
+    assert all((old[name] - new[name]).abs().max() < 1e-6 for name in old)
+
+
+def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(tiny, family, tmp_path):
+    deltas = {
+        site: Factors(torch.randn(site.shape[0], 1 + i % 4).double(), torch.randn(1 + i % 4, site.shape[1]).double())
+        for i, site in enumerate(family.sites(tiny))
+    }
+    lora.write(tmp_path / "lora.safetensors", deltas, "F32", {"format": "pt"})
+    pipe = pipeline(tiny)
+    pipe.load_lora_weights(tmp_path, weight_name="lora.safetensors", use_safetensors=True)
+    pipe.fuse_lora()
+    base = load_file(tiny / UNET)
+    for site, delta in deltas.items():
+        fused = pipe.unet.get_submodule(site.module).base_layer.weight - base[site.tensor]
+        assert (fused - delta.up @ delta.down).abs().max() < 1e-4

@@ -1,0 +1,163 @@
+"""An edit as factors: applied, undone, added up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tests.engine.plans import erasure, plan, refine
+from tests.engine.toy import Toy
+from tracelang.engine.edit import Adapter, Edit, applied
+from tracelang.engine.errors import EngineError
+from tracelang.engine.gate import Gate
+from tracelang.engine.low_rank import LowRank, compress
+from tracelang.engine.run import refine as refined
+from tracelang.engine.run import run
+from tracelang.engine.text_map import TextMap
+from tracelang.plan.types import RoleSites
+
+
+def weights(model: Toy) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.denoiser.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def random_adapter(model: Toy, concept: str = "cat", seed: int = 0, scale: float = 0.2) -> Adapter:
+    g = torch.Generator().manual_seed(seed)
+    factors = {
+        site: LowRank(*(scale * torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((site.shape[0], 2), (2, site.shape[1]))))
+        for site in model.sites
+        if site.text
+    }  # fmt: skip
+    return Adapter(concept, factors)
+
+
+def edited(model: Toy) -> Edit:
+    return Edit(run(plan((erasure("cat"),), refine()), model).maps, (random_adapter(model),))
+
+
+def test_every_matrix_becomes_w_t_plus_its_adapter_and_comes_back_bit_for_bit() -> None:
+    model = Toy()
+    edit, before = edited(model), weights(model)
+    with applied(model, edit):
+        for site in edit.sites:
+            W = before[site.tensor].double()
+            expected = W @ edit.maps[site].dense()
+            if site.text:
+                expected = expected + edit.adapters[0].factors[site].dense()
+            assert torch.allclose(model.weight(site).double(), expected, rtol=0, atol=2e-6)
+            assert not torch.equal(model.weight(site), before[site.tensor])
+    assert same(weights(model), before)
+
+
+def test_one_map_object_is_shared_by_all_matrices_of_a_text_input() -> None:
+    edit = run(plan((erasure("cat"),), refine()), Toy())
+    by_input = {name: {id(edit.maps[site]) for site in edit.maps if site.reads == name} for name in ("tokens", "pooled")}
+    assert [len(ids) for ids in by_input.values()] == [1, 1] and set(edit.text_maps) == {"tokens", "pooled"}
+
+
+def test_deltas_are_exact_and_of_numerical_rank() -> None:
+    model = Toy()
+    edit = edited(model)
+    deltas = edit.deltas(model)
+    for site, delta in deltas.items():
+        expected = edit.patched(site, model.weight(site).detach().double()) - model.weight(site).detach().double()
+        assert torch.allclose(delta.dense(), expected, atol=1e-6 * float(expected.norm()))
+        assert delta.rank <= min(site.shape)
+        assert delta.norm() == pytest.approx(float(expected.norm()), rel=1e-6)
+    from_mapping = edit.deltas({site: model.weight(site) for site in edit.sites})
+    assert all(torch.equal(from_mapping[site].up, deltas[site].up) for site in deltas)
+
+
+def test_compression_drops_what_is_not_there() -> None:
+    g = torch.Generator().manual_seed(0)
+    up, down = torch.randn(20, 3, generator=g).double(), torch.randn(3, 10, generator=g).double()
+    padded = LowRank(torch.cat([up, up, up * 0], 1), torch.cat([down, down, down]))
+    assert compress(padded).rank == 3
+    assert torch.allclose(compress(padded).dense(), 2 * up @ down, atol=1e-10)
+    assert compress(LowRank(up * 0, down)).rank == 0
+
+
+def test_all_degrees_zero_is_no_edit_at_all() -> None:
+    model = Toy()
+    edit = run(plan((erasure("cat", degree=0),), refine()), model)
+    assert edit == Edit() and edit.sites == () and edit.deltas(model) == {}
+    before = weights(model)
+    patch = edit.to(model)
+    assert same(weights(model), before)
+    patch.undo()
+
+
+def test_a_pipeline_is_patched_like_a_model() -> None:
+    model = Toy()
+    pipe, edit, before = SimpleNamespace(denoiser=model.denoiser), edited(model), weights(model)
+    patch = edit.to(pipe)
+    once = weights(model)
+    assert not same(once, before)
+    with patch.undone():
+        assert same(weights(model), before)
+    assert same(weights(model), once)
+    patch.undo()
+    patch.undo()
+    assert same(weights(model), before)
+
+
+def test_half_precision_weights_are_edited_in_single_precision_and_rounded_once() -> None:
+    model = Toy()
+    edit = edited(model)
+    site = edit.sites[0]
+    W = model.weight(site).detach().to(torch.bfloat16)
+    assert edit.patched(site, W).dtype == torch.bfloat16
+    assert torch.equal(edit.patched(site, W), edit.patched(site, W.float()).bfloat16())
+
+
+def test_a_gated_adapter_acts_inside_its_window_only_and_cannot_be_merged() -> None:
+    model = Toy()
+    adapter = random_adapter(model)
+    clock = model.clock
+    gate = Gate(clock.logsnr(500), float("inf"))
+    gated, merged = Edit({}, (adapter,), gate), Edit({}, (adapter,))
+    x, states = model.noise([1, 2]), model.encode(["a cat", "a cat"])
+    times = torch.tensor([900.0, 50.0])
+    frozen = model.predict(x, times, states)
+    with applied(model, merged) as m:
+        full = m.predict(x, times, states)
+    with applied(model, gated) as m:
+        found = m.predict(x, times, states)
+    late, early = (full - frozen)[1].norm(), (full - frozen)[0].norm()
+    assert (found - full)[1].norm() < 1e-3 * late and (found - frozen)[0].norm() < 1e-3 * early
+    assert torch.equal(model.predict(x, times, states), frozen)
+    with pytest.raises(EngineError, match="cannot be merged"):
+        gated.to(model)
+
+
+def test_a_closed_form_on_top_of_adapters_and_of_another_closed_form() -> None:
+    model = Toy()
+    first = edited(model)
+    second = refined(plan((erasure("ship"),)), refine(on=RoleSites(role="key"), label="refine"), model, first)
+    (new,) = {id(second.maps[site]): second.maps[site] for site in second.maps if site.role == "key"}.values()
+    for site in first.sites:
+        W = model.weight(site).detach().double()
+        W1 = first.patched(site, W)
+        W2 = second.patched(site, W)
+        if site.role == "key":
+            T2 = torch.linalg.solve(first.maps[site].dense(), new.dense())
+            assert torch.allclose(W2, W1 @ T2, atol=1e-9)
+        else:
+            assert torch.equal(W2, W1)
+
+
+def test_an_edit_with_infinite_factors_is_refused(tmp_path: Path) -> None:
+    model = Toy()
+    site = model.sites[0]
+    broken = TextMap(torch.full((32, 1), float("inf")).double(), torch.ones(32, 1).double())
+    before = weights(model)
+    with pytest.raises(EngineError, match="NaN or infinity"):
+        Edit({site: broken}).to(model)
+    assert same(weights(model), before)

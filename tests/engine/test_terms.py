@@ -1,0 +1,80 @@
+"""The loss terms: their algebra, their windows, their share of a batch (METHODS.md §9.1, item 7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from tests.engine.plans import EARLY, LATE, steer, term
+from tests.engine.toy import Toy
+from tracelang.engine.errors import EngineError
+from tracelang.engine.rollout import sample, starts
+from tracelang.engine.terms import draw, slots, target
+from tracelang.plan.types import Window
+
+C, E, Y = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_push_target_and_the_frozen_prediction_average_to_nothing_at_strength_one() -> None:
+    assert torch.allclose((target(term("push"), C, E, None, 1) + C) / 2, E, atol=1e-6)
+    assert torch.equal(target(term("push", strength=0), C, E, None, 1), E)
+
+
+def test_with_an_anchor_the_push_starts_from_the_anchor() -> None:
+    assert torch.allclose(target(term("push", strength=2), C, E, Y, 1), Y - 2 * (C - E), atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_degree_goes_from_the_frozen_prediction_to_the_target(p: float) -> None:
+    full = target(term("push"), C, E, Y, 1)
+    assert torch.allclose(target(term("push"), C, E, Y, p), C + p * (full - C), atol=1e-6)
+
+
+def test_the_other_terms_ask_for_the_frozen_model() -> None:
+    assert target(term("hold"), C, E, Y, 0.5) is C and target(term("keep"), C, E, Y, 1) is C
+    assert target(term("blank"), C, E, Y, 1) is E
+
+
+def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
+    model, settings = Toy(), steer(batch=9, sampler_steps=8)
+    share = slots(settings, model.clock, True)
+    assert {slot.term.kind: slot.rows for slot in share} == {"push": 5, "hold": 4, "keep": 9, "blank": 2}
+    erased = sample(model, starts([[("a cat", None)]], 4, "train", 0), 8, 3.0)
+    kept = sample(model, starts([[("a dog", None)], [("a horse", None)]], 4, "train", 0), 8, 3.0)
+    seen: Counter[tuple[str, bool]] = Counter()
+    for i in range(40):
+        batch = draw(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
+        late = [model.clock.logsnr(float(t)) >= model.clock.logsnr(model.clock.time(0.25)) for t in batch.times]
+        seen.update(zip(batch.prompts, late, strict=True))
+        assert late[:5] == [True] * 5 and late[5:9] == [False] * 4
+        assert batch.prompts == ("a cat",) * 9 + batch.prompts[9:18] + ("",) * 2
+        weights = dict(zip(batch.prompts[9:18], batch.weights[9:18].tolist(), strict=True))
+        assert weights == {name: pytest.approx({"a dog": 3 / 9, "a horse": 1.5 / 9}[name]) for name in weights}
+        assert float(batch.weights[:5].sum()) == pytest.approx(1.0) and float(batch.weights[5:9].sum()) == pytest.approx(0.5)
+    assert {(name, late) for name in ("a dog", "a horse", "") for late in (True, False)} <= set(seen)
+
+
+def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
+    model, settings = Toy(), steer(sampler_steps=4)
+    erased = sample(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
+    batch = draw(slots(settings, model.clock, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0))
+    assert len(batch.prompts) == 8 + 2
+    with torch.no_grad():
+        for i, (x, t) in enumerate(zip(batch.latents, batch.times, strict=True)):
+            c, e, y = (model.predict(x[None], t[None], model.encode([p]))[0] for p in ("a cat", "", "a dog"))
+            expected = [c + 0.5 * (y - (c - e) - c), c, e][0 if i < 4 else 1 if i < 8 else 2]
+            assert torch.allclose(batch.targets[i], expected, atol=1e-4)
+
+
+def test_terms_without_weight_or_without_prompts_take_no_rows() -> None:
+    settings = steer(terms=(term("push"), term("hold", weight=0), term("keep")))
+    assert [(slot.term.kind, slot.rows) for slot in slots(settings, Toy().clock, False)] == [("push", 8)]
+
+
+def test_a_window_without_a_sampler_step_is_an_error() -> None:
+    narrow = Window(unit="progress", low=0.501, high=0.502)
+    with pytest.raises(EngineError, match="window of push holds none of the 5 sampler steps"):
+        slots(steer(terms=(term("push", narrow),)), Toy().clock, True)
+    assert slots(steer(terms=(term("push", EARLY), term("hold", LATE))), Toy().clock, True)

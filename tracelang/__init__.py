@@ -1,0 +1,39 @@
+"""A declarative language and compiler for removing concepts from text-to-image models.
+
+    plan = tracelang.compile("recipe.erase")
+
+Importing this package imports nothing else: each name below brings its module when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracelang.diagnostics import CompileError, Diagnostic
+    from tracelang.plan.compile import compile
+    from tracelang.plan.load import load_plan
+    from tracelang.plan.types import Plan
+
+__version__ = "0.1.0"
+
+EXPORTS = {
+    "CompileError": "tracelang.diagnostics",
+    "Diagnostic": "tracelang.diagnostics",
+    "Plan": "tracelang.plan.types",
+    "compile": "tracelang.plan.compile",
+    "load_plan": "tracelang.plan.load",
+}
+
+__all__ = ["CompileError", "Diagnostic", "Plan", "compile", "load_plan"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in EXPORTS:
+        return getattr(import_module(EXPORTS[name]), name)
+    raise AttributeError(f"module 'tracelang' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *EXPORTS})

@@ -1,0 +1,100 @@
+"""The model card, `OUT/README.md`, with the hub's front matter."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from string import Template
+
+from tracelang.plan.types import Erasure, Member, Plan
+
+CARD = Template("""\
+---
+$front---
+
+# $title
+
+An edit of `$base` by [tracelang]: it is meant to no longer draw
+
+$erased
+
+and to draw everything else as before$kept.
+
+| | |
+|---|---|
+| recipe | `recipe/`, compiled to `plan.json` |
+| plan digest | `$digest` |
+| method | `$method` |
+| edited matrices | $edited |
+| base weights | `$fingerprint` |
+
+$files
+
+## Limits
+
+- What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
+  that and writes `report/`. Without a report, assume nothing.
+- Erasure lowers how often a concept appears; it is no proof that no prompt, seed or fine-tuning brings it back.
+- A LoRA file can be unloaded or scaled to zero. Deploy the edited checkpoint; use the adapter to review and compose.
+- The base model's licence and its limits hold here too.
+
+## Recipe
+
+$recipe
+""")
+FILES = {
+    "folder": "`model/` is the edited checkpoint: `DiffusionPipeline.from_pretrained(\"model\")`. "
+    "`manifest.json` holds the digest of every tensor before and after.",
+    "lora": "`lora.safetensors` is the same edit as an adapter for the base: `pipe.load_lora_weights(…)`.",
+}
+
+
+def card(
+    plan: Plan, sources: Mapping[str, bytes], *, base: str, fingerprint: str, edited: int, emit: tuple[str, ...]
+) -> str:
+    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices."""
+    front: dict[str, object] = {
+        "base_model_relation": "finetune" if "folder" in emit else "adapter",
+        "library_name": "diffusers",
+        "pipeline_tag": "text-to-image",
+        "tags": ["tracelang", "concept-erasure"],
+    }
+    if "/" in base:
+        front = {"base_model": base, **front}
+    weighed = ", ".join(_member(p.concepts) for p in plan.preserve)
+    return CARD.substitute(
+        front="".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in front.items()),
+        title=_plain(plan.recipe.name or base),
+        base=_plain(base),
+        erased="\n".join(_line(plan, erasure) for erasure in plan.erase),
+        kept=f", in particular {weighed}" if weighed else "",
+        digest=plan.digest,
+        method=_plain(plan.method.name),
+        edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
+        fingerprint=fingerprint,
+        files="\n\n".join(FILES[kind] for kind in emit),
+        recipe="\n\n".join(_source(path, text) for path, text in sources.items()),
+    )
+
+
+def _line(plan: Plan, erasure: Erasure) -> str:
+    names = sorted({name for target in erasure.targets for name in plan.concept(target).names})
+    toward = "away from it" if erasure.away else f"toward {_member(erasure.anchor)}" if erasure.anchor else "no anchor"
+    words = f" ({', '.join(map(_plain, names))})" if names != list(erasure.targets) else ""
+    return f"- {_member(erasure.targets)}{words}: {toward}, degree {erasure.degree:.0%}"
+
+
+def _member(member: Member) -> str:
+    return " & ".join(map(_plain, member))
+
+
+def _plain(text: str) -> str:
+    """One line without Markdown or HTML of its own: concept names are data."""
+    return re.sub(r"([\\`*_\[\]<>|&~])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
+def _source(path: str, text: bytes) -> str:
+    body = text.decode(errors="replace").rstrip()
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
+    return f"`{_plain(path)}`\n\n{fence}erase\n{body}\n{fence}"

@@ -1,0 +1,101 @@
+"""The edited checkpoint: the base's folder, file by file, with the edited matrices replaced wherever they are stored.
+
+A base may hold one matrix several times: shards, an fp16 variant, a pickle, a single-file checkpoint beside the
+folders. Every safetensors copy is patched. Any other copy would be a way to the unedited model under the edited
+one's name, so it is left out, and so is every pickle.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tracelang.checkpoint import header, patch, weights
+from tracelang.checkpoint.factors import LowRank
+from tracelang.checkpoint.merge import change
+from tracelang.plan.family import ModelError, Site
+
+FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}
+"""Weights in formats that are not patched: never copied."""
+SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What became of the base's files, by path inside the checkpoint; digests are sha256 in hexadecimal."""
+
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """`{"before": …, "after": …}` of each file's bytes; the same where it was not touched."""
+    tensors: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """Of each weights file of a component that can be edited: `{tensor: {dtype, shape, before, after}}`."""
+    left_out: list[str] = field(default_factory=list)
+
+
+def copy(base: Path, target: Path, deltas: Mapping[Site, LowRank], components: frozenset[str]) -> Manifest:
+    """Make `target` (which must not exist) the edited copy of `base`; `components` are those that have sites.
+
+    Raises ModelError where an edited tensor is not stored as the delta expects, and OSError.
+    """
+    edits: dict[str, dict[str, patch.Change]] = {}
+    for site, delta in deltas.items():
+        edits.setdefault(site.component, {})[site.tensor] = change(site.tensor, delta)
+    for component, changes in edits.items():
+        for tensor in changes.keys() - weights.find(base / component).tensors.keys():
+            raise ModelError(f"{base / component}: there is no tensor {tensor!r} to edit; is this the plan's model?")
+    manifest = Manifest()
+    target.mkdir()
+    for source in _files(base):
+        path = source.relative_to(base)
+        component = path.parts[0] if len(path.parts) > 1 else ""
+        changes = edits.get(component, {})
+        stored = header.read(source).tensors if component in components and source.suffix == ".safetensors" else {}
+        here = {name: apply for name, apply in changes.items() if name in stored}
+        if _is_foreign(path, bool(here), bool(changes)):
+            manifest.left_out.append(path.as_posix())
+            continue
+        copied = target / path
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        if here:
+            patch.patch(source, copied, here)
+        else:
+            patch.clone(source, copied)
+        _record(manifest, path.as_posix(), source, copied, bool(stored))
+    return manifest
+
+
+def _record(manifest: Manifest, path: str, source: Path, copied: Path, tensors: bool) -> None:
+    """Digests of both files as they now lie on disk: what is claimed is what was read back."""
+    manifest.files[path] = {"before": weights.sha256(source), "after": weights.sha256(copied)}
+    if tensors:
+        before, after = patch.digests(source), patch.digests(copied)
+        manifest.tensors[path] = {
+            name: {"dtype": e.dtype, "shape": list(e.shape), "before": before[name], "after": after[name]}
+            for name, e in header.read(source).tensors.items()
+        }
+
+
+def _is_foreign(path: Path, patched: bool, edited: bool) -> bool:
+    if path.suffix in FOREIGN:
+        return True
+    if path.suffix != ".safetensors" or patched:
+        return False
+    if len(path.parts) == 1:
+        return True
+    return edited and not SHARD.search(path.name)
+
+
+def _files(base: Path) -> Iterator[Path]:
+    """Every file below, links followed as hub caches need it, hidden entries skipped, sorted; each folder once."""
+    seen: set[str] = set()
+    for root, folders, files in os.walk(base, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in sorted(files) if not name.startswith("."))

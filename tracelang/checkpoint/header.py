@@ -1,0 +1,140 @@
+"""The safetensors format without torch: a reader that believes no header, and a writer whose bytes are repeatable.
+
+Format: `u64 little-endian N | JSON header of N bytes | data`; offsets count from the start of the data, without holes
+or overlap, and the file ends with the last tensor (github.com/huggingface/safetensors, README, "Format").
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracelang.plan.family import ModelError
+
+LONGEST_HEADER = 100_000_000
+SIZES = {
+    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+"""Bytes per element. Sub-byte types are left out: no model here uses them."""
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""The dtypes in which a matrix can be edited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor: `begin` and `end` are byte offsets in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file holds: tensors by name, in the order of their bytes, and the free-form metadata."""
+
+    tensors: Mapping[str, Entry]
+    metadata: Mapping[str, str]
+
+
+def read(path: Path) -> Header:
+    """Read and validate the header; no tensor is read. Raises ModelError naming the file, the reason and a remedy."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if size < 8 or length > LONGEST_HEADER or 8 + length > size:
+                raise _Lie(f"{size} bytes cannot hold its header; it is truncated or no safetensors file")
+            text = file.read(length)
+        return _parse(text, size - 8 - length, 8 + length)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    except _Lie as lie:
+        raise ModelError(f"{path}: {lie}; download or save the file again") from None
+
+
+def write(
+    path: Path,
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]],
+    data: Iterable[bytes | memoryview],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a safetensors file: `tensors` maps a name to dtype and shape, `data` yields their bytes in that order.
+
+    The same arguments give the same bytes. Not atomic: write into a folder that is published afterwards.
+    Raises ValueError where the data does not have the size that dtype and shape ask for.
+    """
+    table: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    position, ends = 0, []
+    for name, (dtype, shape) in tensors.items():
+        begin, position = position, position + SIZES[dtype] * math.prod(shape)
+        table[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, position]}
+        ends.append(position - begin)
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name, expected, chunk in zip(tensors, ends, data, strict=True):
+            if file.write(chunk) != expected:
+                raise ValueError(f"{name}: {len(chunk)} bytes of data for {expected}")
+
+
+class _Lie(Exception):
+    pass
+
+
+def _parse(text: bytes, data_size: int, data_start: int) -> Header:
+    if not text.startswith(b"{"):
+        raise _Lie("it has no safetensors header")
+    try:
+        table = json.loads(text.decode(), object_pairs_hook=_distinct)
+    except (ValueError, RecursionError):
+        raise _Lie("its header is not valid JSON") from None
+    metadata = table.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _Lie("its metadata is not a table of texts")
+    entries = [(name, _entry(name, row)) for name, row in table.items()]
+    entries.sort(key=lambda item: (item[1].begin, item[1].end))  # an empty tensor begins where its neighbour does
+    position = 0
+    for name, entry in entries:
+        if entry.begin != position:
+            raise _Lie(f"the bytes of {name!r} overlap another tensor or leave a hole")
+        position = entry.end
+    if position != data_size:
+        raise _Lie(f"its header speaks of {position} bytes of data and it holds {data_size}")
+    shifted = {n: Entry(e.dtype, e.shape, e.begin + data_start, e.end + data_start) for n, e in entries}
+    return Header(shifted, metadata)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name twice")
+    return table
+
+
+def _entry(name: str, row: object) -> Entry:
+    if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
+        raise _Lie(f"its entry for {name!r} is malformed")
+    dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in SIZES:
+        raise _Lie(f"the dtype {dtype!r} of {name!r} is unknown")
+    if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
+        raise _Lie(f"its entry for {name!r} is malformed")
+    begin, end = offsets
+    if end - begin != SIZES[dtype] * math.prod(shape):
+        raise _Lie(f"{name!r} has {end - begin} bytes, its shape {shape} in {dtype} needs another number")
+    return Entry(dtype, tuple(shape), begin, end)
+
+
+def _naturals(values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)

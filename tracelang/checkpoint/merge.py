@@ -1,0 +1,45 @@
+"""A low-rank change added to stored weights, in float64, one tensor at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tracelang.checkpoint.factors import LowRank
+from tracelang.checkpoint.header import Entry
+from tracelang.checkpoint.patch import Change
+from tracelang.plan.family import ModelError
+
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""The floating dtypes that an edit can be stored in, by safetensors name."""
+
+
+def merged(weight: Tensor, delta: LowRank) -> Tensor:
+    """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype. Raises ModelError on NaN or infinity."""
+    changed = (weight.double() + delta.up.double() @ delta.down.double()).to(weight.dtype)
+    if not changed.isfinite().all():
+        raise ModelError(f"the edited matrix is not finite in {weight.dtype}; the edit cannot be stored")
+    return changed
+
+
+def change(name: str, delta: LowRank) -> Change:
+    """`merged` on raw bytes, for `patch`. Raises ModelError where dtype or shape does not fit the delta."""
+
+    def apply(entry: Entry, raw: bytes) -> bytes:
+        if entry.dtype not in DTYPES:
+            raise ModelError(f"{name} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
+        shape = (delta.up.shape[0], delta.down.shape[1])
+        if entry.shape != shape:
+            raise ModelError(f"{name} has the shape {list(entry.shape)}, the edit {list(shape)}")
+        weight = torch.frombuffer(bytearray(raw), dtype=DTYPES[entry.dtype]).view(entry.shape)
+        try:
+            return raw_bytes(merged(weight, delta))
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from None
+
+    return apply
+
+
+def raw_bytes(tensor: Tensor) -> bytes:
+    """A tensor's bytes as safetensors stores them: C order, little endian."""
+    return tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()

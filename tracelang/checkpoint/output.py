@@ -1,0 +1,121 @@
+"""The output folder appears whole or not at all, whatever happens while it is built."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tracelang.checkpoint.patch import sync
+
+MARK = "manifest.json"
+"""The file by which `--force` knows a folder of ours from somebody's home directory."""
+EXCHANGE = 2  # renameat2(2), RENAME_EXCHANGE
+HERE = -100  # AT_FDCWD
+
+
+class OutputError(Exception):
+    """An output that cannot be written. `str()` is one line: what, where, and what to do."""
+
+
+def refuse(out: Path, force: bool) -> None:
+    """Raise OutputError where `staged` would: ask before long work. With `force` an earlier output may exist."""
+    if not out.name:
+        raise OutputError(f"{out}: not a name for a folder; pass one that does not exist yet")
+    if not out.parent.is_dir():
+        raise OutputError(f"{out}: the folder {out.parent} does not exist; create it first")
+    if not os.path.lexists(out):
+        return
+    if not force:
+        raise OutputError(f"{out}: exists already; choose another name or pass --force to replace it")
+    ours = out.is_dir() and not out.is_symlink() and ((out / MARK).is_file() or not any(out.iterdir()))
+    if not ours:
+        raise OutputError(f"{out}: is not an earlier output, so --force does not replace it; choose another name")
+
+
+@contextlib.contextmanager
+def staged(out: Path, force: bool = False) -> Iterator[Path]:
+    """A folder to build in, beside `out`; on success it becomes `out`, on any exception it is removed.
+
+    An `out` that exists is replaced in one step (with `force`), never mixed with. Raises OutputError, also for any
+    OSError while building, a full disk say. What a killed process left beside `out` is removed by the next one.
+    """
+    out = Path(os.path.abspath(out))
+    refuse(out, force)
+    prefix = f".{out.name}.partial-"
+    try:
+        _sweep(out.parent, prefix)
+        draft = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
+        handle = os.open(draft, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        folder = draft / out.name  # a folder of its own, since mkdtemp's is for its owner alone
+        folder.mkdir()
+        yield folder
+        _settle(folder)
+        refuse(out, force)
+        _publish(folder, out)
+        sync(out.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)) + (f" at {error.filename}" if error.filename else "")
+        raise OutputError(f"{out}: could not be written ({reason}); nothing was left behind") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        os.close(handle)
+
+
+def _publish(folder: Path, out: Path) -> None:
+    """Rename `folder` to `out`; an old `out` ends where `folder` was, in one step where the system can."""
+    if not out.exists():
+        folder.rename(out)
+        return
+    if _exchange(folder, out):
+        return
+    aside = folder.with_name("old")
+    out.rename(aside)
+    try:
+        folder.rename(out)
+    except OSError:
+        aside.rename(out)
+        raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    return bool(renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0)
+
+
+def _sweep(parent: Path, prefix: str) -> None:
+    """Remove drafts whose process is gone: a living one holds a lock on its draft."""
+    for draft in parent.iterdir():
+        if draft.name.startswith(prefix) and draft.is_dir() and not draft.is_symlink():
+            handle = os.open(draft, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(draft, ignore_errors=True)
+            except BlockingIOError:
+                pass
+            finally:
+                os.close(handle)
+
+
+def _settle(folder: Path) -> None:
+    """fsync everything below."""
+    for root, _, files in os.walk(folder):
+        for name in files:
+            handle = os.open(os.path.join(root, name), os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        sync(Path(root))

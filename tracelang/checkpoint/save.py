@@ -1,0 +1,122 @@
+"""`save`: an edit becomes an artifact on disk (LANGUAGE.md, "Files a recipe turns into")."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tracelang.checkpoint import folder, header, lora, output, weights
+from tracelang.checkpoint.card import card
+from tracelang.checkpoint.factors import LowRank
+from tracelang.checkpoint.merge import DTYPES
+from tracelang.checkpoint.output import OutputError
+from tracelang.plan.family import Family, ModelError, Site
+from tracelang.plan.types import Plan
+
+EMITS = ("folder", "lora")
+PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
+
+
+def save(
+    out: Path,
+    base: Path,
+    family: Family,
+    deltas: Mapping[Site, LowRank],
+    plan: Plan,
+    sources: Mapping[str, bytes],
+    emit: Sequence[str] = EMITS,
+    force: bool = False,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `out`: `model/` and `lora.safetensors` as `emit` asks, recipe, plan, lock, manifest and model card.
+
+    `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes `model/` a copy, bit for bit, and
+    leaves the adapter out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
+    the lock (seeds, device, `base_model`: a hub id); JSON values. `out` appears whole or not at all. Raises
+    OutputError for `out`, ModelError for the base or an edit that cannot be stored in it.
+    """
+    out, base, extra = Path(out), Path(base), dict(extra or {})
+    unknown = [kind for kind in emit if kind not in EMITS]
+    if unknown or not emit:
+        raise OutputError(f"cannot emit {unknown[0] if unknown else 'nothing'!r}; known: {', '.join(EMITS)}")
+    output.refuse(out, force)
+    if out.resolve().is_relative_to(base.resolve()):
+        raise OutputError(f"{out}: lies inside the base model; choose a place outside of it")
+    family.check(base)
+    sites = _fitting(family.sites(base), deltas, base)
+    prints = weights.fingerprints(base)
+    emitted = tuple(kind for kind in EMITS if kind in emit and (kind == "folder" or deltas))
+    with output.staged(out, force) as draft:
+        facts: dict[str, Any] = {"format_version": 1, "plan": plan.digest}
+        if "folder" in emitted:
+            components = frozenset(site.component for site in sites)
+            facts["model"] = dataclasses.asdict(folder.copy(base, draft / "model", deltas, components))
+        if "lora" in emitted:
+            facts["lora"] = _adapter(draft / "lora.safetensors", base, deltas, plan)
+        for path, text in sources.items():
+            _source(draft / "recipe", path, text)
+        (draft / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+        fingerprint = weights.fingerprint(prints)
+        lock = {
+            "format_version": 1,
+            "plan": plan.digest,
+            "family": family.name,
+            "model": {"name": base.resolve().name, "fingerprint": fingerprint, "components": prints},
+            "versions": _versions(),
+            "sources": {source.path: source.sha256 for source in plan.sources},
+            **extra,
+        }
+        _json(draft / "lock.json", lock)
+        _json(draft / output.MARK, facts)
+        about = card(
+            plan, {path: text for path, text in sources.items() if path.endswith(".erase")}, emit=emitted,
+            base=str(extra.get("base_model", base.resolve().name)), fingerprint=fingerprint, edited=len(deltas),
+        )  # fmt: skip
+        (draft / "README.md").write_text(about, encoding="utf-8")
+
+
+def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) -> Sequence[Site]:
+    known = set(sites)
+    for site, delta in deltas.items():
+        if site not in known:
+            raise ModelError(f"{base}: has no {site.tensor!r} of shape {list(site.shape)}; bind the plan to this model")
+        if (delta.up.shape[0], delta.down.shape[1]) != site.shape or delta.up.shape[1] != delta.down.shape[0]:
+            raise ModelError(f"{site.tensor}: the edit's factors do not multiply to {list(site.shape)}")
+    return sites
+
+
+def _adapter(path: Path, base: Path, deltas: Mapping[Site, LowRank], plan: Plan) -> dict[str, Any]:
+    """Write the adapter in the dtype of the matrices it changes (float32 for a float64 base)."""
+    site = next(iter(deltas))
+    dtype = weights.find(base / site.component).tensors[site.tensor][1].dtype
+    stored = dtype if dtype in DTYPES and dtype != "F64" else "F32"
+    lora.write(path, deltas, stored, {"format": "pt", "tracelang.plan": plan.digest})
+    return {"sha256": weights.sha256(path), "tensors": len(header.read(path).tensors)}
+
+
+def _source(root: Path, path: str, text: bytes) -> None:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or not parts.name:
+        raise OutputError(f"{path}: a source must lie below the recipe root")
+    target = root / parts
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(text)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _json(path: Path, value: object) -> None:
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")

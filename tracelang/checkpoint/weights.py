@@ -1,0 +1,99 @@
+"""Where a component keeps its weights: one safetensors file or shards behind an index, plain or as a variant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tracelang.checkpoint import header
+from tracelang.checkpoint.header import Entry
+from tracelang.plan.family import ModelError
+
+STEMS = ("diffusion_pytorch_model", "model")
+VARIANTS = (None, "fp16", "bf16")
+PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl"})
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A component's weights as they would be loaded: the files, and for each tensor the file and its place in it."""
+
+    variant: str | None
+    files: tuple[Path, ...]
+    tensors: Mapping[str, tuple[Path, Entry]]
+
+
+def find(component: Path) -> Weights:
+    """The weights in a component's folder, every header validated; the plain files before a variant.
+
+    Raises ModelError: nothing there, only pickles, or a file that does not keep what its header or index says.
+    """
+    for stem in STEMS:
+        for variant in VARIANTS:
+            dotted = f".{variant}" if variant else ""
+            single = component / f"{stem}{dotted}.safetensors"
+            index = component / f"{stem}.safetensors.index{dotted}.json"
+            if index.is_file():
+                return _sharded(index, variant)
+            if single.is_file():
+                tensors = {name: (single, entry) for name, entry in header.read(single).tensors.items()}
+                return Weights(variant, (single,), tensors)
+    pickles = [path.name for path in sorted(component.glob("*")) if path.suffix in PICKLES]
+    if pickles:
+        raise ModelError(
+            f"{component / pickles[0]}: a pickle can run code and is never loaded; "
+            "save the pipeline once with save_pretrained(…, safe_serialization=True)"
+        )
+    raise ModelError(f"{component}: there is no safetensors weights file; download the component again")
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """sha256 of the weights of each component of a checkpoint that has some as safetensors, by component.
+
+    For a single file it is the file's own sha256, which hubs show too; for shards, over their digests in order.
+    """
+    found = {}
+    for component in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if any(component.glob("*.safetensors")):
+            digests = [sha256(path) for path in find(component).files]
+            joined = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+            found[component.name] = joined
+    return found
+
+
+def fingerprint(components: Mapping[str, str]) -> str:
+    """One sha256 for a checkpoint, from `fingerprints`."""
+    return hashlib.sha256(json.dumps(dict(components), sort_keys=True).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file's bytes; remembered within the process while its size and time of change stay."""
+    status = path.stat()
+    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, time: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sharded(index: Path, variant: str | None) -> Weights:
+    try:
+        table = json.loads(index.read_bytes())["weight_map"]
+        names = sorted(set(table.values()))
+        honest = all(Path(name).name == name and name.endswith(".safetensors") for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        honest = False
+    if not honest:
+        raise ModelError(f"{index}: no index of shards in this folder; download the file again")
+    files = tuple(index.parent / name for name in names)
+    tensors = {name: (file, entry) for file in files for name, entry in header.read(file).tensors.items()}
+    for name, file in table.items():
+        if name not in tensors or tensors[name][0].name != file:
+            raise ModelError(f"{index}: {name!r} is not in {file}; download the shards again")
+    return Weights(variant, files, tensors)

@@ -1,0 +1,81 @@
+"""`tracec`: one file a command, imported when it is called, so that `--help` costs little."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from tracelang import __version__
+from tracelang.diagnostics import CompileError
+
+# Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`.
+COMMANDS: dict[str, str] = {
+    "compile": "Compile a recipe to a plan.",
+    "explain": "Print a recipe with every default spelled out.",
+    "models": "List the models that come with this installation.",
+    "plan": "Show what a recipe would change in a model.",
+    "apply": "Apply a recipe or a plan to a model.",
+    "sample": "Draw images from a model.",
+}
+
+
+class Commands(click.Group):
+    """The commands of the table above; a user's mistake ends in a message, never in a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        try:
+            command: click.Command = import_module(f"tracelang.cli.{cmd_name}").command
+        except ModuleNotFoundError as error:
+            raise click.ClickException(_missing(cmd_name, error.name or "")) from error
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            raise click.UsageError(f"no command is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, text in COMMANDS.items() if find_spec(f"tracelang.cli.{name}")])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CompileError as error:
+            show(error.diagnostics)
+            ctx.exit(1)
+
+
+def show(findings: Any) -> None:
+    """Print findings to standard error, in colour on a terminal."""
+    import os
+
+    from tracelang.diagnostics.human import render
+
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    click.echo(render(findings, colour=colour), err=True, nl=False, color=colour)
+
+
+def _missing(command: str, module: str) -> str:
+    if module.startswith("tracelang"):
+        return f"`{command}` is not part of this installation"
+    return f"`{command}` needs {module}: pip install 'tracelang[run]'"
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tracec")
+def main() -> None:
+    """Compile recipes that remove concepts from text-to-image models, and apply them."""

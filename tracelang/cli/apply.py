@@ -1,0 +1,56 @@
+"""`tracec apply`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from tracelang.cli.options import recipe_options
+from tracelang.cli.progress import progress
+from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+
+INTERRUPTED = 130
+
+
+@click.command(help="Apply RECIPE (an .erase file or a compiled .plan.json) to a model and write OUT.")
+@click.argument("recipe", metavar="RECIPE")
+@model_option
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
+@click.option("--emit", default="folder,lora", show_default=True, metavar="KINDS", help="folder, lora, or both.")
+@click.option("--force", is_flag=True, help="Replace OUT where it exists.")
+@device_options
+@recipe_options
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context, recipe: str, model: str, out: Path, emit: str, force: bool, device: str | None,
+    dtype: str | None, params: Mapping[str, str], root: Path | None, as_json: bool,
+) -> None:
+    from tracelang import api
+
+    plan, home = read_plan(recipe, params, root)
+    state = out.parent / f".{out.name}.state"
+    with mistakes():
+        from tracelang.checkpoint.output import refuse
+
+        refuse(out, force)
+        bound = api.bind(plan, model)
+        try:
+            with progress() as report:
+                applied = api.apply(bound, device=device, dtype=dtype, progress=report, state=state)
+            applied.save(out, emit=tuple(emit.split(",")), force=force, root=home)
+        except KeyboardInterrupt:
+            again = " ".join(["tracec apply", recipe, "--model", model, "--out", str(out)])
+            click.echo(f"\ninterrupted; what is done so far is in {state}. Go on with: {again}", err=True)
+            ctx.exit(INTERRUPTED)
+        shutil.rmtree(state, ignore_errors=True)
+    if as_json:
+        outcome = {"out": str(out), "plan": plan.digest, "tensors": len(applied.edit.sites),
+                   "figures": applied.edit.figures}
+        click.echo(json.dumps(outcome, indent=2))
+    else:
+        click.echo(f"{out}: {len(applied.edit.sites)} matrices changed ({emit}), {len(plan.erase)} erased")

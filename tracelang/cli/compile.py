@@ -1,0 +1,74 @@
+"""`tracec compile`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from tracelang.cli import show
+from tracelang.cli.options import read_recipe, recipe_options
+from tracelang.diagnostics.data import as_data
+from tracelang.plan.compile import compile_with_findings
+
+
+@click.command(help="Compile RECIPE (a file, or - for standard input) to a plan.")
+@click.argument("recipe", metavar="RECIPE")
+@click.option("-o", "--output", metavar="FILE", help="Where the plan goes: beside the recipe; - for standard output.")
+@recipe_options
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context, recipe: str, output: str | None, params: Mapping[str, str], root: Path | None, as_json: bool
+) -> None:
+    target = output or ("-" if recipe == "-" else str(Path(recipe).with_suffix(".plan.json")))
+    if as_json and target == "-":
+        raise click.UsageError("--json prints the outcome where the plan would go: give -o FILE")
+    what, shown = read_recipe(recipe)
+    plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
+    if plan is not None and target == "-":
+        sys.stdout.buffer.write(plan.to_json().encode())
+    elif plan is not None:
+        _write(Path(target), plan.to_json())
+    if as_json:
+        outcome = {
+            "ok": plan is not None,
+            "digest": plan.digest if plan else None,
+            "output": target if plan else None,
+            "diagnostics": [as_data(finding) for finding in findings],
+        }
+        click.echo(json.dumps(outcome, indent=2))
+    else:
+        show(findings)
+        if plan is not None and target != "-":
+            click.echo(f"{target}: {len(plan.erase)} erased, {len(plan.preserve)} preserved, by {plan.method.name}")
+            click.echo(f"sha256 {plan.digest}")
+    if plan is None:
+        ctx.exit(1)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or none."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

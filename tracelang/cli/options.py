@@ -1,0 +1,39 @@
+"""Options that several commands take to read a recipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, param)
+        found[name.strip()] = text.strip()
+    return found
+
+
+def recipe_options(command: Command) -> Command:
+    """`--set` as `params` and `--root` as `root`."""
+    params = click.option(
+        "--set", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Set a param of the recipe."
+    )
+    root = click.option("--root", type=click.Path(path_type=Path), help="The folder that lists may not leave.")
+    return root(params(command))
+
+
+def read_recipe(recipe: str) -> tuple[str | Path, str]:
+    """What to compile and what to call it: `-` is standard input."""
+    if recipe != "-":
+        return Path(recipe), recipe
+    data = sys.stdin.buffer.read()
+    return data.decode("utf-8", "surrogateescape"), "<stdin>"

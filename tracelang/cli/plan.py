@@ -1,0 +1,127 @@
+"""`tracec plan`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracelang.cli.options import recipe_options
+from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+
+if TYPE_CHECKING:
+    from tracelang.plan.bind import BoundPlan
+
+CHANGES = 2
+
+
+@click.command(help="Show what RECIPE would change in a model: tensors, windows, cost, predicted collateral.")
+@click.argument("recipe", metavar="RECIPE")
+@model_option
+@device_options
+@recipe_options
+@click.option("--config-only", is_flag=True, help="Read no weights: leave the predicted collateral out.")
+@click.option("--detailed-exitcode", is_flag=True, help="0 nothing to do, 1 error, 2 changes.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context, recipe: str, model: str, device: str | None, dtype: str | None, params: Mapping[str, str],
+    root: Path | None, config_only: bool, detailed_exitcode: bool, as_json: bool,
+) -> None:
+    from tracelang import api
+
+    plan, _ = read_plan(recipe, params, root)
+    with mistakes():
+        bound = api.bind(plan, model)
+        changes = any(erasure.degree > 0 for erasure in plan.erase)
+        facts = _facts(bound)
+        if changes and not config_only:
+            facts["collateral"] = _collateral(bound, device or api.best_device(), dtype)
+    click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
+    if detailed_exitcode and changes:
+        ctx.exit(CHANGES)
+
+
+def _facts(bound: BoundPlan) -> dict[str, Any]:
+    from tracelang.checkpoint.weights import find
+
+    edited = sum(prod(site.shape) for site in bound.sites)
+    components = {site.component for site in bound.sites}
+    total = sum(
+        prod(entry.shape) for name in components for _, entry in find(bound.folder / name).tensors.values()
+    )
+    return {
+        "format_version": 1,
+        "plan": bound.plan.digest,
+        "model": str(bound.folder.name),
+        "family": bound.family.name,
+        "tensors": [site.tensor for site in bound.sites],
+        "parameters": {"edited": edited, "of": total},
+        "passes": [
+            {
+                "label": step.label, "kind": step.kind, "tensors": len(step.sites),
+                "windows": [
+                    {"label": w.label, "written": f"{w.window.unit} {w.window.low:g}..{w.window.high:g}",
+                     "logsnr": [_finite(w.logsnr.low), _finite(w.logsnr.high)], "times": list(w.times)}
+                    for w in step.windows
+                ],
+                "rows": {"frozen": step.cost.frozen, "trained": step.cost.trained},
+            }
+            for step in bound.passes
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) != float("inf") else None
+
+
+def _collateral(bound: BoundPlan, device: str, dtype: str | None) -> dict[str, float]:
+    """The largest relative change of the text states that the layers read, per concept, from `T` alone."""
+    from tracelang.engine.edit import Edit
+    from tracelang.engine.run import refine
+    from tracelang.engine.text_map import collateral
+    from tracelang.plan.prompts import edit_prompts
+    from tracelang.plan.types import RefinePass
+
+    plan = bound.plan
+    model = bound.family.load(bound.folder, device, dtype)
+    edit = Edit()
+    for step in plan.method.passes:
+        if isinstance(step, RefinePass):
+            edit = refine(plan, step, model, edit)
+    members = dict.fromkeys([
+        *(erasure.targets for erasure in plan.erase), *(erasure.anchor for erasure in plan.erase if erasure.anchor),
+        *(entry.concepts for entry in plan.preserve),
+    ])
+    changed = {}
+    for member in members:
+        states = model.encode([prompt.text for prompt in edit_prompts(plan, member)])
+        changed[" & ".join(member)] = float(collateral(edit.text_maps, states).max())
+    return changed
+
+
+def _text(facts: dict[str, Any]) -> str:
+    share = facts["parameters"]["edited"] / max(1, facts["parameters"]["of"])
+    lines = [
+        f"plan {facts['plan'][:12]} on {facts['model']} ({facts['family']})",
+        f"{len(facts['tensors'])} tensors, {facts['parameters']['edited']:,} parameters ({share:.2%} of the component)",
+    ]
+    for step in facts["passes"]:
+        rows = step["rows"]
+        cost = f", about {rows['frozen']:,} rows sampled and {rows['trained']:,} trained" if rows["trained"] else ""
+        lines.append(f"  {step['label']}: {step['tensors'] or 'no'} tensors of its own{cost}")
+        for window in step["windows"]:
+            low, high = (("-inf" if i == 0 else "inf") if v is None else f"{v:.2f}"
+                         for i, v in enumerate(window["logsnr"]))
+            times = "..".join(f"{time:.0f}" if time > 1 else f"{time:.3g}" for time in window["times"])
+            lines.append(f"    {window['label']:8} {window['written']:22} log-SNR {low}..{high}  time {times}")
+    if "collateral" in facts:
+        lines.append("predicted change of text states, from the closed form alone (largest first):")
+        ranked = sorted(facts["collateral"].items(), key=lambda item: -item[1])
+        lines += [f"  {change:7.2%}  {name}" for name, change in ranked]
+    return "\n".join(lines)

@@ -1,0 +1,44 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere. Written to standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Report = Callable[[str, int, int], None]
+"""`(what, done, all)`."""
+
+EVERY = 10.0  # seconds between plain lines
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Report]:
+    """A reporter for the length of the block."""
+    if quiet:
+        yield lambda what, done, of: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as bars:
+            tasks: dict[str, int] = {}
+
+            def draw(what: str, done: int, of: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=of)
+                bars.update(tasks[what], completed=done, total=of)  # type: ignore[arg-type]
+
+            yield draw
+    else:
+        last: dict[str, float] = {}
+
+        def line(what: str, done: int, of: int) -> None:
+            now = time.monotonic()
+            if done >= of or now - last.get(what, -EVERY) >= EVERY:
+                last[what] = now
+                print(f"{what}: {done}/{of}", file=sys.stderr, flush=True)
+
+        yield line

@@ -1,0 +1,73 @@
+"""What the commands that meet a model share: their arguments, and mistakes that end in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tracelang.plan.types import Plan
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def model_option(command: Command) -> Command:
+    """`--model`."""
+    text = "A folder in diffusers layout, an embedded name (see `tracec models`) or a hub id."
+    return click.option("--model", required=True, metavar="MODEL", help=text)(command)
+
+
+def device_options(command: Command) -> Command:
+    """`--device` and `--dtype`."""
+    for option in (
+        click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Default: the model's own."),
+        click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps. Default: the best there is."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_plan(recipe: str, params: Mapping[str, str], root: Path | None) -> tuple[Plan, Path]:
+    """The plan of a recipe or of a plan file, its warnings shown, and the folder its sources are relative to.
+
+    Raises CompileError.
+    """
+    from tracelang.cli import show
+    from tracelang.cli.options import read_recipe
+    from tracelang.plan.compile import compile_with_findings, root_of
+
+    if recipe.endswith(".json"):
+        from tracelang.plan.load import load_plan
+
+        if params:
+            raise click.UsageError("--set changes a recipe; a compiled plan is fixed")
+        return load_plan(recipe), Path(root or ".")
+    what, shown = read_recipe(recipe)
+    plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
+    show(findings)
+    if plan is None:
+        raise click.exceptions.Exit(1)
+    return plan, root or root_of(what)
+
+
+@contextmanager
+def mistakes() -> Iterator[None]:
+    """Turn what a user or a file did wrong into `error: …` and exit code 1."""
+    from tracelang.checkpoint.output import OutputError
+    from tracelang.engine.errors import EngineError
+    from tracelang.plan.family import ModelError
+    from tracelang.plan.layers import SelectionError
+    from tracelang.plan.windows import WindowError
+
+    try:
+        yield
+    except (ModelError, OutputError, EngineError, SelectionError, WindowError) as error:
+        click.echo(f"error: {error}", err=True)
+        raise click.exceptions.Exit(1) from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{(error.strerror or str(error)).lower()}", err=True)
+        raise click.exceptions.Exit(1) from error

@@ -1,0 +1,91 @@
+"""One finding, and a list that collects them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+from tracelang.diagnostics.source import Span
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A stretch of source and what this stretch is."""
+
+    span: Span
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A finding: `help` says what to do, `note` says why. Codes are listed in `diagnostics.codes`."""
+
+    code: str
+    severity: Severity
+    message: str
+    primary: Label
+    secondary: tuple[Label, ...] = ()
+    help: str = ""
+    note: str = ""
+
+    @property
+    def location(self) -> str:
+        """`path:line:column` of the primary span."""
+        line, column = self.primary.span.source.position(self.primary.span.start)
+        return f"{self.primary.span.source.path}:{line}:{column}"
+
+
+@dataclass(slots=True)
+class Report:
+    """Findings in the order in which they were made."""
+
+    findings: list[Diagnostic] = field(default_factory=list)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        *,
+        also: Iterable[Label] = (),
+        help: str = "",
+        note: str = "",
+    ) -> None:
+        """Add an error whose primary span is `span`."""
+        self.findings.append(Diagnostic(code, "error", message, Label(span, label), tuple(also), help, note))
+
+    @property
+    def failed(self) -> bool:
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def in_order(self) -> list[Diagnostic]:
+        """The findings by place, sources in the order in which they first appear."""
+        sources = {id(finding.primary.span.source): i for i, finding in reversed(list(enumerate(self.findings)))}
+        return sorted(self.findings, key=lambda d: (sources[id(d.primary.span.source)], d.primary.span.start))
+
+    def raise_errors(self) -> None:
+        """Raise CompileError if there is an error among the findings."""
+        if self.failed:
+            raise CompileError(self.in_order())
+
+
+class CompileError(ValueError):
+    """What a user gave cannot be used. Carries every finding in `diagnostics`."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(f"{d.location}: {d.severity}[{d.code}]: {d.message}" for d in self.diagnostics))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A help text that names the nearest known word, or lists a short choice."""
+    choice = sorted(set(known))
+    near = get_close_matches(word, choice, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"known here: {', '.join(choice)}" if 0 < len(choice) <= 12 else ""

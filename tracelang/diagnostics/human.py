@@ -1,0 +1,106 @@
+"""Findings for a reader: message, place, the line with its spans marked, help and note.
+
+Plain ASCII marks; colour only where the caller says that a terminal shows it. Source text is data: control and
+other unprintable characters are shown escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from tracelang.diagnostics.diagnostic import Diagnostic, Label
+from tracelang.diagnostics.source import Source
+
+MAX_WIDTH = 120
+TAB = "    "
+COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "gutter": "1;34", "bold": "1"}
+
+
+def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
+    """All findings, one paragraph each."""
+    return "\n".join(render_one(finding, colour=colour) for finding in findings)
+
+
+def render_one(finding: Diagnostic, *, colour: bool = False) -> str:
+    """One finding, several lines, with a final newline."""
+
+    def paint(text: str, role: str) -> str:
+        return f"\x1b[{COLOURS[role]}m{text}\x1b[0m" if colour and text else text
+
+    severity = finding.severity
+    lines = [paint(f"{severity}[{finding.code}]", severity) + paint(f": {safe(finding.message)}", "bold")]
+    labels = [(finding.primary, "^"), *((label, "-") for label in finding.secondary)]
+    sources: list[Source] = []
+    for label, _ in labels:
+        if not any(source is label.span.source for source in sources):
+            sources.append(label.span.source)
+    numbers = [label.span.source.position(label.span.start)[0] for label, _ in labels]
+    margin = " " * len(str(max(numbers)))
+    bar = paint("|", "gutter")
+    for source in sources:
+        here = [(label, mark) for label, mark in labels if label.span.source is source]
+        line, column = source.position(here[0][0].span.start)
+        arrow = "-->" if source is sources[0] else ":::"
+        place = safe(source.path) if not source.text else f"{safe(source.path)}:{line}:{column}"
+        lines.append(f"{margin}{paint(arrow, 'gutter')} {place}")
+        if not source.text:
+            continue
+        lines.append(f"{margin} {bar}")
+        here.sort(key=lambda one: one[0].span.start)
+        previous = 0
+        for number, group in groupby(here, key=lambda one: source.position(one[0].span.start)[0]):
+            if previous and number > previous + 1:
+                lines.append(f"{margin} {paint(':', 'gutter')}")
+            previous = number
+            text, rows = _snippet(source, number, list(group))
+            lines.append(f"{paint(str(number).rjust(len(margin)), 'gutter')} {bar} {text}".rstrip())
+            for row, mark in rows:
+                lines.append(f"{margin} {bar} {paint(row, severity if mark == '^' else 'gutter')}")
+    for word, text in (("help", finding.help), ("note", finding.note)):
+        if text:
+            lines.append(f"{margin} {paint('=', 'gutter')} {paint(word, 'bold')}: {safe(text)}")
+    return "\n".join(lines) + "\n"
+
+
+def safe(text: str) -> str:
+    """Text that cannot steer a terminal: unprintable characters escaped, an ellipsis as three dots."""
+    text = text.replace("…", "...")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _snippet(source: Source, number: int, labels: list[tuple[Label, str]]) -> tuple[str, list[tuple[str, str]]]:
+    """The line as shown, and under it one row of marks a label."""
+    line = source.line(number)
+    first = labels[0][0].span.start - (source.position(labels[0][0].span.start)[1] - 1)
+    cut = 0
+    primary = next((label for label, mark in labels if mark == "^"), labels[0][0])
+    middle = primary.span.start - first
+    if len(line) > MAX_WIDTH:
+        cut = max(0, min(middle - MAX_WIDTH // 2, len(line) - MAX_WIDTH))
+    shown = line[cut : cut + MAX_WIDTH]
+    head = "..." if cut else ""
+    tail = "..." if cut + MAX_WIDTH < len(line) else ""
+    rows = []
+    for label, mark in sorted(labels, key=lambda one: one[1] != "^"):
+        start = min(max(label.span.start - first - cut, 0), len(shown))
+        end = min(max(label.span.end - first - cut, start), len(shown))
+        indent = " " * (len(head) + _width(shown[:start]))
+        rows.append((f"{indent}{mark * max(_width(shown[start:end]), 1)} {safe(label.text)}".rstrip(), mark))
+    return head + _expanded(shown) + tail, rows
+
+
+def _expanded(text: str) -> str:
+    return safe(text.replace("\t", TAB))
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    shown = _expanded(text)
+    if shown.isascii():
+        return len(shown)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in shown)

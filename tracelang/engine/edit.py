@@ -1,0 +1,158 @@
+"""The edit: what a plan changes in one model, as factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tracelang.engine.errors import EngineError
+from tracelang.engine.gate import Gate
+from tracelang.engine.gated import Gated
+from tracelang.engine.low_rank import LowRank, add, compress
+from tracelang.engine.protocol import Model
+from tracelang.engine.text_map import TextMap, apply_
+from tracelang.plan.family import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One concept's trained change, by site. `concept` is its canonical phrase; all of them after a fusion."""
+
+    concept: str
+    factors: Mapping[Site, LowRank]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`W' = W T + Σ_i up_i down_i` at every site; nothing at all where no concept takes part.
+
+    Sites that share a text input and a pass share one `TextMap` object. With a `gate` the adapters' part is scaled
+    by noise level, and the edit cannot be written into one checkpoint. `figures` is what the passes measured on the
+    way, ready for JSON.
+    """
+
+    maps: Mapping[Site, TextMap] = field(default_factory=dict)
+    adapters: tuple[Adapter, ...] = ()
+    gate: Gate | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site that changes, each once."""
+        return tuple(dict.fromkeys([*self.maps, *(site for adapter in self.adapters for site in adapter.factors)]))
+
+    @property
+    def text_maps(self) -> dict[str, TextMap]:
+        """The map of each text input (of the last site that reads it, where passes chose different sites)."""
+        return {site.reads: text_map for site, text_map in self.maps.items() if site.reads is not None}
+
+    def patched(self, site: Site, weight: Tensor) -> Tensor:
+        """The site's new matrix in the old one's dtype: the one definition that every writer and the model share.
+
+        Raises `EngineError` for a gated edit.
+        """
+        if self.gate is not None:
+            raise EngineError("steer: an edit gated by noise level cannot be merged into a checkpoint")
+        return _patched(weight, self.maps.get(site), self._factors(site))
+
+    def delta(self, site: Site, weight: Tensor) -> LowRank:
+        """`W' − W` as factors at its numerical rank, from the site's original matrix (any gate fully open)."""
+        parts = self._factors(site)
+        if site in self.maps:
+            text_map = self.maps[site]
+            W = weight.detach().to("cpu", torch.float64)
+            parts = [LowRank(W @ text_map.left, text_map.right.T), *parts]
+        return compress(add(parts))
+
+    def deltas(self, source: Model | Mapping[Site, Tensor]) -> dict[Site, LowRank]:
+        """`delta` of every site, its original matrix taken from a model or a mapping."""
+        weight: Callable[[Site], Tensor] = source.__getitem__ if isinstance(source, Mapping) else source.weight
+        return {site: self.delta(site, weight(site)) for site in self.sites}
+
+    def to(self, target: Any) -> Patch:
+        """Patch the weights of a loaded model or of a diffusers pipeline in place; `undo()` of the result restores
+        them bit for bit. Raises `EngineError` for a gated edit; use `applied` there.
+        """
+        weights = {site: _parameter(target, site) for site in self.sites}
+        new = {site: self.patched(site, weight.detach()) for site, weight in weights.items()}
+        return _replace(weights, new)
+
+    def _factors(self, site: Site) -> list[LowRank]:
+        return [adapter.factors[site] for adapter in self.adapters if site in adapter.factors]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Weights that were replaced in place, and what they were."""
+
+    weights: Mapping[Site, nn.Parameter]
+    before: Mapping[Site, Tensor]
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """The original weights for the length of a block."""
+        edited = {site: weight.detach().clone() for site, weight in self.weights.items()}
+        self.undo()
+        try:
+            yield
+        finally:
+            for site, weight in self.weights.items():
+                weight.data.copy_(edited[site])
+
+    def undo(self) -> None:
+        """Put the original weights back. Doing it twice is harmless."""
+        for site, weight in self.weights.items():
+            weight.data.copy_(self.before[site])
+
+
+@contextmanager
+def applied(model: Model, edit: Edit) -> Iterator[Model]:
+    """The model with the edit in it; afterwards its weights are bit for bit what they were.
+
+    A gated edit's adapters act through a wrapper that knows each row's noise level: use the model that is yielded.
+    """
+    if edit.gate is None:
+        patch = edit.to(model)
+        try:
+            yield model
+        finally:
+            patch.undo()
+        return
+    patch = Edit(edit.maps).to(model)
+    try:
+        factors = {site: edit._factors(site) for site in edit.sites}
+        with Gated(model, edit.gate).adapters({site: add(parts) for site, parts in factors.items() if parts}) as gated:
+            yield gated
+    finally:
+        patch.undo()
+
+
+def _patched(weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
+    W = weight.to(torch.promote_types(weight.dtype, torch.float32), copy=True)
+    if text_map is not None:
+        apply_(W, text_map)
+    for change in factors:
+        W.addmm_(change.up.to(W), change.down.to(W))
+    if not torch.isfinite(W).all():
+        raise EngineError("the edit gives a matrix with NaN or infinity")
+    return W.to(weight.dtype)
+
+
+def _replace(weights: Mapping[Site, nn.Parameter], new: Mapping[Site, Tensor]) -> Patch:
+    before = {site: weight.detach().clone() for site, weight in weights.items()}
+    for site, weight in weights.items():
+        weight.data.copy_(new[site])
+    return Patch(dict(weights), before)
+
+
+def _parameter(target: Any, site: Site) -> nn.Parameter:
+    """The site's matrix in a `Model`, or in a pipeline that holds the component under its name."""
+    if hasattr(target, "weight"):
+        return target.weight(site)  # type: ignore[no-any-return]
+    component: nn.Module = getattr(target, site.component)
+    return component.get_parameter(site.tensor)

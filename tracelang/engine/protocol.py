@@ -1,0 +1,90 @@
+"""What the engine asks of a loaded model. A backend implements `Model`; nothing here knows a model family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tracelang.plan.family import Clock, Site
+from tracelang.plan.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLayout:
+    """Where things stand in one prompt's token sequence, as indices.
+
+    Content tokens are `start..end-1`; `end` is the end token; `end+1..length-1` is padding. `phrase` holds the
+    indices of the concept's own tokens (empty for the empty prompt).
+    """
+
+    start: int
+    end: int
+    length: int
+    phrase: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextStates:
+    """A batch of encoded prompts: each text input's states, `{"tokens": [n, L, d], "pooled": [n, 1, d'], …}`."""
+
+    inputs: Mapping[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def rows(self, index: Tensor | Sequence[int]) -> TextStates:
+        """The prompts at `index`."""
+        rows = torch.as_tensor(index)
+        return TextStates({name: value[rows.to(value.device)] for name, value in self.inputs.items()})
+
+    @staticmethod
+    def cat(parts: Sequence[TextStates]) -> TextStates:
+        return TextStates({name: torch.cat([part.inputs[name] for part in parts]) for name in parts[0].inputs})
+
+
+class Model(Protocol):
+    """A model with weights. Latents are `[n, …]` in the model's dtype on its device; times are of `clock`'s unit."""
+
+    sites: tuple[Site, ...]
+    clock: Clock
+    guidance: float
+    """The model's own guidance scale, for classifier-free guidance while sampling."""
+    denoiser: torch.nn.Module
+    """What adapters attach to; a site's `module` is a path inside it."""
+    device: torch.device
+    dtype: torch.dtype
+    fingerprint: str
+    """sha256 over the component weights' digests; keys every cache."""
+
+    def weight(self, site: Site) -> torch.nn.Parameter:
+        """The site's matrix `[out, in]`."""
+        ...
+
+    def encode(self, prompts: Sequence[str]) -> TextStates:
+        """Text states of the prompts, without gradients, in batches."""
+        ...
+
+    def layout(self, prompt: Prompt) -> TokenLayout: ...
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """Initial latents `[n, …]`, each from its own seed (generated on the CPU, the same on every device)."""
+        ...
+
+    def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
+        """The denoiser's raw prediction, as it was trained (noise, v or velocity), same shape as `latents`.
+
+        `times` is `[n]`. Gradients flow. No guidance is applied.
+        """
+        ...
+
+    def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
+        """One deterministic sampler step, from `clock.times(steps)[index]` to the next time (or the clean end)."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images `[n, 3, H, W]` float32 in 0..1 on the CPU."""
+        ...

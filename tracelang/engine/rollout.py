@@ -1,0 +1,159 @@
+"""Trajectories as data: the frozen model sampled once, with every prediction that the losses will ask for.
+
+Guidance evaluates `pred(c)` and `pred(∅)` at every step anyway, so both come for free; `toward Y` adds `pred(Y)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.errors import EngineError
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.engine.seeds import seed
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is, and of how much."""
+
+ELEMENTS = 2**18
+"""Latent elements in one batch of trajectories: 16 of Stable Diffusion's, at most 64 of anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One trajectory to sample: its prompt, the anchor's prompt if there is one, and the seed of its noise."""
+
+    prompt: str
+    anchor: str | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectories:
+    """`n` trajectories of `S` sampler steps, on the CPU in the model's dtype.
+
+    `latents` are the `x_t [n, S, …]` before each step; `conditional`, `empty` and `anchor` the frozen model's raw
+    predictions there for the prompt, for ∅ and for the anchor's prompt. `times [S]` is in the clock's unit.
+    """
+
+    prompts: tuple[str, ...]
+    times: Tensor
+    latents: Tensor
+    conditional: Tensor
+    empty: Tensor
+    anchor: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def evaluations(self) -> int:
+        """How many single predictions of the model it holds."""
+        return len(self) * len(self.times) * (2 if self.anchor is None else 3)
+
+
+def starts(
+    groups: Sequence[Sequence[tuple[str, str | None]]], count: int, purpose: str, base: int
+) -> tuple[Start, ...]:
+    """`count` trajectories dealt in turn over the groups, and inside each over its `(prompt, anchor's prompt)` pairs.
+
+    The `i`-th belongs to group `i mod len(groups)`. Inside a group the order is shuffled, so that few trajectories
+    still see every kind of prompt; each visit of a prompt has noise of its own.
+    """
+    shuffled = [sorted(dict.fromkeys(group), key=lambda pair: seed("order", pair[0], 0, base)) for group in groups]
+    result = []
+    for i in range(count):
+        group, visit = shuffled[i % len(shuffled)], i // len(shuffled)
+        prompt, anchor = group[visit % len(group)]
+        result.append(Start(prompt, anchor, seed(purpose, prompt, visit // len(group), base)))
+    return tuple(result)
+
+
+def sample(
+    model: Model, starts: Sequence[Start], steps: int, guidance: float, progress: Progress | None = None
+) -> Trajectories:
+    """Sample with classifier-free guidance, in batches, recording latents and raw predictions at every step.
+
+    Raises `EngineError` where the model's prediction is not finite.
+    """
+    latents, conditional, empty = list[Tensor](), list[Tensor](), list[Tensor]()
+    anchor = list[Tensor]()
+    encode = _encoder(model, starts)
+    chunks = _chunks(model, starts)
+    for number, chunk in enumerate(chunks):
+        texts = [[start.prompt for start in chunk], [""] * len(chunk)]
+        anchors = [start.anchor for start in chunk if start.anchor is not None]
+        states = encode([text for group in [*texts, anchors] for text in group])
+        x = model.noise([start.seed for start in chunk])
+        path, predictions = [], []
+        for i, time in enumerate(model.clock.times(steps)):
+            prediction = _predict(model, x, time, states)
+            path.append(x.cpu())
+            predictions.append(prediction.cpu())
+            c, e, *_ = torch.split(prediction, len(chunk))
+            x = model.step(e + guidance * (c - e), i, steps, x)
+            if progress is not None:
+                progress("trajectories", number * steps + i + 1, len(chunks) * steps)
+        parts = torch.split(torch.stack(predictions, 1), len(chunk))
+        latents.append(torch.stack(path, 1))
+        conditional.append(parts[0])
+        empty.append(parts[1])
+        anchor += parts[2:]
+    return Trajectories(
+        tuple(start.prompt for start in starts),
+        torch.tensor(model.clock.times(steps), dtype=torch.float64),
+        torch.cat(latents),
+        torch.cat(conditional),
+        torch.cat(empty),
+        torch.cat(anchor) if anchor else None,
+    )
+
+
+def judged_by(
+    model: Model, visited: Trajectories, starts: Sequence[Start], progress: Progress | None = None
+) -> Trajectories:
+    """The same latents, which an edited model may have visited, with this model's predictions there."""
+    encode = _encoder(model, starts)
+    parts: list[list[Tensor]] = [[], [], []]
+    chunks = _chunks(model, starts)
+    done = 0
+    for number, chunk in enumerate(chunks):
+        anchors = [start.anchor for start in chunk if start.anchor is not None]
+        states = encode([*(start.prompt for start in chunk), *[""] * len(chunk), *anchors])
+        x = visited.latents[done : done + len(chunk)].to(model.device)
+        done += len(chunk)
+        rows = [_predict(model, x[:, i], float(time), states).cpu() for i, time in enumerate(visited.times)]
+        for part, rows_of in zip(parts, torch.split(torch.stack(rows, 1), len(chunk)), strict=False):
+            part.append(rows_of)
+        if progress is not None:
+            progress("predictions", number + 1, len(chunks))
+    c, e, y = (torch.cat(part) if part else None for part in parts)
+    assert c is not None and e is not None
+    return replace(visited, conditional=c, empty=e, anchor=y)
+
+
+@torch.no_grad()
+def _predict(model: Model, x: Tensor, time: float, states: TextStates) -> Tensor:
+    """Predictions of every group of states (concept, ∅, anchor) on the same latents, in one call."""
+    rows = x.repeat(len(states) // len(x), *[1] * (x.dim() - 1))
+    prediction = model.predict(rows, torch.full((len(rows),), time, device=x.device), states)
+    if not torch.isfinite(prediction).all():
+        raise EngineError(f"steer: the model's prediction at time {time:g} holds NaN or infinity")
+    return prediction
+
+
+def _chunks(model: Model, starts: Sequence[Start]) -> list[Sequence[Start]]:
+    """Batches of one size; all of the starts have an anchor, or none has."""
+    size = min(64, max(1, ELEMENTS // model.noise([0])[0].numel()))
+    return [starts[i : i + size] for i in range(0, len(starts), size)]
+
+
+def _encoder(model: Model, starts: Sequence[Start]) -> Callable[[Sequence[str]], TextStates]:
+    """Each text encoded once; the function picks rows."""
+    texts = dict.fromkeys(text for start in starts for text in (start.prompt, start.anchor) if text is not None)
+    row = {text: i for i, text in enumerate([*texts, ""])}
+    states = model.encode([*texts, ""])
+    return lambda wanted: states.rows([row[text] for text in wanted])

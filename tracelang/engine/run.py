@@ -1,0 +1,94 @@
+"""A plan's passes, in order, on a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tracelang.engine.cache import folder
+from tracelang.engine.edit import Adapter, Edit
+from tracelang.engine.errors import EngineError
+from tracelang.engine.fuse import fuse
+from tracelang.engine.low_rank import LowRank
+from tracelang.engine.protocol import Model
+from tracelang.engine.rollout import Progress
+from tracelang.engine.statements import active, constraints
+from tracelang.engine.steer import Options, steer
+from tracelang.engine.text_map import TextMap, figures, solve
+from tracelang.plan.family import Site
+from tracelang.plan.layers import select
+from tracelang.plan.types import FusePass, Plan, RefinePass, SteerPass
+
+
+def run(
+    plan: Plan,
+    model: Model,
+    progress: Progress | None = None,
+    state_dir: Path | None = None,
+    cache: Path | Callable[[], Path] | None = folder,
+    autocast: bool = False,
+) -> Edit:
+    """The edit that `plan` makes of `model`, which afterwards is what it was.
+
+    A plan whose every degree is 0 gives the empty edit. `state_dir` is where training saves itself every few steps and
+    on Ctrl-C; the same call goes on from there, and leaves its files for the caller to remove. `cache` is the folder
+    of trajectories, None for none. `autocast` trains the student in bfloat16.
+
+    Raises `EngineError`, `SelectionError`, `WindowError`: a pass or term that this model cannot express is never
+    dropped. Lets `KeyboardInterrupt` pass after saving.
+    """
+    edit = Edit()
+    if not active(plan):
+        return edit
+    options = Options(progress, state_dir, cache() if callable(cache) else cache, autocast)
+    for step in plan.method.passes:
+        match step:
+            case RefinePass():
+                edit = refine(plan, step, model, edit)
+            case SteerPass():
+                edit = steer(plan, step, model, edit, options)
+            case FusePass():
+                edit = fuse(plan, step, model, edit)
+    return edit
+
+
+def refine(plan: Plan, settings: RefinePass, model: Model, edit: Edit) -> Edit:
+    """The edit with the closed form on top: one map and one factorisation per text input, however many matrices."""
+    sites = select(settings.on, model.sites)
+    for site in sites:
+        if site.reads is None:
+            raise EngineError(f"{settings.label}: {site.tensor} does not read prompt states alone; use `on prompt`")
+    inputs = list(dict.fromkeys(site.reads for site in sites if site.reads is not None))
+    solved, measured = {}, {}
+    for name, problem in constraints(plan, settings, model, inputs).items():
+        absolute = settings.ridge_absolute
+        solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
+        solved[name], measured[name] = solution.map, figures(problem, solution)
+    adapters = tuple(Adapter(one.concept, _after(one.factors, solved, sites)) for one in edit.adapters)
+    return Edit(_compose(edit, sites, solved), adapters, edit.gate, {**edit.figures, settings.label: measured})
+
+
+def _compose(edit: Edit, sites: tuple[Site, ...], solved: dict[str, TextMap]) -> dict[Site, TextMap]:
+    maps, made = dict(edit.maps), dict[tuple[int, str], TextMap]()
+    for site in sites:
+        assert site.reads is not None
+        before = maps.get(site)
+        if before is None:
+            maps[site] = solved[site.reads]
+        else:
+            name = id(before), site.reads
+            made[name] = made.get(name) or before.then(solved[site.reads])
+            maps[site] = made[name]
+    return maps
+
+
+def _after(factors: object, solved: dict[str, TextMap], sites: tuple[Site, ...]) -> dict[Site, LowRank]:
+    """Earlier adapters under a later map: `(W + B D) T = W T + B (D T)`."""
+    assert isinstance(factors, dict)
+    result = {}
+    for site, change in factors.items():
+        if site in sites:
+            T = solved[site.reads]
+            change = LowRank(change.up, change.down + (change.down @ T.left) @ T.right.T)
+        result[site] = change
+    return result

@@ -1,0 +1,86 @@
+"""A training run on disk, so that it can stop at any step and go on as if it had not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tracelang.engine.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`step` steps of one concept are done. `tensors`: adapters, the optimiser's moments, the last refresh's adapters.
+
+    `key` names the run (plan, model, concept, way of computing): a state goes on only as what it began as.
+    """
+
+    key: str
+    step: int
+    tensors: Mapping[str, Tensor]
+
+
+def save(state: State, path: Path) -> None:
+    """Write atomically: a reader sees the old state or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+    save_file(tensors, part, {"state": json.dumps({"key": state.key, "step": state.step})})
+    with open(part, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def load(path: Path, key: str) -> State | None:
+    """The state at `path`, or None where there is none. Raises `EngineError` if it is damaged or of another run."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state = State(header["key"], header["step"], tensors)
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise EngineError(f"steer: the saved state {path} cannot be read; delete it to start again ({error})") from None
+    if state.key != key:
+        raise EngineError(f"steer: the saved state {path} belongs to another plan or model; delete it to start again")
+    return state
+
+
+@contextmanager
+def between_steps() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until the yielded function is called, so that no step is cut in two. A second one acts at once.
+
+    Outside the main thread, where Python delivers no signals, nothing changes.
+    """
+    pending = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pending
+        if pending:
+            raise KeyboardInterrupt
+        pending = True
+
+    def check() -> None:
+        if pending:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,130 @@
+"""The loss terms: on which prompts, toward what, and where along the trajectories (LANGUAGE.md, METHODS.md §6, §8.3).
+
+The loss is `Σ_terms weight · E ‖pred_θ − target‖²`, each expectation over its own term's prompts and uniformly over
+the sampler steps inside its own window. A batch gives every term rows of its own, so that no term is starved by
+another's wider window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.errors import EngineError
+from tracelang.engine.rollout import Trajectories
+from tracelang.plan.family import Clock
+from tracelang.plan.types import SteerPass, Term
+from tracelang.plan.windows import lower
+
+Prompts = Literal["erased", "empty", "preserved"]
+
+ON: dict[str, Prompts] = {"push": "erased", "hold": "erased", "blank": "empty", "keep": "preserved"}
+"""The prompts that each kind of term is evaluated on."""
+
+
+def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) -> Tensor:
+    """What the prediction should become, from the frozen `c = pred°(X)`, `e = pred°(∅)` and `y = pred°(Y)`.
+
+    `push`: `base − strength·δ(X)` with `δ(X) = c − e` and base `e`, or `y` where there is an anchor (METHODS.md §5);
+    then `c + degree·(that − c)`. `hold` and `keep`: `c`. `blank`: `e`.
+    """
+    match term.kind:
+        case "push":
+            pushed = (e if y is None else y) - (1.0 if term.strength is None else term.strength) * (c - e)
+            return pushed if degree == 1 else c + degree * (pushed - c)
+        case "blank":
+            return e
+        case _:
+            return c
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A term's share of every batch: `rows` of them, at the sampler steps `steps`."""
+
+    term: Term
+    rows: int
+    steps: Tensor
+
+
+def slots(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Slot, ...]:
+    """The batch's composition: `batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one,
+    each shared evenly by the terms that need them. Without preserved prompts `keep` has nothing to say.
+
+    Raises `EngineError` for a window that holds none of the sampler's steps.
+    """
+    terms = [term for term in settings.terms if term.weight > 0 and (preserves or ON[term.kind] != "preserved")]
+    logsnr = [clock.logsnr(time) for time in clock.times(settings.sampler_steps)]
+    quarter = max(1, settings.batch // 4)
+    size: dict[Prompts, int] = {"erased": settings.batch, "preserved": settings.batch, "empty": quarter}
+    result = []
+    for on in size:
+        sharing = [term for term in terms if ON[term.kind] == on]
+        for i, term in enumerate(sharing):
+            interval = lower(term.during, clock)
+            steps = [step for step, value in enumerate(logsnr) if value in interval]
+            if not steps:
+                raise EngineError(
+                    f"steer: the window of {term.label} holds none of the {settings.sampler_steps} sampler steps"
+                )
+            rows = max(1, size[on] // len(sharing) + (i < size[on] % len(sharing)))
+            result.append(Slot(term, rows, torch.tensor(steps)))
+    return tuple(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one training step: where (`latents`, `times`), for which `prompts`, toward what, and their weights.
+
+    The loss is `Σ_rows weights · mean ‖pred − targets‖²`.
+    """
+
+    latents: Tensor
+    times: Tensor
+    prompts: tuple[str, ...]
+    targets: Tensor
+    weights: Tensor
+
+
+def draw(
+    slots: Sequence[Slot],
+    erased: Trajectories,
+    kept: Trajectories | None,
+    kept_weights: Tensor,
+    degree: float,
+    generator: torch.Generator,
+) -> Batch:
+    """One batch. `∅` is drawn in turn on erased and on preserved trajectories: guidance needs it right on both."""
+    parts: list[tuple[Tensor, Tensor, list[str], Tensor, Tensor]] = []
+    for slot in slots:
+        on = ON[slot.term.kind]
+        if on == "preserved":
+            sources = [kept] if kept is not None else []
+        elif on == "empty" and kept is not None:
+            sources = [erased, kept]
+        else:
+            sources = [erased]
+        for i, source in enumerate(sources):
+            rows = slot.rows // len(sources) + (i < slot.rows % len(sources))
+            if not rows or source is None:
+                continue
+            n = torch.randint(len(source), (rows,), generator=generator)
+            s = slot.steps[torch.randint(len(slot.steps), (rows,), generator=generator)]
+            y = None if source.anchor is None else source.anchor[n, s].float()
+            goal = target(slot.term, source.conditional[n, s].float(), source.empty[n, s].float(), y, degree)
+            weight = torch.full((rows,), slot.term.weight / slot.rows)
+            if on == "preserved":
+                weight = weight * kept_weights[n]
+            prompts = [""] * rows if on == "empty" else [source.prompts[int(k)] for k in n]
+            parts.append((source.latents[n, s], source.times[s], prompts, goal, weight))
+    return Batch(
+        torch.cat([part[0] for part in parts]),
+        torch.cat([part[1] for part in parts]),
+        tuple(prompt for part in parts for prompt in part[2]),
+        torch.cat([part[3] for part in parts]),
+        torch.cat([part[4] for part in parts]),
+    )

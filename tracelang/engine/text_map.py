@@ -1,0 +1,191 @@
+"""The closed form: every text-reading matrix `W` that shares a text input becomes `W T` (METHODS.md §1.2).
+
+The weighted ridge problem `min_X Σ_j a_j ‖X f_j − W g_j‖² + Σ_j w_j ‖(X − W) p_j‖² + λ ‖X − W‖²` has targets of the
+form `W z` only, so its solution is `X = W T` with one `T` for all layers. With `C = λI + Σ a f fᵀ + Σ w p pᵀ`,
+
+    T = I + (G − F) A Fᵀ C⁻¹,
+
+which is `I + a (G − F) K⁻¹ Uᵀ` with the Woodbury inverse written out. One Cholesky factorisation, of `C` or of the
+Gram of the constraints, whichever is smaller; never an inverse; always float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracelang.engine.errors import EngineError
+from tracelang.engine.protocol import TextStates
+
+
+@dataclass(frozen=True, slots=True)
+class TextMap:
+    """`T = I + left @ rightᵀ`, float64, both `[d, n]`, the columns of `right` orthonormal.
+
+    `T − I` has rank at most the number of erased states, so factors are what is stored; with orthonormal `right`
+    nothing cancels between them and they survive a cast to float32.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def dense(self) -> Tensor:
+        """`T`, `[d, d]`."""
+        return torch.eye(len(self.left), dtype=self.left.dtype) + self.left @ self.right.T
+
+    def then(self, later: TextMap) -> TextMap:
+        """The map of `W T_self T_later`: this edit first, then one solved on top of it."""
+        left = torch.cat([self.left, later.left + self.left @ (self.right.T @ later.left)], 1)
+        return orthonormal(left, torch.cat([self.right, later.right], 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """Columns in float64: `F → G [d, n]` with weights `a [n]`, and preserved `P [d, m]` with weights `w [m]`."""
+
+    F: Tensor
+    G: Tensor
+    a: Tensor
+    P: Tensor
+    w: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The map, the ridge `λ` it was solved with, and an estimate of `cond(C)`."""
+
+    map: TextMap
+    ridge: float
+    condition: float
+
+
+def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solution:
+    """`T` for the constraints, the same bit for bit in whatever order they come.
+
+    `ridge` is relative to the mean eigenvalue of the erased Gram, `tr(F A Fᵀ)/d` (METHODS.md §1.3), unless `absolute`.
+    Raises `EngineError` where the states are not finite or the system is singular.
+    """
+    F, G, a = _canonical(problem.F, problem.G, problem.a)
+    P, _, w = _canonical(problem.P, problem.P, problem.w)
+    d, n = F.shape
+    X = torch.cat([F * a.sqrt(), P * w.sqrt()], 1)
+    if not (torch.isfinite(X).all() and torch.isfinite(G).all()):
+        raise EngineError("refine: the text states hold NaN or infinity")
+    λ = ridge if absolute else ridge * float(X[:, :n].square().sum()) / d
+    small = X.shape[1] < d
+    S = X.T @ X if small else X @ X.T
+    S.diagonal().add_(λ)
+    L, failed = torch.linalg.cholesky_ex(S)
+    if failed or not torch.isfinite(L).all():
+        raise EngineError(f"refine: the text states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
+    Δ = (G - F) * a.sqrt()
+    if n >= d:
+        left, right = torch.cholesky_solve(X[:, :n] @ Δ.T, L).T, torch.eye(d, dtype=F.dtype)
+        T = TextMap(left.contiguous(), right)
+    else:
+        # push-through: C⁻¹ X = X (λI + XᵀX)⁻¹
+        one = torch.eye(len(S), n, dtype=F.dtype)
+        R = X @ torch.cholesky_solve(one, L) if small else torch.cholesky_solve(X[:, :n], L)
+        T = orthonormal(Δ, R)
+    if not torch.isfinite(T.left).all():
+        raise EngineError(f"refine: the solve gave NaN or infinity at a ridge of {λ:.3g}; raise the ridge")
+    return Solution(T, λ, _largest(S) / (λ if small else 1 / _largest(S, L)))
+
+
+def orthonormal(left: Tensor, right: Tensor) -> TextMap:
+    """`I + left @ rightᵀ` with the columns of `right` made orthonormal."""
+    Q, R = torch.linalg.qr(right)
+    return TextMap(left @ R.T, Q)
+
+
+def apply_(weight: Tensor, text_map: TextMap) -> Tensor:
+    """`W ← W T` in place, through the factors, in the weight's own precision. Touches the weight once."""
+    left, right = text_map.left.to(weight), text_map.right.to(weight)
+    return weight.addmm_(weight @ left, right.T)
+
+
+def figures(problem: Constraints, solution: Solution) -> dict[str, float]:
+    """What the map does to the states it was solved for.
+
+    `residual` = ‖TF − G‖/‖F − G‖, `leak` = ‖(T − I)P‖/‖P‖, `worst_leak` the same for the worst preserved state,
+    `sigma_min` the smallest singular value of T: what an attacker with free embeddings must overcome is its inverse.
+    """
+    T = solution.map
+    moved = T.left @ (T.right.T @ problem.F)
+    leak = T.left @ (T.right.T @ problem.P)
+    each = leak.norm(dim=0) / problem.P.norm(dim=0).clamp_min(1e-300)
+    return {
+        "ridge": solution.ridge,
+        "condition": solution.condition,
+        "rank": int(torch.linalg.matrix_rank(T.left)),
+        "residual": _ratio(problem.F + moved - problem.G, problem.F - problem.G),
+        "leak": _ratio(leak, problem.P),
+        "worst_leak": float(each.max()) if len(each) else 0.0,
+        "sigma_min": smallest_singular_value(T),
+    }
+
+
+def smallest_singular_value(text_map: TextMap) -> float:
+    """σ_min(T). Outside the span of its factors T is the identity, so a `2n × 2n` matrix decides."""
+    d, n = text_map.left.shape
+    Q, _ = torch.linalg.qr(torch.cat([text_map.left, text_map.right], 1))
+    inner = torch.eye(Q.shape[1], dtype=Q.dtype) + (Q.T @ text_map.left) @ (Q.T @ text_map.right).T
+    σ = float(torch.linalg.svdvals(inner)[-1])
+    return min(σ, 1.0) if 2 * n < d else σ
+
+
+def collateral(maps: Mapping[str, TextMap], states: TextStates) -> Tensor:
+    """`‖(T − I) e‖ / ‖e‖` per prompt `[n]`, over its states without the first; the worst of the text inputs.
+
+    Needs no weights: the change that an edit's closed form will make to a prompt, before an image is drawn.
+    """
+    changes = [torch.zeros(len(states), dtype=torch.float64)]
+    for name, text_map in maps.items():
+        e = states.inputs[name].detach().to("cpu", torch.float64)
+        e = e[:, 1:] if e.shape[1] > 1 else e
+        change = (e @ text_map.right) @ text_map.left.T
+        changes.append(change.flatten(1).norm(dim=1) / e.flatten(1).norm(dim=1).clamp_min(1e-300))
+    return torch.stack(changes).amax(0)
+
+
+def _canonical(F: Tensor, G: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Columns sorted by their bytes, equal ones merged: weights summed, targets averaged. The problem is the same.
+
+    For equal `f`, `Σ a_j ‖X f − W g_j‖²` differs from `(Σ a_j) ‖X f − W ḡ‖²` by a constant.
+    """
+    if not F.shape[1]:
+        return F, G, a
+    rows = torch.cat([F.T, G.T, a[:, None]], 1).contiguous().numpy()
+    rows = rows[np.argsort(rows.view(f"V{rows.strides[0]}")[:, 0], kind="stable")]
+    f, g, a_ = rows[:, : len(F)], rows[:, len(F) : -1], rows[:, -1:]
+    first = np.concatenate([[True], (f[1:] != f[:-1]).any(1)])
+    if first.all():
+        merged = f, g, a_
+    else:
+        starts = np.flatnonzero(first)
+        weight = np.add.reduceat(a_, starts)
+        single = np.diff(np.append(starts, len(f))) == 1
+        mean = np.where(single[:, None], g[starts], np.add.reduceat(g * a_, starts) / weight)
+        merged = f[starts], mean, weight
+    F, G, a = (torch.from_numpy(np.ascontiguousarray(part)) for part in merged)
+    return F.T, G.T, a[:, 0]
+
+
+def _largest(S: Tensor, factor: Tensor | None = None) -> float:
+    """The largest eigenvalue of `S`, or with its Cholesky factor of `S⁻¹`, by power iteration (from below)."""
+    v = torch.ones(len(S), 1, dtype=S.dtype)
+    value = 0.0
+    for _ in range(12):
+        v = S @ v if factor is None else torch.cholesky_solve(v, factor)
+        value = float(v.norm())
+        v = v / value
+    return value
+
+
+def _ratio(part: Tensor, whole: Tensor) -> float:
+    size = float(whole.norm())
+    return float(part.norm()) / size if size else 0.0

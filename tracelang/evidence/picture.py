@@ -1,0 +1,72 @@
+"""Pictures of an edit: before and after, same prompts and seeds, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+GAP, TITLE, MARGIN = 4, 26, 64  # pixels
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One prompt: images `[n, 3, H, W]` in 0..1 under each label (`{"before": …, "after": …}`), same seeds in order."""
+
+    title: str
+    rows: dict[str, Tensor]
+
+
+def strip(images: Tensor, side: int) -> list[Image]:
+    """The images as `side`×`side` pictures."""
+    from PIL import Image
+
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return [Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS) for picture in pixels]
+
+
+def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Image:
+    """Columns of panels, each column under its heading: one picture that shows the edit."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    heading, small = ImageFont.load_default(22), ImageFont.load_default(15)
+    panels = [panel for _, column in columns for panel in column]
+    many = max(len(images) for panel in panels for images in panel.rows.values())
+    deep = max(len(panel.rows) for panel in panels)
+    wide = MARGIN + many * (side + GAP) + 4 * GAP
+    high = TITLE + deep * (side + GAP) + 2 * GAP
+    top = 44
+    tall = max(len(column) for _, column in columns)
+    page = Image.new("RGB", (wide * len(columns) + 2 * GAP, top + high * tall), "white")
+    draw = ImageDraw.Draw(page)
+    for c, (name, column) in enumerate(columns):
+        left = 2 * GAP + c * wide
+        draw.text((left, 10), printable(name), fill="#111111", font=heading)
+        for r, panel in enumerate(column):
+            y = top + r * high
+            draw.text((left, y + 4), printable(panel.title), fill="#333333", font=small)
+            for k, (label, images) in enumerate(panel.rows.items()):
+                line = y + TITLE + k * (side + GAP)
+                draw.text((left, line + side // 2 - 9), printable(label), fill="#777777", font=small)
+                for i, picture in enumerate(strip(images, side)):
+                    page.paste(picture, (left + MARGIN + i * (side + GAP), line))
+    return page
+
+
+def printable(text: str) -> str:
+    """Prompts are data: control characters become a visible mark."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def write(page: Image, file: Path) -> None:
+    """Write a PNG so that a stop leaves the old file or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.part")
+    page.save(part, format="PNG", optimize=True)
+    part.replace(file)

@@ -1,0 +1,100 @@
+"""Paired rates: the same prompts and seeds through the base and the edited model, each picture judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from tracelang.evidence.judges import Judge, Seen
+
+Draw = Callable[[Sequence[str], Sequence[int]], Tensor]
+"""prompts, seeds → images `[n, 3, H, W]` in 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture to be drawn: `row` is the line of the table it counts for; `head` and `wanted` what is looked for."""
+
+    row: tuple[str, str]
+    prompt: str
+    head: str
+    wanted: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`hits` of `n`, with its 95 % Wilson interval."""
+
+    hits: int
+    n: int
+
+    @property
+    def share(self) -> float:
+        return self.hits / self.n if self.n else float("nan")
+
+    def interval(self) -> tuple[float, float]:
+        from scipy.stats import binomtest
+
+        found = binomtest(self.hits, self.n).proportion_ci(0.95, method="wilson")
+        return float(found.low), float(found.high)
+
+
+def seed_of(purpose: str, prompt: str, index: int, seed: int = 0) -> int:
+    """The noise seed of one picture: a hash, so that training and each kind of measurement never share noise."""
+    digest = hashlib.sha256(f"{purpose}\0{prompt}\0{index}\0{seed}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
+def shots(row: tuple[str, str], prompts: Sequence[str], n: int, head: str, wanted: str, seed: int) -> Iterator[Shot]:
+    """`n` pictures spread evenly over the prompts."""
+    for i in range(n):
+        prompt = prompts[i % len(prompts)]
+        yield Shot(row, prompt, head, wanted, seed_of("measure", prompt, i, seed))
+
+
+def judge_all(
+    draw: Draw, judge: Judge, asked: Sequence[Shot], kept: Path | None = None, chunk: int = 200
+) -> list[Seen]:
+    """What the judge sees in every shot, in order. `kept` is a file of finished chunks, so that a run may continue.
+
+    The caller names `kept` after everything the pictures depend on (model, edit, sampler).
+    """
+    done: dict[str, Seen] = {}
+    if kept and kept.exists():
+        for line in kept.read_text().splitlines():
+            entry = json.loads(line)
+            done[entry["key"]] = entry["seen"]
+    keys = [f"{shot.seed}:{shot.prompt}" for shot in asked]
+    missing = [i for i, key in enumerate(keys) if key not in done]
+    for begin in range(0, len(missing), chunk):
+        part = missing[begin : begin + chunk]
+        seen = judge.look(draw([asked[i].prompt for i in part], [asked[i].seed for i in part]))
+        if len(seen) != len(part):
+            raise ValueError(f"the judge {judge.name} answered {len(seen)} times for {len(part)} pictures")
+        done |= {keys[i]: dict(labels) for i, labels in zip(part, seen, strict=True)}
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.open("a") as file:
+                for i in part:
+                    file.write(json.dumps({"key": keys[i], "seen": dict(done[keys[i]])}) + "\n")
+    return [done[key] for key in keys]
+
+
+def tally(asked: Sequence[Shot], seen: Sequence[Seen]) -> dict[tuple[str, str], Rate]:
+    """Per row: in how many pictures the judge found what was looked for."""
+    counts: dict[tuple[str, str], list[bool]] = {}
+    for shot, labels in zip(asked, seen, strict=True):
+        counts.setdefault(shot.row, []).append(labels[shot.head] == shot.wanted)
+    return {row: Rate(sum(hits), len(hits)) for row, hits in counts.items()}
+
+
+def pooled(rates: Iterable[Rate]) -> Rate:
+    """Several rates as one."""
+    parts = list(rates)
+    return Rate(sum(rate.hits for rate in parts), sum(rate.n for rate in parts))

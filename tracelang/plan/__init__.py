@@ -1,0 +1,1 @@
+"""The plan: a recipe compiled to frozen data, free of any model."""

@@ -1,0 +1,92 @@
+"""From a recipe, as a file or as text, to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracelang.diagnostics import Diagnostic, Report
+from tracelang.semantics.program import File, Program
+from tracelang.syntax.read import MAX_RECIPE_BYTES, Read, decode, read
+
+if TYPE_CHECKING:
+    from tracelang.plan.types import Plan
+
+TEXT = "<recipe>"
+
+
+def compile(
+    recipe: str | Path,
+    *,
+    root: str | Path | None = None,
+    params: Mapping[str, str] | None = None,
+) -> Plan:
+    """Compile a recipe: a `Path`, or a string that ends with `.erase`, is a file; other strings are the recipe itself.
+
+    `root` is the folder that lists may not leave (default: the git root around the recipe, else its folder);
+    `params` overrides params as `--set` does, `{"degree": "60%"}`. Raises CompileError with every diagnostic.
+    """
+    plan, findings = compile_with_findings(recipe, root=root, params=params)
+    if plan is None:
+        report = Report(list(findings))
+        report.raise_errors()
+    assert plan is not None
+    return plan
+
+
+def compile_with_findings(
+    recipe: str | Path,
+    *,
+    root: str | Path | None = None,
+    params: Mapping[str, str] | None = None,
+    shown: str | None = None,
+) -> tuple[Plan | None, list[Diagnostic]]:
+    """The plan, or None, and everything that was found, warnings and notes too. `shown` names a text in messages."""
+    report = Report()
+    found, folder = _read(recipe, shown, report)
+    if found is None:
+        return None, report.in_order()
+    wall = Path(root) if root is not None else _root(folder)
+    program = _program(found, folder, wall, params, report)
+    if program is None:
+        return None, report.in_order()
+    # Pydantic costs more than all of the above: it is not imported where there is nothing to lower.
+    from tracelang.plan.lower import lower
+
+    name = _name(Path(recipe), wall) if _is_path(recipe, shown) else found.source.path
+    return lower(program, File(name, found.sha256, "recipe")), report.in_order()
+
+
+def _is_path(recipe: str | Path, shown: str | None) -> bool:
+    if isinstance(recipe, Path):
+        return True
+    return shown is None and recipe.endswith(".erase") and "\n" not in recipe and '"' not in recipe
+
+
+def _read(recipe: str | Path, shown: str | None, report: Report) -> tuple[Read | None, Path]:
+    if _is_path(recipe, shown):
+        path = Path(recipe)
+        return read(path, shown or str(recipe), MAX_RECIPE_BYTES, report), path.parent
+    data = str(recipe).encode("utf-8", "surrogatepass")
+    return decode(data, shown or TEXT, MAX_RECIPE_BYTES, report), Path()
+
+
+def _program(found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report) -> Program | None:
+    from tracelang.semantics.resolve import resolve
+    from tracelang.syntax.parser import parse
+
+    file = parse(found.source, report)
+    return None if file is None else resolve(file, report, folder=folder, root=root, given=params)
+
+
+def _root(folder: Path) -> Path:
+    """The git root around a folder, else the folder."""
+    here = folder.resolve()
+    return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
+
+
+def _name(recipe: Path, root: Path) -> str:
+    path = recipe.resolve()
+    home = root.resolve()
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name

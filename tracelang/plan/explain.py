@@ -1,0 +1,167 @@
+"""From a plan back to a recipe with every default spelled out; compiling that text gives the same digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import groupby
+
+from tracelang.plan import types
+from tracelang.plan.types import Plan
+from tracelang.semantics.tables import HEADER, METRICS, PASSES
+from tracelang.syntax.text import quote
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+WIDTH = 110
+
+
+def explain(plan: Plan) -> str:
+    """The text of a recipe that means this plan and leaves nothing unsaid."""
+    parts = [
+        [f"tracelang {plan.language}"],
+        _header(plan),
+        *(_concept(concept) for concept in plan.concepts),
+        [_erase(one) for one in plan.erase],
+        [f"preserve {_member(one.concepts)} weight {number(one.weight)}" for one in plan.preserve],
+        _method(plan.method),
+        *_expect(plan),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def number(value: float) -> str:
+    """A number as the language writes it, exactly."""
+    if isinstance(value, int):
+        return str(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def percent(share: float) -> str:
+    """A share in percent, so that reading it back gives the same float."""
+    shifted = Decimal(repr(share)).scaleb(2)
+    plain = format(shifted.normalize(), "f")
+    return f"{plain if len(plain) <= 24 else f'{shifted.normalize():e}'}%"
+
+
+def window(value: types.Window) -> str:
+    """A window as a range."""
+    if value.unit == "progress":
+        return f"{percent(value.low)}..{percent(value.high)}"
+    return f"{value.unit} {number(value.low)}..{number(value.high)}"
+
+
+def layers(value: types.Layers, level: int = 0) -> str:
+    """A layer set, in parentheses where something that binds as tightly as `level` stands around it."""
+    match value:
+        case types.ReadsSites():
+            return value.reads
+        case types.RoleSites():
+            return value.role
+        case types.GlobSites():
+            return quote(value.pattern)
+        case types.Union():
+            own, text = 0, ", ".join(layers(member, 1) for member in value.members)
+        case types.Difference():
+            own, text = 1, f"{layers(value.left, 1)} - {layers(value.right, 2)}"
+        case types.InPlaces():
+            own, text = 2, f"{layers(value.of, 3)} in ({', '.join(value.places)})"
+    return f"({text})" if level > own else text
+
+
+def _name(concept: str) -> str:
+    """A plan's concept as a recipe refers to it."""
+    if _NAME.fullmatch(concept):
+        return concept
+    return quote(concept[1:-1] if len(concept) > 1 and concept.startswith('"') and concept.endswith('"') else concept)
+
+
+def _member(member: types.Member) -> str:
+    return " & ".join(_name(name) for name in member)
+
+
+def _header(plan: Plan) -> list[str]:
+    if plan.recipe == types.RecipeInfo():
+        return []
+    lines = [f"recipe {quote(plan.recipe.name)} {{"]
+    for field, kind in HEADER.items():
+        value = getattr(plan.recipe, field)
+        if value:
+            text = quote(value) if kind == "text" else ", ".join(value) if kind == "names" else value
+            lines.append(f"  {field} = {text}")
+    return [*lines, "}"]
+
+
+def _concept(concept: types.Concept) -> list[str]:
+    lines = [f"concept {_name(concept.name)} kind {concept.kind} {{"]
+    lines += _texts("names", concept.names) + _texts("probes", concept.probes) + _texts("templates", concept.templates)
+    return [*lines, "}"]
+
+
+def _texts(field: str, texts: Iterable[str]) -> list[str]:
+    """One entry, filled to the width of a page."""
+    lines: list[str] = []
+    line = f"  {field}"
+    start = len(line)
+    for text in texts:
+        piece = f" {quote(text)},"
+        if len(line) + len(piece) > WIDTH and len(line) > start:
+            lines.append(line)
+            line = " " * start
+        line += piece
+    return [*lines, line[:-1]] if len(line) > start else []
+
+
+def _erase(one: types.Erasure) -> str:
+    toward = "" if one.anchor is None else f" toward {_member(one.anchor)}"
+    return f"erase {_member(one.targets)}{toward}{' away' if one.away else ''} degree {percent(one.degree)}"
+
+
+def _method(method: types.Method) -> list[str]:
+    lines = [f"define method {method.name} {{"]
+    for one in method.passes:
+        label = "" if one.label == one.kind else f" as {one.label}"
+        lines.append(f"  {one.kind}{label} {{")
+        for field, kind in PASSES[one.kind].settings.items():
+            lines.append(f"    {field} = {_setting(getattr(one, field), kind.absent)}")
+        for term in one.terms if isinstance(one, types.SteerPass) else ():
+            lines.append(f"    {_term(term)}")
+        lines.append("  }")
+    return [*lines, "}", f"method {method.name}"]
+
+
+def _term(term: types.Term) -> str:
+    label = "" if term.label == term.kind else f" as {term.label}"
+    strength = "" if term.strength is None else f"  strength = {number(term.strength)}"
+    return f"{term.kind}{label} during {window(term.during)} {{ weight = {number(term.weight)}{strength} }}"
+
+
+def _setting(value: object, absent: str) -> str:
+    match value:
+        case None:
+            return absent
+        case types.Window():
+            return window(value)
+        case int() | float():
+            return number(value)
+        case str():
+            return value
+        case types.ReadsSites() | types.RoleSites() | types.GlobSites():
+            return layers(value)
+        case types.InPlaces() | types.Difference() | types.Union():
+            return f"({layers(value)})"
+        case _:
+            raise TypeError(type(value))
+
+
+def _expect(plan: Plan) -> Iterable[list[str]]:
+    def terms(one: types.Assertion) -> tuple[int, int]:
+        return one.samples, one.seed
+
+    for (samples, seed), assertions in groupby(sorted(plan.expect, key=terms), key=terms):
+        lines = [f"expect over {samples} samples seed {seed} {{"]
+        for one in assertions:
+            arguments = [*(_member(member) for member in one.concepts), *([one.attack] if one.attack else [])]
+            bound = number(one.bound) if METRICS[one.metric].scale == "score" else percent(one.bound)
+            lines.append(f"  {one.metric}({', '.join(arguments)}) {one.comparison} {bound}")
+        yield [*lines, "}"]

@@ -1,0 +1,123 @@
+"""From a program to a plan: spans fall away, concepts get their final names, and everything unordered is sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tracelang.plan import types
+from tracelang.plan.types import Plan
+from tracelang.semantics import program as given
+from tracelang.semantics.tables import METRICS
+
+Rename = Callable[[given.Member], types.Member]
+
+
+def lower(program: given.Program, source: given.File) -> Plan:
+    """The plan of a program; `source` is the recipe file that it was compiled from."""
+    names = _names(program)
+
+    def rename(member: given.Member) -> types.Member:
+        return tuple(sorted(names[key] for key in member))
+
+    erase = [
+        types.Erasure(
+            targets=rename(one.targets),
+            anchor=None if one.anchor is None else rename(one.anchor),
+            away=one.away,
+            degree=one.degree,
+        )
+        for one in program.erase
+    ]
+    preserve = [types.Preservation(concepts=rename(one.concepts), weight=one.weight) for one in program.preserve]
+    return Plan(
+        recipe=types.RecipeInfo.model_validate(program.header),
+        concepts=tuple(sorted((_concept(one, names) for one in program.concepts.values()), key=lambda c: c.name)),
+        erase=tuple(sorted(erase, key=lambda one: one.targets)),
+        preserve=tuple(sorted(preserve, key=lambda one: one.concepts)),
+        method=types.Method(name=program.method.name, passes=tuple(_pass(one) for one in program.method.passes)),
+        expect=_expect(program.expect, rename),
+        sources=tuple(types.Source(path=f.path, sha256=f.sha256, role=f.role) for f in (source, *program.files)),
+    )
+
+
+def _names(program: given.Program) -> dict[given.Key, str]:
+    """A quoted concept goes by its text; where a declared concept has that name already, the quotes stay on."""
+    names = {}
+    for key in program.concepts:
+        text = key[1:-1]
+        quoted = key.startswith('"')
+        names[key] = text if quoted and text not in program.concepts and not text.startswith('"') else key
+    return names
+
+
+def _concept(one: given.Concept, names: dict[given.Key, str]) -> types.Concept:
+    return types.Concept.model_validate(
+        {"name": names[one.key], "kind": one.kind, "names": one.names, "probes": one.probes, "templates": one.templates}
+    )
+
+
+def _pass(one: given.Pass) -> types.Pass:
+    data: dict[str, Any] = {name: _setting(value) for name, value in one.settings.items()}
+    if one.kind == "refine":
+        return types.RefinePass(label=one.label, **data)
+    if one.kind == "steer":
+        return types.SteerPass(label=one.label, terms=tuple(_term(term) for term in one.terms), **data)
+    return types.FusePass(label=one.label, **data)
+
+
+def _term(one: given.Term) -> types.Term:
+    data: dict[str, Any] = {"strength": None, **{name: _setting(value) for name, value in one.settings.items()}}
+    return types.Term.model_validate({"kind": one.kind, "label": one.label, **data})
+
+
+def _setting(value: given.Setting) -> Any:
+    match value:
+        case given.Window():
+            return types.Window.model_validate({"unit": value.unit, "low": value.low, "high": value.high})
+        case given.Sites():
+            return _layers(value)
+        case _:
+            return value
+
+
+def _layers(sites: given.Sites) -> types.Layers:
+    members = tuple(_layers(member) for member in sites.members)
+    match sites.kind:
+        case "reads":
+            return types.ReadsSites.model_validate({"reads": sites.word})
+        case "role":
+            return types.RoleSites.model_validate({"role": sites.word})
+        case "glob":
+            return types.GlobSites(pattern=sites.word)
+        case "in":
+            return types.InPlaces.model_validate({"of": members[0], "places": sites.places})
+        case "difference":
+            left = members[0]
+            for right in members[1:]:
+                left = types.Difference(left=left, right=right)
+            return left
+        case "union":
+            return types.Union(members=members)
+
+
+def _expect(assertions: tuple[given.Assertion, ...], rename: Rename) -> tuple[types.Assertion, ...]:
+    order = {name: i for i, name in enumerate(METRICS)}
+    found = [
+        types.Assertion.model_validate(
+            {
+                "metric": one.metric,
+                "concepts": tuple(sorted(rename(member) for member in one.concepts)),
+                "attack": one.attack,
+                "comparison": one.comparison,
+                "bound": one.bound,
+                "samples": one.samples,
+                "seed": one.seed,
+            }
+        )
+        for one in assertions
+    ]
+    unique = dict.fromkeys(found)
+    return tuple(
+        sorted(unique, key=lambda a: (order[a.metric], a.concepts, a.attack or "", a.samples, a.seed, a.bound))
+    )

@@ -1,0 +1,82 @@
+"""From concepts to prompts: the one expansion that the engine trains on and verification samples from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tracelang.plan.types import Concept, Member, Plan
+
+PAIRINGS = ("{} and {}", "{} with {}")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt and the words of the concept inside it, verbatim; the empty prompt has an empty phrase."""
+
+    text: str
+    phrase: str
+
+
+EMPTY = Prompt("", "")
+
+
+def edit_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
+    """What the edit works on: every template with every name, or every pairing for `A & B`. Probes never appear."""
+    return _fill(_templates(plan, member), _phrases(plan, member))
+
+
+def anchor_prompts(plan: Plan, target: Member, anchor: Member | None) -> tuple[Prompt, ...]:
+    """One prompt for each of `edit_prompts(plan, target)`, same template, the anchor's canonical words instead.
+
+    Without an anchor each one is the empty prompt.
+    """
+    count = len(_phrases(plan, target))
+    if anchor is None:
+        return (EMPTY,) * (count * len(_templates(plan, target)))
+    return _fill(_templates(plan, target), (canonical_phrase(plan, anchor),) * count)
+
+
+def probe_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
+    """What only verification sees: every template with every probe (`A & B`: A's probes with B's canonical name)."""
+    return _fill(_templates(plan, member), _pairs([(c.names[0], c.probes) for c in _concepts(plan, member)]))
+
+
+def canonical_phrase(plan: Plan, member: Member) -> str:
+    """The concept's first name; `A and B` for a conjunction."""
+    return " and ".join(concept.names[0] for concept in _concepts(plan, member))
+
+
+def _concepts(plan: Plan, member: Member) -> list[Concept]:
+    return [plan.concept(name) for name in member]
+
+
+def _templates(plan: Plan, member: Member) -> tuple[str, ...]:
+    return _unique(template for concept in _concepts(plan, member) for template in concept.templates)
+
+
+def _phrases(plan: Plan, member: Member) -> tuple[str, ...]:
+    return _pairs([(c.names[0], c.names) for c in _concepts(plan, member)])
+
+
+def _pairs(parts: list[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Each word of each part beside the other parts' canonical names, in both orders: linear in the words."""
+    return parts[0][1] if len(parts) == 1 else _unique(_paired(parts))
+
+
+def _paired(parts: list[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
+    for i, (_, words) in enumerate(parts):
+        for word in words:
+            row = [word if i == j else canonical for j, (canonical, _) in enumerate(parts)]
+            for order in (row, row[::-1]):
+                head, last = ", ".join(order[:-1]), order[-1]
+                yield from (pairing.format(head, last) for pairing in PAIRINGS)
+
+
+def _fill(templates: Iterable[str], phrases: Iterable[str]) -> tuple[Prompt, ...]:
+    words = tuple(phrases)
+    return tuple(Prompt(template.replace("{}", word), word) for template in templates for word in words)
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))

@@ -1,0 +1,83 @@
+"""The recipe's header and the version of the language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracelang.diagnostics import Label, Span
+from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.semantics.context import Context
+from tracelang.semantics.tables import HEADER, LANGUAGE_VERSION, THREATS
+from tracelang.syntax import tree
+
+Header = dict[str, str | tuple[str, ...]]
+
+
+def version(context: Context, statements: Sequence[tree.Statement]) -> None:
+    """`tracelang 1` stands first if it stands anywhere, and names a version that this compiler knows."""
+    for i, statement in enumerate(statements):
+        if not isinstance(statement, tree.Version):
+            continue
+        if i:
+            help = "move it to the top of the file"
+            context.report.error("TL312", "`tracelang` is the first statement of a file", statement.span, help=help)
+        elif statement.number.text != str(LANGUAGE_VERSION) or statement.number.percent:
+            message = f"this compiler knows version {LANGUAGE_VERSION} of the language"
+            context.report.error("TL312", message, statement.number.span, help="use a newer tracelang")
+
+
+def header(context: Context, statements: Sequence[tree.Statement]) -> Header:
+    """The fields of the recipe's header; those that it does not state are left out."""
+    found: Header = {}
+    first: tree.Recipe | None = None
+    for statement in statements:
+        if not isinstance(statement, tree.Recipe):
+            continue
+        if first is not None:
+            also = [Label(first.name.span, "the first one")]
+            context.report.error("TL210", "a file has one `recipe` header", statement.name.span, also=also)
+            continue
+        first = statement
+        found["name"] = statement.name.value
+        places: dict[str, Span] = {}
+        for item in statement.body.items:
+            _field(context, found, places, item)
+    return found
+
+
+def _field(context: Context, found: Header, places: dict[str, Span], item: tree.Setting | tree.Block) -> None:
+    name = item.name.text if isinstance(item, tree.Block) else ".".join(part.text for part in item.address)
+    if isinstance(item, tree.Block) or name not in HEADER:
+        help = did_you_mean(name, HEADER)
+        context.report.error("TL209", f"a recipe's header has no field `{name}`", item.span, help=help)
+        return
+    if name in places:
+        also = [Label(places[name], "first set here")]
+        context.report.error("TL211", f"`{name}` is set twice", item.span, also=also, help="remove one")
+        return
+    places[name] = item.span
+    kind = HEADER[name]
+    first = item.values[0]
+    if kind == "text" and len(item.values) == 1 and isinstance(first, tree.Text):
+        if name == "review_by" and not _is_date(first.value):
+            context.report.error("TL212", "a date is written like `2027-05-01`", first.span)
+        found[name] = first.value
+    elif kind == "name" and len(item.values) == 1 and isinstance(first, tree.Reference):
+        if first.text not in THREATS:
+            help = did_you_mean(first.text, THREATS)
+            context.report.error("TL209", f"`{name}` is one of {', '.join(THREATS)}", first.span, help=help)
+        found[name] = first.text
+    elif kind == "names" and all(isinstance(value, tree.Reference) for value in item.values):
+        found[name] = tuple(sorted({value.text for value in item.values if isinstance(value, tree.Reference)}))
+    else:
+        words = {"text": "one quoted text", "name": "one name", "names": "names, without quotes"}[kind]
+        context.report.error("TL212", f"`{name}` is {words}", first.span)
+
+
+def _is_date(text: str) -> bool:
+    from datetime import date
+
+    try:
+        return len(text) == 10 and bool(date.fromisoformat(text))
+    except ValueError:
+        return False

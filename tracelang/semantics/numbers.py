@@ -1,0 +1,85 @@
+"""Numbers as written, and what they are worth."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.semantics.context import Context
+from tracelang.semantics.scope import Scope
+from tracelang.semantics.tables import Field
+from tracelang.syntax import tree
+
+
+def worth(number: tree.Number) -> float:
+    """The value; a percentage is its share, rounded once (`60%` is 0.6 exactly as written in Python)."""
+    text = number.text
+    if number.percent:
+        mantissa, _, exponent = text.lower().partition("e")
+        text = f"{mantissa}e{int((exponent or '0')[:9]) - 2}"
+    return float(text) + 0.0
+
+
+def scalar(context: Context, scope: Scope, node: tree.Value | tree.Scalar) -> tree.Number | None:
+    """A number, or the one that a `param.name` stands for. Anything else is reported."""
+    if isinstance(node, tree.Number):
+        return node
+    if isinstance(node, tree.Reference) and len(node.parts) == 2 and node.parts[0].text == "param":
+        name = node.parts[1].text
+        if name in context.params:
+            return context.params[name]
+        if scope.find("param", name) is None:
+            help = did_you_mean(name, context.params) or f"define it: `param {name} = 100% in 0%..100%`"
+            context.report.error("TL208", f"no param is called `{name}`", node.parts[1].span, help=help)
+        return None
+    context.report.error("TL212", "a number belongs here", node.span, help="write a number, or `param.name`")
+    return None
+
+
+def bounded(context: Context, scope: Scope, node: tree.Value | tree.Scalar, field: Field, what: str) -> float | None:
+    """A number without percent sign inside the bounds of a field."""
+    number = scalar(context, scope, node)
+    if number is None:
+        return None
+    if number.percent:
+        plain = f"{worth(number):g}"
+        context.report.error("TL212", f"{what} is a plain number", node.span, help=f"write `{plain}`")
+        return None
+    value = worth(number)
+    if field.type == "integer" and isfinite(value) and not value.is_integer():
+        context.report.error("TL212", f"{what} is a whole number", node.span, help=f"write `{round(value)}`")
+        return None
+    return value if inside(context, node, value, field, what) else None
+
+
+def share(context: Context, scope: Scope, node: tree.Scalar, what: str) -> float | None:
+    """A share from 0 to 1, as a percentage or a fraction."""
+    number = scalar(context, scope, node)
+    if number is None:
+        return None
+    value = worth(number)
+    if 0 <= value <= 1:
+        return value
+    help = "write it in percent: `60%`" if not number.percent else ""
+    context.report.error("TL213", f"{what} lies between 0% and 100%", node.span, help=help)
+    return None
+
+
+def inside(context: Context, node: tree.Node, value: float, field: Field, what: str) -> bool:
+    """Whether a value lies in a field's bounds; reported if not."""
+    too_low = field.low is not None and (value <= field.low if field.above else value < field.low)
+    too_high = field.high is not None and value > field.high
+    if isfinite(value) and not too_low and not too_high:
+        return True
+    context.report.error("TL213", f"{what} is {range_words(field)}", node.span)
+    return False
+
+
+def range_words(field: Field) -> str:
+    """The bounds of a field in words: `from 1 to 512`, `above 0`."""
+    low, high = (None if end is None else f"{end:,.15g}" for end in (field.low, field.high))
+    if low is None:
+        return f"at most {high}" if high else "a finite number"
+    if high is None:
+        return f"above {low}" if field.above else f"at least {low}"
+    return f"above {low} and at most {high}" if field.above else f"from {low} to {high}"

@@ -1,0 +1,181 @@
+"""From a tree to a program: names resolved, types checked, defaults filled in, every problem collected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tracelang.diagnostics import Label, Report, Span
+from tracelang.semantics.checks import check
+from tracelang.semantics.concepts import declared, template_texts
+from tracelang.semantics.context import Context
+from tracelang.semantics.expectations import expectations
+from tracelang.semantics.header import header, version
+from tracelang.semantics.layers import sites
+from tracelang.semantics.lists import Lists
+from tracelang.semantics.methods import defined, method
+from tracelang.semantics.numbers import bounded, share
+from tracelang.semantics.params import params
+from tracelang.semantics.program import Assertion, Erasure, Member, Method, Preservation, Program
+from tracelang.semantics.scope import Scope, collect
+from tracelang.semantics.sets import members
+from tracelang.semantics.standard import LIBRARY, prelude
+from tracelang.semantics.tables import DEFAULT_METHOD, Field
+from tracelang.semantics.windows import window
+from tracelang.syntax import tree
+
+WEIGHT = Field("number", 1.0, low=0, above=True)
+LATER: dict[type, str] = {tree.Import: "import", tree.FromImport: "from", tree.Include: "include"}
+
+
+def resolve(
+    file: tree.File, report: Report, *, folder: Path, root: Path, given: Mapping[str, str] | None = None
+) -> Program | None:
+    """The program of a file, or None with every error in `report`. Lists are sought from `folder`, inside `root`."""
+    scope = collect(file.statements, prelude(), report)
+    context = Context(report, Lists(folder, root, LIBRARY, report))
+    version(context, file.statements)
+    info = header(context, file.statements)
+    params(context, scope, given or {})
+    _refuse_later(context, file.statements)
+    _definitions(context, scope)
+    erase: list[Erasure] = []
+    kept: list[Preservation] = []
+    expect: list[Assertion] = []
+    for node in file.statements:
+        match node:
+            case tree.Erase():
+                erase += _erase(context, scope, node)
+            case tree.Preserve():
+                kept += _preserve(context, scope, node)
+            case tree.Expect():
+                expect += expectations(context, scope, node)
+    chosen = _method(context, scope, file.statements)
+    if not report.failed and not any(isinstance(node, tree.Erase) for node in file.statements):
+        report.error("TL308", "this recipe erases nothing", _end(file), help='write what to erase: `erase "cat"`')
+    erase, kept = _merge(context, erase, kept)
+    check(context, erase, kept, expect)
+    if report.failed or chosen is None:
+        return None
+    used = _used(erase, kept, expect)
+    concepts = {key: concept for key, concept in context.concepts.items() if key in used}
+    files = tuple(context.lists.files[name] for name in sorted(context.lists.files))
+    return Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), files)
+
+
+def _refuse_later(context: Context, statements: tuple[tree.Statement, ...]) -> None:
+    for node in statements:
+        word = LATER.get(type(node))
+        if word is not None:
+            message = f"`{word}` is not carried out by this version yet"
+            help = "copy the definitions and statements into this file for now"
+            context.report.error("TL310", message, node.span, help=help)
+
+
+def _definitions(context: Context, scope: Scope) -> None:
+    """Look into every definition, used or not, so that all problems of a file come in one run."""
+    for table in scope.definitions.values():
+        for name, node in table.items():
+            use = tree.Reference((tree.Name(name, span=node.name.span),), span=node.name.span)
+            match node:
+                case tree.Concept():
+                    declared(context, scope, node)
+                case tree.Group():
+                    members(context, scope, use)
+                case tree.Window():
+                    window(context, scope, use)
+                case tree.Layers():
+                    sites(context, scope, use)
+                case tree.Templates():
+                    if id(node) not in context.done:
+                        with context.entering(node, use):
+                            context.done[id(node)] = template_texts(context, scope, node.items)
+                case tree.Define():
+                    defined(context, scope, node, use)
+    for concept in scope.texts.values():
+        declared(context, scope, concept)
+
+
+def _erase(context: Context, scope: Scope, node: tree.Erase) -> list[Erasure]:
+    seen: dict[type, tree.Toward | tree.Away | tree.Degree] = {}
+    for modifier in node.modifiers:
+        if type(modifier) in seen:
+            also = [Label(seen[type(modifier)].span, "first given here")]
+            context.report.error("TL211", "this is given twice", modifier.span, also=also, help="remove one")
+        seen.setdefault(type(modifier), modifier)
+    toward, away, degree = seen.get(tree.Toward), seen.get(tree.Away), seen.get(tree.Degree)
+    if toward is not None and away is not None:
+        also = [Label(toward.span, "the anchor")]
+        note = "`away` removes the concept's component itself, so there is nothing to move toward"
+        context.report.error("TL303", "`away` has no anchor", away.span, also=also, help="remove one", note=note)
+    targets = members(context, scope, node.set)
+    anchor = _anchor(context, scope, toward) if isinstance(toward, tree.Toward) else None
+    part = share(context, scope, degree.value, "`degree`") if isinstance(degree, tree.Degree) else 1.0
+    if targets is None or part is None:
+        return []
+    return [Erasure(target, anchor, away is not None, part, node.set.span) for target in targets]
+
+
+def _anchor(context: Context, scope: Scope, node: tree.Toward) -> Member | None:
+    found = members(context, scope, node.set)
+    if found is not None and len(found) != 1:
+        help = "write one `erase` for each anchor, or join them with `&`"
+        context.report.error("TL212", f"an anchor is one concept, this is {len(found)}", node.set.span, help=help)
+        return None
+    return found[0] if found else None
+
+
+def _preserve(context: Context, scope: Scope, node: tree.Preserve) -> list[Preservation]:
+    found = members(context, scope, node.set)
+    weight = bounded(context, scope, node.weight.value, WEIGHT, "`weight`") if node.weight else 1.0
+    if found is None or weight is None:
+        return []
+    return [Preservation(member, weight, node.set.span) for member in found]
+
+
+def _method(context: Context, scope: Scope, statements: tuple[tree.Statement, ...]) -> Method | None:
+    chosen = [node for node in statements if isinstance(node, tree.Method)]
+    if not chosen:
+        name = tree.Name(DEFAULT_METHOD, span=statements[0].span) if statements else None
+        return method(context, scope, tree.Reference((name,), span=name.span), None) if name else None
+    for node in chosen[1:]:
+        also = [Label(chosen[0].name.span, "the first one")]
+        context.report.error("TL211", "a recipe uses one method", node.name.span, also=also, help="remove one")
+    return method(context, scope, chosen[0].name, chosen[0].body)
+
+
+def _merge(
+    context: Context, erase: list[Erasure], kept: list[Preservation]
+) -> tuple[list[Erasure], list[Preservation]]:
+    """Each member once; what `A & B` leaves alone, A and B, joins the preserved unless it is erased itself."""
+    erased: dict[Member, Erasure] = {}
+    for erasure in erase:
+        first = erased.setdefault(erasure.targets, erasure)
+        if (first.anchor, first.away, first.degree) != (erasure.anchor, erasure.away, erasure.degree):
+            also = [Label(first.span, "first erased here")]
+            message = f"{' & '.join(erasure.targets)} is erased twice, in two ways"
+            context.report.error("TL309", message, erasure.span, also=also, help="keep one of the two")
+    preserved: dict[Member, Preservation] = {}
+    for one in kept:
+        before = preserved.setdefault(one.concepts, one)
+        if before.weight != one.weight:
+            also = [Label(before.span, "first preserved here")]
+            message = f"{' & '.join(one.concepts)} is preserved twice, with two weights"
+            help = "take it out of one of the sets with `except`"
+            context.report.error("TL309", message, one.span, also=also, help=help)
+    for erasure in erased.values():
+        for key in erasure.targets if len(erasure.targets) > 1 else ():
+            if (key,) not in erased:
+                preserved.setdefault((key,), Preservation((key,), 1.0, erasure.span))
+    return list(erased.values()), list(preserved.values())
+
+
+def _used(erase: list[Erasure], kept: list[Preservation], expect: list[Assertion]) -> set[str]:
+    used = {key for erasure in erase for key in (*erasure.targets, *(erasure.anchor or ()))}
+    used |= {key for one in kept for key in one.concepts}
+    return used | {key for one in expect for member in one.concepts for key in member}
+
+
+def _end(file: tree.File) -> Span:
+    last = len(file.source.text.rstrip())
+    return Span(file.source, last, last)

@@ -1,0 +1,42 @@
+"""The prelude, which every file sees, and the methods that come with the compiler."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from tracelang.diagnostics import Report
+from tracelang.semantics.scope import Scope, collect
+from tracelang.syntax.parser import parse
+from tracelang.syntax.read import MAX_RECIPE_BYTES, read
+
+LIBRARY = Path(str(import_module("tracelang.recipes").__file__)).parent
+METHODS = LIBRARY / "methods"
+
+
+@cache
+def prelude() -> Scope:
+    """The scope of `std/prelude.erase`; methods join it as they are asked for."""
+    return _scope(LIBRARY / "std" / "prelude.erase", None)
+
+
+def method_names() -> list[str]:
+    """The methods that come with the compiler."""
+    return sorted(path.stem for path in METHODS.glob("*.erase"))
+
+
+def shipped_method(name: str) -> None:
+    """Bring a shipped method into the prelude's scope, if there is one of that name."""
+    scope = prelude()
+    if name in method_names() and name not in scope.definitions["method"]:
+        scope.definitions["method"].update(_scope(METHODS / f"{name}.erase", scope).definitions["method"])
+
+
+def _scope(path: Path, parent: Scope | None) -> Scope:
+    report = Report()
+    found = read(path, path.name, MAX_RECIPE_BYTES, report)
+    file = parse(found.source, report) if found else None
+    report.raise_errors()
+    assert file is not None
+    return collect(file.statements, parent, report)

@@ -1,0 +1,140 @@
+"""The closed tables of the language: kinds, passes, terms, settings, layers and metrics, as plain data.
+
+The engine implements what stands here; nothing here needs it. A default of None is written `none` (or `model`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LANGUAGE_VERSION = 1
+
+KINDS = {
+    "object": "a thing; judged by a classifier",
+    "style": "a way of drawing; judged by a style classifier",
+    "identity": "a person or character; judged by an identity embedding",
+    "explicit": "explicit content; judged by a detector",
+    "protected": "content that nobody may generate, not even to test; verified without images",
+}
+
+Type = Literal["text", "name", "names"]
+HEADER: dict[str, Type] = {
+    "version": "text",
+    "summary": "text",
+    "owner": "text",
+    "review_by": "text",
+    "supports": "names",
+    "threat": "name",
+}
+THREATS = ("open_weights", "hosted")
+
+READS = {
+    "prompt": "every matrix whose input is prompt states alone",
+    "text": "the text stream's projections",
+}
+ROLES = ("key", "value", "query", "out", "text_in", "pooled", "feedforward")
+PLACES = ("down", "mid", "up", "double", "single")
+UNITS = ("sigma", "logsnr", "t")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A setting: its type, default, bounds (an open end where `above` or `below` says so) and word for None."""
+
+    type: Literal["integer", "number", "window", "sites", "choice"]
+    default: str | int | float | None
+    low: float | None = None
+    high: float | None = None
+    above: bool = False
+    absent: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassKind:
+    settings: dict[str, Field]
+    terms: dict[str, dict[str, Field]]
+
+
+MAX_SEED = 2**63 - 1
+TOKENS = ("phrase", "last", "tail", "context", "all")
+
+DURING = Field("window", "whole")
+WEIGHT = Field("number", 1.0, low=0)
+RIDGE = Field("number", 0.01, low=0, above=True)
+SEED = Field("integer", 0, low=0, high=MAX_SEED)
+
+TERMS: dict[str, dict[str, Field]] = {
+    "push": {"during": DURING, "weight": WEIGHT, "strength": Field("number", 1.0, low=0)},
+    "hold": {"during": DURING, "weight": WEIGHT},
+    "blank": {"during": DURING, "weight": WEIGHT},
+    "keep": {"during": DURING, "weight": WEIGHT},
+}
+
+PASSES: dict[str, PassKind] = {
+    "refine": PassKind(
+        {
+            "on": Field("sites", "prompt"),
+            "tokens": Field("choice", "tail", choices=TOKENS),
+            "ridge": RIDGE,
+            "ridge_absolute": Field("number", None, low=0, above=True, absent="none"),
+            "erase_weight": Field("number", 1.0, low=0, above=True),
+        },
+        terms={},
+    ),
+    "steer": PassKind(
+        {
+            "on": Field("sites", "text"),
+            "rank": Field("integer", 8, low=1, high=512),
+            "steps": Field("integer", 400, low=1, high=1_000_000),
+            "rate": Field("number", 1e-3, low=0, high=1, above=True),
+            "batch": Field("integer", 16, low=1, high=65_536),
+            "trajectories": Field("integer", 80, low=1, high=1_000_000),
+            "sampler_steps": Field("integer", 20, low=2, high=1000),
+            "guidance": Field("number", None, low=0, absent="model"),
+            "refresh": Field("integer", 0, low=0, high=1_000_000),
+            "gate": Field("window", None, absent="none"),
+            "seed": SEED,
+        },
+        terms=TERMS,
+    ),
+    "fuse": PassKind({"ridge": RIDGE, "keep_weight": WEIGHT}, terms={}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric may be asserted of, in which direction (None: either), and whether it draws images.
+
+    A share lies in 0..1 and a ratio is at least 0, both may be written in percent; a score is any number.
+    """
+
+    comparison: Literal["<=", ">="] | None
+    images: bool
+    subject: Literal["erased", "spared", "any"]
+    scale: Literal["share", "ratio", "score"]
+
+
+METRICS: dict[str, Metric] = {
+    "shown": Metric("<=", True, "erased", "share"),
+    "probed": Metric("<=", True, "erased", "share"),
+    "attack": Metric("<=", True, "erased", "share"),
+    "kept": Metric(">=", True, "spared", "share"),
+    "accuracy": Metric(">=", True, "any", "share"),
+    "subject": Metric(">=", True, "any", "share"),
+    "harmonic": Metric(">=", True, "any", "share"),
+    "clip": Metric(None, True, "any", "score"),
+    "fid": Metric(None, True, "any", "score"),
+    "drift": Metric("<=", False, "spared", "ratio"),
+    "residual": Metric("<=", False, "erased", "ratio"),
+    "leak": Metric("<=", False, "spared", "ratio"),
+}
+ATTACKS = ("paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk", "textual_inversion", "inverse_map")
+
+DEFAULT_METHOD = "trace"
+DEFAULT_SAMPLES = 100
+DEFAULT_SEED = 0
+
+MAX_REFERENCES = 64
+MAX_MEMBERS = 1_000_000

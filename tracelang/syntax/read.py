@@ -1,0 +1,53 @@
+"""From a file to a source: size and encoding are checked before anything else looks at it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracelang.diagnostics import Report, Source, Span
+
+MAX_RECIPE_BYTES = 1 << 20
+MAX_LIST_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A text file as it was read; `sha256` is of its bytes."""
+
+    source: Source
+    sha256: str
+
+
+def read(path: Path, shown: str, limit: int, report: Report, at: Span | None = None) -> Read | None:
+    """Read UTF-8 text of at most `limit` bytes. A problem is reported at `at`, or at the file itself."""
+    here = at or Span(Source(shown, ""), 0, 0)
+    try:
+        if path.exists() and not path.is_file():
+            report.error("TL108", f"`{shown}` is not a file", here)
+            return None
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name cannot be one"
+        report.error("TL108", f"`{shown}` cannot be read: {reason.lower()}", here)
+        return None
+    return decode(data, shown, limit, report, at)
+
+
+def decode(data: bytes, shown: str, limit: int, report: Report, at: Span | None = None) -> Read | None:
+    """The text of a file's bytes. What is no UTF-8 is located at its own line and column."""
+    if len(data) > limit:
+        here = at or Span(Source(shown, ""), 0, 0)
+        report.error("TL106", f"`{shown}` is larger than {limit >> 20} MiB", here, help="split it")
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        start = len(data[: error.start].decode("utf-8-sig", "replace"))
+        source = Source(shown, data.decode("utf-8-sig", "replace"))
+        span = Span(source, start, min(start + 1, len(source.text)))
+        report.error("TL105", "this is not UTF-8", span, help="save the file as UTF-8")
+        return None
+    return Read(Source(shown, text), hashlib.sha256(data).hexdigest())

@@ -1,0 +1,131 @@
+"""The parse table that ships: loaded from JSON, and rebuilt from `grammar/erase.lark` by Lark.
+
+`python -m tracelang.syntax.table` writes it again; `--check` only compares. Lark is needed for nothing else, so
+that reading a recipe imports neither it nor the grammar.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(str(import_module("tracelang.grammar").__file__)).parent
+GRAMMAR = FOLDER / "erase.lark"
+TABLE = FOLDER / "erase.table.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A production: what it reduces to, how many symbols it takes, and which of them its node gets.
+
+    `inline` rules are repetitions, whose list is spliced into the parent; `transparent` ones give way to an only child.
+    """
+
+    name: str
+    length: int
+    kept: tuple[int, ...]
+    origin: str
+    inline: bool
+    transparent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An LALR(1) automaton. `states[s][symbol]` is the next state, or `-1 - r` to reduce by rule r."""
+
+    patterns: dict[str, str]
+    literals: dict[str, str]
+    ignored: frozenset[str]
+    rules: tuple[Rule, ...]
+    states: tuple[dict[str, int], ...]
+    start: int
+    end: int
+
+
+def load(path: Path = TABLE) -> Table:
+    """Read the table that ships."""
+    data = json.loads(path.read_bytes())
+    symbols = data["symbols"]
+    return Table(
+        patterns=data["patterns"],
+        literals=data["literals"],
+        ignored=frozenset(data["ignored"]),
+        rules=tuple(
+            Rule(name, length, tuple(kept), origin, inline=origin.startswith("_"), transparent=bool(transparent))
+            for name, length, kept, origin, transparent in data["rules"]
+        ),
+        states=tuple(dict(zip((symbols[i] for i in row[::2]), row[1::2], strict=True)) for row in data["states"]),
+        start=data["start"],
+        end=data["end"],
+    )
+
+
+def build(path: Path = GRAMMAR) -> dict[str, Any]:
+    """Build the table from the grammar, in Lark's strict mode: any conflict or collision raises GrammarError."""
+    from lark import Lark
+    from lark.lexer import PatternStr
+    from lark.parsers.lalr_analysis import Shift
+
+    lark = Lark(path.read_text("utf-8"), parser="lalr", lexer="contextual", strict=True, maybe_placeholders=False)
+    automaton: Any = lark.parser.parser
+    automaton = automaton._parse_table
+    numbers = {rule: i for i, rule in enumerate(lark.rules)}
+    order = {state: i for i, state in enumerate(sorted(automaton.states))}
+    symbols = sorted({symbol for actions in automaton.states.values() for symbol in actions})
+    index = {symbol: i for i, symbol in enumerate(symbols)}
+
+    def row(actions: dict[str, tuple[Any, Any]]) -> list[int]:
+        cells = []
+        for symbol in sorted(actions):
+            action, target = actions[symbol]
+            cells += [index[symbol], order[target] if action is Shift else -1 - numbers[target]]
+        return cells
+
+    def rule(one: Any) -> list[Any]:
+        kept = [i for i, symbol in enumerate(one.expansion) if not (symbol.is_term and symbol.filter_out)]
+        origin = str(one.origin.name)
+        return [str(one.alias or origin), len(one.expansion), kept, origin, int(one.options.expand1)]
+
+    ignored = {str(name) for name in lark.ignore_tokens}
+    return {
+        "patterns": {t.name: t.pattern.value for t in lark.terminals if not isinstance(t.pattern, PatternStr)},
+        "literals": {t.pattern.value: t.name for t in lark.terminals if isinstance(t.pattern, PatternStr)},
+        "ignored": sorted(ignored),
+        "rules": [rule(one) for one in lark.rules],
+        "symbols": symbols,
+        "start": order[automaton.start_states["start"]],
+        "end": order[automaton.end_states["start"]],
+        "states": [row(automaton.states[state]) for state in sorted(automaton.states)],
+    }
+
+
+def dump(data: dict[str, Any]) -> str:
+    """The text of the table file: one line for each rule and state, so that a change of the grammar can be read."""
+    parts = []
+    for key, value in data.items():
+        if key in {"rules", "states"}:
+            rows = ",\n".join("  " + json.dumps(row, separators=(",", ":")) for row in value)
+            parts.append(f'"{key}": [\n{rows}\n]')
+        else:
+            parts.append(f'"{key}": {json.dumps(value, ensure_ascii=False, separators=(",", ":"))}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def main(arguments: list[str]) -> int:
+    text = dump(build())
+    if "--check" in arguments:
+        current = TABLE.read_text("utf-8") if TABLE.exists() else ""
+        print("the table is current" if text == current else "the table is stale: run python -m tracelang.syntax.table")
+        return int(text != current)
+    TABLE.write_text(text, "utf-8")
+    print(f"wrote {TABLE.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(main(sys.argv[1:]))
