@@ -127,14 +127,15 @@ def load(
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ModelError(f"{folder / 'tokenizer'}: cannot be loaded ({_line(error)})") from None
+    if len(tokenizer) > encoder.config.vocab_size:
+        raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the text encoder fewer; not one model")
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
     if place.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # fused attention's backward is slow there
     for part in (unet, encoder, vae):
         part.to(place).eval().requires_grad_(False)
     fingerprint = weights.fingerprint(weights.fingerprints(folder))
-    return StableDiffusionModel(
-        sites, clock, guidance, unet, encoder, tokenizer, vae, place, kind, fingerprint
-    )
+    return StableDiffusionModel(sites, clock, guidance, unet, encoder, tokenizer, vae, place, kind, fingerprint)
 
 
 def _part(kind: Any, component: Path, **dtype: torch.dtype) -> Any:

@@ -22,7 +22,8 @@ def layout(tokenizer: Any, prompt: Prompt) -> TokenLayout:
     end = sum(encoded["attention_mask"]) - 1
     spans = _spans(prompt)
     phrase = tuple(
-        i for i, (begin, stop) in enumerate(encoded["offset_mapping"][:end])
+        i
+        for i, (begin, stop) in enumerate(encoded["offset_mapping"][:end])
         if i and any(begin < last and first < stop for first, last in spans)
     )
     return TokenLayout(1, end, length, phrase)

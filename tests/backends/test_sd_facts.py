@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_the_clock_visits_what_diffusers_visits(config, tmp_path):
     for steps in range(1, total + 1):
         real.set_timesteps(steps)
         times, visited = ours.times(steps), real.timesteps.tolist()
-        assert len(times) == steps and 0 <= min(times) and max(times) < total
+        assert len(times) == steps and min(times) >= 0 and max(times) < total
         if len(visited) == steps and max(visited) < total:  # not so for a few: diffusers leaves the schedule there
             assert list(times) == visited, steps
             compared += 1
@@ -91,7 +92,7 @@ def test_progress_time_and_logsnr_are_one_order(config, tmp_path):
     total = len(ours.alphas)
     assert (ours.time(0), ours.time(1)) == (total - 1, 0)
     grid = [ours.logsnr(ours.time(i / 200)) for i in range(201)]
-    assert all(a < b for a, b in zip(grid, grid[1:], strict=False)) and all(map(math.isfinite, grid))
+    assert all(a < b for a, b in pairwise(grid)) and all(map(math.isfinite, grid))
     for i in range(201):
         assert ours.time_at(grid[i]) == pytest.approx(ours.time(i / 200), abs=1e-6)
     assert (ours.time_at(-1e9), ours.time_at(1e9)) == (total - 1, 0)

@@ -124,6 +124,22 @@ def test_guidance_and_dtype_and_device(tiny, tmp_path):
         StableDiffusion().load(tiny, dtype="int4")
 
 
+def test_a_tokenizer_is_held_to_its_text_encoder(tiny, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    path = folder / "tokenizer/tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    del settings["model_max_length"]
+    path.write_text(json.dumps(settings))
+    assert StableDiffusion().load(folder).encode(["cat"]).inputs["tokens"].shape == (1, 16, 16)
+    path = folder / "tokenizer/tokenizer.json"
+    table = json.loads(path.read_text())
+    table["model"]["vocab"]["never seen"] = len(table["model"]["vocab"])
+    path.write_text(json.dumps(table))
+    with pytest.raises(ModelError, match="tokenizer"):
+        StableDiffusion().load(folder)
+
+
 def test_the_fingerprint_is_of_the_weights(tiny, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)

@@ -26,7 +26,7 @@ def family() -> StableDiffusion:
 def plan() -> Plan:
     """Erase `cat`, preserve `dog`, by a method without passes."""
     info = RecipeInfo(name="no cats <b>at all</b>")
-    cat, dog = (Concept(name=name, kind="object", names=(name,), probes=(), templates=("{}",)) for name in ("cat", "dog"))
+    cat, dog = (Concept(name=n, kind="object", names=(n,), probes=(), templates=("{}",)) for n in ("cat", "dog"))
     return Plan(
         recipe=info, concepts=(cat, dog), erase=(Erasure(targets=("cat",), anchor=None, away=False, degree=1),),
         preserve=(Preservation(concepts=("dog",), weight=1),), method=Method(name="trace", passes=()), expect=(),

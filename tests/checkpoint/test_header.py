@@ -19,13 +19,14 @@ def test_what_the_reference_library_writes_is_read(tmp_path):
     save_file(tensors, tmp_path / "x.safetensors", {"note": "é"})
     found = header.read(tmp_path / "x.safetensors")
     assert found.metadata == {"note": "é"}
-    assert {name: entry.shape for name, entry in found.tensors.items()} == {n: tuple(t.shape) for n, t in tensors.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    assert {name: entry.shape for name, entry in found.tensors.items()} == shapes
     entry, data = found.tensors["b"], (tmp_path / "x.safetensors").read_bytes()
     assert data[entry.begin : entry.end] == tensors["b"].numpy().tobytes()
 
 
 def test_what_is_written_the_reference_library_reads_and_bytes_repeat(tmp_path):
-    tensors = {"y": torch.rand(2, 3), "x": torch.arange(4, dtype=torch.int64), "none": torch.zeros(0), "s": torch.ones(())}
+    tensors = {"y": torch.rand(2, 3), "x": torch.arange(4), "none": torch.zeros(0), "s": torch.ones(())}
     names = {torch.float32: "F32", torch.int64: "I64"}
     for file in ("one", "two"):
         table = {name: (names[t.dtype], tuple(t.shape)) for name, t in tensors.items()}

@@ -16,8 +16,9 @@ from tracelang.plan.family import ModelError
 
 @pytest.fixture
 def base(tmp_path):
-    tensors = {f"t{i}": torch.randn(4, 6).half() for i in range(5)} | {"n": torch.randn(3), "i": torch.arange(24).view(4, 6)}
-    save_file(tensors, tmp_path / "base.safetensors", {"k": "v"})
+    halves = {f"t{i}": torch.randn(4, 6).half() for i in range(5)}
+    others = {"n": torch.randn(3), "i": torch.arange(24).view(4, 6)}
+    save_file(halves | others, tmp_path / "base.safetensors", {"k": "v"})
     return tmp_path / "base.safetensors"
 
 

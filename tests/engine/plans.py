@@ -23,12 +23,21 @@ WHOLE, EARLY, LATE = (Window(unit="progress", low=low, high=high) for low, high 
 
 
 def refine(**changes: Any) -> RefinePass:
-    settings = {"tokens": "tail", "ridge": 0.01, "ridge_absolute": None, "erase_weight": 1.0}
-    return RefinePass(label="refine", on=ReadsSites(reads="prompt"), **{**settings, **changes})
+    settings: dict[str, Any] = {
+        "label": "refine",
+        "on": ReadsSites(reads="prompt"),
+        "tokens": "tail",
+        "ridge": 0.01,
+        "ridge_absolute": None,
+        "erase_weight": 1.0,
+    }
+    return RefinePass(**{**settings, **changes})
 
 
 def term(kind: Any, during: Window = WHOLE, weight: float = 1.0, strength: float = 1.0, label: str = "") -> Term:
-    return Term(kind=kind, label=label or kind, during=during, weight=weight, strength=strength if kind == "push" else None)
+    return Term(
+        kind=kind, label=label or kind, during=during, weight=weight, strength=strength if kind == "push" else None
+    )
 
 
 def steer(**changes: Any) -> SteerPass:

@@ -58,7 +58,9 @@ def test_every_matrix_becomes_w_t_plus_its_adapter_and_comes_back_bit_for_bit() 
 
 def test_one_map_object_is_shared_by_all_matrices_of_a_text_input() -> None:
     edit = run(plan((erasure("cat"),), refine()), Toy())
-    by_input = {name: {id(edit.maps[site]) for site in edit.maps if site.reads == name} for name in ("tokens", "pooled")}
+    by_input = {
+        name: {id(edit.maps[site]) for site in edit.maps if site.reads == name} for name in ("tokens", "pooled")
+    }
     assert [len(ids) for ids in by_input.values()] == [1, 1] and set(edit.text_maps) == {"tokens", "pooled"}
 
 
@@ -140,7 +142,7 @@ def test_a_gated_adapter_acts_inside_its_window_only_and_cannot_be_merged() -> N
 def test_a_closed_form_on_top_of_adapters_and_of_another_closed_form() -> None:
     model = Toy()
     first = edited(model)
-    second = refined(plan((erasure("ship"),)), refine(on=RoleSites(role="key"), label="refine"), model, first)
+    second = refined(plan((erasure("ship"),)), refine(on=RoleSites(role="key")), model, first)
     (new,) = {id(second.maps[site]): second.maps[site] for site in second.maps if site.role == "key"}.values()
     for site in first.sites:
         W = model.weight(site).detach().double()

@@ -23,7 +23,10 @@ def state(text: str, row: int) -> torch.Tensor:
 
 def test_without_anchor_the_target_is_the_neutral_state_in_the_same_place() -> None:
     found = built(plan((erasure("cat"),)))["tokens"]
-    assert found.F.shape == (32, 38)  # tails of "a cat", "a small kitty", "the cat here", "the small kitty here": 10 + 9 + 10 + 9
+    assert found.F.shape == (
+        32,
+        38,
+    )  # tails of "a cat", "a small kitty", "the cat here", "the small kitty here": 10 + 9 + 10 + 9
     assert torch.equal(found.F[:, 0], state("a cat", 2)) and torch.equal(found.G[:, 0], state("", 2))
     assert torch.equal(found.F[:, 1], state("a cat", 3)) and torch.equal(found.G[:, 1], state("", 3))
 
@@ -67,7 +70,9 @@ def test_degree_is_linear_in_the_map_and_per_concept() -> None:
 
 
 def test_a_concept_at_degree_zero_takes_no_part() -> None:
-    alone, with_zero = (built(plan(erased)) for erased in ((erasure("cat"),), (erasure("cat"), erasure("ship", degree=0))))
+    alone, with_zero = (
+        built(plan(erased)) for erased in ((erasure("cat"),), (erasure("cat"), erasure("ship", degree=0)))
+    )
     assert torch.equal(alone["tokens"].F, with_zero["tokens"].F)
     assert torch.equal(alone["tokens"].P, with_zero["tokens"].P)
 

@@ -52,14 +52,18 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
         assert batch.prompts == ("a cat",) * 9 + batch.prompts[9:18] + ("",) * 2
         weights = dict(zip(batch.prompts[9:18], batch.weights[9:18].tolist(), strict=True))
         assert weights == {name: pytest.approx({"a dog": 3 / 9, "a horse": 1.5 / 9}[name]) for name in weights}
-        assert float(batch.weights[:5].sum()) == pytest.approx(1.0) and float(batch.weights[5:9].sum()) == pytest.approx(0.5)
+        assert float(batch.weights[:5].sum()) == pytest.approx(1.0) and float(
+            batch.weights[5:9].sum()
+        ) == pytest.approx(0.5)
     assert {(name, late) for name in ("a dog", "a horse", "") for late in (True, False)} <= set(seen)
 
 
 def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
     erased = sample(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
-    batch = draw(slots(settings, model.clock, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0))
+    batch = draw(
+        slots(settings, model.clock, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0)
+    )
     assert len(batch.prompts) == 8 + 2
     with torch.no_grad():
         for i, (x, t) in enumerate(zip(batch.latents, batch.times, strict=True)):

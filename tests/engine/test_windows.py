@@ -83,5 +83,7 @@ def test_a_selector_that_matches_nothing_names_what_there_is(layers: object, mes
 
 
 def test_rendering_follows_precedence() -> None:
-    layers = Difference(left=InPlaces(of=Union(members=(KEY, TEXT)), places=("up",)), right=Difference(left=KEY, right=TEXT))
+    layers = Difference(
+        left=InPlaces(of=Union(members=(KEY, TEXT)), places=("up",)), right=Difference(left=KEY, right=TEXT)
+    )
     assert render(layers) == "(key, text) in up - (key - text)"

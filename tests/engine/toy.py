@@ -32,7 +32,11 @@ class ToyClock:
         return -2 * math.log(math.tan(math.pi / 2 * (time + 1) / 1001))
 
     def time_at(self, logsnr: float) -> float:
-        time = 1001 * math.atan(math.exp(-logsnr / 2)) * 2 / math.pi - 1 if math.isfinite(logsnr) else math.copysign(1e9, -logsnr)
+        time = (
+            1001 * math.atan(math.exp(-logsnr / 2)) * 2 / math.pi - 1
+            if math.isfinite(logsnr)
+            else math.copysign(1e9, -logsnr)
+        )
         return min(999.0, max(0.0, time))
 
     def times(self, steps: int) -> tuple[float, ...]:
@@ -58,7 +62,11 @@ class Denoiser(nn.Module):
 
     def forward(self, latents: Tensor, times: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
         x = self.inner(latents.flatten(2).transpose(1, 2))
-        x = x + self.pooled(pooled) + torch.sin(times[:, None, None].to(x) * torch.arange(1, HIDDEN + 1, device=x.device) / 500)
+        x = (
+            x
+            + self.pooled(pooled)
+            + torch.sin(times[:, None, None].to(x) * torch.arange(1, HIDDEN + 1, device=x.device) / 500)
+        )
         for layer in self.layers:
             x = torch.tanh(layer(x, states=tokens))
         return self.outer(x).transpose(1, 2).reshape(latents.shape)

@@ -15,7 +15,7 @@ $front---
 
 # $title
 
-An edit of `$base` by [tracelang]: it is meant to no longer draw
+An edit of `$base` by tracelang: it is meant to no longer draw
 
 $erased
 
@@ -44,7 +44,7 @@ $files
 $recipe
 """)
 FILES = {
-    "folder": "`model/` is the edited checkpoint: `DiffusionPipeline.from_pretrained(\"model\")`. "
+    "folder": '`model/` is the edited checkpoint: `DiffusionPipeline.from_pretrained("model")`. '
     "`manifest.json` holds the digest of every tensor before and after.",
     "lora": "`lora.safetensors` is the same edit as an adapter for the base: `pipe.load_lora_weights(…)`.",
 }

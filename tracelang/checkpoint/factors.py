@@ -31,8 +31,8 @@ def compress(delta: LowRank, tolerance: float = 1e-7) -> Factors:
     Singular values up to `tolerance` times the largest are dropped and the rest split evenly between both factors,
     so that neither leaves the range of a half. The product itself is never formed: QR of each, SVD of `r × r`.
     """
-    left, upper = torch.linalg.qr(delta.up.double())
-    right, lower = torch.linalg.qr(delta.down.double().T)
+    left, upper = torch.linalg.qr(delta.up.cpu().double())
+    right, lower = torch.linalg.qr(delta.down.cpu().double().T)
     u, singular, v = torch.linalg.svd(upper @ lower.T, full_matrices=False)
     kept = int((singular > tolerance * singular[:1]).sum())
     root = singular[:kept].sqrt()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def copy(base: Path, target: Path, deltas: Mapping[Site, LowRank], components: f
         changes = edits.get(component, {})
         stored = header.read(source).tensors if component in components and source.suffix == ".safetensors" else {}
         here = {name: apply for name, apply in changes.items() if name in stored}
-        if _is_foreign(path, bool(here), bool(changes)):
+        if _is_foreign(path, changes.keys(), here.keys()):
             manifest.left_out.append(path.as_posix())
             continue
         copied = target / path
@@ -78,14 +78,11 @@ def _record(manifest: Manifest, path: str, source: Path, copied: Path, tensors: 
         }
 
 
-def _is_foreign(path: Path, patched: bool, edited: bool) -> bool:
-    if path.suffix in FOREIGN:
-        return True
-    if path.suffix != ".safetensors" or patched:
-        return False
-    if len(path.parts) == 1:
-        return True
-    return edited and not SHARD.search(path.name)
+def _is_foreign(path: Path, edited: Set[str], here: Set[str]) -> bool:
+    """Could the file bring unedited weights back? A file outside the components, or one without every edited tensor."""
+    if path.suffix != ".safetensors":
+        return path.suffix in FOREIGN
+    return len(path.parts) == 1 or (edited != here and not SHARD.search(path.name))
 
 
 def _files(base: Path) -> Iterator[Path]:

@@ -16,7 +16,8 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 def merged(weight: Tensor, delta: LowRank) -> Tensor:
     """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype. Raises ModelError on NaN or infinity."""
-    changed = (weight.double() + delta.up.double() @ delta.down.double()).to(weight.dtype)
+    up, down = delta.up.cpu().double(), delta.down.cpu().double()
+    changed = (weight.double() + up @ down).to(weight.dtype)
     if not changed.isfinite().all():
         raise ModelError(f"the edited matrix is not finite in {weight.dtype}; the edit cannot be stored")
     return changed

@@ -67,8 +67,7 @@ def digests(path: Path) -> dict[str, str]:
     """sha256 of every tensor's raw bytes, by name, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return {
-            name: _digest(file.fileno(), entry.begin, entry.end)
-            for name, entry in header.read(path).tensors.items()
+            name: _digest(file.fileno(), entry.begin, entry.end) for name, entry in header.read(path).tensors.items()
         }
 
 

@@ -26,7 +26,7 @@ from tracelang.plan.compile import compile_with_findings
 def command(
     ctx: click.Context, recipe: str, output: str | None, params: Mapping[str, str], root: Path | None, as_json: bool
 ) -> None:
-    target = output or ("-" if recipe == "-" else str(Path(recipe).with_suffix(".plan.json")))
+    target = output or ("-" if recipe == "-" else _beside(recipe))
     if as_json and target == "-":
         raise click.UsageError("--json prints the outcome where the plan would go: give -o FILE")
     what, shown = read_recipe(recipe)
@@ -50,6 +50,11 @@ def command(
             click.echo(f"sha256 {plan.digest}")
     if plan is None:
         ctx.exit(1)
+
+
+def _beside(recipe: str) -> str:
+    """`x.plan.json` for `x.erase`; the ending is appended to a name that has another one."""
+    return recipe.removesuffix(".erase") + ".plan.json"
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -254,6 +255,13 @@ class Plan(Frozen):
     @cached_property
     def _by_name(self) -> dict[str, Concept]:
         return {concept.name: concept for concept in self.concepts}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed; what was worked out from the old ones does not come along."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("digest", "_by_name"):
+            copied.__dict__.pop(name, None)
+        return copied
 
     def concept(self, name: str) -> Concept:
         """The concept of that name. Raises KeyError."""

@@ -101,7 +101,7 @@ def _named_templates(context: Context, scope: Scope, reference: tree.Reference) 
     if found is None:
         return ()
     definition, home = found
-    if any(one is definition for one in context.open) and home.parent is not None:
+    if context.within(definition) and home.parent is not None:
         # `templates object = object, "…"` extends the prelude's.
         return _named_templates(context, home.parent, reference)
     assert isinstance(definition, tree.Templates)

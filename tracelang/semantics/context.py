@@ -25,6 +25,10 @@ class Context:
     done: dict[int, Any] = field(default_factory=dict)
     open: list[Any] = field(default_factory=list)
 
+    def within(self, definition: Any) -> bool:
+        """Whether a name is looked up in its own definition, where it means what it means outside."""
+        return bool(self.open) and self.open[-1] is definition
+
     @contextmanager
     def entering(self, definition: Any, use: tree.Node) -> Iterator[bool]:
         """Guard the work on a definition: yields False, and reports, where it leads back to itself or too deep."""

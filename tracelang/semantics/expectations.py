@@ -33,7 +33,7 @@ def expectations(context: Context, scope: Scope, node: tree.Expect) -> list[Asse
         if value is not None and word == "samples":
             samples = int(value)
         elif value is not None:
-            seed = int(option.number.text) if option.number.text.isdigit() else int(value)
+            seed = int(value)
     found = [_assertion(context, scope, one, samples, seed) for one in node.assertions]
     return [one for one in found if one is not None]
 

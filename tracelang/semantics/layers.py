@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
 from tracelang.semantics.program import Sites
 from tracelang.semantics.scope import Scope, find
-from tracelang.semantics.tables import PLACES, READS, ROLES
+from tracelang.semantics.tables import MAX_SITES, MAX_SITES_DEPTH, PLACES, READS, ROLES
 from tracelang.syntax import tree
 
 
@@ -26,22 +27,22 @@ def sites(context: Context, scope: Scope, node: tree.Sites) -> Sites | None:
             places = [place for place in node.places if _is_place(context, place)]
             if of is None or len(places) != len(node.places):
                 return None
-            return Sites("in", members=(of,), places=tuple(dict.fromkeys(place.text for place in places)))
+            return _combined(context, node, "in", (of,), tuple(dict.fromkeys(place.text for place in places)))
         case tree.SitesDifference():
             members = _all(sites(context, scope, member) for member in node.members)
-            return None if members is None else Sites("difference", members=members)
+            return None if members is None else _combined(context, node, "difference", members)
         case tree.SitesUnion():
-            return union(_all(sites(context, scope, member) for member in node.members))
+            return union(context, node, _all(sites(context, scope, member) for member in node.members))
 
 
-def union(members: tuple[Sites, ...] | None) -> Sites | None:
+def union(context: Context, node: tree.Node, members: tuple[Sites, ...] | None) -> Sites | None:
     """One set of several; unions inside are taken apart, so that no grouping is left that means nothing."""
     if members is None:
         return None
     flat: dict[Sites, None] = {}
     for member in members:
         flat.update(dict.fromkeys(member.members if member.kind == "union" else (member,)))
-    return Sites("union", members=tuple(flat)) if len(flat) > 1 else next(iter(flat))
+    return _combined(context, node, "union", tuple(flat)) if len(flat) > 1 else next(iter(flat))
 
 
 def glob(context: Context, pattern: tree.Text) -> Sites | None:
@@ -57,6 +58,23 @@ def primitive(word: str) -> Sites | None:
     if word in READS:
         return Sites("reads", word)
     return Sites("role", word) if word in ROLES else None
+
+
+def _combined(
+    context: Context,
+    node: tree.Node,
+    kind: Literal["in", "difference", "union"],
+    members: tuple[Sites, ...],
+    places: tuple[str, ...] = (),
+) -> Sites | None:
+    """A set made of others, inside limits that names leaning on names could pass."""
+    size = 1 + sum(member.size for member in members)
+    chain = len(members) - 1 if kind == "difference" else 1
+    depth = chain + max(member.depth for member in members)
+    if size <= MAX_SITES and depth <= MAX_SITES_DEPTH:
+        return Sites(kind, members=members, places=places, size=size, depth=depth)
+    context.report.error("TL107", "this layer set is too large or too deep, written out", node.span)
+    return None
 
 
 def _named(context: Context, scope: Scope, node: tree.Reference) -> Sites | None:
@@ -75,7 +93,7 @@ def _named(context: Context, scope: Scope, node: tree.Reference) -> Sites | None
         return None
     definition, home = found
     assert isinstance(definition, tree.Layers)
-    if any(one is definition for one in context.open):
+    if context.within(definition):  # `layers text = text - "*.to_k"` narrows what `text` is without it
         basic = primitive(word)
         if basic is not None:
             return basic

@@ -35,7 +35,7 @@ def _named(context: Context, scope: Scope, reference: tree.Reference) -> Method 
         return None
     definition, home = found
     assert isinstance(definition, tree.Define)
-    if any(one is definition for one in context.open) and home.parent is not None:
+    if context.within(definition) and home.parent is not None:
         # `define method trace = trace { … }` derives from the prelude's.
         shipped_method(name)
         return _named(context, home.parent, reference)

@@ -16,7 +16,8 @@ def worth(number: tree.Number) -> float:
     text = number.text
     if number.percent:
         mantissa, _, exponent = text.lower().partition("e")
-        text = f"{mantissa}e{int((exponent or '0')[:9]) - 2}"
+        sign, digits = "-" if exponent.startswith("-") else "", exponent.lstrip("+-").lstrip("0") or "0"
+        text = f"{mantissa}e{int(sign + digits[:9]) - 2}"  # nine digits of exponent are past any float
     return float(text) + 0.0
 
 
@@ -45,8 +46,9 @@ def bounded(context: Context, scope: Scope, node: tree.Value | tree.Scalar, fiel
         plain = f"{worth(number):g}"
         context.report.error("TL212", f"{what} is a plain number", node.span, help=f"write `{plain}`")
         return None
-    value = worth(number)
-    if field.type == "integer" and isfinite(value) and not value.is_integer():
+    digits = field.type == "integer" and number.text.isdigit() and len(number.text) < 40
+    value = int(number.text) if digits else worth(number)  # a float would round a large seed
+    if field.type == "integer" and isfinite(value) and value != int(value):
         context.report.error("TL212", f"{what} is a whole number", node.span, help=f"write `{round(value)}`")
         return None
     return value if inside(context, node, value, field, what) else None

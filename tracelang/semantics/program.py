@@ -5,7 +5,7 @@ A concept is known by its key: the name of a declared concept, or the quoted tex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tracelang.diagnostics.source import Span
@@ -36,12 +36,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """A layer set without names: `word` is the role, the reading or the glob; the rest combine their members."""
+    """A layer set without names: `word` is the role, the reading or the glob; the rest combine their members.
+
+    `size` counts the parts written out, `depth` how deep they nest.
+    """
 
     kind: Literal["reads", "role", "glob", "in", "difference", "union"]
     word: str = ""
     members: tuple[Sites, ...] = ()
     places: tuple[str, ...] = ()
+    size: int = field(default=1, compare=False)
+    depth: int = field(default=1, compare=False)
 
 
 Setting = str | int | float | None | Window | Sites

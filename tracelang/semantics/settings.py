@@ -48,9 +48,7 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
     number = bounded(context, scope, value, field, f"`{name}`")
     if number is None:
         return WRONG
-    if field.type == "number":
-        return number
-    return int(value.text) if isinstance(value, tree.Number) and value.text.isdigit() else int(number)
+    return number if field.type == "number" else int(number)
 
 
 def default(context: Context, field: Field) -> Setting:
@@ -77,7 +75,7 @@ def _sites(context: Context, scope: Scope, values: tuple[tree.Value, ...]) -> Se
                 context.report.error("TL212", "this is no layer set", value.span, help=help)
                 found.append(None)
     members = tuple(member for member in found if member is not None)
-    return _or_wrong(union(members) if len(members) == len(found) else None)
+    return _or_wrong(union(context, values[0], members) if len(members) == len(found) else None)
 
 
 def _or_wrong(value: Sites | Window | None) -> Setting | Wrong:

@@ -67,7 +67,7 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Repor
                 return Lexed(_ended(tokens, match.start()), tuple(comments))
         tokens.append(Token(kind, word, match.start(), at))
     if at < len(text):
-        _unreadable(source, at, report)
+        _unreadable(source, at, tokens[-1] if tokens else None, report)
     last = tokens[-1].end if tokens else 0
     return Lexed(_ended(tokens, last if at == len(text) else at), tuple(comments))
 
@@ -82,7 +82,8 @@ def _ended(tokens: list[Token], at: int) -> list[Token]:
     return tokens
 
 
-def _unreadable(source: Source, at: int, report: Report) -> None:
+def _unreadable(source: Source, at: int, before: Token | None, report: Report) -> None:
+    """Report the character where the tokens end, with what to write instead."""
     text = source.text
     character = text[at]
     end = at + 1
@@ -97,6 +98,8 @@ def _unreadable(source: Source, at: int, report: Report) -> None:
     elif character.isalpha() or character == "_":
         while end < len(text) and (text[end].isalnum() or text[end] == "_"):
             end += 1
+        if before is not None and before.end == at and before.type == "NAME":
+            at = before.start
         word = text[at:end]
         plain = re.sub(r"[^a-z0-9_]", "", word.lower()).lstrip("_0123456789")
         advice = f"write `{plain}`, or quote it if it is a text" if plain else "quote it if it is a text"

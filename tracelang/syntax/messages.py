@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tracelang.diagnostics import Label, Report, Source, Span
 from tracelang.syntax.lexer import CLOSING, OPENING, Token
 from tracelang.syntax.table import Table
@@ -82,13 +80,12 @@ def accepted(table: Table, stack: list[int]) -> list[str]:
     return [kind for kind in terminals if _accepts(table, stack, kind)]
 
 
-def report_unexpected(
-    source: Source, table: Table, stack: list[int], values: list[Any], token: Token, report: Report
-) -> None:
-    """Report the token that the automaton cannot take."""
-    tokens = [value for value in values if isinstance(value, Token)]
+def report_unexpected(source: Source, table: Table, before: list[Token], token: Token, report: Report) -> None:
+    """Report the token that the automaton cannot take after those `before` it."""
+    stack, values = _replay(table, before)
+    tokens = [value for value in values if value is not None]
     statement = next((one for one in tokens if one.type in STATEMENTS), None)
-    previous = values[-1] if values and isinstance(values[-1], Token) else None
+    previous = values[-1] if values else None
     wanted = _wanted(table, stack, statement, previous)
     also = []
     opening = _unclosed(tokens)
@@ -105,6 +102,22 @@ def report_unexpected(
     if statement is not None and statement.start != span.start:
         also.append(Label(Span(source, statement.start, statement.end), f"in this `{statement.text}` statement"))
     report.error(code, message, span, also=also, help=_help(statement, previous, token, opening, wanted))
+
+
+def _replay(table: Table, tokens: list[Token]) -> tuple[list[int], list[Token | None]]:
+    """The automaton right after some tokens, before the one that failed made it reduce; None stands for a node."""
+    stack = [table.start]
+    values: list[Token | None] = []
+    for token in tokens:
+        while (action := table.states[stack[-1]][token.type]) < 0:
+            rule = table.rules[-1 - action]
+            if rule.length:
+                del stack[-rule.length :], values[-rule.length :]
+            stack.append(table.states[stack[-1]][rule.origin])
+            values.append(None)
+        stack.append(action)
+        values.append(token)
+    return stack, values
 
 
 def _accepts(table: Table, stack: list[int], kind: str) -> bool:

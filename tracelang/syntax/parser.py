@@ -45,7 +45,7 @@ def _run(source: Source, table: Table, tokens: list[Token], report: Report, *, q
     values: list[Any] = []
     starts: list[int] = []
     ends: list[int] = []
-    for token in tokens:
+    for at, token in enumerate(tokens):
         kind = token.type
         actions = states[stack[-1]]
         if kind == "NAME":
@@ -56,7 +56,7 @@ def _run(source: Source, table: Table, tokens: list[Token], report: Report, *, q
             action = states[stack[-1]].get(kind)
             if action is None:
                 if not (quiet and kind == "$END"):
-                    report_unexpected(source, table, stack, values, token, report)
+                    report_unexpected(source, table, tokens[:at], token, report)
                 return None
             if action >= 0:
                 token.type = kind

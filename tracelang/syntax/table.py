@@ -73,7 +73,7 @@ def build(path: Path = GRAMMAR) -> dict[str, Any]:
     automaton: Any = lark.parser.parser
     automaton = automaton._parse_table
     numbers = {rule: i for i, rule in enumerate(lark.rules)}
-    order = {state: i for i, state in enumerate(sorted(automaton.states))}
+    order = _order(automaton.states, automaton.start_states["start"], Shift)
     symbols = sorted({symbol for actions in automaton.states.values() for symbol in actions})
     index = {symbol: i for i, symbol in enumerate(symbols)}
 
@@ -98,8 +98,19 @@ def build(path: Path = GRAMMAR) -> dict[str, Any]:
         "symbols": symbols,
         "start": order[automaton.start_states["start"]],
         "end": order[automaton.end_states["start"]],
-        "states": [row(automaton.states[state]) for state in sorted(automaton.states)],
+        "states": [row(automaton.states[state]) for state in order],
     }
+
+
+def _order(states: Any, start: Any, shift: Any) -> dict[Any, int]:
+    """Numbers for the states that do not depend on the run: breadth first from the start, symbols in order."""
+    found = {start: 0}
+    for state in (queue := [start]):
+        for _, (action, target) in sorted(states[state].items(), key=lambda item: item[0]):
+            if action is shift and target not in found:
+                found[target] = len(found)
+                queue.append(target)
+    return found
 
 
 def dump(data: dict[str, Any]) -> str:

@@ -53,4 +53,4 @@ def _resolve(match: re.Match[str]) -> str | None:
     if match[1] is None:
         return ESCAPES.get(match[2])
     number = int(match[1], 16)
-    return chr(number) if 0 < number < 0xD800 or 0xDFFF < number < 0x110000 else None
+    return chr(number) if number < 0xD800 or 0xDFFF < number < 0x110000 else None

@@ -15,7 +15,7 @@ from .pictures import load
 
 STAGES = ("data", "vae", "judge", "diffusion", "publish", "card")
 HOME = Path(__file__).parent.parent
-WEIGH_AT = (3000, 4000, 5000)  # steps after which weak concepts get more weight
+WEIGH_AT = (2500, 3500, 4500)  # steps after which weak concepts get more weight
 REBUILT = 6000  # pictures that the judge also sees as the autoencoder rebuilds them
 
 
@@ -36,8 +36,9 @@ def main() -> None:
     if last < 1:
         return
     autoencoder = vae.train(data, work).eval()
-    rebuilt_test = vae.decode(autoencoder, vae.encode(autoencoder, torch.from_numpy(test.images)))
-    figures: dict[str, object] = {"vae_psnr_db": round(vae.psnr(autoencoder, torch.from_numpy(test.images)), 2)}
+    shown = torch.from_numpy(test.images)
+    rebuilt_test = vae.decode(autoencoder, vae.encode(autoencoder, shown))
+    figures: dict[str, object] = {"vae_psnr_db": round(vae.psnr(shown, rebuilt_test), 2)}
     pieces.say(f"vae: {figures}")
     if last < 2:
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from diffusers import DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
-STEPS, BATCH, RATE = 6000, 64, 1e-3
+STEPS, BATCH, RATE = 5000, 64, 1e-3
 CAPTIONS = 8  # per picture, drawn once
 DECAY = 0.9995
 SNR_CAP = 5.0  # min-SNR-γ weighting (arXiv 2303.09556), γ = 5

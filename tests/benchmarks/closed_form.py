@@ -1,0 +1,95 @@
+"""The closed form at Stable Diffusion 1.4's 32 key and value shapes: `python -m tests.benchmarks.closed_form`.
+
+Times, in one run on the same random states and weights, for 1, 10 and 100 targets with ten times as many preserved:
+- ours: one solve in float64, then every weight touched once through the map's factors;
+- the loop that released code runs: per layer, one outer product a pair, one explicit inverse;
+- a plain memory copy of the same weights, the floor of any edit that reads and writes them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.text_map import Constraints, apply_, solve
+
+WIDTH = 768
+OUT = (320,) * 5 + (640,) * 5 + (1280,) * 6
+BARS = {1: (25, 4), 10: (50, 6), 100: (200, 10)}
+"""Targets: at least so many times faster than the loop, at most so many times the copy."""
+
+
+def problem(targets: int) -> Constraints:
+    g = torch.Generator().manual_seed(targets)
+    n, m = targets, 10 * targets
+    F, G, P = (torch.randn(WIDTH, k, generator=g, dtype=torch.float64) for k in (n, n, m))
+    return Constraints(F, G, torch.ones(n, dtype=torch.float64), P, torch.ones(m, dtype=torch.float64))
+
+
+def weights() -> list[Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return [torch.randn(out, WIDTH, generator=g) / WIDTH**0.5 for out in OUT for _ in ("key", "value")]
+
+
+def ours(matrices: Sequence[Tensor], states: Constraints) -> None:
+    text_map = solve(states, 0.1).map
+    for W in matrices:
+        apply_(W, text_map)
+
+
+def per_layer_loop(matrices: Sequence[Tensor], states: Constraints, λ: float) -> None:
+    """As UCE's and RECE's releases do it (METHODS.md §2, §1.1), in float32."""
+    F, G, P = (part.float() for part in (states.F, states.G, states.P))
+    for W in matrices:
+        B, C = λ * W, λ * torch.eye(WIDTH)
+        for x, z in [*zip(F.T, G.T, strict=True), *zip(P.T, P.T, strict=True)]:
+            x = x[:, None]
+            B += (W @ z[:, None]) @ x.T
+            C += x @ x.T
+        W.copy_(B @ torch.inverse(C))
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """The median of `repeats` runs."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return sorted(times)[len(times) // 2]
+
+
+def main() -> int:
+    base = weights()
+    target = [torch.empty_like(W) for W in base]
+    size = sum(W.numel() * W.element_size() for W in base) / 2**20
+    print(f"{len(base)} matrices, {size:.0f} MiB in float32, {torch.get_num_threads()} threads")
+    print(f"{'targets':>7} {'ours':>10} {'loop':>10} {'copy':>10} {'loop/ours':>10} {'ours/copy':>10} {'difference':>11}  bar")
+    missed = False
+    for targets, (faster, over) in BARS.items():
+        states = problem(targets)
+        λ = solve(states, 0.1).ridge
+        first, second = ([W.clone() for W in base] for _ in range(2))
+        ours(first, states)
+        begin = time.perf_counter()
+        per_layer_loop(second, states, λ)
+        loop = time.perf_counter() - begin
+        pairs = zip(first, second, strict=True)
+        difference = max(float((a - b).norm() / b.norm()) for a, b in pairs)
+        copy = seconds(lambda: [a.copy_(b) for a, b in zip(target, base, strict=True)], 21)
+        mine = seconds(lambda first=first, states=states: ours(first, states), 11)  # type: ignore[misc]
+        good = loop / mine >= faster and mine / copy <= over
+        missed |= not good
+        print(
+            f"{targets:>7} {mine * 1e3:>8.1f}ms {loop * 1e3:>8.0f}ms {copy * 1e3:>8.1f}ms {loop / mine:>9.0f}x "
+            f"{mine / copy:>9.1f}x {difference:>11.1e}  {'met' if good else 'MISSED'} (≥ {faster}x, ≤ {over}x)"
+        )
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Training: what a step costs, that it repeats bit for bit, that it can stop anywhere, that the teacher is untouched."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.plans import EARLY, LATE, WHOLE, erasure, fuse, plan, refine, steer, term
+from tests.engine.test_edit import same, weights
+from tests.engine.toy import Toy
+from tracelang.engine.edit import Edit, applied
+from tracelang.engine.errors import EngineError
+from tracelang.engine.run import run
+from tracelang.engine.statements import active
+from tracelang.engine.steer import rate
+from tracelang.plan.types import Plan, ReadsSites, Window
+
+CAT = plan((erasure("cat"),), refine(), steer())
+
+
+def trained(p: Plan, model: Toy | None = None, **options: object) -> Edit:
+    return run(p, model or Toy(), cache=None, **options)  # type: ignore[arg-type]
+
+
+def identical(a: Edit, b: Edit) -> bool:
+    return all(
+        torch.equal(one.factors[site].up, other.factors[site].up)
+        and torch.equal(one.factors[site].down, other.factors[site].down)
+        for one, other in zip(a.adapters, b.adapters, strict=True)
+        for site in one.factors
+    )
+
+
+def error(
+    model: object, prompt: str, toward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], progress: float
+) -> float:
+    """`‖pred_θ − target‖ / ‖pred° − target‖` at one place of sampling, on noise that training did not see."""
+    frozen = Toy()
+    x = frozen.noise(range(32))
+    t, states = torch.full((32,), frozen.clock.time(progress)), frozen.encode([prompt] * 32)
+    with torch.no_grad():
+        c, e = frozen.predict(x, t, states), frozen.predict(x, t, frozen.encode([""] * 32))
+        goal = toward(c, e)
+        now = model.predict(x, t, states)  # type: ignore[attr-defined]
+    return float((now - goal).norm() / (c - goal).norm())
+
+
+def change(model: object, prompt: str, progress: float) -> float:
+    frozen = Toy()
+    x = frozen.noise(range(32))
+    t, states = torch.full((32,), frozen.clock.time(progress)), frozen.encode([prompt] * 32)
+    with torch.no_grad():
+        c = frozen.predict(x, t, states)
+        return float((model.predict(x, t, states) - c).norm() / c.norm())  # type: ignore[attr-defined]
+
+
+def test_training_moves_the_concept_toward_its_target_and_not_the_preserved() -> None:
+    terms = (term("push"), term("blank"), term("keep", weight=3))
+    model = Toy()
+    edit = trained(plan((erasure("cat"),), steer(steps=150, rank=4, terms=terms)), model)
+    with applied(model, edit) as edited:
+        assert error(edited, "a cat", lambda c, e: e - (c - e), 0.6) < 0.7
+        assert change(edited, "a cat", 0.6) > 2 * max(
+            change(edited, prompt, 0.6) for prompt in ("a dog", "a horse", "")
+        )
+
+
+def test_a_window_confines_the_change_with_a_gate_exactly() -> None:
+    push = (term("push", LATE, label="push"),)
+    model = Toy()
+    gated = trained(plan((erasure("cat"),), steer(steps=80, terms=push, gate=LATE, sampler_steps=10)), model)
+    open_ = trained(plan((erasure("cat"),), steer(steps=80, terms=push, sampler_steps=10)), model)
+    with applied(model, gated) as edited:
+        with_gate = [change(edited, "a cat", progress) for progress in (0.05, 0.8)]
+    with applied(model, open_) as edited:
+        without = [change(edited, "a cat", progress) for progress in (0.05, 0.8)]
+    assert with_gate[0] < 0.02 * with_gate[1] and without[0] > 0.02 * without[1]
+    assert gated.gate is not None
+
+
+def test_hold_brings_the_early_change_down() -> None:
+    def early(*terms: object) -> float:
+        model = Toy()
+        with applied(
+            model, trained(plan((erasure("cat"),), steer(steps=100, terms=terms, sampler_steps=10)), model)
+        ) as m:
+            return change(m, "a cat", 0.05)
+
+    assert early(term("push", LATE), term("hold", EARLY, 4.0)) < early(term("push", LATE))
+
+
+def test_a_step_is_one_student_call_and_the_model_is_what_it_was() -> None:
+    model = Toy()
+    before, flags = weights(model), [p.requires_grad for p in model.denoiser.parameters()]
+    modules = [type(module) for module in model.denoiser.modules()]
+    edit = trained(CAT, model)
+    settings = CAT.method.passes[1]
+    assert settings.kind == "steer"
+    batch = 2 * settings.batch + settings.batch // 4
+    assert model.evaluations[-settings.steps :] == [batch] * settings.steps
+    sampled = (settings.trajectories + 2 * settings.trajectories) * settings.sampler_steps * 2
+    assert sum(model.evaluations) == sampled + settings.steps * batch
+    (figures,) = edit.figures["steer"]
+    assert figures["evaluations"] == {"frozen": sampled, "trained": settings.steps * batch, "steps": settings.steps}
+    assert same(weights(model), before)
+    assert [type(module) for module in model.denoiser.modules()] == modules
+    assert [p.requires_grad for p in model.denoiser.parameters()] == flags
+    assert not hasattr(model.denoiser, "peft_config")
+    assert all(parameter.grad is None for parameter in model.denoiser.parameters())
+
+
+def test_an_error_inside_training_leaves_the_model_alone_too() -> None:
+    model = Toy()
+    before = weights(model)
+
+    def fail(what: str, done: int, of: int) -> None:
+        if what.startswith("steering") and done == 3:
+            raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError, match="disk on fire"):
+        trained(CAT, model, progress=fail)
+    assert same(weights(model), before) and not hasattr(model.denoiser, "peft_config")
+
+
+@pytest.mark.parametrize("options", [{}, {"autocast": True}])
+def test_a_run_repeats_bit_for_bit_and_only_for_its_seed(options: dict[str, bool]) -> None:
+    first = trained(CAT, **options)
+    torch.manual_seed(123)
+    torch.rand(7)
+    assert identical(first, trained(CAT, **options))
+    assert not identical(first, trained(plan((erasure("cat"),), refine(), steer(seed=1)), **options))
+
+
+def test_a_concept_trains_the_same_alone_and_in_company() -> None:
+    together = trained(plan((erasure("cat"), erasure("ship")), steer()))
+    alone = trained(plan((erasure("cat"),), steer()))
+    assert identical(Edit(adapters=together.adapters[:1]), alone)
+
+
+def test_the_cache_changes_no_bit(tmp_path: Path) -> None:
+    first, second = Toy(), Toy()
+    a, b = run(CAT, first, cache=tmp_path), run(CAT, second, cache=tmp_path)
+    assert identical(a, b) and identical(a, trained(CAT))
+    assert len(second.evaluations) == 12 < len(first.evaluations)
+
+
+class Stop:
+    def __init__(self, *at: int) -> None:
+        self.at = list(at)
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if what.startswith("steering") and self.at and done == self.at[0]:
+            self.at.pop(0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("refresh", [0, 5])
+def test_a_run_that_was_interrupted_twice_ends_bit_for_bit_like_one_that_was_not(refresh: int, tmp_path: Path) -> None:
+    p = plan((erasure("cat"), erasure("ship")), refine(), steer(steps=14, refresh=refresh), fuse())
+    whole = trained(p)
+    stop = Stop(7, 5)
+    for expected in (7, 5):
+        model = Toy()
+        before = weights(model)
+        with pytest.raises(KeyboardInterrupt):
+            trained(p, model, progress=stop, state_dir=tmp_path)
+        assert same(weights(model), before)
+        assert expected in (7, 5)
+    assert stop.at == []
+    model = Toy()
+    resumed = trained(p, model, state_dir=tmp_path)
+    assert identical(whole, resumed)
+    again = Toy()
+    assert identical(whole, trained(p, again, state_dir=tmp_path)) and again.evaluations == []
+
+
+def test_a_state_of_another_plan_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trained(CAT, progress=Stop(3), state_dir=tmp_path)
+    with pytest.raises(EngineError, match="belongs to another plan"):
+        trained(plan((erasure("cat"),), refine(), steer(rate=2e-2)), state_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(EngineError, match="cannot be read"):
+        trained(CAT, state_dir=tmp_path)
+
+
+def test_refreshed_trajectories_come_from_the_student_and_are_judged_by_the_teacher() -> None:
+    model = Toy()
+    settings = steer(steps=6, refresh=2)
+    edit = trained(plan((erasure("cat"),), refine(), settings), model)
+    once = (6 + 12) * 5 * 2
+    assert edit.figures["steer"][0]["evaluations"]["frozen"] == once + 2 * 2 * once
+    assert sum(model.evaluations) == once + 4 * once + 6 * 18
+    assert not identical(edit, trained(plan((erasure("cat"),), refine(), steer(steps=6))))
+
+
+def test_concepts_at_degree_zero_are_not_trained() -> None:
+    edit = trained(plan((erasure("cat", degree=0), erasure("ship")), steer()))
+    assert [adapter.concept for adapter in edit.adapters] == ["ship"]
+    assert len(active(plan((erasure("cat", degree=0),)))) == 0
+
+
+def test_the_rate_warms_up_and_comes_down() -> None:
+    settings = steer(steps=400, rate=1e-3)
+    rates = [rate(step, settings) for step in range(400)]
+    assert rates[0] < 1e-4 and max(rates) == pytest.approx(1e-3, rel=0.01) and rates[-1] < 1e-7
+    assert rates.index(max(rates)) == 19
+
+
+def test_what_a_model_cannot_express_is_an_error() -> None:
+    with pytest.raises(EngineError, match="to_q.weight does not read prompt states alone"):
+        from tracelang.plan.types import RoleSites
+
+        trained(plan((erasure("cat"),), refine(on=RoleSites(role="query"))))
+    narrow = Window(unit="progress", low=0.5, high=0.51)
+    with pytest.raises(EngineError, match="holds none of the 5 sampler steps"):
+        trained(plan((erasure("cat"),), steer(terms=(term("push", narrow),))))
+    with pytest.raises(EngineError, match="one gate"):
+        trained(plan((erasure("cat"),), steer(), steer(label="again", gate=WHOLE)))
+    with pytest.raises(EngineError, match="the loss of 'cat' is not finite"):
+        trained(plan((erasure("cat"),), steer(on=ReadsSites(reads="text"), terms=(term("push", strength=1e30),))))
