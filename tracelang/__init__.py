@@ -1,6 +1,8 @@
 """A declarative language and compiler for removing concepts from text-to-image models.
 
     plan = tracelang.compile("recipe.erase")
+    applied = tracelang.apply(tracelang.bind(plan, "micro-sd"))
+    applied.save("out")
 
 Importing this package imports nothing else: each name below brings its module when it is first used.
 """
@@ -11,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tracelang.api import apply, bind
     from tracelang.diagnostics import CompileError, Diagnostic
     from tracelang.plan.compile import compile
     from tracelang.plan.load import load_plan
@@ -22,11 +25,13 @@ EXPORTS = {
     "CompileError": "tracelang.diagnostics",
     "Diagnostic": "tracelang.diagnostics",
     "Plan": "tracelang.plan.types",
+    "apply": "tracelang.api",
+    "bind": "tracelang.api",
     "compile": "tracelang.plan.compile",
     "load_plan": "tracelang.plan.load",
 }
 
-__all__ = ["CompileError", "Diagnostic", "Plan", "compile", "load_plan"]
+__all__ = ["CompileError", "Diagnostic", "Plan", "apply", "bind", "compile", "load_plan"]
 
 
 def __getattr__(name: str) -> Any:

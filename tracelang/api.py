@@ -46,7 +46,7 @@ class Applied:
         from tracelang.engine.errors import EngineError
 
         if self.edit.gate is not None:
-            raise EngineError("an edit gated by noise level cannot be merged or exported; remove `gate` from the method")
+            raise EngineError("an edit gated by noise level cannot be merged or exported; remove the setting `gate`")
         plan = self.bound.plan
         extra = {"device": str(self.model.device), "dtype": str(self.model.dtype).removeprefix("torch."),
                  "figures": self.edit.figures}

@@ -30,11 +30,12 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def random_adapter(model: Toy, concept: str = "cat", seed: int = 0, scale: float = 0.2) -> Adapter:
     g = torch.Generator().manual_seed(seed)
-    factors = {
-        site: LowRank(*(scale * torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((site.shape[0], 2), (2, site.shape[1]))))
-        for site in model.sites
-        if site.text
-    }  # fmt: skip
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return scale * torch.randn(shape, generator=g, dtype=torch.float64)
+
+    text = [site for site in model.sites if site.text]
+    factors = {site: LowRank(drawn(site.shape[0], 2), drawn(2, site.shape[1])) for site in text}
     return Adapter(concept, factors)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -19,9 +20,7 @@ CLOCK = ToyClock()
 @given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True), st.integers(2, 60))
 def test_neighbouring_windows_partition_every_samplers_steps(cuts: list[float], steps: int) -> None:
     edges = [0.0, *sorted(cuts), 1.0]
-    windows = [
-        lower(Window(unit="progress", low=low, high=high), CLOCK) for low, high in zip(edges, edges[1:], strict=False)
-    ]
+    windows = [lower(Window(unit="progress", low=low, high=high), CLOCK) for low, high in pairwise(edges)]
     for time in [*CLOCK.times(steps), 0.0, 999.0]:
         assert sum(CLOCK.logsnr(time) in window for window in windows) == 1
 

@@ -42,7 +42,7 @@ def command(
                 [seed + i for _ in prompts for i in range(count)], steps=steps, guidance=guidance,
                 progress=lambda done, of, name=name: report(f"sampling {name}", done, of),  # type: ignore[misc]
             )
-            for prompt, part in zip(prompts, images.split(count), strict=True):
-                rows[prompt][Path(name).name] = part
+            for i, prompt in enumerate(prompts):
+                rows[prompt][Path(name).name] = images[i * count : (i + 1) * count]
         write(sheet([("", [Panel(prompt, row) for prompt, row in rows.items()])]), out)  # type: ignore[arg-type]
     click.echo(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}")

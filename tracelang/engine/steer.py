@@ -43,7 +43,10 @@ SAVE_EVERY = 50
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run, as opposed to what: nothing here but `autocast` (bfloat16 for the student) can change a result."""
+    """How to run, as opposed to what: nothing here but `autocast` can change a result.
+
+    `autocast` computes the student in bfloat16. Trajectories stay in the model's dtype: the losses need `δ`, a small
+    difference of two predictions, which bfloat16 gets wrong by a tenth."""
 
     progress: Progress | None = None
     state: Path | None = None
@@ -85,7 +88,7 @@ def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Op
         task = _task(plan, settings, model, erasure, number, gate, options)
         factors, curve = _trained(model, edit, task)
         adapters.append(Adapter(task.label, factors))
-        change = {site.tensor: ΔW.norm() / float(model.weight(site).norm()) for site, ΔW in factors.items()}
+        change = {site.tensor: ΔW.norm() / float(model.weight(site).detach().norm()) for site, ΔW in factors.items()}
         figures.append({"concept": task.label, "evaluations": task.counts, "loss": curve, "change": change})
     return Edit(edit.maps, tuple(adapters), gate, {**edit.figures, settings.label: figures})
 

@@ -11,7 +11,7 @@ Gram of the constraints, whichever is smaller; never an inverse; always float64.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +56,18 @@ class Constraints:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The map, the ridge `λ` it was solved with, and an estimate of `cond(C)`."""
+    """The map, the ridge `λ` it was solved with, and the factor `L` of the one Cholesky factorisation."""
 
     map: TextMap
     ridge: float
-    condition: float
+    L: Tensor
+
+    @property
+    def condition(self) -> float:
+        """`cond(C)`, estimated from below. A Gram smaller than `C` lacks only its eigenvalues `λ`."""
+        small = len(self.L) < len(self.map.left)
+        lowest = self.ridge if small else 1 / _largest(lambda v: torch.cholesky_solve(v, self.L), len(self.L))
+        return _largest(lambda v: self.L @ (self.L.T @ v), len(self.L)) / lowest
 
 
 def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solution:
@@ -70,14 +77,14 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
     Raises `EngineError` where the states are not finite or the system is singular.
     """
     F, G, a = _canonical(problem.F, problem.G, problem.a)
-    P, _, w = _canonical(problem.P, problem.P, problem.w)
+    P, _, w = _canonical(problem.P, None, problem.w)
     d, n = F.shape
     X = torch.cat([F * a.sqrt(), P * w.sqrt()], 1)
     if not (torch.isfinite(X).all() and torch.isfinite(G).all()):
         raise EngineError("refine: the text states hold NaN or infinity")
     λ = ridge if absolute else ridge * float(X[:, :n].square().sum()) / d
     small = X.shape[1] < d
-    S = X.T @ X if small else X @ X.T
+    S = _gram(X.T if small else X)
     S.diagonal().add_(λ)
     L, failed = torch.linalg.cholesky_ex(S)
     if failed or not torch.isfinite(L).all():
@@ -93,13 +100,13 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
         T = orthonormal(Δ, R)
     if not torch.isfinite(T.left).all():
         raise EngineError(f"refine: the solve gave NaN or infinity at a ridge of {λ:.3g}; raise the ridge")
-    return Solution(T, λ, _largest(S) / (λ if small else 1 / _largest(S, L)))
+    return Solution(T, λ, L)
 
 
 def orthonormal(left: Tensor, right: Tensor) -> TextMap:
     """`I + left @ rightᵀ` with the columns of `right` made orthonormal."""
     Q, R = torch.linalg.qr(right)
-    return TextMap(left @ R.T, Q)
+    return TextMap((R @ left.T).T, Q)
 
 
 def apply_(weight: Tensor, text_map: TextMap) -> Tensor:
@@ -152,16 +159,20 @@ def collateral(maps: Mapping[str, TextMap], states: TextStates) -> Tensor:
     return torch.stack(changes).amax(0)
 
 
-def _canonical(F: Tensor, G: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _canonical(F: Tensor, G: Tensor | None, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Columns sorted by their bytes, equal ones merged: weights summed, targets averaged. The problem is the same.
+
+    Without targets the second result is empty.
 
     For equal `f`, `Σ a_j ‖X f − W g_j‖²` differs from `(Σ a_j) ‖X f − W ḡ‖²` by a constant.
     """
-    if not F.shape[1]:
+    d = len(F)
+    G = F[:0] if G is None else G
+    rows = torch.cat([F, G, a[None]]).T.contiguous().numpy()
+    if not len(rows):
         return F, G, a
-    rows = torch.cat([F.T, G.T, a[:, None]], 1).contiguous().numpy()
     rows = rows[np.argsort(rows.view(f"V{rows.strides[0]}")[:, 0], kind="stable")]
-    f, g, a_ = rows[:, : len(F)], rows[:, len(F) : -1], rows[:, -1:]
+    f, g, a_ = rows[:, :d], rows[:, d:-1], rows[:, -1:]
     first = np.concatenate([[True], (f[1:] != f[:-1]).any(1)])
     if first.all():
         merged = f, g, a_
@@ -175,12 +186,20 @@ def _canonical(F: Tensor, G: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return F.T, G.T, a[:, 0]
 
 
-def _largest(S: Tensor, factor: Tensor | None = None) -> float:
-    """The largest eigenvalue of `S`, or with its Cholesky factor of `S⁻¹`, by power iteration (from below)."""
-    v = torch.ones(len(S), 1, dtype=S.dtype)
+def _gram(X: Tensor) -> Tensor:
+    """The lower triangle of `X Xᵀ`, all that a Cholesky factorisation reads, at little more than half the work."""
+    S = X.new_zeros(len(X), len(X))
+    for i in range(0, len(X), 128):
+        torch.mm(X[i : i + 128], X[: i + 128].T, out=S[i : i + 128, : i + 128])
+    return S
+
+
+def _largest(times: Callable[[Tensor], Tensor], d: int) -> float:
+    """The largest eigenvalue of a positive `[d, d]` operator by power iteration, from below."""
+    v = torch.ones(d, 1, dtype=torch.float64)
     value = 0.0
     for _ in range(12):
-        v = S @ v if factor is None else torch.cholesky_solve(v, factor)
+        v = times(v)
         value = float(v.norm())
         v = v / value
     return value

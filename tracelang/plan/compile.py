@@ -80,8 +80,12 @@ def _program(found: Read, folder: Path, root: Path, params: Mapping[str, str] | 
     return None if file is None else resolve(file, report, folder=folder, root=root, given=params)
 
 
+def root_of(recipe: str | Path) -> Path:
+    """The recipe root where none is given: the git root around the recipe, else its folder (for a text: this one)."""
+    return _root(Path(recipe).parent if _is_path(recipe, None) else Path())
+
+
 def _root(folder: Path) -> Path:
-    """The git root around a folder, else the folder."""
     here = folder.resolve()
     return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
 

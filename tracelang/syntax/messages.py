@@ -190,6 +190,8 @@ def _help(statement: Token | None, previous: Token | None, token: Token, opening
         return f"a statement starts with {_listing([f'`{word}`' for word in STATEMENTS.values()])}"
     if previous is not None and previous.type == "IN" and statement.type in {"METHOD", "DEFINE"}:
         return "a layer set in a setting stands in parentheses: `on = (text in (mid, up))`"
+    if previous is not None and previous is not statement and previous.text in STATEMENTS.values():
+        return f"`{previous.text}` is read as a name here: something is missing before it"
     if token.type == "NAME" and wanted == A_CONCEPT:
         return 'quote a text: `"cat"`'
     if token.text == "{" and statement.type in {"ERASE", "PRESERVE"}:

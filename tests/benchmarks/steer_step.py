@@ -1,0 +1,126 @@
+"""What a trained step costs: `python -m tests.benchmarks.steer_step [--model FOLDER]`.
+
+Model evaluations (single predictions) and seconds per step of `steer`, whose trajectories and teacher predictions are
+cached, against a loop that re-samples a partial 50-step trajectory with guidance for every step, as ESD does
+(METHODS.md §5). Without `--model`, on a small random model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tracelang_sd import StableDiffusion
+
+from tests import random_sd
+from tests.engine.plans import WHOLE, erasure, plan, steer, term
+from tracelang.engine.lora import injected, switched_off
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.engine.run import run
+from tracelang.plan.layers import select
+from tracelang.plan.types import SteerPass
+
+SAMPLER_STEPS, GUIDANCE = 50, 3.0
+ALL = (term("push", WHOLE), term("blank", weight=0.5), term("keep", weight=3.0))
+
+
+class Counted:
+    """A model that counts the rows it predicts, with and without gradients."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.frozen, self.trained = model, 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def predict(self, latents: torch.Tensor, times: torch.Tensor, states: TextStates) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            self.trained += len(latents)
+        else:
+            self.frozen += len(latents)
+        return self.model.predict(latents, times, states)
+
+
+def resampling(model: Counted, steps: int) -> float:
+    """Seconds per step of the loop that samples anew for each: batch 1, `ε°(∅) − δ°(c)`, AdamW on a LoRA."""
+    settings = steer()
+    c, e = model.encode(["a cat"]), model.encode([""])
+    both = TextStates.cat([c, e])
+    times = model.clock.times(SAMPLER_STEPS)
+    g = torch.Generator().manual_seed(0)
+    with injected(model, select(settings.on, model.sites), 8, "benchmark", 0) as loras:
+        optimiser = torch.optim.AdamW([part for lora in loras.values() for part in (lora.up, lora.down)], lr=1e-4)
+        begin = time.perf_counter()
+        for step in range(steps):
+            stop = int(torch.randint(SAMPLER_STEPS, (1,), generator=g))
+            with torch.no_grad(), switched_off(model):
+                x = model.noise([step])
+                for i in range(stop + 1):
+                    t = torch.full((2,), times[i], device=x.device)
+                    with_prompt, without = model.predict(torch.cat([x, x]), t, both).chunk(2)
+                    if i < stop:
+                        x = model.step(without + GUIDANCE * (with_prompt - without), i, SAMPLER_STEPS, x)
+            loss = (model.predict(x, t[:1], c) - (without - (with_prompt - without))).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return (time.perf_counter() - begin) / steps
+
+
+def cached(model: Counted, settings: SteerPass) -> tuple[float, float]:
+    """Seconds per step of `steer`, and the seconds its trajectories took once."""
+    marks: list[float] = []
+
+    def progress(what: str, done: int, of: int) -> None:
+        if what.startswith("steering"):
+            marks.append(time.perf_counter())
+
+    begin = time.perf_counter()
+    run(plan((erasure("cat"),), settings), model, progress, cache=None)
+    each = (marks[-1] - marks[0]) / (len(marks) - 1)
+    return each, marks[0] - begin - each
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="a folder in diffusers layout")
+    parser.add_argument("--steps", type=int, default=40)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.model or random_sd.build(Path(temporary) / "tiny")
+        model = StableDiffusion().load(folder)
+    print(f"{options.model or 'a small random model'}, {torch.get_num_threads()} threads, {options.steps} steps")
+    print(f"{'':<34} {'evaluations a step':>20} {'seconds':>9} {'seconds a':>10} {'once, before':>13}")
+    print(f"{'':<34} {'frozen':>9} {'trained':>10} {'a step':>9} {'row':>10} {'the steps':>13}")
+    counted = Counted(model)
+    baseline = resampling(counted, options.steps)
+    show("re-sampled every step, 1 row", counted, options.steps, baseline, 0.0)
+    fewer = {"rank": 8, "steps": options.steps, "trajectories": 16, "sampler_steps": 20}
+    ratios = []
+    for name, settings in (
+        ("steer, push alone, 1 row", steer(batch=1, terms=(term("push", WHOLE),), **fewer)),
+        ("steer, all terms, 36 rows", steer(batch=16, terms=ALL, **fewer)),
+    ):
+        counted = Counted(model)
+        each, once = cached(counted, settings)
+        ratios.append(baseline / each)
+        show(name, counted, options.steps, each, once)
+    print(
+        f"a step of one row is {ratios[0]:.0f} times faster, of 36 rows {ratios[1]:.1f} times, than re-sampling one row"
+    )
+    return 0
+
+
+def show(name: str, counted: Counted, steps: int, each: float, once: float) -> None:
+    trained = counted.trained / steps
+    frozen, before = (counted.frozen / steps, "–") if not once else (0.0, f"{counted.frozen} in {once:.1f} s")
+    print(f"{name:<34} {frozen:>9.1f} {trained:>10.1f} {each:>9.3f} {each / trained:>10.4f} {before:>13}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Whatever is changed in a recipe, compiling it ends in a plan or in diagnostics, never in an exception."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.snippets import snippets
+from tracelang.diagnostics.human import render
+from tracelang.plan.compile import compile, compile_with_findings
+from tracelang.plan.explain import explain
+
+HERE = Path(__file__).parent
+TEXTS = [path.read_text("utf-8") for path in sorted(HERE.parents[1].glob("recipes/*.erase"))]
+TEXTS += [text for _, text in snippets(HERE.parent / "plan" / "good.txt")]
+TEXTS += [text for _, text in snippets(HERE.parent / "syntax" / "good.txt") if text]
+WORDS = " ".join(TEXTS).split()
+MARKS = ["", "{", '"', "\u00e9", "9", "%", "..", "\\", "(", ")", ",", "&", "\x00", "\r", "# "]
+
+
+def mutated(chance: random.Random) -> str:
+    text = chance.choice(TEXTS)
+    if chance.random() < 0.7:
+        words = text.split(" ")
+        at = chance.randrange(len(words))
+        words[at : at + chance.choice([0, 1, 1, 2])] = [chance.choice(WORDS)]
+        return " ".join(words)
+    at = chance.randrange(len(text) + 1)
+    return text[:at] + chance.choice(MARKS) + text[at + chance.choice([0, 1, 3]) :]
+
+
+def outcome(text: str) -> bool:
+    plan, findings = compile_with_findings(text)
+    if plan is None:
+        assert findings and "\x1b" not in render(findings)
+        return False
+    assert compile(explain(plan)).digest == plan.digest
+    return True
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutations(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE.parents[1] / "recipes")
+    chance = random.Random(count)
+    outcomes = [outcome(mutated(chance)) for _ in range(count)]
+    assert any(outcomes) and not all(outcomes)
