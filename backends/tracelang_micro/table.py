@@ -155,3 +155,10 @@ def render(rows: Mapping[str, Mapping[str, float | str]]) -> str:
 
 
 CHANGES = frozenset({"kept_change", "kept_worst", "style_change", "background_change"})
+
+
+def mean(rows: Sequence[Mapping[str, float | str]]) -> dict[str, float | str]:
+    """The mean of several edits' figures; of the worst kept thing, the worst."""
+    worst = min(rows, key=lambda row: float(row["kept_worst"]))
+    numbers = {key: sum(float(row[key]) for row in rows) / len(rows) for key in rows[0] if key != "kept_worst_row"}
+    return {**numbers, "kept_worst": worst["kept_worst"], "kept_worst_row": worst["kept_worst_row"]}

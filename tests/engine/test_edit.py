@@ -133,6 +133,8 @@ def test_a_gated_adapter_acts_inside_its_window_only_and_cannot_be_merged() -> N
         full = m.predict(x, times, states)
     with applied(model, gated) as m:
         found = m.predict(x, times, states)
+        with pytest.raises(EngineError, match="only through the model"):
+            model.predict(x, times, states)
     late, early = (full - frozen)[1].norm(), (full - frozen)[0].norm()
     assert (found - full)[1].norm() < 1e-3 * late and (found - frozen)[0].norm() < 1e-3 * early
     assert torch.equal(model.predict(x, times, states), frozen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.engine.test_edit import same, weights
 from tests.engine.toy import Toy
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
+from tracelang.engine.rollout import Start, Trajectories, judged_by
 from tracelang.engine.run import run
 from tracelang.engine.statements import active
 from tracelang.engine.steer import rate
@@ -199,6 +200,27 @@ def test_refreshed_trajectories_come_from_the_student_and_are_judged_by_the_teac
     assert edit.figures["steer"][0]["evaluations"]["frozen"] == once + 2 * 2 * once
     assert sum(model.evaluations) == once + 4 * once + 6 * 18
     assert not identical(edit, trained(plan((erasure("cat"),), refine(), steer(steps=6))))
+
+
+def test_on_refreshed_trajectories_the_teacher_is_the_original_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+
+    def compare(model: Toy, visited: Trajectories, group: Sequence[Start], progress: object) -> Trajectories:
+        judged = judged_by(model, visited, group)
+        original = judged_by(Toy(), visited, group)
+        assert torch.equal(judged.conditional, original.conditional) and torch.equal(judged.empty, original.empty)
+        checked.append(float((judged.conditional - visited.conditional).norm() / original.conditional.norm()))
+        return judged
+
+    monkeypatch.setattr("tracelang.engine.steer.judged_by", compare)
+    trained(plan((erasure("cat"),), refine(), steer(steps=6, refresh=3)))
+    assert len(checked) == 2 and min(checked) > 1e-3  # control: the student predicts something else there
+
+
+def test_preserved_trajectories_are_sampled_once_for_all_concepts() -> None:
+    edit = trained(plan((erasure("cat"), erasure("ship")), steer()))
+    frozen = [figures["evaluations"]["frozen"] for figures in edit.figures["steer"]]
+    assert frozen == [(6 + 12) * 5 * 2, 6 * 5 * 2]
 
 
 def test_concepts_at_degree_zero_are_not_trained() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.protocol import Model, TextStates
@@ -36,9 +37,9 @@ class Gated:
             self.scale = None
 
     def scaled(self, output: Tensor) -> Tensor:
-        """`output [n, …]` times each row's scale."""
+        """`output [n, …]` times each row's scale. Raises `EngineError` where the wrapper was gone round."""
         if self.scale is None:
-            return output
+            raise EngineError("a gated edit acts only through the model that `applied` yields")
         return output * self.scale.to(output.dtype).view(-1, *[1] * (output.dim() - 1))
 
     @contextmanager

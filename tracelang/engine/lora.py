@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from torch import nn
+from torch import Tensor, nn
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank
@@ -99,3 +99,19 @@ def _start(layer: nn.Module, site: Site, purpose: str, base: int) -> Lora:
     down.requires_grad_(True)
     up.requires_grad_(True)
     return Lora(down, up)
+
+
+def copy(loras: Mapping[Site, Lora]) -> dict[str, Tensor]:
+    """Every factor as it stands, by site and part."""
+    return {
+        f"{site.tensor} {part}": getattr(lora, part).detach().clone()
+        for site, lora in loras.items()
+        for part in ("up", "down")
+    }
+
+
+def put(loras: Mapping[Site, Lora], factors: Mapping[str, Tensor]) -> None:
+    """The inverse of `copy`, in place."""
+    for site, lora in loras.items():
+        for part in ("up", "down"):
+            getattr(lora, part).data.copy_(factors[f"{site.tensor} {part}"])

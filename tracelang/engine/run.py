@@ -13,7 +13,8 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Progress
 from tracelang.engine.statements import active, constraints
-from tracelang.engine.steer import Options, steer
+from tracelang.engine.steer import steer
+from tracelang.engine.task import Options
 from tracelang.engine.text_map import TextMap, figures, solve
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select

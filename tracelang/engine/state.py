@@ -6,17 +6,21 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.lora import Lora, copy, put
+from tracelang.engine.low_rank import LowRank
+from tracelang.plan.family import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,43 @@ def load(path: Path, key: str) -> State | None:
     if state.key != key:
         raise EngineError(f"steer: the saved state {path} belongs to another plan or model; delete it to start again")
     return state
+
+
+def pack(
+    key: str,
+    step: int,
+    loras: Mapping[Site, Lora],
+    optimiser: torch.optim.Optimizer,
+    visited: Mapping[str, Tensor],
+) -> State:
+    """The state after `step` steps; `visited` is a `lora.copy` from the last refresh, or empty."""
+    tensors = {f"adapter {name}": tensor for name, tensor in copy(loras).items()}
+    tensors |= {f"visited {name}": tensor for name, tensor in visited.items()}
+    for i, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"moment {i} {name}": torch.as_tensor(value) for name, value in moments.items()}
+    return State(key, step, tensors)
+
+
+def unpack(state: State, loras: Mapping[Site, Lora], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Put adapters and moments back; returns `visited`."""
+    put(loras, _part(state, "adapter"))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _part(state, "moment").items():
+        index, _, moment = name.partition(" ")
+        moments.setdefault(int(index), {})[moment] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    return _part(state, "visited")
+
+
+def finished(state: State, sites: Sequence[Site]) -> dict[Site, LowRank]:
+    """The adapters of a state whose steps are all done."""
+    factors = {name: tensor.double() for name, tensor in _part(state, "adapter").items()}
+    return {site: LowRank(factors[f"{site.tensor} up"], factors[f"{site.tensor} down"]) for site in sites}
+
+
+def _part(state: State, kind: str) -> dict[str, Tensor]:
+    prefix = kind + " "
+    return {name[len(prefix) :]: tensor for name, tensor in state.tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager

@@ -6,14 +6,9 @@ and backward of the student and nothing else. The student is the model with ever
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,56 +17,22 @@ from tracelang.engine.cache import cached
 from tracelang.engine.cache import key as trajectories_key
 from tracelang.engine.edit import Adapter, Edit, Patch
 from tracelang.engine.errors import EngineError
-from tracelang.engine.gate import Gate, gate_of
+from tracelang.engine.gate import gate_of
 from tracelang.engine.gated import Gated
-from tracelang.engine.lora import NAME, Lora, injected, switched_off
+from tracelang.engine.lora import NAME, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.protocol import Model
-from tracelang.engine.rollout import Progress, Start, Trajectories, judged_by, sample, starts
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.engine.rollout import Start, Trajectories, judged_by, sample
 from tracelang.engine.seeds import generator, seed
-from tracelang.engine.state import State, between_steps, load, save
-from tracelang.engine.statements import active, preserved
-from tracelang.engine.terms import Batch, Slot, draw, slots
+from tracelang.engine.state import between_steps, finished, load, pack, save, unpack
+from tracelang.engine.statements import active
+from tracelang.engine.task import Options, Task, task_of
+from tracelang.engine.terms import Batch, draw
 from tracelang.plan.family import Site
-from tracelang.plan.layers import select
-from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
-from tracelang.plan.types import Erasure, Plan, SteerPass
+from tracelang.plan.types import Plan, SteerPass
 from tracelang.plan.windows import lower
 
 SAVE_EVERY = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run, as opposed to what: nothing here but `autocast` can change a result.
-
-    `autocast` computes the student in bfloat16. Trajectories stay in the model's dtype: the losses need `δ`, a small
-    difference of two predictions, which bfloat16 gets wrong by a tenth."""
-
-    progress: Progress | None = None
-    state: Path | None = None
-    cache: Path | None = None
-    autocast: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """All that training one concept needs to know."""
-
-    label: str
-    degree: float
-    settings: SteerPass
-    sites: tuple[Site, ...]
-    slots: tuple[Slot, ...]
-    guidance: float
-    gate: Gate | None
-    erased: tuple[Start, ...]
-    kept: tuple[Start, ...]
-    kept_weights: Tensor
-    options: Options
-    key: str
-    path: Path | None
-    counts: dict[str, int] = field(default_factory=lambda: {"frozen": 0, "trained": 0, "steps": 0})
 
 
 def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Options) -> Edit:
@@ -84,9 +45,10 @@ def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Op
     if (edit.adapters and edit.gate != gate) or edit.gate is not None:
         raise EngineError(f"steer: {settings.label} follows adapters that are gated otherwise; an edit has one gate")
     adapters, figures = list(edit.adapters), []
+    shared: dict[str, Trajectories] = {}
     for number, erasure in enumerate(active(plan)):
-        task = _task(plan, settings, model, erasure, number, gate, options)
-        factors, curve = _trained(model, edit, task)
+        task = task_of(plan, settings, model, erasure, number, gate, options)
+        factors, curve = _trained(model, edit, task, shared)
         adapters.append(Adapter(task.label, factors))
         change = {site.tensor: ΔW.norm() / float(model.weight(site).detach().norm()) for site, ΔW in factors.items()}
         figures.append({"concept": task.label, "evaluations": task.counts, "loss": curve, "change": change})
@@ -99,44 +61,16 @@ def rate(step: int, settings: SteerPass) -> float:
     return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
-def _task(
-    plan: Plan, settings: SteerPass, model: Model, erasure: Erasure, number: int, gate: Gate | None, options: Options
-) -> Task:
-    label = canonical_phrase(plan, erasure.targets)
-    targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
-    anchors: list[str | None] = [None] * len(targets)
-    if erasure.anchor is not None:
-        anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
-    members = preserved(plan)
-    groups = [[(prompt.text, None) for prompt in edit_prompts(plan, member)] for member in members]
-    count = max(2 * settings.trajectories, len(members)) if members else 0
-    weights = list(members.values())
-    how = [options.autocast, str(model.dtype), model.device.type]
-    facts = [plan.digest, model.fingerprint, settings.label, number, *how]
-    return Task(
-        label=label,
-        degree=erasure.degree,
-        settings=settings,
-        sites=select(settings.on, model.sites),
-        slots=slots(settings, model.clock, bool(members)),
-        guidance=model.guidance if settings.guidance is None else settings.guidance,
-        gate=gate,
-        erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),
-        kept=starts(groups, count, "train", settings.seed),
-        kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
-        options=options,
-        key=hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
-        path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,
-    )
-
-
-def _trained(model: Model, edit: Edit, task: Task) -> tuple[dict[Site, LowRank], list[float]]:
+def _trained(
+    model: Model, edit: Edit, task: Task, shared: dict[str, Trajectories]
+) -> tuple[dict[Site, LowRank], list[float]]:
+    """The adapter and its loss along the way. `shared` keeps the preserved trajectories for the next concept."""
     settings, counts = task.settings, task.counts
     state = load(task.path, task.key) if task.path is not None else None
     if state is not None and state.step >= settings.steps:
-        return _finished(state, task.sites), []
-    erased, kept = (_frozen(model, task, group) for group in (task.erased, task.kept))
-    assert erased is not None
+        return finished(state, task.sites), []
+    erased = _frozen(model, task, task.erased, {})
+    kept = _frozen(model, task, task.kept, shared) if task.kept else None
     texts = list(dict.fromkeys([*erased.prompts, *(kept.prompts if kept is not None else ()), ""]))
     states, row = model.encode(texts), {text: i for i, text in enumerate(texts)}
     curve: list[float] = []
@@ -152,17 +86,17 @@ def _trained(model: Model, edit: Edit, task: Task) -> tuple[dict[Site, LowRank],
         visited: dict[str, Tensor] = {}
         first = 0
         if state is not None:
-            first, visited = state.step, _restore(state, loras, optimiser)
+            first, visited = state.step, unpack(state, loras, optimiser)
             if visited and first % settings.refresh:
-                now = _copy(loras)
-                _put(loras, visited)
+                now = copy(loras)
+                put(loras, visited)
                 erased, kept = _visited(student, model, patch, task, first // settings.refresh)
-                _put(loras, now)
+                put(loras, now)
         done, whole = first, True
         try:
             for step in range(first, settings.steps):
                 if settings.refresh and step and step % settings.refresh == 0:
-                    visited = _copy(loras)
+                    visited = copy(loras)
                     erased, kept = _visited(student, model, patch, task, step // settings.refresh)
                 random = generator(f"batch {settings.label}", task.label, step, settings.seed)
                 batch = draw(task.slots, erased, kept, task.kept_weights, task.degree, random)
@@ -178,20 +112,20 @@ def _trained(model: Model, edit: Edit, task: Task) -> tuple[dict[Site, LowRank],
                 if step % max(1, settings.steps // 20) == 0:
                     curve.append(loss)
                 if task.path is not None and (step + 1) % SAVE_EVERY == 0:
-                    save(_state(task, step + 1, loras, optimiser, visited), task.path)
+                    save(pack(task.key, step + 1, loras, optimiser, visited), task.path)
                 if task.options.progress is not None:
                     task.options.progress(f"steering {task.label}", step + 1, settings.steps)
                 check()
         except KeyboardInterrupt:
             if task.path is not None and whole:
-                save(_state(task, done, loras, optimiser, visited), task.path)
+                save(pack(task.key, done, loras, optimiser, visited), task.path)
             raise
         if task.path is not None and first < settings.steps:
-            save(_state(task, settings.steps, loras, optimiser, visited), task.path)
+            save(pack(task.key, settings.steps, loras, optimiser, visited), task.path)
         return {site: lora.factors() for site, lora in loras.items()}, curve
 
 
-def _step(student: Model, states: Any, batch: Batch, optimiser: torch.optim.Optimizer, task: Task) -> float:
+def _step(student: Model, states: TextStates, batch: Batch, optimiser: torch.optim.Optimizer, task: Task) -> float:
     device = student.device
     with torch.autocast(device.type, torch.bfloat16, enabled=task.options.autocast):
         prediction = student.predict(batch.latents.to(device), batch.times.to(device, torch.float32), states)
@@ -204,18 +138,19 @@ def _step(student: Model, states: Any, batch: Batch, optimiser: torch.optim.Opti
     return float(loss.detach())
 
 
-def _frozen(model: Model, task: Task, group: Sequence[Start]) -> Trajectories | None:
-    """The original model's trajectories, from the cache where it has them."""
-    if not group:
-        return None
+def _frozen(model: Model, task: Task, group: Sequence[Start], known: dict[str, Trajectories]) -> Trajectories:
+    """The original model's trajectories, from `known` or from the cache where they have them."""
     steps = task.settings.sampler_steps
+    name = trajectories_key(model, group, steps, task.guidance)
 
     def make() -> Trajectories:
         made = sample(model, group, steps, task.guidance, task.options.progress)
         task.counts["frozen"] += made.evaluations
         return made
 
-    return cached(trajectories_key(model, group, steps, task.guidance), make, task.options.cache)
+    if name not in known:
+        known[name] = cached(name, make, task.options.cache)
+    return known[name]
 
 
 def _visited(
@@ -242,47 +177,3 @@ def _student(model: Model, task: Task) -> Model:
         layer = model.denoiser.get_submodule(site.module)
         layer.lora_B[NAME].register_forward_hook(lambda module, inputs, output: gated.scaled(output))  # type: ignore
     return gated
-
-
-def _copy(loras: dict[Site, Lora]) -> dict[str, Tensor]:
-    return {
-        f"{site.tensor} {part}": getattr(lora, part).detach().clone()
-        for site, lora in loras.items()
-        for part in ("up", "down")
-    }
-
-
-def _finished(state: State, sites: Sequence[Site]) -> dict[Site, LowRank]:
-    parts = {name.removeprefix("adapter "): tensor.double() for name, tensor in state.tensors.items()}
-    return {site: LowRank(parts[f"{site.tensor} up"], parts[f"{site.tensor} down"]) for site in sites}
-
-
-def _put(loras: dict[Site, Lora], tensors: dict[str, Tensor]) -> None:
-    for site, lora in loras.items():
-        for part in ("up", "down"):
-            getattr(lora, part).data.copy_(tensors[f"{site.tensor} {part}"])
-
-
-def _state(
-    task: Task, step: int, loras: dict[Site, Lora], optimiser: torch.optim.Optimizer, visited: dict[str, Tensor]
-) -> State:
-    tensors = {f"adapter {name}": tensor for name, tensor in _copy(loras).items()}
-    tensors |= {f"visited {name}": tensor for name, tensor in visited.items()}
-    for i, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"moment {i} {name}": torch.as_tensor(value) for name, value in moments.items()}
-    return State(task.key, step, tensors)
-
-
-def _restore(state: State, loras: dict[Site, Lora], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Put adapters and moments back; returns the adapters of the last refresh, if there was one."""
-    parts: dict[str, dict[str, Tensor]] = {"adapter": {}, "visited": {}, "moment": {}}
-    for name, tensor in state.tensors.items():
-        kind, _, rest = name.partition(" ")
-        parts[kind][rest] = tensor
-    _put(loras, parts["adapter"])
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in parts["moment"].items():
-        index, _, rest = name.partition(" ")
-        moments.setdefault(int(index), {})[rest] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    return parts["visited"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tracelang.plan.family import Clock, Family, ModelError, Site
 from tracelang.plan.layers import select
-from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
 from tracelang.plan.windows import Interval, lower
 
@@ -93,8 +92,9 @@ def _window(label: str, window: Window, clock: Clock) -> BoundWindow:
 def _cost(plan: Plan, step: SteerPass) -> Cost:
     """Sampling predicts with and without the prompt at every sampler step; a trained step is one batched pass."""
     erased = [erasure for erasure in plan.erase if erasure.degree > 0]
-    per_target = step.trajectories * step.sampler_steps
-    anchored = sum(1 for erasure in erased if erasure.anchor)
-    kept = sum(len(edit_prompts(plan, entry.concepts)) for entry in plan.preserve)
-    frozen = per_target * (2 * len(erased) + anchored) + 2 * max(kept, step.trajectories) * step.sampler_steps
-    return Cost(frozen, step.steps * len(erased) * (2 * step.batch + step.batch // 4))
+    parts = {(name,) for erasure in erased if len(erasure.targets) > 1 for name in erasure.targets}
+    members = parts | {entry.concepts for entry in plan.preserve}
+    kept = max(2 * step.trajectories, len(members)) if members else 0
+    predictions = sum(step.trajectories * (3 if erasure.anchor else 2) for erasure in erased) + 2 * kept
+    rows = 2 * step.batch + max(1, step.batch // 4)
+    return Cost(predictions * step.sampler_steps if erased else 0, step.steps * len(erased) * rows)

@@ -1,0 +1,83 @@
+"""The embedded world: what the issue asks of it, read from what is shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import tracelang
+import tracelang_micro
+from tracelang.evidence.judges import load
+from tracelang.evidence.rates import judge_all
+from tracelang_micro import table
+from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUPS, OBJECTS, STYLES, THINGS, TUNING, UNSAFE
+
+HOME = Path(tracelang_micro.__file__).parent
+CARD = json.loads((HOME / "card.json").read_text())
+MEGA = 10**6
+
+
+def test_the_groups_mirror_the_four_tasks() -> None:
+    assert len(OBJECTS) == 10 and all(len(thing.synonyms) == 3 for thing in OBJECTS)
+    assert len(CHARACTERS) >= 16 and len(UNSAFE) >= 10 and len(EVERYDAY) >= 20 and len(STYLES) >= 3
+    words = [word for thing in THINGS for word in (thing.name, *thing.synonyms)]
+    assert len(set(words)) == len(words)
+
+
+def test_the_split_is_fixed_by_the_card() -> None:
+    assert {group: tuple(names) for group, names in CARD["tuning"].items()} == TUNING
+    for group, things in GROUPS.items():
+        held = set(TUNING.get(group, ()))
+        assert set(CARD["reporting"][group]) == {thing.name for thing in things} - held
+
+
+def test_weights_are_small_safe_and_load_in_plain_diffusers() -> None:
+    from diffusers import StableDiffusionPipeline
+
+    folder = tracelang_micro.micro_sd()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 16 * MEGA
+    assert sum(path.stat().st_size for path in (HOME / "judge").iterdir()) <= 2 * MEGA
+    assert {path.suffix for path in files} <= {".json", ".safetensors"}
+    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    picture = pipe("a picture of a cat", num_inference_steps=2, output_type="pt").images
+    assert picture.shape == (1, 3, 64, 64) and torch.isfinite(picture).all()
+
+
+def test_the_notice_names_every_artwork_and_licence() -> None:
+    notice = (HOME / "NOTICE").read_text()
+    for style in STYLES:
+        assert f"{style.package} {style.version}" in notice and style.licence in notice and style.author in notice
+
+
+def test_the_judge_refuses_what_is_not_finite() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        load("micro").look(torch.full((1, 3, 64, 64), float("nan")))
+
+
+def test_the_judge_sees_nothing_in_noise() -> None:
+    noise = torch.rand((20, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    assert all(seen["concept"] == "nothing" for seen in load("micro").look(noise))
+
+
+@pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.name)
+def test_every_thing_has_a_recipe(thing: table.Thing) -> None:
+    plan = tracelang.compile(table.recipe(thing))
+    erased = plan.concept(plan.erase[0].targets[0])
+    assert erased.names == (thing.name,) and set(erased.probes) == set(thing.synonyms)
+    assert len(plan.preserve) == len(table.neighbours(thing))
+
+
+@pytest.mark.slow
+def test_the_base_model_draws_what_it_is_asked_for() -> None:
+    from tracelang_micro.measure import bench
+
+    on = bench()
+    asked = [shot for shot in table.ask(OBJECTS[5], 6, 2, 1, seed=9) if shot.row[0] in ("kept", "erased")]
+    seen = judge_all(on.draw(on.model), on.judge, asked)
+    right = sum(labels["concept"] == shot.wanted for shot, labels in zip(asked, seen, strict=True))
+    assert right / len(asked) >= 0.85

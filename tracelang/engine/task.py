@@ -1,0 +1,91 @@
+"""What training one concept needs to know, gathered from the plan and the model before it begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.gate import Gate
+from tracelang.engine.protocol import Model
+from tracelang.engine.rollout import Progress, Start, starts
+from tracelang.engine.statements import preserved
+from tracelang.engine.terms import Slot, slots
+from tracelang.plan.family import Site
+from tracelang.plan.layers import select
+from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
+from tracelang.plan.types import Erasure, Plan, SteerPass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run, as opposed to what: nothing here but `autocast` can change a result.
+
+    `autocast` computes the student in bfloat16. Trajectories stay in the model's dtype: the losses need `δ`, a small
+    difference of two predictions, which bfloat16 gets wrong by a tenth.
+    """
+
+    progress: Progress | None = None
+    state: Path | None = None
+    cache: Path | None = None
+    autocast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """All that training one concept needs to know."""
+
+    label: str
+    degree: float
+    settings: SteerPass
+    sites: tuple[Site, ...]
+    slots: tuple[Slot, ...]
+    guidance: float
+    gate: Gate | None
+    erased: tuple[Start, ...]
+    kept: tuple[Start, ...]
+    kept_weights: Tensor
+    options: Options
+    key: str
+    path: Path | None
+    counts: dict[str, int] = field(default_factory=lambda: {"frozen": 0, "trained": 0, "steps": 0})
+
+
+def task_of(
+    plan: Plan, settings: SteerPass, model: Model, erasure: Erasure, number: int, gate: Gate | None, options: Options
+) -> Task:
+    """The task of one erasure, the `number`-th that takes part.
+
+    It gets `trajectories` of its own prompts, and of the preserved ones twice as many, at least one a member: these are
+    the same for every concept of the pass, so a cache holds them once.
+    """
+    label = canonical_phrase(plan, erasure.targets)
+    targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
+    anchors: list[str | None] = [None] * len(targets)
+    if erasure.anchor is not None:
+        anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
+    members = preserved(plan)
+    groups = [[(prompt.text, None) for prompt in edit_prompts(plan, member)] for member in members]
+    count = max(2 * settings.trajectories, len(members)) if members else 0
+    weights = list(members.values())
+    how = [options.autocast, str(model.dtype), model.device.type]
+    facts = [plan.digest, model.fingerprint, settings.label, number, *how]
+    return Task(
+        label=label,
+        degree=erasure.degree,
+        settings=settings,
+        sites=select(settings.on, model.sites),
+        slots=slots(settings, model.clock, bool(members)),
+        guidance=model.guidance if settings.guidance is None else settings.guidance,
+        gate=gate,
+        erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),
+        kept=starts(groups, count, "train", settings.seed),
+        kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
+        options=options,
+        key=hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
+        path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,
+    )
