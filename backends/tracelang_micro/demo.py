@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tracelang_sd import StableDiffusion
-
 import tracelang
 from tracelang.engine.sampling import sample
 from tracelang.evidence import picture
 from tracelang.evidence.judges import load
 from tracelang.evidence.rates import judge_all, seed_of
+from tracelang_sd import StableDiffusion
 
 from . import micro_sd, table
 from .world.captions import with_article

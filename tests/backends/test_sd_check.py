@@ -6,10 +6,10 @@ import struct
 from pathlib import Path
 
 import pytest
-from tracelang_sd import StableDiffusion
 
 from tracelang.checkpoint import header
 from tracelang.plan.family import ModelError
+from tracelang_sd import StableDiffusion
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 TEXT = "text_encoder/model.safetensors"

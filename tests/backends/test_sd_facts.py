@@ -11,11 +11,11 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from random_sd import MICRO_UNET, SCHEDULER, SD14_UNET, TINY_UNET
+
+from tracelang.plan.family import ModelError
 from tracelang_sd import StableDiffusion
 from tracelang_sd.clock import clock
 from tracelang_sd.sites import sites
-
-from tracelang.plan.family import ModelError
 
 SD2_UNET = SD14_UNET | {
     "attention_head_dim": [5, 10, 20, 20], "cross_attention_dim": 1024, "use_linear_projection": True,

@@ -8,10 +8,10 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from peft import LoraConfig
 from random_sd import SCHEDULER
-from tracelang_sd import StableDiffusion
 
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
+from tracelang_sd import StableDiffusion
 
 PROMPTS = ["a photo of a cat", "an dog on a red ship"]
 

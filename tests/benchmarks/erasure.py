@@ -11,9 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from tracelang_micro import measure, table
-
 import tracelang
+from tracelang_micro import measure, table
 
 RESULTS = Path(__file__).parent / "results"
 REPORTED = ("dog", "ship", "santa", "knife")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tracelang_sd import StableDiffusion
 
 from tests import random_sd
 from tests.engine.plans import WHOLE, erasure, plan, steer, term
@@ -24,6 +23,7 @@ from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.run import run
 from tracelang.plan.layers import select
 from tracelang.plan.types import SteerPass
+from tracelang_sd import StableDiffusion
 
 SAMPLER_STEPS, GUIDANCE = 50, 3.0
 ALL = (term("push", WHOLE), term("blank", weight=0.5), term("keep", weight=3.0))

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tracelang_micro import measure, table
-from tracelang_micro.world.captions import with_article
 
 import tracelang
 from tests.benchmarks.erasure import RESULTS
@@ -23,6 +21,8 @@ from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, sample, starts
 from tracelang.engine.run import run
 from tracelang.plan.types import Method, Plan, SteerPass, Window
+from tracelang_micro import measure, table
+from tracelang_micro.world.captions import with_article
 
 SHIPPED = "shipped"
 NARROWER = (0.4, 0.6)

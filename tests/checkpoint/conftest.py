@@ -6,9 +6,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from random_sd import build
-from tracelang_sd import StableDiffusion
 
 from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, RecipeInfo
+from tracelang_sd import StableDiffusion
 
 
 @pytest.fixture(scope="session")

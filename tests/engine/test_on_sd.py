@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from tracelang_sd import StableDiffusion
 
 from tests import random_sd
 from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, term
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
+from tracelang_sd import StableDiffusion
 
 TRACE = plan(
     (erasure("cat"), erasure("ship", anchor=("truck",), degree=0.5)),
