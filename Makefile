@@ -17,7 +17,10 @@ $(READY): pyproject.toml backends/tracelang_micro/pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/python -m tracelang_micro.demo --out out
+	mkdir -p out
+	$(BIN)/tracec compile recipes/demo.erase -o out/demo.plan.json
+	$(BIN)/tracec apply out/demo.plan.json --model micro-sd --out out/demo --force
+	$(BIN)/python -m tracelang_micro.demo out/demo
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -26,7 +29,7 @@ lint: $(READY)
 
 test: lint
 	$(BIN)/pytest -q
-	$(BIN)/python -m tracelang_micro.demo --out out
+	$(MAKE) demo
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.closed_form

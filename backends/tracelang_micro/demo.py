@@ -10,9 +10,10 @@ from pathlib import Path
 
 import tracelang
 from tracelang.engine.sampling import sample
+from tracelang.engine.seeds import seed
 from tracelang.evidence import picture
 from tracelang.evidence.judges import load
-from tracelang.evidence.rates import judge_all, seed_of
+from tracelang.evidence.rates import judge_all
 from tracelang_sd import StableDiffusion
 
 from . import micro_sd, table
@@ -32,7 +33,7 @@ def main() -> None:
     models = {"before": family.load(micro_sd(), dtype="float32"),
               "after": family.load(options.out / "model", dtype="float32")}
 
-    asked = table.ask(target, PER_ROW, PER_ROW, PER_ROW, seed=2, everything=False)
+    asked = table.ask(target, PER_ROW, PER_ROW, 5, seed=2, everything=False)
     outcomes = {
         name: table.outcome(asked, judge_all(
             lambda prompts, seeds, model=model: sample(model, prompts, seeds, steps=20, fast=True, batch=100),
@@ -43,7 +44,7 @@ def main() -> None:
 
     def panel(word: str) -> picture.Panel:
         prompt = f"a picture of {word}"
-        seeds = [seed_of("picture", prompt, i) for i in range(SHOWN)]
+        seeds = [seed("picture", prompt, i, 0) for i in range(SHOWN)]
         return picture.Panel(prompt, {
             name: sample(model, [prompt] * SHOWN, seeds, steps=20) for name, model in models.items()
         })

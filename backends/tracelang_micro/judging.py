@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -56,6 +56,16 @@ def load(file: Path = FILE) -> Judge:
     return judge.eval()
 
 
+def save(judge: Judge, file: Path = FILE) -> None:
+    """Write the network's weights, in fp16."""
+    from safetensors.torch import save_file
+
+    file.parent.mkdir(exist_ok=True)
+    save_file({name: value.half() if value.is_floating_point() else value
+               for name, value in judge.state_dict().items()}, file)
+    file.chmod(0o644)  # safetensors writes 0600
+
+
 @torch.no_grad()
 def look(judge: Judge, images: Tensor, batch: int = 200) -> list[dict[str, str]]:
     """`concept`, `style` and `background` of images `[n, 3, 64, 64]` in 0…1.
@@ -78,23 +88,10 @@ class Micro:
     """The judge as `tracelang.evidence` asks for it (entry point `micro` of `tracelang.judges`)."""
 
     name = "micro"
-    nothing = NOTHING
-    heads: Mapping[str, Sequence[str]] = {"concept": CLASSES, "style": STYLE_NAMES, "background": GROUND_NAMES}
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256(FILE.read_bytes()).hexdigest()
         self._network = load()
-        self._aliases = {word: thing.name for thing in THINGS for word in (thing.name, *thing.synonyms)}
-
-    def find(self, words: Iterable[str]) -> tuple[str, str] | None:
-        for word in words:
-            plain = word.lower().removeprefix("a ").removeprefix("an ").removeprefix("the ")
-            if plain in self._aliases:
-                return "concept", self._aliases[plain]
-            style = plain.removesuffix(" style")
-            if style in STYLE_NAMES:
-                return "style", style
-        return None
 
     def look(self, images: Tensor) -> Sequence[Mapping[str, str]]:
         return look(self._network, images)

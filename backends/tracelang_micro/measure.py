@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
@@ -41,18 +42,29 @@ class Bench:
     def draw(self, model: Model) -> Callable[[Sequence[str], Sequence[int]], Tensor]:
         return lambda prompts, seeds: sample(model, prompts, seeds, steps=self.steps, fast=True, batch=100)
 
-    def file(self, *parts: str) -> Path:
-        key = hashlib.sha256("\0".join([self.model.fingerprint, self.judge.digest, str(self.steps), *parts]).encode())
+    def file(self, edit: Edit | None) -> Path:
+        """Where finished pictures are kept: named after model, judge, sampler and the edit's own numbers."""
+        model = self.model
+        key = hashlib.sha256(json.dumps(
+            [model.fingerprint, self.judge.digest, self.steps, model.guidance, torch.__version__]
+        ).encode())
+        if edit is not None:
+            key.update(repr(edit.gate).encode())
+            for site, delta in sorted(edit.deltas(model).items(), key=lambda item: item[0].tensor):
+                key.update(site.tensor.encode())
+                for factor in (delta.up, delta.down):
+                    key.update(factor.contiguous().numpy().tobytes())
         return self.kept / f"{key.hexdigest()[:24]}.jsonl"
 
     def base(self, asked: Sequence[Shot]) -> table.Outcome:
         """What the base model shows."""
-        return table.outcome(asked, judge_all(self.draw(self.model), self.judge, asked, self.file("base")))
+        return table.outcome(asked, judge_all(self.draw(self.model), self.judge, asked, self.file(None)))
 
-    def after(self, edit: Edit, asked: Sequence[Shot], key: str) -> table.Outcome:
-        """What the edited model shows; `key` names the edit."""
+    def after(self, edit: Edit, asked: Sequence[Shot]) -> table.Outcome:
+        """What the edited model shows."""
+        kept = self.file(edit)
         with applied(self.model, edit) as edited:
-            return table.outcome(asked, judge_all(self.draw(edited), self.judge, asked, self.file(key)))
+            return table.outcome(asked, judge_all(self.draw(edited), self.judge, asked, kept))
 
 
 def bench(steps: int = 20) -> Bench:
@@ -61,8 +73,8 @@ def bench(steps: int = 20) -> Bench:
 
     from . import micro_sd
 
-    cache = Path(os.environ.get("TRACELANG_CACHE", Path.home() / ".cache" / "tracelang"))
-    return Bench(StableDiffusion().load(micro_sd(), dtype="float32"), load("micro"), steps, cache / "measured")
+    kept = trajectories().parent / "measured"
+    return Bench(StableDiffusion().load(micro_sd(), dtype="float32"), load("micro"), steps, kept)
 
 
 def stage(plan: Plan, name: str) -> Plan:
@@ -79,6 +91,6 @@ def row(
     asked = table.ask(target, n, n_kept, n_other, seed, everything)
     before = on.base(asked)
     edit = run(plan, on.model)
-    figures = table.figures(before, on.after(edit, asked, plan.digest))
+    figures = table.figures(before, on.after(edit, asked))
     say(f"{target.name}: {json.dumps(figures)}")
     return figures

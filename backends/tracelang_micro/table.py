@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Seen
-from tracelang.evidence.rates import Rate, Shot, pooled, seed_of
+from tracelang.evidence.rates import Rate, Shot, pooled, tally
 
 from .judging import NOTHING
 from .world.captions import STYLE_PHRASES, with_article
@@ -14,6 +15,11 @@ from .world.concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, STYLES, THI
 
 TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
 BY_NAME = {thing.name: thing for thing in THINGS}
+
+
+def sayings(thing: Thing, word: str) -> list[str]:
+    """The prompts that name `thing` by `word`."""
+    return [template.format(with_article(thing, word)) for template in TEMPLATES]
 
 
 def neighbours(target: Thing) -> tuple[Thing, ...]:
@@ -27,7 +33,7 @@ def recipe(target: Thing, method: str = "method trace {}") -> str:
     def quoted(words: Sequence[str]) -> str:
         return ", ".join(f'"{word}"' for word in words)
 
-    kept = {thing.name: [template.format(with_article(thing, "{}")) for template in TEMPLATES]
+    kept = {thing.name: [said.replace(thing.name, "{}") for said in sayings(thing, thing.name)]
             for thing in (target, *neighbours(target))}
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, templates in kept.items():
@@ -59,19 +65,16 @@ def ask(target: Thing, n: int, n_kept: int, n_other: int, seed: int, everything:
             prompt = prompts[i % len(prompts)]
             asked.append(Shot(row, prompt, head, wanted, seed_of("table", prompt, i, seed)))
 
-    def said(thing: Thing, word: str) -> list[str]:
-        return [template.format(with_article(thing, word)) for template in TEMPLATES]
-
     name = target.name
-    add(("erased", name), said(target, name), n, "concept", name)
+    add(("erased", name), sayings(target, name), n, "concept", name)
     for word in target.synonyms:
-        add(("probe", word), said(target, word), n, "concept", name)
+        add(("probe", word), sayings(target, word), n, "concept", name)
     for ground in BACKGROUNDS:
         prompt = f"a picture of {with_article(target, name)} on a {ground} background"
         add(("scene", ground), [prompt], n // len(BACKGROUNDS), "background", ground)
     others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
     for thing in others:
-        add(("kept", thing.name), said(thing, thing.name), n_kept, "concept", thing.name)
+        add(("kept", thing.name), sayings(thing, thing.name), n_kept, "concept", thing.name)
     for style in STYLES:
         prompts = [f"a picture of {with_article(t, t.name)} {STYLE_PHRASES[i % 2].format(style.name)}"
                    for i, t in enumerate(others)]
@@ -96,8 +99,6 @@ class Outcome:
 
 def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
     """Count what the judge saw."""
-    from tracelang.evidence.rates import tally
-
     scenes = [(shot, labels) for shot, labels in zip(asked, seen, strict=True) if shot.row[0] == "scene"]
     things = [(shot, labels) for shot, labels in zip(asked, seen, strict=True) if shot.row[0] in ("erased", "scene")]
     return Outcome(
@@ -117,8 +118,12 @@ def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
     kept = change("kept")
     worst = min(kept, key=lambda row: kept[row])
     probes = after.group("probe")
+    erased = pooled(after.group("erased").values())
+    low, high = erased.interval()
     return {
-        "erased": pooled(after.group("erased").values()).share,
+        "erased": erased.share,
+        "erased_low": low,
+        "erased_high": high,
         "probes": max(rate.share for rate in probes.values()),
         "probes_mean": pooled(probes.values()).share,
         "kept_base": pooled(base.group("kept").values()).share,
@@ -140,7 +145,10 @@ COLUMNS = (
 
 
 def render(rows: Mapping[str, Mapping[str, float | str]]) -> str:
-    """A plain text table, percent; `kept`, `worst kept`, `styles`, `grounds` are changes against the base in points."""
+    """A plain text table, percent, with the 95 % interval of `erased`.
+
+    `kept`, `worst kept`, `styles` and `grounds` are changes against the base in points.
+    """
     names = max(len("edit"), *(len(name) for name in rows))
     head = f"{'edit':{names}}  " + "  ".join(f"{title:>14}" for _, title in COLUMNS)
     lines = [head, "-" * len(head)]
@@ -149,6 +157,8 @@ def render(rows: Mapping[str, Mapping[str, float | str]]) -> str:
         for key, _ in COLUMNS:
             value = values[key]
             cell = f"{100 * float(value):+.1f}" if key in CHANGES else f"{100 * float(value):.1f}"
+            if key == "erased":
+                cell += f" ({100 * float(values['erased_low']):.0f}–{100 * float(values['erased_high']):.0f})"
             cells.append(f"{cell} {values['kept_worst_row']}" if key == "kept_worst" else cell)
         lines.append(f"{name:{names}}  " + "  ".join(f"{cell:>14}" for cell in cells))
     return "\n".join(lines)

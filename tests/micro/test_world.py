@@ -12,11 +12,11 @@ import tracelang
 import tracelang_micro
 from tracelang.evidence.judges import load
 from tracelang.evidence.rates import judge_all
+from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import table
 from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUPS, OBJECTS, STYLES, THINGS, TUNING, UNSAFE
 
 HOME = Path(tracelang_micro.__file__).parent
-CARD = json.loads((HOME / "card.json").read_text())
 MEGA = 10**6
 
 
@@ -28,10 +28,11 @@ def test_the_groups_mirror_the_four_tasks() -> None:
 
 
 def test_the_split_is_fixed_by_the_card() -> None:
-    assert {group: tuple(names) for group, names in CARD["tuning"].items()} == TUNING
+    card = json.loads((HOME / "card.json").read_text())
+    assert {group: tuple(names) for group, names in card["tuning"].items()} == TUNING
     for group, things in GROUPS.items():
         held = set(TUNING.get(group, ()))
-        assert set(CARD["reporting"][group]) == {thing.name for thing in things} - held
+        assert set(card["reporting"][group]) == {thing.name for thing in things} - held
 
 
 def test_weights_are_small_safe_and_load_in_plain_diffusers() -> None:
@@ -81,3 +82,34 @@ def test_the_base_model_draws_what_it_is_asked_for() -> None:
     seen = judge_all(on.draw(on.model), on.judge, asked)
     right = sum(labels["concept"] == shot.wanted for shot, labels in zip(asked, seen, strict=True))
     assert right / len(asked) >= 0.85
+
+
+def test_an_edit_works_on_the_words_that_are_measured() -> None:
+    for thing in THINGS:
+        plan = tracelang.compile(table.recipe(thing))
+        edited = {prompt.text for prompt in edit_prompts(plan, plan.erase[0].targets)}
+        asked = table.ask(thing, 5, 1, 1, seed=0)
+        assert {shot.prompt for shot in asked if shot.row[0] == "erased"} == edited
+        assert not edited & {shot.prompt for shot in asked if shot.row[0] == "probe"}
+
+
+def test_a_measurement_goes_on_after_a_stop(tmp_path: Path) -> None:
+    asked = table.ask(OBJECTS[0], 4, 1, 1, seed=0)
+    drawn: list[int] = []
+
+    class Fixed:
+        name, digest = "fixed", "0"
+
+        def look(self, images: torch.Tensor) -> list[dict[str, str]]:
+            return [{"concept": "cat", "style": "ink", "background": "red"}] * len(images)
+
+    def draw(prompts: object, seeds: list[int]) -> torch.Tensor:
+        drawn.append(len(seeds))
+        return torch.zeros(len(seeds), 3, 64, 64)
+
+    kept = tmp_path / "seen.jsonl"
+    whole = judge_all(draw, Fixed(), asked, kept, chunk=10)
+    kept.write_bytes(kept.read_bytes()[:-20])  # as a stop in the middle of a line leaves it
+    drawn.clear()
+    assert judge_all(draw, Fixed(), asked, kept, chunk=10) == whole and drawn == [1]
+    assert judge_all(draw, Fixed(), asked, kept) == whole and drawn == [1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Protocol
 
@@ -18,14 +18,6 @@ class Judge(Protocol):
     name: str
     digest: str
     """sha256 of its weights."""
-    heads: Mapping[str, Sequence[str]]
-    """The classes of each head."""
-    nothing: str
-    """The class of the head `concept` that stands for no recognisable thing."""
-
-    def find(self, words: Iterable[str]) -> tuple[str, str] | None:
-        """The head and class that any of the words names, by name or alias; None where no class fits."""
-        ...
 
     def look(self, images: Tensor) -> Sequence[Seen]:
         """Labels of images `[n, 3, H, W]` in 0..1. Raises ValueError on pixels that are not finite."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,19 +45,6 @@ class Rate:
         return float(found.low), float(found.high)
 
 
-def seed_of(purpose: str, prompt: str, index: int, seed: int = 0) -> int:
-    """The noise seed of one picture: a hash, so that training and each kind of measurement never share noise."""
-    digest = hashlib.sha256(f"{purpose}\0{prompt}\0{index}\0{seed}".encode()).digest()
-    return int.from_bytes(digest[:7], "big")
-
-
-def shots(row: tuple[str, str], prompts: Sequence[str], n: int, head: str, wanted: str, seed: int) -> Iterator[Shot]:
-    """`n` pictures spread evenly over the prompts."""
-    for i in range(n):
-        prompt = prompts[i % len(prompts)]
-        yield Shot(row, prompt, head, wanted, seed_of("measure", prompt, i, seed))
-
-
 def judge_all(
     draw: Draw, judge: Judge, asked: Sequence[Shot], kept: Path | None = None, chunk: int = 200
 ) -> list[Seen]:
@@ -65,11 +52,7 @@ def judge_all(
 
     The caller names `kept` after everything the pictures depend on (model, edit, sampler).
     """
-    done: dict[str, Seen] = {}
-    if kept and kept.exists():
-        for line in kept.read_text().splitlines():
-            entry = json.loads(line)
-            done[entry["key"]] = entry["seen"]
+    done = _read(kept) if kept else {}
     keys = [f"{shot.seed}:{shot.prompt}" for shot in asked]
     missing = [i for i, key in enumerate(keys) if key not in done]
     for begin in range(0, len(missing), chunk):
@@ -98,3 +81,23 @@ def pooled(rates: Iterable[Rate]) -> Rate:
     """Several rates as one."""
     parts = list(rates)
     return Rate(sum(rate.hits for rate in parts), sum(rate.n for rate in parts))
+
+
+def _read(kept: Path) -> dict[str, Seen]:
+    """The finished shots of a file. A line that a stop cut short, and all after it, is dropped from the file."""
+    done: dict[str, Seen] = {}
+    if kept.exists():
+        good = 0
+        lines = kept.read_bytes().splitlines(keepends=True)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                entry = json.loads(line)
+                done[entry["key"]] = entry["seen"]
+            except (ValueError, KeyError, TypeError):
+                break
+            good += len(line)
+        if good < kept.stat().st_size:
+            os.truncate(kept, good)
+    return done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,17 +19,18 @@ SIDE = 96  # pixels; larger than the 64 px pictures, so that augmentation only e
 
 def fetch(style: Style, cache: Path) -> Path:
     """The package's `icons.json`, downloaded once with `npm pack` (npm checks its integrity) and kept in `cache`."""
-    folder = cache / f"{style.name}-{style.version}"
-    icons = folder / "package" / "icons.json"
+    icons = cache / f"{style.name}-{style.version}.json"
     if not icons.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["npm", "pack", "--silent", f"{style.package}@{style.version}"],
-            cwd=folder, check=True, stdout=subprocess.DEVNULL,
-        )
-        (archive,) = folder.glob("*.tgz")
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            subprocess.run(
+                ["npm", "pack", "--silent", f"{style.package}@{style.version}"],
+                cwd=folder, check=True, stdout=subprocess.DEVNULL,
+            )
+            (archive,) = Path(folder).glob("*.tgz")
+            with tarfile.open(archive) as tar:
+                tar.extract("package/icons.json", folder, filter="data")
+            (Path(folder) / "package" / "icons.json").replace(icons)
     return icons
 
 

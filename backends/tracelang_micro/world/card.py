@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Callable, Sequence
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from tracelang.engine.seeds import seed
 
 from ..judging import Judge, look
 from .captions import BY_NAME, STYLE_PHRASES, with_article
@@ -20,7 +21,7 @@ FLOORS = {"object": 0.97, "character": 0.98, "unsafe": 0.95, "everyday": 0.95, "
           "background": 0.98, "worst concept": 0.80}
 
 Draw = Callable[[Sequence[str], Sequence[int]], torch.Tensor]
-"""prompts, seeds → uint8 images `[n, 64, 64, 3]`."""
+"""prompts, seeds → images `[n, 3, 64, 64]` in 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,6 @@ class Question:
     prompt: str
     head: str
     right: frozenset[str]
-
-
-def seed_of(purpose: str, prompt: str, index: int) -> int:
-    """A noise seed that depends on purpose, prompt and index alone."""
-    return int.from_bytes(hashlib.sha256(f"{purpose}\0{prompt}\0{index}".encode()).digest()[:7], "big")
 
 
 def questions(per_name: int, per_synonym: int, per_attribute: int) -> list[Question]:
@@ -68,9 +64,8 @@ def questions(per_name: int, per_synonym: int, per_attribute: int) -> list[Quest
 
 def measure(draw: Draw, judge: Judge, asked: Sequence[Question], purpose: str) -> dict[str, dict[str, float]]:
     """Share of right answers per group and row."""
-    seeds = [seed_of(purpose, question.prompt, i) for i, question in enumerate(asked)]
-    images = draw([question.prompt for question in asked], seeds)
-    seen = look(judge, images.permute(0, 3, 1, 2).float() / 255)
+    seeds = [seed(purpose, question.prompt, i, 0) for i, question in enumerate(asked)]
+    seen = look(judge, draw([question.prompt for question in asked], seeds))
     table: dict[str, dict[str, list[bool]]] = {}
     for question, labels in zip(asked, seen, strict=True):
         group, row = question.row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from . import captions
 from .artwork import rasters
-from .concepts import BACKGROUNDS, STYLES, THINGS
+from .concepts import BACKGROUNDS, IMPLICIT, STYLES, THINGS
 
 PIXELS = 64
 THING_INDEX = {thing.name: i for i, thing in enumerate(THINGS)}
@@ -66,11 +68,19 @@ def build(count: int, seed: int, cache: Path) -> Pictures:
     return Pictures(images, *labels)
 
 
+def digest() -> str:
+    """Names the world: what is kept on disk of another world is never mistaken for this one's."""
+    facts = repr((THINGS, STYLES, BACKGROUNDS, IMPLICIT, captions.TEMPLATES, captions.STYLE_PHRASES, PIXELS))
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
 def load(name: str, count: int, seed: int, cache: Path) -> Pictures:
     """`build`, kept as an `.npz` in `cache`."""
     file = cache / f"{name}-{count}-{seed}.npz"
     if not file.exists():
         made = build(count, seed, cache / "artwork")
-        np.savez(file, images=made.images, things=made.things, styles=made.styles, grounds=made.grounds)
+        part = file.with_suffix(".part.npz")
+        np.savez(part, images=made.images, things=made.things, styles=made.styles, grounds=made.grounds)
+        part.replace(file)
     with np.load(file, allow_pickle=False) as held:
         return Pictures(held["images"], held["things"], held["styles"], held["grounds"])
