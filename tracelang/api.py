@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,18 @@ Report = Callable[[str, int, int], None]
 """`(what, done, all)`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bound(BoundPlan):
+    """A bound plan, and what its model is called: an embedded name, a folder's own name or a hub id."""
+
+    name: str = ""
+
+
 @dataclass(frozen=True)
 class Applied:
     """An edit of one model."""
 
-    bound: BoundPlan
+    bound: Bound
     model: Model
     edit: Edit
 
@@ -39,42 +47,64 @@ class Applied:
     ) -> None:
         """Write OUT as LANGUAGE.md lays it out, whole or not at all.
 
-        `root` is where the plan's sources are read from (default: the current folder). Raises OutputError where `out`
-        exists and `force` is False, EngineError for a gated edit, ModelError where the base cannot take the edit.
+        `root` is where the plan's sources are read from (default: the current folder). Raises what `check_output`
+        does, and ModelError where the base cannot take the edit.
         """
         from tracelang.checkpoint.save import save
-        from tracelang.engine.errors import EngineError
 
-        if self.edit.gate is not None:
-            raise EngineError("an edit gated by noise level cannot be merged or exported; remove the setting `gate`")
+        check_output(self.bound, out, emit=emit, force=force, root=root)
         plan = self.bound.plan
-        extra = {"device": str(self.model.device), "dtype": str(self.model.dtype).removeprefix("torch."),
-                 "figures": self.edit.figures}
+        extra = {"base_model": self.bound.name, "device": str(self.model.device),
+                 "dtype": str(self.model.dtype).removeprefix("torch."), "figures": self.edit.figures}
         save(
             Path(out), self.bound.folder, self.bound.family, self.edit.deltas(self.model), plan,
             sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra,
         )
+
+    def applied(self) -> AbstractContextManager[Model]:
+        """The model with the edit in it, for the length of a block; afterwards it is bit for bit what it was.
+
+        Use the model that is yielded: it is how a gated edit, which no file can hold, takes part.
+        """
+        from tracelang.engine.edit import applied
+
+        return applied(self.model, self.edit)
 
     def to(self, pipe: Any) -> Patch:
         """Patch a loaded diffusers pipeline in place; `undo()` of the result restores it bit for bit."""
         return self.edit.to(pipe)
 
 
-def bind(plan: Plan, model: str | Path) -> BoundPlan:
+def bind(plan: Plan, model: str | Path) -> Bound:
     """The plan on a model's config: a folder, an embedded name or a hub id. Checks every weights file's header.
 
-    Raises ModelError, SelectionError, WindowError; reads no weight.
+    Raises ModelError, BindError, SelectionError, WindowError; reads no weight.
     """
-    from tracelang.checkpoint.locate import family_of, locate
+    from tracelang.checkpoint.locate import family_of, locate, title
 
     folder = locate(str(model))
     family = family_of(folder)
     family.check(folder)
-    return bind_folder(plan, family, folder)
+    found = bind_folder(plan, family, folder)
+    return Bound(**{field.name: getattr(found, field.name) for field in fields(found)}, name=title(str(model)))
+
+
+def check_output(
+    bound: Bound, out: str | Path, *, emit: Sequence[str] = ("folder", "lora"), force: bool = False,
+    root: str | Path | None = None,
+) -> None:
+    """Raise what `Applied.save` would raise whatever the edit turns out to be: ask before training.
+
+    OutputError for an `out` that exists (without `force`) or lies inside the base, for an unknown `emit`, a source
+    outside of its root, and a gated edit; ModelError for a base that keeps a part of itself elsewhere.
+    """
+    from tracelang.checkpoint.save import refuse
+
+    refuse(Path(out), bound.folder, bound.plan, sources(bound.plan, Path(root or ".")), emit, force)
 
 
 def apply(
-    bound: BoundPlan, *, device: str | None = None, dtype: str | None = None, progress: Report | None = None,
+    bound: Bound, *, device: str | None = None, dtype: str | None = None, progress: Report | None = None,
     state: str | Path | None = None,
 ) -> Applied:
     """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: the model's own, float32 on a CPU.

@@ -134,7 +134,7 @@ def load(
         unet.set_attn_processor(AttnProcessor())  # fused attention's backward is slow there
     for part in (unet, encoder, vae):
         part.to(place).eval().requires_grad_(False)
-    fingerprint = weights.fingerprint(weights.fingerprints(folder))
+    fingerprint = weights.fingerprint(folder)
     return StableDiffusionModel(sites, clock, guidance, unet, encoder, tokenizer, vae, place, kind, fingerprint)
 
 

@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from peft import LoraConfig
 from random_sd import SCHEDULER
 
+from tracelang.checkpoint.weights import fingerprint
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
 from tracelang_sd import StableDiffusion
@@ -140,13 +141,22 @@ def test_a_tokenizer_is_held_to_its_text_encoder(tiny, tmp_path):
         StableDiffusion().load(folder)
 
 
-def test_the_fingerprint_is_of_the_weights(tiny, tmp_path):
+CHANGES = {
+    "weights": ("vae/diffusion_pytorch_model.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
+    "schedule": ("scheduler/scheduler_config.json", lambda data: data.replace(b"0.012", b"0.013")),
+    "tokenizer": ("tokenizer/tokenizer_config.json", lambda data: data + b"\n"),
+    "config": ("unet/config.json", lambda data: data + b"\n"),
+    "guidance": ("tracelang.json", lambda data: b'{"guidance": 3}'),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_fingerprint_is_of_all_that_decides_a_picture(change, tiny, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
-    before = StableDiffusion().load(folder).fingerprint
-    assert before == StableDiffusion().load(tiny).fingerprint
-    path = folder / "vae/diffusion_pytorch_model.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    assert StableDiffusion().load(folder).fingerprint != before
+    (folder / "notes.json").write_text("{}")
+    assert fingerprint(folder) == fingerprint(tiny) == StableDiffusion().load(folder).fingerprint
+    name, edit = CHANGES[change]
+    path = folder / name
+    path.write_bytes(edit(path.read_bytes() if path.exists() else b""))
+    assert fingerprint(folder) != fingerprint(tiny)

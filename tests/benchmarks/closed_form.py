@@ -2,9 +2,13 @@
 
 Times, in one run on the same random states and weights, for 1, 10 and 100 targets with ten times as many preserved:
 - ours: one solve in float64, then every weight touched once through the map's factors;
-- the loop that released code runs: per layer, one outer product a pair, one explicit inverse;
-- a plain memory copy of the same weights into new memory, as any edit that keeps the original must make. The same
-  copy into memory that the process has written before is printed beside it as `warm`; no bar is set on it.
+- the loop that released code runs: per layer, two outer products accumulated for every pair, one explicit inverse;
+- a plain copy of the same weights, `[W.clone() for W in matrices]`, as any edit that keeps the original must make. The
+  copy into memory that the process has written before is printed beside it as `warm`, and `ours/warm` with it; no bar
+  is set on these.
+
+`difference` is the largest relative difference of a matrix between ours and the loop. Fails past a bar, and where the
+two do not compute the same edit.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ WIDTH = 768
 OUT = (320,) * 5 + (640,) * 5 + (1280,) * 6
 BARS = {1: (25, 4), 10: (50, 6), 100: (200, 10)}
 """Targets: at least so many times faster than the loop, at most so many times the copy."""
+SAME = 1e-2
+"""The loop adds and inverts in float32: past this relative difference it is another edit."""
 
 
 def problem(targets: int) -> Constraints:
@@ -82,15 +88,15 @@ def main() -> int:
         loop = time.perf_counter() - begin
         pairs = zip(first, second, strict=True)
         difference = max(float((a - b).norm() / b.norm()) for a, b in pairs)
-        copy = seconds(lambda: torch.cat([W.flatten() for W in base]), 21)
+        copy = seconds(lambda: [W.clone() for W in base], 21)
         warm = seconds(lambda: [a.copy_(b) for a, b in zip(target, base, strict=True)], 21)
         mine = seconds(lambda first=first, states=states: ours(first, states), 11)  # type: ignore[misc]
-        good = loop / mine >= faster and mine / copy <= over
+        good = loop / mine >= faster and mine / copy <= over and difference <= SAME
         missed |= not good
         cells = [f"{targets}", *(f"{time * 1e3:.1f}ms" for time in (mine, loop, copy, warm))]
         cells += [f"{ratio:.1f}x" for ratio in (loop / mine, mine / copy, mine / warm)] + [f"{difference:.0e}"]
         verdict = "met" if good else "MISSED"
-        print(" ".join(f"{cell:>10}" for cell in cells), f" {verdict}: at least {faster}x, at most {over}x")
+        print(" ".join(f"{cell:>10}" for cell in cells), f" {verdict}: at least {faster}x, at most {over}x, {SAME:g}")
     return int(missed)
 
 

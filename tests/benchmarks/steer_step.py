@@ -72,7 +72,7 @@ def resampling(model: Counted, steps: int) -> float:
         return (time.perf_counter() - begin) / steps
 
 
-def cached(model: Counted, settings: SteerPass) -> tuple[float, float]:
+def cached(model: Counted, settings: SteerPass, autocast: bool) -> tuple[float, float]:
     """Seconds per step of `steer`, and the seconds its trajectories took once."""
     marks: list[float] = []
 
@@ -81,7 +81,7 @@ def cached(model: Counted, settings: SteerPass) -> tuple[float, float]:
             marks.append(time.perf_counter())
 
     begin = time.perf_counter()
-    run(plan((erasure("cat"),), settings), model, progress, cache=None)
+    run(plan((erasure("cat"),), settings), model, progress, cache=None, autocast=autocast)
     each = (marks[-1] - marks[0]) / (len(marks) - 1)
     return each, marks[0] - begin - each
 
@@ -102,16 +102,18 @@ def main() -> int:
     show("re-sampled every step, 1 row", counted, options.steps, baseline, 0.0)
     fewer = {"rank": 8, "steps": options.steps, "trajectories": 16, "sampler_steps": 20}
     ratios = []
-    for name, settings in (
-        ("steer, push alone, 1 row", steer(batch=1, terms=(term("push", WHOLE),), **fewer)),
-        ("steer, all terms, 36 rows", steer(batch=16, terms=ALL, **fewer)),
+    for name, settings, autocast in (
+        ("steer, push alone, 1 row", steer(batch=1, terms=(term("push", WHOLE),), **fewer), False),
+        ("steer, all terms, 36 rows", steer(batch=16, terms=ALL, **fewer), False),
+        ("the same in bfloat16", steer(batch=16, terms=ALL, **fewer), True),
     ):
         counted = Counted(model)
-        each, once = cached(counted, settings)
+        each, once = cached(counted, settings, autocast)
         ratios.append(baseline / each)
         show(name, counted, options.steps, each, once)
     print(
-        f"a step of one row is {ratios[0]:.0f} times faster, of 36 rows {ratios[1]:.1f} times, than re-sampling one row"
+        f"a step of one row is {ratios[0]:.0f} times faster, of 36 rows {ratios[1]:.1f} times ({ratios[2]:.1f} in "
+        "bfloat16), than re-sampling one row"
     )
     return 0
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tracelang.checkpoint.locate import embedded, families, family_of, locate
+from tracelang.checkpoint.locate import embedded, families, family_of, locate, title
 from tracelang.plan.family import ModelError
 
 
@@ -66,6 +66,24 @@ def test_a_hub_id_is_fetched_without_pickles_or_said_to_be_missing(tiny, monkeyp
     assert asked == [("some/one", "v1.0")]
     with pytest.raises(ModelError, match="offline and not cached"):
         locate("some/other")
+
+
+def test_a_mistyped_path_is_no_hub_id(tiny, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **options: str(tiny))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out" / "nswf").mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"did you mean out/nswf\?"):
+        locate("out/nsfw")
+    with pytest.raises(ModelError, match="out/xyz@main"):
+        locate("out/xyz")
+    assert locate("out/nsfw@main") == locate("else/where") == tiny
+
+
+def test_what_a_model_is_called(installed, tmp_path):
+    assert title("some-sd") == "some-sd" and title(str(installed)) == installed.name
+    assert title("owner/name@v1.0") == "owner/name"
 
 
 def test_a_folder_of_no_family(installed, tmp_path):

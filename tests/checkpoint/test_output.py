@@ -79,9 +79,17 @@ def test_force_never_replaces_what_is_not_ours(tmp_path):
             fill(tmp_path / name, force=True)
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "empty", force=True)
-    for impossible in (tmp_path / "missing" / "out", tmp_path.__class__("/")):
+    for impossible in (tmp_path / "file" / "out", tmp_path.__class__("/")):
         with pytest.raises(OutputError):
             fill(impossible)
+
+
+def test_folders_above_are_made_and_taken_back_when_it_fails(tmp_path):
+    with pytest.raises(ValueError), staged(tmp_path / "a/b/out"):
+        raise ValueError
+    assert os.listdir(tmp_path) == []
+    fill(tmp_path / "a/b/out")
+    assert (tmp_path / "a/b/out" / MARK).read_text() == "new" and os.listdir(tmp_path / "a/b") == ["out"]
 
 
 CODE = """

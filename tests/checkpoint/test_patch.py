@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tracelang.checkpoint import header
-from tracelang.checkpoint.factors import Factors, compress
 from tracelang.checkpoint.merge import change, merged
 from tracelang.checkpoint.patch import clone, digests, patch
+from tracelang.engine.low_rank import LowRank, compress
 from tracelang.plan.family import ModelError
 
 
@@ -23,7 +23,7 @@ def base(tmp_path):
 
 
 def delta(out=4, rank=2, inputs=6):
-    return Factors(torch.randn(out, rank, dtype=torch.float64), torch.randn(rank, inputs, dtype=torch.float64))
+    return LowRank(torch.randn(out, rank, dtype=torch.float64), torch.randn(rank, inputs, dtype=torch.float64))
 
 
 def test_only_the_edited_bytes_differ(base, tmp_path):
@@ -88,8 +88,8 @@ def test_a_copy_that_stops_half_way_is_finished_plainly(tmp_path, monkeypatch):
 BAD = {
     "shape": ("t0", delta(out=5), "shape"),
     "dtype": ("i", delta(), "I64"),
-    "nan": ("t0", Factors(torch.full((4, 1), torch.nan), torch.ones(1, 6)), "finite"),
-    "overflow": ("t0", Factors(torch.full((4, 1), 1e6), torch.ones(1, 6)), "finite"),
+    "nan": ("t0", LowRank(torch.full((4, 1), torch.nan), torch.ones(1, 6)), "finite"),
+    "overflow": ("t0", LowRank(torch.full((4, 1), 1e6), torch.ones(1, 6)), "finite"),
     "missing": ("t9", delta(), "t9"),
 }
 
@@ -122,7 +122,7 @@ def test_compression_keeps_the_product_and_finds_the_rank(rank):
     core = torch.randn(40, min(rank, 4), dtype=torch.float64, generator=generator)
     spread = torch.randn(min(rank, 4), rank, dtype=torch.float64, generator=generator)
     down = torch.randn(rank, 30, dtype=torch.float64, generator=generator) * 1e4
-    given = Factors(core @ spread * 1e-4, down)
+    given = LowRank(core @ spread * 1e-4, down)
     found = compress(given)
     assert found.up.shape[1] == found.down.shape[0] == min(rank, 4)
     product = given.up @ given.down

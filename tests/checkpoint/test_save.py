@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 import stat
 import warnings
@@ -15,9 +16,10 @@ from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file, save_file
 
 from tracelang.checkpoint import lora
-from tracelang.checkpoint.factors import Factors
+from tracelang.checkpoint.card import card
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save
+from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import ModelError, Site
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -33,7 +35,7 @@ def deltas(tiny, family):
         return torch.randn(*shape, generator=generator, dtype=torch.float64) / 4
 
     text = [site for site in family.sites(tiny) if site.text]
-    return {s: Factors(factor(s.shape[0], 1 + i % 3), factor(1 + i % 3, s.shape[1])) for i, s in enumerate(text)}
+    return {s: LowRank(factor(s.shape[0], 1 + i % 3), factor(1 + i % 3, s.shape[1])) for i, s in enumerate(text)}
 
 
 def half(base: Path, folder: Path) -> Path:
@@ -113,7 +115,7 @@ def test_untouched_tensors_and_files_are_byte_identical_and_the_manifest_knows(t
 
 
 def test_the_layout_is_complete_readable_and_repeatable(tiny, family, plan, deltas, tmp_path):
-    extra = {"seeds": {"steer": 0}, "base_model": "owner/tiny"}
+    extra = {"device": "cpu", "base_model": "owner/tiny"}
     for name in ("out", "again"):
         save(tmp_path / name, tiny, family, deltas, plan, SOURCES, extra=extra)
     assert files(tmp_path / "out") == files(tmp_path / "again")
@@ -124,7 +126,9 @@ def test_the_layout_is_complete_readable_and_repeatable(tiny, family, plan, delt
     assert files(out / "recipe") == SOURCES
     assert json.loads((out / "plan.json").read_text())["digest"] == plan.digest
     lock = json.loads((out / "lock.json").read_text())
-    assert lock["plan"] == plan.digest and lock["seeds"] == {"steer": 0} and "torch" in lock["versions"]
+    assert lock["plan"] == plan.digest and lock["device"] == "cpu" and "torch" in lock["versions"]
+    assert lock["model"]["name"] == lock["base_model"] == "owner/tiny" and lock["model"]["folder"] == tiny.name
+    assert "scheduler/scheduler_config.json" in lock["model"]["settings"]
     assert lock["model"]["fingerprint"] == family.load(tiny).fingerprint
     assert lock["model"]["components"]["unet"] == hashlib.sha256((tiny / UNET).read_bytes()).hexdigest()
     card = (out / "README.md").read_text()
@@ -166,22 +170,86 @@ def test_every_copy_of_an_edited_matrix_is_edited_or_left_out(tiny, family, plan
         assert load_file(model / "unet/diffusion_pytorch_model.fp16.safetensors")[site.tensor].equal(expected)
 
 
+def hub_cache(tiny: Path, root: Path) -> Path:
+    """A snapshot as the hub's cache lays it out: relative links to blobs."""
+    blobs, base = root / "blobs", root / "snapshots" / "0123abcd"
+    blobs.mkdir(parents=True)
+    for i, path in enumerate(sorted(path for path in tiny.rglob("*") if path.is_file())):
+        shutil.copy(path, blobs / str(i))
+        link = base / path.relative_to(tiny)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(blobs / str(i), link.parent))
+    return base
+
+
 def test_a_hub_cache_of_links_becomes_real_files(tiny, family, plan, deltas, tmp_path):
-    base = tmp_path / "snapshot"
-    for path in tiny.rglob("*"):
-        if path.is_file():
-            (base / path.relative_to(tiny)).parent.mkdir(parents=True, exist_ok=True)
-            (base / path.relative_to(tiny)).symlink_to(path)
-    before = files(tiny)
+    base = hub_cache(tiny, tmp_path / "models--owner--tiny")
     save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    save(tmp_path / "plain", tiny, family, deltas, plan, SOURCES)
     assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
-    assert files(tiny) == before
+    assert files(tmp_path / "out/model") == files(tmp_path / "plain/model") and files(base) == files(tiny)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_what_lies_outside_the_base_is_not_taken_along(cache, tiny, family, plan, deltas, tmp_path):
+    base = tmp_path / "base"
+    if cache:
+        base = hub_cache(tiny, tmp_path / "models--owner--tiny")
+    else:
+        shutil.copytree(tiny, base)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/key.json").write_text("mine")
+    (base / "secrets").symlink_to(tmp_path / "secrets")
+    (base / "key.txt").symlink_to(tmp_path / "secrets/key.json")
+    (base / "unet/gone").symlink_to("nowhere")
+    (base / "again").symlink_to(".")
+    (base / "same.txt").symlink_to("unet/config.json")
+    os.mkfifo(base / "vae/pipe")
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES, emit=("folder",))
+    model = tmp_path / "out/model"
+    left_out = json.loads((tmp_path / "out/manifest.json").read_text())["model"]["left_out"]
+    assert sorted(left_out) == ["key.txt", "secrets", "unet/gone", "vae/pipe"]
+    assert not any((model / path).exists() for path in [*left_out, "again"])
+    assert (model / "same.txt").read_bytes() == (base / "unet/config.json").read_bytes()
+
+
+@pytest.mark.parametrize("part", ["vae", "unet/config.json"])
+def test_a_base_that_keeps_a_part_of_itself_elsewhere_is_refused(part, tiny, family, plan, deltas, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny, base)
+    (base / part).rename(tmp_path / "elsewhere")
+    (base / part).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match=part):
+        save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_component_changes_nothing(tiny, family, plan, deltas, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny, base)
+    (base / "loras").mkdir()
+    (base / "loras/x.safetensors").write_bytes(b"whatever")
+    assert family.load(base).fingerprint == family.load(tiny).fingerprint
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    assert (tmp_path / "out/model/loras/x.safetensors").read_bytes() == b"whatever"
+
+
+def test_the_card_shows_names_as_they_are_and_steers_no_terminal(plan):
+    method = plan.method.model_copy(update={"name": "a`b & <i>|c"})
+    info = plan.recipe.model_copy(update={"name": "x\x1b[31m\u202ey"})
+    given = plan.model_copy(update={"method": method, "recipe": info})
+    source = 'erase "cat"\t# ```\x1b```\x9b\r\n# next\u2028'.encode()
+    text = card(given, {"a_b & c.erase": source}, base="o_o/m", fingerprint="f", edited=1, emit=("folder",))
+    assert "`` a`b & <i>\\|c ``" in text and "`a_b & c.erase`" in text and "`o_o/m`" in text
+    assert "\n# x&#91;31my\n" in text
+    assert '\n```````erase\nerase "cat"\t# ``````\n# next\n```````\n' in text
+    assert all(c.isprintable() or c in "\n\t" for c in text)
 
 
 FAULTS = {
     "another model": lambda d: {Site("unet", "x.weight", (1, 1), "key", "mid", None, False): next(iter(d.values()))},
-    "factors": lambda d: {site: Factors(v.up, v.down[:, 1:]) for site, v in d.items()},
-    "nan": lambda d: d | {next(iter(d)): Factors(*(torch.full_like(f, torch.nan) for f in d[next(iter(d))]))},
+    "factors": lambda d: {site: LowRank(v.up, v.down[:, 1:]) for site, v in d.items()},
+    "nan": lambda d: d | {site: LowRank(v.up * torch.nan, v.down) for site, v in list(d.items())[:1]},
 }
 
 
@@ -212,7 +280,7 @@ def test_bad_bases_sources_and_outputs_are_refused_before_anything_is_written(ti
 
 def test_an_edited_checkpoint_can_be_edited_in_place_with_force(tiny, family, plan, deltas, tmp_path):
     save(tmp_path / "out", tiny, family, deltas, plan, SOURCES)
-    negative = {site: Factors(-delta.up, delta.down) for site, delta in deltas.items()}
+    negative = {site: LowRank(-delta.up, delta.down) for site, delta in deltas.items()}
     save(tmp_path / "out", tmp_path / "out/model", family, negative, plan, SOURCES, force=True)
     old, new = load_file(tiny / UNET), load_file(tmp_path / "out/model" / UNET)
     assert all((old[name] - new[name]).abs().max() < 1e-6 for name in old)
@@ -220,7 +288,7 @@ def test_an_edited_checkpoint_can_be_edited_in_place_with_force(tiny, family, pl
 
 def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(tiny, family, tmp_path):
     deltas = {
-        site: Factors(torch.randn(site.shape[0], 1 + i % 4).double(), torch.randn(1 + i % 4, site.shape[1]).double())
+        site: LowRank(torch.randn(site.shape[0], 1 + i % 4).double(), torch.randn(1 + i % 4, site.shape[1]).double())
         for i, site in enumerate(family.sites(tiny))
     }
     lora.write(tmp_path / "lora.safetensors", deltas, "F32", {"format": "pt"})

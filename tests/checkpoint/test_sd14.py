@@ -9,8 +9,8 @@ from random_sd import build
 from safetensors import safe_open
 
 from tracelang.checkpoint import header
-from tracelang.checkpoint.factors import Factors
 from tracelang.checkpoint.save import save
+from tracelang.engine.low_rank import LowRank
 from tracelang.plan.prompts import Prompt
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -30,7 +30,7 @@ def test_its_key_and_value_matrices_are_edited_and_nothing_else(sd14, family, pl
     generator = torch.Generator().manual_seed(0)
     down = torch.randn(10, 768, generator=generator, dtype=torch.float64) / 30
     deltas = {
-        site: Factors(torch.randn(site.shape[0], 10, generator=generator, dtype=torch.float64) / 30, down)
+        site: LowRank(torch.randn(site.shape[0], 10, generator=generator, dtype=torch.float64) / 30, down)
         for site in text
     }
     save(tmp_path / "out", sd14, family, deltas, plan, {"cats.erase": b'erase "cat"\n'})

@@ -88,6 +88,7 @@ def test_control_characters_are_escaped(recipe: Path) -> None:
         (("compile",), 2),
         (("compile", "r.erase", "--no-such-option"), 2),
         (("no-such-command",), 2),
+        (("compile", "r.erase", "-o", "./r.erase"), 2),
         (("explain", "none.plan.json"), 1),
     ],
 )
@@ -95,6 +96,13 @@ def test_mistakes_have_an_exit_code_and_no_traceback(recipe: Path, arguments: tu
     result = run(*arguments)
     assert result.exit_code == code
     assert result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_recipe_is_never_its_own_plan(recipe: Path) -> None:
+    Path("link.json").symlink_to("r.erase")
+    result = run("compile", "r.erase", "-o", "link.json")
+    assert result.exit_code == 2 and "overwrite its own recipe" in result.stderr
+    assert recipe.read_text("utf-8") == GOOD
 
 
 def test_broken_input_from_a_pipe(recipe: Path) -> None:

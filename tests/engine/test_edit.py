@@ -36,7 +36,7 @@ def random_adapter(model: Toy, concept: str = "cat", seed: int = 0, scale: float
 
     text = [site for site in model.sites if site.text]
     factors = {site: LowRank(drawn(site.shape[0], 2), drawn(2, site.shape[1])) for site in text}
-    return Adapter(concept, factors)
+    return Adapter(((concept,),), concept, factors)
 
 
 def edited(model: Toy) -> Edit:
@@ -111,13 +111,13 @@ def test_a_pipeline_is_patched_like_a_model() -> None:
     assert same(weights(model), before)
 
 
-def test_half_precision_weights_are_edited_in_single_precision_and_rounded_once() -> None:
+def test_half_precision_weights_are_edited_in_double_precision_and_rounded_once() -> None:
     model = Toy()
     edit = edited(model)
     site = edit.sites[0]
     W = model.weight(site).detach().to(torch.bfloat16)
     assert edit.patched(site, W).dtype == torch.bfloat16
-    assert torch.equal(edit.patched(site, W), edit.patched(site, W.float()).bfloat16())
+    assert torch.equal(edit.patched(site, W), edit.patched(site, W.double()).bfloat16())
 
 
 def test_a_gated_adapter_acts_inside_its_window_only_and_cannot_be_merged() -> None:

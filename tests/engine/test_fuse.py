@@ -16,6 +16,8 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.engine.run import run
 from tracelang.engine.text_map import TextMap, orthonormal
 
+A, B = ("a",), ("b",)
+
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -23,44 +25,44 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_the_low_rank_form_is_the_printed_formula() -> None:
     d, out, λ2 = 20, 12, 0.7
-    E = {"a": random(d, 6), "b": random(d, 9, seed=1)}
+    E = {A: random(d, 6), B: random(d, 9, seed=1)}
     S = {name: e @ e.T for name, e in E.items()}
     P = random(d, 30, seed=2) @ random(d, 30, seed=2).T
     T = orthonormal(random(d, 3, seed=3) / 5, random(d, 3, seed=4))
     Δ = {name: LowRank(random(out, 2, seed=5 + i), random(2, d, seed=7 + i)) for i, name in enumerate(E)}
     W = random(out, d, seed=9)
     found = fusion(Grams(S, P), 0.01, λ2)
-    λ = 0.01 * float(S["a"].trace() + S["b"].trace()) / d
+    λ = 0.01 * float(S[A].trace() + S[B].trace()) / d
     W_ = W @ T.dense()
-    C = S["a"] + S["b"] + λ2 * P + λ * torch.eye(d, dtype=W.dtype)
-    printed = W_ @ (S["a"] + S["b"]) + sum(Δ[name].dense() @ S[name] for name in E) + λ2 * W @ P + λ * W_
+    C = S[A] + S[B] + λ2 * P + λ * torch.eye(d, dtype=W.dtype)
+    printed = W_ @ (S[A] + S[B]) + sum(Δ[name].dense() @ S[name] for name in E) + λ2 * W @ P + λ * W_
     expected = torch.linalg.solve(C, printed.T).T
-    got = W @ found.text_map(T).dense() + sum(found.adapter(name, Δ[name]).dense() for name in E)
+    got = W @ found.text_map(T).dense() + sum(found.adapter([name], Δ[name]).dense() for name in E)
     assert torch.allclose(got, expected, atol=1e-10)
-    assert (expected - W_ - Δ["a"].dense() - Δ["b"].dense()).norm() > 0.1  # control: it is not the plain sum
+    assert (expected - W_ - Δ[A].dense() - Δ[B].dense()).norm() > 0.1  # control: it is not the plain sum
 
 
 def test_one_concept_without_preservation_reproduces_its_adapter_on_its_own_states() -> None:
     E, Δ = random(20, 5), LowRank(random(8, 2), random(2, 20))
-    got = fusion(Grams({"a": E @ E.T}, torch.zeros(20, 20, dtype=E.dtype)), 1e-10, 0.0).adapter("a", Δ)
+    got = fusion(Grams({A: E @ E.T}, torch.zeros(20, 20, dtype=E.dtype)), 1e-10, 0.0).adapter([A], Δ)
     assert torch.allclose(got.dense() @ E, Δ.dense() @ E, atol=1e-6)
 
 
 def test_concepts_with_orthogonal_states_do_not_interact() -> None:
     Q, _ = torch.linalg.qr(random(20, 20))
-    E = {"a": Q[:, :4] @ random(4, 9), "b": Q[:, 4:8] @ random(4, 9, seed=1)}
+    E = {A: Q[:, :4] @ random(4, 9), B: Q[:, 4:8] @ random(4, 9, seed=1)}
     Δ = {name: LowRank(random(8, 2, seed=i), random(2, 20, seed=i + 2)) for i, name in enumerate(E)}
     both = fusion(Grams({name: e @ e.T for name, e in E.items()}, torch.zeros(20, 20, dtype=Q.dtype)), 1e-10, 0.0)
-    total = sum(both.adapter(name, Δ[name]).dense() for name in E)
+    total = sum(both.adapter([name], Δ[name]).dense() for name in E)
     for name, e in E.items():
         assert torch.allclose(total @ e, Δ[name].dense() @ e, atol=1e-6)
 
 
 def test_preserving_without_limit_restores_the_original() -> None:
     E, P = random(20, 5), random(20, 40, seed=1)
-    found = fusion(Grams({"a": E @ E.T}, P @ P.T), 1e-6, 1e9)
+    found = fusion(Grams({A: E @ E.T}, P @ P.T), 1e-6, 1e9)
     Δ, T = LowRank(random(8, 2), random(2, 20)), orthonormal(random(20, 3), random(20, 3, seed=1))
-    assert found.adapter("a", Δ).norm() < 1e-6 * Δ.norm()
+    assert found.adapter([A], Δ).norm() < 1e-6 * Δ.norm()
     assert torch.allclose(found.text_map(T).dense(), torch.eye(20, dtype=E.dtype), atol=1e-6)
 
 
@@ -68,7 +70,7 @@ def test_grams_are_those_of_the_prompts_without_the_start_token() -> None:
     grams = measure(plan((erasure("cat"),), preserve={"dog": 0.5}), Toy(), ["tokens"])["tokens"]
     encode = Toy().encode(["a cat", "a small kitty", "the cat here", "the small kitty here"]).inputs["tokens"].double()
     E = encode[:, 1:].flatten(0, 1)
-    assert torch.allclose(grams.S["cat"], E.T @ E)
+    assert torch.allclose(grams.S["cat",], E.T @ E)
     nothing = Toy().encode([""]).inputs["tokens"][0].double()
     dogs = Toy().encode(["a dog", "the dog here"]).inputs["tokens"].double()[:, 1:].flatten(0, 1)
     assert torch.allclose(grams.P, nothing.T @ nothing + 0.5 * dogs.T @ dogs)
@@ -80,7 +82,7 @@ def test_a_plans_adapters_become_one_that_is_nearer_to_each_than_their_sum() -> 
     maps = run(plan((erasure("cat"), erasure("ship")), refine()), model).maps
     adapters = (random_adapter(model, "cat", 0), random_adapter(model, "ship", 1))
     (one,) = (edit := fused(p, p.method.passes[1], model, Edit(maps, adapters))).adapters  # type: ignore[arg-type]
-    assert one.concept == "cat, ship" and edit.figures["fuse"] == {"fused": 2}
+    assert (one.label, one.targets) == ("cat, ship", (("cat",), ("ship",))) and edit.figures["fuse"] == {"fused": 2}
     assert len({id(edit.maps[site]) for site in edit.maps if site.reads == "tokens"}) == 1
     cat = model.encode(["a cat"]).inputs["tokens"][0, 2:].double().T
     site = model.sites[0]
@@ -88,6 +90,26 @@ def test_a_plans_adapters_become_one_that_is_nearer_to_each_than_their_sum() -> 
     wanted = Edit(maps, adapters[:1]).patched(site, W) @ cat
     summed = Edit(maps, adapters).patched(site, W) @ cat
     assert (edit.patched(site, W) @ cat - wanted).norm() < 0.5 * (summed - wanted).norm()
+
+
+def test_an_edit_that_was_fused_before_fuses_again_as_all_that_it_stands_for() -> None:
+    E, P = random(20, 12), random(20, 40, seed=1)
+    S = {A: E[:, :5] @ E[:, :5].T, B: E[:, 5:] @ E[:, 5:].T}
+    found, Δ = fusion(Grams(S, P @ P.T), 1e-6, 0.1), LowRank(random(8, 2), random(2, 20))
+    apart = found.adapter([A], Δ).dense() + found.adapter([B], Δ).dense()
+    assert torch.allclose(found.adapter([A, B], Δ).dense(), apart, atol=1e-9)
+    p = plan((erasure("cat"), erasure("ship")), refine(), fuse())
+    once = fused(p, p.method.passes[1], Toy(), Edit({}, (random_adapter(Toy(), "cat"), random_adapter(Toy(), "ship"))))  # type: ignore[arg-type]
+    again = Edit({}, (*once.adapters, random_adapter(Toy(), "cat", 2)))
+    (one,) = fused(p, p.method.passes[1], Toy(), again).adapters  # type: ignore[arg-type]
+    assert one.targets == (("cat",), ("ship",))
+
+
+def test_two_erasures_with_the_same_words_have_grams_of_their_own() -> None:
+    p = plan((erasure("cat"), erasure("pet")))
+    words = tuple(c.model_copy(update={"names": ("cat",)}) if c.name == "pet" else c for c in p.concepts)
+    S = measure(p.model_copy(update={"concepts": words}), Toy(), ["tokens"])["tokens"].S
+    assert set(S) == {("cat",), ("pet",)} and not torch.equal(*S.values())
 
 
 def test_a_single_adapter_passes_unchanged() -> None:
@@ -100,7 +122,8 @@ def test_a_single_adapter_passes_unchanged() -> None:
 def test_sites_with_mixed_inputs_cannot_be_fused() -> None:
     model = Toy()
     (query,) = [site for site in model.sites if site.role == "query"][:1]
-    adapters = tuple(Adapter(name, {query: LowRank(random(24, 1), random(1, 24))}) for name in ("cat", "ship"))
+    factors = {query: LowRank(random(24, 1), random(1, 24))}
+    adapters = tuple(Adapter(((name,),), name, factors) for name in ("cat", "ship"))
     p = plan((erasure("cat"), erasure("ship")), fuse())
     with pytest.raises(EngineError, match="cannot be fused"):
         fused(p, p.method.passes[0], model, Edit({}, adapters))  # type: ignore[arg-type]
@@ -109,5 +132,5 @@ def test_sites_with_mixed_inputs_cannot_be_fused() -> None:
 def test_dependent_states_without_ridge_are_an_error() -> None:
     E = random(20, 2)
     with pytest.raises(EngineError, match="raise the ridge"):
-        fusion(Grams({"a": E @ E.T}, torch.zeros(20, 20, dtype=E.dtype)), 1e-30, 0.0)
+        fusion(Grams({A: E @ E.T}, torch.zeros(20, 20, dtype=E.dtype)), 1e-30, 0.0)
     assert isinstance(orthonormal(E, E), TextMap)

@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 from tests import random_sd
 from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, term
+from tracelang.checkpoint.merge import merged
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
@@ -51,6 +52,21 @@ def test_a_whole_method_changes_the_keys_and_values_and_nothing_else(model: Mode
         assert 0 < delta.rank <= min(site.shape)
         patched = edit.patched(site, model.weight(site).detach())
         assert torch.allclose(model.weight(site).detach().double() + delta.dense(), patched.double(), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_loaded_model_and_a_written_checkpoint_agree_to_the_last_place(
+    model: Model, edit: Edit, dtype: torch.dtype
+) -> None:
+    for site in edit.sites:
+        W = model.weight(site).detach().to(dtype)
+        patched, written = edit.patched(site, W), merged(W, edit.delta(site, W))
+        assert patched.dtype == written.dtype == dtype and not torch.equal(patched, W)
+        # `delta` drops what is below 1e-7 of its largest singular value, which a small entry in float32 may show.
+        size = written.abs().double().clamp_min(2.0**-14)
+        size = size.amax() if dtype == torch.float32 else size
+        ulp = torch.finfo(dtype).eps * 2 ** size.log2().floor()
+        assert ((patched.double() - written.double()).abs() <= ulp).all()
 
 
 def test_the_edited_model_and_the_edited_pipeline_predict_the_same(folder: Path, model: Model, edit: Edit) -> None:

@@ -8,8 +8,10 @@ import torch
 from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.statements import constraints, preserved
+from tracelang.engine.protocol import TokenLayout
+from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import Constraints, collateral, figures, solve
+from tracelang.plan.prompts import Prompt
 from tracelang.plan.types import Plan
 
 
@@ -77,9 +79,7 @@ def test_a_concept_at_degree_zero_takes_no_part() -> None:
     assert torch.equal(alone["tokens"].P, with_zero["tokens"].P)
 
 
-def test_a_conjunction_keeps_its_parts_unless_they_go_too() -> None:
-    assert preserved(plan((erasure("beer", "child"),))) == {("beer",): 1, ("child",): 1, ("dog",): 1, ("horse",): 0.5}
-    assert ("beer",) not in preserved(plan((erasure("beer", "child"), erasure("beer"))))
+def test_a_conjunction_is_erased_in_the_prompts_that_name_both() -> None:
     found = built(plan((erasure("beer", "child"),)), tokens="last")["tokens"]
     assert torch.equal(found.F[:, 0], state("a beer and child", 4))
 
@@ -107,11 +107,23 @@ def test_predicted_collateral_is_small_where_preserved_and_large_where_erased() 
     assert figures(found["tokens"], solve(found["tokens"], 0.01))["residual"] < 1
 
 
+class Cut(Toy):
+    """A model whose prompts lose their tail, and a phrase its tokens with it."""
+
+    def layout(self, prompt: Prompt) -> TokenLayout:
+        found = super().layout(prompt)
+        cut = found.phrase if all(row < found.length - 1 for row in found.phrase) else ()
+        return TokenLayout(found.start, found.end, found.length, cut)
+
+
 def test_a_phrase_without_tokens_and_a_state_that_is_no_number_are_located_errors() -> None:
     model = Toy()
     model.layout = lambda prompt: Toy().layout(type(prompt)(prompt.text, ""))  # type: ignore[method-assign]
     with pytest.raises(EngineError, match=r"'cat' have no tokens in the prompt 'a cat'"):
         constraints(plan((erasure("cat"),)), refine(), model, ["tokens"])
+    long = plan((erasure("cat", anchor=("a very very very very very very very very very very long word",)),))
+    with pytest.raises(EngineError, match=r"'a very .* long word' have no tokens"):
+        constraints(long, refine(), Cut(), ["tokens"])
     broken = Toy()
     broken.embedding[broken._ids("dog")[1]] = float("nan")
     with pytest.raises(EngineError, match="preserved 'dog'"):

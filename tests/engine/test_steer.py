@@ -15,17 +15,18 @@ from tests.engine.test_edit import same, weights
 from tests.engine.toy import Toy
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
+from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.rollout import Start, Trajectories, judged_by
 from tracelang.engine.run import run
-from tracelang.engine.statements import active
 from tracelang.engine.steer import rate
-from tracelang.plan.types import Plan, ReadsSites, RoleSites, Window
+from tracelang.plan.counts import cost
+from tracelang.plan.types import Plan, ReadsSites, RoleSites, SteerPass, Window
 
 CAT = plan((erasure("cat"),), refine(), steer())
 
 
 def trained(p: Plan, model: Toy | None = None, **options: object) -> Edit:
-    return run(p, model or Toy(), cache=None, **options)  # type: ignore[arg-type]
+    return run(p, model or Toy(), **{"cache": None, "autocast": False, **options})  # type: ignore[arg-type]
 
 
 def identical(a: Edit, b: Edit) -> bool:
@@ -129,6 +130,77 @@ def test_an_error_inside_training_leaves_the_model_alone_too() -> None:
     assert same(weights(model), before) and not hasattr(model.denoiser, "peft_config")
 
 
+ALONE = (term("push"), term("hold", EARLY))
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        CAT,
+        plan((erasure("cat", anchor=("truck",)), erasure("ship"), erasure("car", degree=0)), steer(refresh=4), fuse()),
+        plan((erasure("beer", "child"),), steer(terms=ALONE, refresh=3, batch=1)),
+        plan((erasure("cat"),), steer(terms=(*ALONE, term("blank"))), steer(label="again", trajectories=1)),
+        plan((erasure("cat"),), steer(terms=(*ALONE, term("blank"), term("keep"))), preserve={}),
+        plan((erasure("cat"),), steer(trajectories=1), preserve={name: 1.0 for name in "abcdefg"}),
+        plan((erasure("cat", degree=0),), steer()),
+    ],
+    ids=["plain", "refresh", "nothing kept", "two passes", "nothing preserved", "many members", "no-op"],
+)
+def test_the_cost_of_a_plan_is_what_applying_it_takes(p: Plan) -> None:
+    model = Toy()
+    edit = trained(p, model)
+    costs = [cost(p, step, model.clock) for step in p.method.passes if isinstance(step, SteerPass)]
+    assert sum(one.frozen + one.trained for one in costs) == sum(model.evaluations)
+    told = [one["evaluations"] for label in ("steer", "again") for one in edit.figures.get(label, ())]
+    for kind in ("frozen", "trained"):
+        assert sum(one[kind] for one in told) == sum(getattr(one, kind) for one in costs)
+
+
+def test_preserved_trajectories_are_sampled_for_the_terms_that_need_them_only() -> None:
+    few, many = Toy(), Toy()
+    trained(plan((erasure("cat"),), steer(terms=ALONE)), few)
+    trained(plan((erasure("cat"),), steer(terms=(*ALONE, term("blank")))), many)
+    sampled = [sum(model.evaluations[:-12]) for model in (few, many)]
+    assert sampled == [6 * 5 * 2, (6 + 12) * 5 * 2]
+
+
+def test_bfloat16_is_used_where_it_pays_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pays in (True, False):
+        monkeypatch.setattr("tracelang.engine.run.bfloat16_pays", lambda model, pays=pays: pays)
+        edit, forced = trained(CAT, autocast=None), trained(CAT, autocast=pays)
+        assert identical(edit, forced) and not identical(edit, trained(CAT, autocast=not pays))
+        assert edit.figures["steer"][0]["autocast"] is pays
+
+
+def test_bfloat16_pays_on_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, half, elsewhere = Toy(), Toy(), Toy()
+    half.dtype, elsewhere.device = torch.float16, torch.device("cuda")
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
+    monkeypatch.setattr("tracelang.engine.precision.NATIVE", ("_no_such_check", "_one"))
+    monkeypatch.setattr("torch.cpu._one", lambda: True, raising=False)
+    assert [bfloat16_pays(one) for one in (model, half, elsewhere)] == [True, False, False]
+    monkeypatch.setattr("torch.cpu._one", lambda: False, raising=False)
+    assert not bfloat16_pays(model)
+
+
+def test_a_matrix_of_zeros_has_no_relative_change() -> None:
+    model = Toy()
+    site = model.sites[0]
+    model.weight(site).data.zero_()
+    found = trained(plan((erasure("cat"),), steer()), model).figures["steer"][0]["change"]
+    assert found.pop(site.tensor) is None and min(found.values()) > 0
+
+
+def test_two_erasures_with_the_same_words_train_apart() -> None:
+    p = plan((erasure("cat"), erasure("pet")), steer())
+    words = p.concept("cat").names
+    same_words = tuple(c.model_copy(update={"names": words}) if c.name == "pet" else c for c in p.concepts)
+    edit = trained(p.model_copy(update={"concepts": same_words}))
+    assert [one.label for one in edit.adapters] == ["cat", "cat"]
+    assert [one.targets for one in edit.adapters] == [(("cat",),), (("pet",),)]
+    assert not identical(Edit(adapters=edit.adapters[:1]), Edit(adapters=edit.adapters[1:]))
+
+
 @pytest.mark.parametrize("options", [{}, {"autocast": True}])
 def test_a_run_repeats_bit_for_bit_and_only_for_its_seed(options: dict[str, bool]) -> None:
     first = trained(CAT, **options)
@@ -146,8 +218,8 @@ def test_a_concept_trains_the_same_alone_and_in_company() -> None:
 
 def test_the_cache_changes_no_bit(tmp_path: Path) -> None:
     first, second = Toy(), Toy()
-    a, b = run(CAT, first, cache=tmp_path), run(CAT, second, cache=tmp_path)
-    assert identical(a, b) and identical(a, trained(CAT))
+    a, b = trained(CAT, first, cache=tmp_path), trained(CAT, second, cache=tmp_path)
+    assert identical(a, b) and identical(a, trained(CAT)) and a.figures == b.figures
     assert len(second.evaluations) == 12 < len(first.evaluations)
 
 
@@ -176,9 +248,21 @@ def test_a_run_that_was_interrupted_twice_ends_bit_for_bit_like_one_that_was_not
     assert stop.at == []
     model = Toy()
     resumed = trained(p, model, state_dir=tmp_path)
-    assert identical(whole, resumed)
+    assert identical(whole, resumed) and resumed.figures == whole.figures
     again = Toy()
-    assert identical(whole, trained(p, again, state_dir=tmp_path)) and again.evaluations == []
+    last = trained(p, again, state_dir=tmp_path)
+    assert identical(whole, last) and last.figures == whole.figures and again.evaluations == []
+
+
+def test_figures_are_whole_where_one_concept_was_done_and_the_next_not_begun(tmp_path: Path) -> None:
+    p = plan((erasure("cat"), erasure("ship")), steer())
+    whole = trained(p)
+    with pytest.raises(KeyboardInterrupt):
+        trained(p, progress=Stop(12), state_dir=tmp_path)
+    (done,) = tmp_path.iterdir()
+    resumed = trained(p, state_dir=tmp_path)
+    assert done.name == "steer-0.safetensors" and resumed.figures == whole.figures
+    assert len(whole.figures["steer"][0]["loss"]) == 12
 
 
 def test_a_state_of_another_plan_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
@@ -225,8 +309,7 @@ def test_preserved_trajectories_are_sampled_once_for_all_concepts() -> None:
 
 def test_concepts_at_degree_zero_are_not_trained() -> None:
     edit = trained(plan((erasure("cat", degree=0), erasure("ship")), steer()))
-    assert [adapter.concept for adapter in edit.adapters] == ["ship"]
-    assert len(active(plan((erasure("cat", degree=0),)))) == 0
+    assert [adapter.label for adapter in edit.adapters] == ["ship"]
 
 
 def test_the_rate_warms_up_and_comes_down() -> None:
@@ -242,7 +325,12 @@ def test_what_a_model_cannot_express_is_an_error() -> None:
     narrow = Window(unit="progress", low=0.5, high=0.51)
     with pytest.raises(EngineError, match="holds none of the 5 sampler steps"):
         trained(plan((erasure("cat"),), steer(terms=(term("push", narrow),))))
-    with pytest.raises(EngineError, match="one gate"):
-        trained(plan((erasure("cat"),), steer(), steer(label="again", gate=WHOLE)))
+    for gates in ((None, WHOLE), (WHOLE, WHOLE), (WHOLE, None), (LATE, WHOLE)):
+        twice = (steer(label=label, gate=gate, steps=1) for label, gate in zip("ab", gates, strict=True))
+        with pytest.raises(EngineError, match="b: one gated pass per method"):
+            trained(plan((erasure("cat"),), *twice))
+    for terms in ((term("keep"),), (term("push", weight=0),), ()):
+        with pytest.raises(EngineError, match="steer: no term has anything to train on"):
+            trained(plan((erasure("cat"),), steer(terms=terms), preserve={}))
     with pytest.raises(EngineError, match="the loss of 'cat' is not finite"):
         trained(plan((erasure("cat"),), steer(on=ReadsSites(reads="text"), terms=(term("push", strength=1e30),))))

@@ -85,4 +85,5 @@ def test_rendering_follows_precedence() -> None:
     layers = Difference(
         left=InPlaces(of=Union(members=(KEY, TEXT)), places=("up",)), right=Difference(left=KEY, right=TEXT)
     )
-    assert render(layers) == "(key, text) in up - (key - text)"
+    assert render(layers) == "(key, text) in (up) - (key - text)"
+    assert render(GlobSites(pattern='*."x"\\*')) == r'"*.\"x\"\\*"'

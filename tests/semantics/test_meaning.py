@@ -89,6 +89,18 @@ def test_the_tables_and_the_plan_name_the_same_settings() -> None:
     assert {name for fields in terms.values() for name in fields} == set(types.Term.model_fields) - {"kind", "label"}
 
 
+def test_the_tables_and_the_plan_have_the_same_bounds() -> None:
+    fields = [(types.RefinePass, name, field) for name, field in PASSES["refine"].settings.items()]
+    fields += [(types.SteerPass, name, field) for name, field in PASSES["steer"].settings.items()]
+    fields += [(types.FusePass, name, field) for name, field in PASSES["fuse"].settings.items()]
+    for model, name, field in fields:
+        if field.type in ("integer", "number") and not field.absent:
+            metadata = model.model_fields[name].metadata
+            bounds = {type(one).__name__: getattr(one, type(one).__name__.lower()) for one in metadata}
+            expected = {"Gt" if field.above else "Ge": field.low, "Le": field.high}
+            assert bounds == {kind: value for kind, value in expected.items() if value is not None}, name
+
+
 def test_a_shipped_method_does_not_see_local_definitions() -> None:
     plain = compile('erase "x"')
     local = compile('window late = 90%..100% window whole = 1%..2% layers text = key erase "x"')
@@ -133,6 +145,22 @@ def test_params() -> None:
 def test_a_conjunction_keeps_each_one_alone() -> None:
     plan = compile('erase "a" & "b", "c" & "d" erase "c" preserve "a" weight 3')
     assert [(one.concepts, one.weight) for one in plan.preserve] == [(("a",), 3), (("b",), 1), (("d",), 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('erase "a" & "b"', [("a",), ("b",)]),
+        ('concept weapon { names "weapon", "gun" } erase weapon erase "gun" & "child"', [("child",)]),
+        ('concept weapon { names "weapon", "gun" } erase weapon degree 0% erase "Gun" & "child"', [("child",)]),
+        ('erase "a" & "b" & "c" erase "a" & "d" degree 0%', [("a",), ("b",), ("c",)]),
+        ('erase "a" & "b" degree 0%', []),
+    ],
+)
+def test_what_a_conjunction_leaves_alone_is_preserved_unless_its_words_go_too(
+    text: str, kept: list[types.Member]
+) -> None:
+    assert [one.concepts for one in compile(text).preserve] == kept
 
 
 def test_a_file_may_set_the_templates_of_a_kind() -> None:

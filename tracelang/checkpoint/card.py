@@ -15,7 +15,7 @@ $front---
 
 # $title
 
-An edit of `$base` by tracelang: it is meant to no longer draw
+An edit of $base by tracelang: it is meant to no longer draw
 
 $erased
 
@@ -25,7 +25,7 @@ and to draw everything else as before$kept.
 |---|---|
 | recipe | `recipe/`, compiled to `plan.json` |
 | plan digest | `$digest` |
-| method | `$method` |
+| method | $method |
 | edited matrices | $edited |
 | base weights | `$fingerprint` |
 
@@ -50,6 +50,10 @@ FILES = {
 }
 
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal or turn the direction of a text around."""
+
+
 def card(
     plan: Plan, sources: Mapping[str, bytes], *, base: str, fingerprint: str, edited: int, emit: tuple[str, ...]
 ) -> str:
@@ -61,16 +65,16 @@ def card(
         "tags": ["tracelang", "concept-erasure"],
     }
     if "/" in base:
-        front = {"base_model": base, **front}
+        front = {"base_model": CONTROL.sub("", base), **front}
     weighed = ", ".join(_member(p.concepts) for p in plan.preserve)
     return CARD.substitute(
         front="".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in front.items()),
         title=_plain(plan.recipe.name or base),
-        base=_plain(base),
+        base=_code(base),
         erased="\n".join(_line(plan, erasure) for erasure in plan.erase),
         kept=f", in particular {weighed}" if weighed else "",
         digest=plan.digest,
-        method=_plain(plan.method.name),
+        method=_code(plan.method.name).replace("|", r"\|"),
         edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
         fingerprint=fingerprint,
         files="\n\n".join(FILES[kind] for kind in emit),
@@ -91,10 +95,25 @@ def _member(member: Member) -> str:
 
 def _plain(text: str) -> str:
     """One line without Markdown or HTML of its own: concept names are data."""
-    return re.sub(r"([\\`*_\[\]<>|&~])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|&~])", lambda found: f"&#{ord(found[0])};", _line_of(text))
+
+
+def _code(text: str) -> str:
+    """A code span, in which nothing is markup: its run of backticks is longer than any inside."""
+    text = _line_of(text)
+    run, space = "`" * (1 + _longest_run(text)), " " if "`" in text else ""
+    return f"{run}{space}{text}{space}{run}"
 
 
 def _source(path: str, text: bytes) -> str:
-    body = text.decode(errors="replace").rstrip()
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
-    return f"`{_plain(path)}`\n\n{fence}erase\n{body}\n{fence}"
+    body = CONTROL.sub("", text.decode(errors="replace")).rstrip()
+    fence = "`" * max(3, 1 + _longest_run(body))
+    return f"{_code(path)}\n\n{fence}erase\n{body}\n{fence}"
+
+
+def _line_of(text: str) -> str:
+    return CONTROL.sub("", " ".join(text.split()))
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)

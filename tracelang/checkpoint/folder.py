@@ -2,21 +2,22 @@
 
 A base may hold one matrix several times: shards, an fp16 variant, a pickle, a single-file checkpoint beside the
 folders. Every safetensors copy is patched. Any other copy would be a way to the unedited model under the edited
-one's name, so it is left out, and so is every pickle.
+one's name, so it is left out, and so is every pickle. What is no regular file, or a link that leads out of the base, is
+not followed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint import header, patch, weights
-from tracelang.checkpoint.factors import LowRank
 from tracelang.checkpoint.merge import change
+from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import ModelError, Site
 
 FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}
@@ -46,10 +47,11 @@ def copy(base: Path, target: Path, deltas: Mapping[Site, LowRank], components: f
     for component, changes in edits.items():
         for tensor in changes.keys() - weights.find(base / component).tensors.keys():
             raise ModelError(f"{base / component}: there is no tensor {tensor!r} to edit; is this the plan's model?")
-    manifest = Manifest()
+    kept, strange = files(base)
+    manifest = Manifest(left_out=[path.as_posix() for path in strange])
     target.mkdir()
-    for source in _files(base):
-        path = source.relative_to(base)
+    for path in kept:
+        source = base / path
         component = path.parts[0] if len(path.parts) > 1 else ""
         changes = edits.get(component, {})
         stored = header.read(source).tensors if component in components and source.suffix == ".safetensors" else {}
@@ -85,14 +87,29 @@ def _is_foreign(path: Path, edited: Set[str], here: Set[str]) -> bool:
     return len(path.parts) == 1 or (edited != here and not SHARD.search(path.name))
 
 
-def _files(base: Path) -> Iterator[Path]:
-    """Every file below, links followed as hub caches need it, hidden entries skipped, sorted; each folder once."""
-    seen: set[str] = set()
-    for root, folders, files in os.walk(base, followlinks=True):
-        real = os.path.realpath(root)
+def files(base: Path) -> tuple[list[Path], list[Path]]:
+    """The base's files by path inside it, each folder once, hidden entries aside; and what is not to be followed.
+
+    A link may lead to another place in the base, or to the blobs of the hub cache that the base is a snapshot of.
+    """
+    homes = [Path(os.path.realpath(base))]
+    if homes[0].parent.name == "snapshots":
+        homes.append(homes[0].parents[1] / "blobs")
+
+    def inside(path: Path) -> bool:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(home) for home in homes)
+
+    kept, strange, seen = list[Path](), list[Path](), set[str]()
+    for root, folders, names in os.walk(base, followlinks=True):
+        here, real = Path(root), os.path.realpath(root)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(files) if not name.startswith("."))
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in visible if inside(here / name)]
+        strange += [here / name for name in visible if name not in folders]
+        for path in (here / name for name in sorted(names) if not name.startswith(".")):
+            (kept if path.is_file() and inside(path) else strange).append(path)
+    return [path.relative_to(base) for path in kept], [path.relative_to(base) for path in strange]

@@ -40,10 +40,19 @@ def locate(model: str) -> Path:
     if path.exists():
         raise ModelError(_file(path))
     if HUB_ID.fullmatch(model):
+        _not_a_path(model)
         return _folder(_download(model))
     close = difflib.get_close_matches(model, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"embedded models: {', '.join(names) or 'none installed'};"
     raise ModelError(f"{model}: no such model; {hint} a folder in diffusers layout or a hub id owner/name works too")
+
+
+def title(model: str) -> str:
+    """What to call it: an embedded name, a folder's own name, or a hub id without its revision."""
+    path = Path(model).expanduser()
+    if model not in embedded() and path.is_dir():
+        return path.resolve().name
+    return model.partition("@")[0]
 
 
 def family_of(folder: Path) -> Family:
@@ -75,6 +84,17 @@ def _file(path: Path) -> str:
             "StableDiffusionPipeline.from_single_file(…).save_pretrained(FOLDER)"
         )
     return f"{path}: not a model; pass a folder in diffusers layout"
+
+
+def _not_a_path(model: str) -> None:
+    """Raise ModelError for a path that looks like a hub id: its first part is here. `@revision` says that it is one."""
+    first, _, rest = model.partition("/")
+    if "@" in model or not Path(first).exists():
+        return
+    there = sorted(path.name for path in Path(first).iterdir()) if Path(first).is_dir() else []
+    close = difflib.get_close_matches(rest, there, n=1)
+    hint = f"did you mean {first}/{close[0]}?" if close else f"correct the path, or write {model}@main for the hub's"
+    raise ModelError(f"{model}: {first} is here and holds no {rest}; {hint}")
 
 
 def _download(model: str) -> Path:

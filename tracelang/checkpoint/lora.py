@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tracelang.checkpoint import header
-from tracelang.checkpoint.factors import Factors, LowRank, compress
 from tracelang.checkpoint.merge import DTYPES, raw_bytes
+from tracelang.engine.low_rank import LowRank, compress
 from tracelang.plan.family import ModelError, Site
 
 PREFIXES = {"unet": "lora_unet_"}
@@ -46,19 +46,19 @@ def adapter(deltas: Mapping[Site, LowRank], dtype: torch.dtype) -> dict[str, Ten
 
     The alphas come first, so that every tensor is aligned to its dtype.
     """
-    found: dict[str, tuple[Site, Factors]] = {}
+    found: dict[str, tuple[Site, LowRank]] = {}
     for site, delta in deltas.items():
         if not (delta.up.isfinite().all() and delta.down.isfinite().all()):
             raise ModelError(f"{site.tensor}: the edit is not finite; it cannot be stored")
         factors = compress(delta)
-        if factors.up.shape[1]:
+        if factors.rank:
             found[kohya(site)] = site, factors
-    rank = max((factors.up.shape[1] for _, factors in found.values()), default=0)
+    rank = max((factors.rank for _, factors in found.values()), default=0)
     scales = {f"{name}.alpha": torch.tensor(float(rank)) for name in sorted(found)}
     layers: dict[str, Tensor] = {}
-    for name, (site, (up, down)) in sorted(found.items(), key=lambda item: item[0]):
-        missing = rank - up.shape[1]
-        up, down = pad(up, (0, missing)).to(dtype), pad(down, (0, 0, 0, missing)).to(dtype)
+    for name, (site, factors) in sorted(found.items(), key=lambda item: item[0]):
+        missing = rank - factors.rank
+        up, down = pad(factors.up, (0, missing)).to(dtype), pad(factors.down, (0, 0, 0, missing)).to(dtype)
         if not (up.isfinite().all() and down.isfinite().all()):
             raise ModelError(f"{site.tensor}: its adapter is not finite in {dtype}; emit the folder only")
         layers[f"{name}.lora_down.weight"], layers[f"{name}.lora_up.weight"] = down, up

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint.factors import LowRank
 from tracelang.checkpoint.header import Entry
 from tracelang.checkpoint.patch import Change
+from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import ModelError
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tracelang.checkpoint.patch import sync
 
+EMITS = ("folder", "lora")
+"""What an output may hold."""
 MARK = "manifest.json"
 """The file by which `--force` knows a folder of ours from somebody's home directory."""
 EXCHANGE = 2  # renameat2(2), RENAME_EXCHANGE
@@ -27,8 +29,11 @@ def refuse(out: Path, force: bool) -> None:
     """Raise OutputError where `staged` would: ask before long work. With `force` an earlier output may exist."""
     if not out.name:
         raise OutputError(f"{out}: not a name for a folder; pass one that does not exist yet")
-    if not out.parent.is_dir():
-        raise OutputError(f"{out}: the folder {out.parent} does not exist; create it first")
+    nearest = next(path for path in out.absolute().parents if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise OutputError(f"{out}: {nearest} is not a folder; choose another place")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{out}: the folder {nearest} cannot be written to; choose another place")
     if not os.path.lexists(out):
         return
     if not force:
@@ -42,13 +47,16 @@ def refuse(out: Path, force: bool) -> None:
 def staged(out: Path, force: bool = False) -> Iterator[Path]:
     """A folder to build in, beside `out`; on success it becomes `out`, on any exception it is removed.
 
-    An `out` that exists is replaced in one step (with `force`), never mixed with. Raises OutputError, also for any
-    OSError while building, a full disk say. What a killed process left beside `out` is removed by the next one.
+    Folders above `out` are made where they are missing. An `out` that exists is replaced in one step (with `force`),
+    never mixed with. Raises OutputError, also for any OSError while building, a full disk say. What a killed process
+    left beside `out` is removed by the next one.
     """
     out = Path(os.path.abspath(out))
     refuse(out, force)
     prefix = f".{out.name}.partial-"
+    made = [path for path in out.parents if not path.exists()]
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         _sweep(out.parent, prefix)
         draft = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
         handle = os.open(draft, os.O_RDONLY)
@@ -69,6 +77,9 @@ def staged(out: Path, force: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         os.close(handle)
+        for path in made:
+            with contextlib.suppress(OSError):  # it holds `out`
+                path.rmdir()
 
 
 def _publish(folder: Path, out: Path) -> None:

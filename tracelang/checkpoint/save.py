@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tracelang.checkpoint import folder, header, lora, output, weights
 from tracelang.checkpoint.card import card
-from tracelang.checkpoint.factors import LowRank
 from tracelang.checkpoint.merge import DTYPES
-from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.output import EMITS, OutputError
+from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import Family, ModelError, Site
-from tracelang.plan.types import Plan
+from tracelang.plan.types import Plan, SteerPass
 
-EMITS = ("folder", "lora")
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
 
 
@@ -36,19 +35,14 @@ def save(
 
     `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes `model/` a copy, bit for bit, and
     leaves the adapter out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
-    the lock (seeds, device, `base_model`: a hub id); JSON values. `out` appears whole or not at all. Raises
-    OutputError for `out`, ModelError for the base or an edit that cannot be stored in it.
+    the lock (device, `base_model`: a hub id); JSON values. `out` appears whole or not at all. Raises what `refuse`
+    does, and ModelError for an edit that cannot be stored in the base.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
-    unknown = [kind for kind in emit if kind not in EMITS]
-    if unknown or not emit:
-        raise OutputError(f"cannot emit {unknown[0] if unknown else 'nothing'!r}; known: {', '.join(EMITS)}")
-    output.refuse(out, force)
-    if out.resolve().is_relative_to(base.resolve()):
-        raise OutputError(f"{out}: lies inside the base model; choose a place outside of it")
     family.check(base)
+    refuse(out, base, plan, sources, emit, force)
     sites = _fitting(family.sites(base), deltas, base)
-    prints = weights.fingerprints(base)
+    name = str(extra.get("base_model", base.resolve().name))
     emitted = tuple(kind for kind in EMITS if kind in emit and (kind == "folder" or deltas))
     with output.staged(out, force) as draft:
         facts: dict[str, Any] = {"format_version": 1, "plan": plan.digest}
@@ -60,12 +54,19 @@ def save(
         for path, text in sources.items():
             _source(draft / "recipe", path, text)
         (draft / "plan.json").write_text(plan.to_json(), encoding="utf-8")
-        fingerprint = weights.fingerprint(prints)
+        fingerprint = weights.fingerprint(base)
         lock = {
             "format_version": 1,
             "plan": plan.digest,
             "family": family.name,
-            "model": {"name": base.resolve().name, "fingerprint": fingerprint, "components": prints},
+            "model": {
+                "name": name,
+                "folder": base.resolve().name,  # of a hub's model: the commit
+                "fingerprint": fingerprint,
+                "components": weights.fingerprints(base),
+                "settings": weights.settings(base),
+            },
+            "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, SteerPass)},
             "versions": _versions(),
             "sources": {source.path: source.sha256 for source in plan.sources},
             **extra,
@@ -74,9 +75,39 @@ def save(
         _json(draft / output.MARK, facts)
         about = card(
             plan, {path: text for path, text in sources.items() if path.endswith(".erase")}, emit=emitted,
-            base=str(extra.get("base_model", base.resolve().name)), fingerprint=fingerprint, edited=len(deltas),
+            base=name, fingerprint=fingerprint, edited=len(deltas),
         )  # fmt: skip
         (draft / "README.md").write_text(about, encoding="utf-8")
+
+
+def refuse(
+    out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str] = EMITS, force: bool = False
+) -> None:
+    """Raise what `save` would raise whatever the edit turns out to be: ask before long work.
+
+    OutputError for `out`, what to emit, the paths of the sources, and a gated edit; ModelError for a base that keeps
+    a part of itself elsewhere.
+    """
+    unknown = [kind for kind in emit if kind not in EMITS]
+    if unknown or not emit:
+        raise OutputError(f"cannot emit {unknown[0] if unknown else 'nothing'!r}; known: {', '.join(EMITS)}")
+    output.refuse(out, force)
+    if out.resolve().is_relative_to(base.resolve()):
+        raise OutputError(f"{out}: lies inside the base model; choose a place outside of it")
+    for path in sources:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in path:
+            raise OutputError(f"{path}: a source must lie below the recipe root")
+    gated = [step.label for step in plan.method.passes if isinstance(step, SteerPass) and step.gate is not None]
+    if gated and plan.active:
+        raise OutputError(
+            f"`{gated[0]}.gate` scales the edit by noise level, which no file can hold; remove the setting, "
+            "or use the edit from Python with `applied()`"
+        )
+    needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
+    for lost in folder.files(base)[1]:
+        if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".safetensors")):
+            raise ModelError(f"{base / lost}: is no regular file inside the model; put the file itself there")
 
 
 def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) -> Sequence[Site]:
@@ -99,10 +130,7 @@ def _adapter(path: Path, base: Path, deltas: Mapping[Site, LowRank], plan: Plan)
 
 
 def _source(root: Path, path: str, text: bytes) -> None:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or not parts.name:
-        raise OutputError(f"{path}: a source must lie below the recipe root")
-    target = root / parts
+    target = root / PurePosixPath(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(text)
 

@@ -51,23 +51,45 @@ def find(component: Path) -> Weights:
     raise ModelError(f"{component}: there is no safetensors weights file; download the component again")
 
 
+def components(folder: Path) -> tuple[str, ...]:
+    """The folders that `model_index.json` names, as far as they are there, sorted. Raises ModelError."""
+    index = folder / "model_index.json"
+    try:
+        table = json.loads(index.read_bytes())
+        named = [name for name, entry in table.items() if isinstance(entry, list) and any(entry)]
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise ModelError(f"{index}: is missing or unreadable; pass a folder in diffusers layout") from None
+    plain = (name for name in named if Path(name).name == name and not name.startswith("."))
+    return tuple(sorted(name for name in plain if (folder / name).is_dir()))
+
+
 def fingerprints(folder: Path) -> dict[str, str]:
     """sha256 of the weights of each component of a checkpoint that has some as safetensors, by component.
 
     For a single file it is the file's own sha256, which hubs show too; for shards, over their digests in order.
+    Raises ModelError.
     """
     found = {}
-    for component in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if any(component.glob("*.safetensors")):
-            digests = [sha256(path) for path in find(component).files]
+    for name in components(folder):
+        if any((folder / name).glob("*.safetensors")):
+            digests = [sha256(path) for path in find(folder / name).files]
             joined = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-            found[component.name] = joined
+            found[name] = joined
     return found
 
 
-def fingerprint(components: Mapping[str, str]) -> str:
-    """One sha256 for a checkpoint, from `fingerprints`."""
-    return hashlib.sha256(json.dumps(dict(components), sort_keys=True).encode()).hexdigest()
+def settings(folder: Path) -> dict[str, str]:
+    """sha256 of what else decides how a checkpoint draws, by path inside it: configs, schedule, tokenizer, guidance."""
+    files = [folder / "tracelang.json"]
+    for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
+        files += [path for ending in ("json", "txt") for path in (folder / name).glob(f"[!.]*.{ending}")]
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files) if path.is_file()}
+
+
+def fingerprint(folder: Path) -> str:
+    """One sha256 for all that decides what a checkpoint draws: `fingerprints` and `settings`, wherever it lies."""
+    facts = {"weights": fingerprints(folder), "settings": settings(folder)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

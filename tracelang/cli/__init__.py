@@ -23,8 +23,16 @@ COMMANDS: dict[str, str] = {
 }
 
 
+WORDS = "tracelang.words"
+"""Where the context's `meta` keeps the command line as it was typed, a tuple of words."""
+
+
 class Commands(click.Group):
     """The commands of the table above; a user's mistake ends in a message, never in a traceback."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = ("tracec", *args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -57,6 +65,11 @@ class Commands(click.Group):
         except CompileError as error:
             show(error.diagnostics)
             ctx.exit(1)
+        except ModuleNotFoundError as error:
+            module = (error.name or "tracelang").partition(".")[0]
+            if module.startswith("tracelang") or module in sys.stdlib_module_names:
+                raise
+            raise click.ClickException(_missing(ctx.invoked_subcommand or "tracec", module)) from error
 
 
 def show(findings: Any) -> None:

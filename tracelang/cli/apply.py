@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from tracelang.cli import WORDS
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+from tracelang.diagnostics.human import safe
 
 INTERRUPTED = 130
+
+
+def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    from tracelang.checkpoint.output import EMITS
+
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in value.split(",")))
+    for kind in kinds:
+        if kind not in EMITS:
+            raise click.BadParameter(f"{kind!r} is not one of {', '.join(EMITS)}", ctx, param)
+    return kinds
 
 
 @click.command(help="Apply RECIPE (an .erase file or a compiled .plan.json) to a model and write OUT.")
 @click.argument("recipe", metavar="RECIPE")
 @model_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
-@click.option("--emit", default="folder,lora", show_default=True, metavar="KINDS", help="folder, lora, or both.")
+@click.option(
+    "--emit", default="folder,lora", callback=_kinds, show_default=True, metavar="KINDS", help="folder, lora, or both."
+)
 @click.option("--force", is_flag=True, help="Replace OUT where it exists.")
 @device_options
 @recipe_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, recipe: str, model: str, out: Path, emit: str, force: bool, device: str | None,
+    ctx: click.Context, recipe: str, model: str, out: Path, emit: tuple[str, ...], force: bool, device: str | None,
     dtype: str | None, params: Mapping[str, str], root: Path | None, as_json: bool,
 ) -> None:
     from tracelang import api
@@ -37,15 +52,17 @@ def command(
     with mistakes():
         from tracelang.checkpoint.output import refuse
 
-        refuse(out, force)
+        refuse(out, force)  # before a hub is asked for gigabytes
         bound = api.bind(plan, model)
+        api.check_output(bound, out, emit=emit, force=force, root=home)
         try:
             with progress() as report:
                 applied = api.apply(bound, device=device, dtype=dtype, progress=report, state=state)
-            applied.save(out, emit=tuple(emit.split(",")), force=force, root=home)
+            applied.save(out, emit=emit, force=force, root=home)
         except KeyboardInterrupt:
-            again = " ".join(["tracec apply", recipe, "--model", model, "--out", str(out)])
-            click.echo(f"\ninterrupted; what is done so far is in {state}. Go on with: {again}", err=True)
+            held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "nothing is lost yet"
+            again = shlex.join(ctx.meta[WORDS])
+            click.echo(f"\ninterrupted; {safe(held)}. Go on with: {safe(again)}", err=True)
             ctx.exit(INTERRUPTED)
         shutil.rmtree(state, ignore_errors=True)
     if as_json:
@@ -53,4 +70,6 @@ def command(
                    "figures": applied.edit.figures}
         click.echo(json.dumps(outcome, indent=2))
     else:
-        click.echo(f"{out}: {len(applied.edit.sites)} matrices changed ({emit}), {len(plan.erase)} erased")
+        written = ",".join(emit)
+        changed = len(applied.edit.sites)
+        click.echo(safe(f"{out}: {changed} matrices changed ({written}), {len(plan.erase)} erased"))

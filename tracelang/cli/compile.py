@@ -14,6 +14,7 @@ import click
 from tracelang.cli import show
 from tracelang.cli.options import read_recipe, recipe_options
 from tracelang.diagnostics.data import as_data
+from tracelang.diagnostics.human import safe
 from tracelang.plan.compile import compile_with_findings
 
 
@@ -29,6 +30,8 @@ def command(
     target = output or ("-" if recipe == "-" else _beside(recipe))
     if as_json and target == "-":
         raise click.UsageError("--json prints the outcome where the plan would go: give -o FILE")
+    if "-" not in (recipe, target) and _same(recipe, target):
+        raise click.UsageError("the plan would overwrite its own recipe: give another -o FILE")
     what, shown = read_recipe(recipe)
     plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
     if plan is not None and target == "-":
@@ -46,7 +49,8 @@ def command(
     else:
         show(findings)
         if plan is not None and target != "-":
-            click.echo(f"{target}: {len(plan.erase)} erased, {len(plan.preserve)} preserved, by {plan.method.name}")
+            counts = f"{len(plan.erase)} erased, {len(plan.preserve)} preserved"
+            click.echo(safe(f"{target}: {counts}, by {plan.method.name}"))
             click.echo(f"sha256 {plan.digest}")
     if plan is None:
         ctx.exit(1)
@@ -55,6 +59,10 @@ def command(
 def _beside(recipe: str) -> str:
     """`x.plan.json` for `x.erase`; the ending is appended to a name that has another one."""
     return recipe.removesuffix(".erase") + ".plan.json"
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def _write(path: Path, text: str) -> None:
@@ -70,7 +78,8 @@ def _write(path: Path, text: str) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise click.ClickException(safe(f"cannot write {path}: {reason}")) from error
 
 
 def _umask() -> int:

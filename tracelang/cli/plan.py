@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,45 @@ import click
 
 from tracelang.cli.options import recipe_options
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+from tracelang.diagnostics.human import safe
 
 if TYPE_CHECKING:
-    from tracelang.plan.bind import BoundPlan
+    from tracelang.api import Bound
+    from tracelang.plan.types import Member, Plan
 
 CHANGES = 2
 
 
-@click.command(help="Show what RECIPE would change in a model: tensors, windows, cost, predicted collateral.")
+class _Wrong(click.UsageError):
+    exit_code = 1
+
+
+class _Detailed(click.Command):
+    """With `--detailed-exitcode` 2 means changes, so a usage error, click's 2, is a 1 there."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        with _ones("--detailed-exitcode" in args):
+            return super().make_context(info_name, args, *rest, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _ones(ctx.params["detailed_exitcode"]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _ones(detailed: bool) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if not detailed:
+            raise
+        raise _Wrong(error.format_message(), error.ctx) from error
+
+
+@click.command(
+    cls=_Detailed,
+    help="Show what RECIPE would change in a model: tensors, windows, cost, predicted collateral.",
+)
 @click.argument("recipe", metavar="RECIPE")
 @model_option
 @device_options
@@ -37,16 +69,16 @@ def command(
     plan, _ = read_plan(recipe, params, root)
     with mistakes():
         bound = api.bind(plan, model)
-        changes = any(erasure.degree > 0 for erasure in plan.erase)
+        changes = bool(plan.active)
         facts = _facts(bound)
         if changes and not config_only:
-            facts["collateral"] = _collateral(bound, device or api.best_device(), dtype)
+            facts["collateral"] = _collateral(bound, device, dtype)
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
 
 
-def _facts(bound: BoundPlan) -> dict[str, Any]:
+def _facts(bound: Bound) -> dict[str, Any]:
     from tracelang.checkpoint.weights import find
 
     edited = sum(prod(site.shape) for site in bound.sites)
@@ -57,7 +89,7 @@ def _facts(bound: BoundPlan) -> dict[str, Any]:
     return {
         "format_version": 1,
         "plan": bound.plan.digest,
-        "model": str(bound.folder.name),
+        "model": bound.name,
         "family": bound.family.name,
         "tensors": [site.tensor for site in bound.sites],
         "parameters": {"edited": edited, "of": total},
@@ -80,8 +112,12 @@ def _finite(value: float) -> float | None:
     return value if abs(value) != float("inf") else None
 
 
-def _collateral(bound: BoundPlan, device: str, dtype: str | None) -> dict[str, float]:
-    """The largest relative change of the text states that the layers read, per concept, from `T` alone."""
+def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str, dict[str, float]] | None:
+    """The largest relative change of the text states that the layers read, from `T` alone, by role and concept.
+
+    None where the method has no closed form.
+    """
+    from tracelang.api import best_device
     from tracelang.engine.edit import Edit
     from tracelang.engine.run import refine
     from tracelang.engine.text_map import collateral
@@ -89,20 +125,33 @@ def _collateral(bound: BoundPlan, device: str, dtype: str | None) -> dict[str, f
     from tracelang.plan.types import RefinePass
 
     plan = bound.plan
-    model = bound.family.load(bound.folder, device, dtype)
+    steps = [step for step in plan.method.passes if isinstance(step, RefinePass)]
+    if not steps:
+        return None
+    model = bound.family.load(bound.folder, device or best_device(), dtype)
     edit = Edit()
-    for step in plan.method.passes:
-        if isinstance(step, RefinePass):
-            edit = refine(plan, step, model, edit)
-    members = dict.fromkeys([
-        *(erasure.targets for erasure in plan.erase), *(erasure.anchor for erasure in plan.erase if erasure.anchor),
-        *(entry.concepts for entry in plan.preserve),
-    ])
-    changed = {}
-    for member in members:
+    for step in steps:
+        edit = refine(plan, step, model, edit)
+
+    def change(member: Member) -> float:
         states = model.encode([prompt.text for prompt in edit_prompts(plan, member)])
-        changed[" & ".join(member)] = float(collateral(edit.text_maps, states).max())
-    return changed
+        return float(collateral(edit.text_maps, states).max())
+
+    return {
+        role: {" & ".join(member): change(member) for member in members} for role, members in _roles(plan).items()
+    }
+
+
+def _roles(plan: Plan) -> dict[str, list[Member]]:
+    """The plan's concepts by their part in it; a neighbour is what it names besides, a half of `A & B` for one."""
+    roles: dict[str, list[Member]] = {
+        "erased": [erasure.targets for erasure in plan.active],
+        "anchors": [erasure.anchor for erasure in plan.active if erasure.anchor is not None],
+        "preserved": [entry.concepts for entry in plan.preserve],
+    }
+    named = {member for members in roles.values() for member in members}
+    roles["neighbours"] = [(concept.name,) for concept in plan.concepts if (concept.name,) not in named]
+    return {role: list(dict.fromkeys(members)) for role, members in roles.items()}
 
 
 def _text(facts: dict[str, Any]) -> str:
@@ -122,6 +171,9 @@ def _text(facts: dict[str, Any]) -> str:
             lines.append(f"    {window['label']:8} {window['written']:22} log-SNR {low}..{high}  time {times}")
     if "collateral" in facts:
         lines.append("predicted change of text states, from the closed form alone (largest first):")
-        ranked = sorted(facts["collateral"].items(), key=lambda item: -item[1])
-        lines += [f"  {change:7.2%}  {name}" for name, change in ranked]
-    return "\n".join(lines)
+        if facts["collateral"] is None:
+            lines.append("  no closed form in this method")
+        for role, changes in (facts["collateral"] or {}).items():
+            ranked = sorted(changes.items(), key=lambda item: -item[1])
+            lines += [f"  {role}", *(f"    {change:7.2%}  {name}" for name, change in ranked)] if ranked else []
+    return "\n".join(map(safe, lines))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tracelang.diagnostics.human import safe
+
 Report = Callable[[str, int, int], None]
 """`(what, done, all)`."""
 
@@ -14,21 +16,20 @@ EVERY = 10.0  # seconds between plain lines
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Report]:
+def progress() -> Iterator[Report]:
     """A reporter for the length of the block."""
-    if quiet:
-        yield lambda what, done, of: None
-    elif sys.stderr.isatty():
+    if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        what_column = TextColumn("{task.description}", markup=False)
+        columns = (what_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True)) as bars:
             tasks: dict[str, int] = {}
 
             def draw(what: str, done: int, of: int) -> None:
                 if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=of)
+                    tasks[what] = bars.add_task(safe(what), total=of)
                 bars.update(tasks[what], completed=done, total=of)  # type: ignore[arg-type]
 
             yield draw
@@ -39,6 +40,6 @@ def progress(quiet: bool = False) -> Iterator[Report]:
             now = time.monotonic()
             if done >= of or now - last.get(what, -EVERY) >= EVERY:
                 last[what] = now
-                print(f"{what}: {done}/{of}", file=sys.stderr, flush=True)
+                print(f"{safe(what)}: {done}/{of}", file=sys.stderr, flush=True)
 
         yield line

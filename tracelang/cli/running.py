@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
+from tracelang.diagnostics.human import safe
 from tracelang.plan.types import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -54,20 +55,35 @@ def read_plan(recipe: str, params: Mapping[str, str], root: Path | None) -> tupl
 
 
 @contextmanager
-def mistakes() -> Iterator[None]:
-    """Turn what a user or a file did wrong into `error: …` and exit code 1."""
+def mistakes(smaller: str = "lower steer.batch") -> Iterator[None]:
+    """Turn what a user or a file did wrong into `error: …` and exit code 1; `smaller` is what saves memory."""
     from tracelang.checkpoint.output import OutputError
     from tracelang.engine.errors import EngineError
+    from tracelang.plan.bind import BindError
     from tracelang.plan.family import ModelError
     from tracelang.plan.layers import SelectionError
     from tracelang.plan.windows import WindowError
 
     try:
         yield
-    except (ModelError, OutputError, EngineError, SelectionError, WindowError) as error:
-        click.echo(f"error: {error}", err=True)
-        raise click.exceptions.Exit(1) from error
+    except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
+        _stop(str(error), error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{(error.strerror or str(error)).lower()}", err=True)
-        raise click.exceptions.Exit(1) from error
+        _stop(f"{where}{(error.strerror or str(error)).lower()}", error)
+    except (MemoryError, RuntimeError) as error:
+        if not _memory(error):
+            raise
+        _stop(f"out of memory; {smaller} or use --dtype", error)
+
+
+def _stop(message: str, error: BaseException) -> NoReturn:
+    click.echo(f"error: {safe(message)}", err=True)
+    raise click.exceptions.Exit(1) from error
+
+
+def _memory(error: BaseException) -> bool:
+    """Is it a lack of memory? torch says so by a class of its own on CUDA, elsewhere by a RuntimeError's words."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return any(words in str(error) for words in ("out of memory", "can't allocate memory"))

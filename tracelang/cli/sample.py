@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes
+from tracelang.diagnostics.human import safe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @click.command(help="Draw images of prompts from MODEL (or from OUT of `apply`) into one PNG.")
@@ -29,9 +35,11 @@ def command(
     from tracelang.engine.sampling import sample
     from tracelang.evidence.picture import Panel, sheet, write
 
-    with mistakes(), progress() as report:
-        rows: dict[str, dict[str, object]] = {prompt: {} for prompt in prompts}
-        for name in dict.fromkeys([model, *([against] if against else [])]):
+    prompts = tuple(dict.fromkeys(prompts))
+    names = list(dict.fromkeys([model, *([against] if against else [])]))
+    with mistakes("lower --count"), progress() as report:
+        rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
+        for name, label in zip(names, labels(names), strict=True):
             inside = Path(name) / "model"
             folder = locate(str(inside) if (inside / "model_index.json").is_file() else name)
             family = family_of(folder)
@@ -40,9 +48,19 @@ def command(
             images = sample(
                 loaded, [prompt for prompt in prompts for _ in range(count)],
                 [seed + i for _ in prompts for i in range(count)], steps=steps, guidance=guidance,
-                progress=lambda done, of, name=name: report(f"sampling {name}", done, of),  # type: ignore[misc]
+                progress=lambda done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
             )
             for i, prompt in enumerate(prompts):
-                rows[prompt][Path(name).name] = images[i * count : (i + 1) * count]
-        write(sheet([("", [Panel(prompt, row) for prompt, row in rows.items()])]), out)  # type: ignore[arg-type]
-    click.echo(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}")
+                rows[prompt][label] = images[i * count : (i + 1) * count]
+        write(sheet([("", [Panel(prompt, row) for prompt, row in rows.items()])]), out)
+    click.echo(safe(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}"))
+
+
+def labels(models: Sequence[str]) -> list[str]:
+    """The shortest ends of the paths that tell the models apart; where none do, what was typed."""
+    paths = [Path(model).parts for model in models]
+    for length in range(1, max(map(len, paths)) + 1):
+        ends = [str(Path(*parts[-length:])) for parts in paths]
+        if len(set(ends)) == len(ends):
+            return ends
+    return list(models)

@@ -17,13 +17,15 @@ from tracelang.engine.low_rank import LowRank, add, compress
 from tracelang.engine.protocol import Model
 from tracelang.engine.text_map import TextMap, apply_
 from tracelang.plan.family import Site
+from tracelang.plan.types import Member
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One concept's trained change, by site. `concept` is its canonical phrase; all of them after a fusion."""
+    """A trained change by site, of one erasure's `targets`; of all of them after a fusion. `label` is for people."""
 
-    concept: str
+    targets: tuple[Member, ...]
+    label: str
     factors: Mapping[Site, LowRank]
 
 
@@ -52,9 +54,11 @@ class Edit:
         return {site.reads: text_map for site, text_map in self.maps.items() if site.reads is not None}
 
     def patched(self, site: Site, weight: Tensor) -> Tensor:
-        """The site's new matrix in the old one's dtype: the one definition that every writer and the model share.
+        """The site's new matrix in the old one's dtype: what a loaded model runs with.
 
-        Raises `EngineError` for a gated edit.
+        Summed factor by factor in float64 (float32 on MPS, which has no wider type) and rounded once. A checkpoint is
+        written from `delta`, compressed and in float64 too (`checkpoint.merge`): the two agree to one unit in the last
+        place of the dtype, in float32 of the matrix's largest entry. Raises `EngineError` for a gated edit.
         """
         if self.gate is not None:
             raise EngineError("steer: an edit gated by noise level cannot be merged into a checkpoint")
@@ -133,7 +137,7 @@ def applied(model: Model, edit: Edit) -> Iterator[Model]:
 
 
 def _patched(weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
-    W = weight.to(torch.promote_types(weight.dtype, torch.float32), copy=True)
+    W = weight.to(torch.float32 if weight.device.type == "mps" else torch.float64, copy=True)
     if text_map is not None:
         apply_(W, text_map)
     for change in factors:

@@ -19,18 +19,18 @@ from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
 from tracelang.engine.protocol import Model
-from tracelang.engine.statements import active, preserved, states
+from tracelang.engine.statements import states
 from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.plan.family import Site
-from tracelang.plan.prompts import EMPTY, Prompt, canonical_phrase, edit_prompts
-from tracelang.plan.types import FusePass, Plan
+from tracelang.plan.prompts import EMPTY, Prompt, edit_prompts
+from tracelang.plan.types import FusePass, Member, Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """Per concept `S_i = E_i E_iᵀ`, the preserved `P_G = Σ w p pᵀ`, all `[d, d]` in float64."""
+    """Per erasure, by its targets, `S_i = E_i E_iᵀ`, the preserved `P_G = Σ w p pᵀ`, all `[d, d]` in float64."""
 
-    S: Mapping[str, Tensor]
+    S: Mapping[Member, Tensor]
     P: Tensor
 
 
@@ -40,20 +40,21 @@ class Fusion:
 
     L: Tensor
     M: Tensor
-    S: Mapping[str, Tensor]
+    S: Mapping[Member, Tensor]
 
     def text_map(self, text_map: TextMap) -> TextMap:
         """`I + (T − I) M C⁻¹`."""
         return orthonormal(text_map.left, torch.cholesky_solve(self.M @ text_map.right, self.L))
 
-    def adapter(self, concept: str, change: LowRank) -> LowRank:
-        """`B_i (D_i S_i C⁻¹)`."""
-        return LowRank(change.up, torch.cholesky_solve(self.S[concept] @ change.down.T, self.L).T)
+    def adapter(self, targets: Sequence[Member], change: LowRank) -> LowRank:
+        """`B_i (D_i S_i C⁻¹)`; of an adapter fused before, `S_i` is the sum over all that it stands for."""
+        S = torch.stack([self.S[member] for member in targets]).sum(0)
+        return LowRank(change.up, torch.cholesky_solve(S @ change.down.T, self.L).T)
 
 
 def fusion(grams: Grams, ridge: float, keep_weight: float) -> Fusion:
     """Factor `C` once. `ridge` is relative to the mean eigenvalue of `Σ S_i`."""
-    total = torch.stack([grams.S[concept] for concept in sorted(grams.S)]).sum(0)
+    total = torch.stack([grams.S[targets] for targets in sorted(grams.S)]).sum(0)
     λ = ridge * float(total.trace()) / len(total)
     M = total + λ * torch.eye(len(total), dtype=total.dtype)
     L, failed = torch.linalg.cholesky_ex(M + keep_weight * grams.P)
@@ -84,19 +85,17 @@ def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
             text_map = done[name]
         maps[site] = text_map
     factors = {site: add(_parts(edit.adapters, site, of)) for site in sites}
-    label = ", ".join(dict.fromkeys(adapter.concept for adapter in edit.adapters))
+    targets = tuple(dict.fromkeys(member for adapter in edit.adapters for member in adapter.targets))
+    label = ", ".join(dict.fromkeys(adapter.label for adapter in edit.adapters))
     figures = {**edit.figures, settings.label: {"fused": len(edit.adapters)}}
-    return Edit(maps, (Adapter(label, factors),), edit.gate, figures)
+    return Edit(maps, (Adapter(targets, label, factors),), edit.gate, figures)
 
 
 def measure(plan: Plan, model: Model, inputs: Sequence[str] | Mapping[str, None]) -> dict[str, Grams]:
     """Each text input's Grams: every state after the start token, and of the empty prompt every state."""
-    S = {
-        canonical_phrase(plan, erasure.targets): _gram(model, edit_prompts(plan, erasure.targets))
-        for erasure in active(plan)
-    }
+    S = {erasure.targets: _gram(model, edit_prompts(plan, erasure.targets)) for erasure in plan.active}
     P = [(_gram(model, [EMPTY], everything=True), 1.0)]
-    P += [(_gram(model, edit_prompts(plan, member)), weight) for member, weight in preserved(plan).items()]
+    P += [(_gram(model, edit_prompts(plan, one.concepts)), one.weight) for one in plan.preserve]
     return {
         name: Grams(
             {concept: gram[name] for concept, gram in S.items()}, torch.stack([w * gram[name] for gram, w in P]).sum(0)
@@ -117,4 +116,4 @@ def _gram(model: Model, prompts: Sequence[Prompt], everything: bool = False) -> 
 def _parts(adapters: Sequence[Adapter], site: Site, of: Mapping[str, Fusion]) -> list[LowRank]:
     assert site.reads is not None
     fused = of[site.reads]
-    return [fused.adapter(adapter.concept, adapter.factors[site]) for adapter in adapters if site in adapter.factors]
+    return [fused.adapter(adapter.targets, adapter.factors[site]) for adapter in adapters if site in adapter.factors]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tracelang.engine.cache import folder
-from tracelang.engine.edit import Adapter, Edit
+from tracelang.engine.edit import Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import fuse
 from tracelang.engine.low_rank import LowRank
+from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Progress
-from tracelang.engine.statements import active, constraints
+from tracelang.engine.statements import constraints
 from tracelang.engine.steer import steer
 from tracelang.engine.task import Options
 from tracelang.engine.text_map import TextMap, figures, solve
@@ -27,21 +29,23 @@ def run(
     progress: Progress | None = None,
     state_dir: Path | None = None,
     cache: Path | Callable[[], Path] | None = folder,
-    autocast: bool = False,
+    autocast: bool | None = None,
 ) -> Edit:
     """The edit that `plan` makes of `model`, which afterwards is what it was.
 
     A plan whose every degree is 0 gives the empty edit. `state_dir` is where training saves itself every few steps and
     on Ctrl-C; the same call goes on from there, and leaves its files for the caller to remove. `cache` is the folder
-    of trajectories, None for none. `autocast` trains the student in bfloat16.
+    of trajectories, None for none. `autocast` trains the student in bfloat16; None: where `bfloat16_pays`. It changes
+    the adapters' last digits, is part of a state's key, and stands in the figures of every adapter.
 
     Raises `EngineError`, `SelectionError`, `WindowError`: a pass or term that this model cannot express is never
     dropped. Lets `KeyboardInterrupt` pass after saving.
     """
     edit = Edit()
-    if not active(plan):
+    if not plan.active:
         return edit
-    options = Options(progress, state_dir, cache() if callable(cache) else cache, autocast)
+    fast = bfloat16_pays(model) if autocast is None else autocast
+    options = Options(progress, state_dir, cache() if callable(cache) else cache, fast)
     for step in plan.method.passes:
         match step:
             case RefinePass():
@@ -65,7 +69,7 @@ def refine(plan: Plan, settings: RefinePass, model: Model, edit: Edit) -> Edit:
         absolute = settings.ridge_absolute
         solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
         solved[name], measured[name] = solution.map, figures(problem, solution)
-    adapters = tuple(Adapter(one.concept, _after(one.factors, solved, sites)) for one in edit.adapters)
+    adapters = tuple(replace(one, factors=_after(one.factors, solved, sites)) for one in edit.adapters)
     return Edit(_compose(edit, sites, solved), adapters, edit.gate, {**edit.figures, settings.label: measured})
 
 
@@ -83,12 +87,14 @@ def _compose(edit: Edit, sites: tuple[Site, ...], solved: dict[str, TextMap]) ->
     return maps
 
 
-def _after(factors: object, solved: dict[str, TextMap], sites: tuple[Site, ...]) -> dict[Site, LowRank]:
+def _after(
+    factors: Mapping[Site, LowRank], solved: Mapping[str, TextMap], sites: tuple[Site, ...]
+) -> dict[Site, LowRank]:
     """Earlier adapters under a later map: `(W + B D) T = W T + B (D T)`."""
-    assert isinstance(factors, dict)
     result = {}
     for site, change in factors.items():
         if site in sites:
+            assert site.reads is not None
             T = solved[site.reads]
             change = LowRank(change.up, change.down + (change.down @ T.left) @ T.right.T)
         result[site] = change

@@ -27,11 +27,14 @@ from tracelang.plan.family import Site
 class State:
     """`step` steps of one concept are done. `tensors`: adapters, the optimiser's moments, the last refresh's adapters.
 
+    `counts` and `curve` are the figures so far: what an interruption makes a run compute again is not counted again.
     `key` names the run (plan, model, concept, way of computing): a state goes on only as what it began as.
     """
 
     key: str
     step: int
+    counts: Mapping[str, int]
+    curve: Sequence[float]
     tensors: Mapping[str, Tensor]
 
 
@@ -40,7 +43,8 @@ def save(state: State, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-    save_file(tensors, part, {"state": json.dumps({"key": state.key, "step": state.step})})
+    header = {"key": state.key, "step": state.step, "counts": dict(state.counts), "curve": list(state.curve)}
+    save_file(tensors, part, {"state": json.dumps(header)})
     with open(part, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(part, path)
@@ -54,7 +58,7 @@ def load(path: Path, key: str) -> State | None:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state = State(header["key"], header["step"], tensors)
+        state = State(header["key"], header["step"], header["counts"], header["curve"], tensors)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise EngineError(f"steer: the saved state {path} cannot be read; delete it to start again ({error})") from None
     if state.key != key:
@@ -65,6 +69,8 @@ def load(path: Path, key: str) -> State | None:
 def pack(
     key: str,
     step: int,
+    counts: Mapping[str, int],
+    curve: Sequence[float],
     loras: Mapping[Site, Lora],
     optimiser: torch.optim.Optimizer,
     visited: Mapping[str, Tensor],
@@ -74,7 +80,7 @@ def pack(
     tensors |= {f"visited {name}": tensor for name, tensor in visited.items()}
     for i, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"moment {i} {name}": torch.as_tensor(value) for name, value in moments.items()}
-    return State(key, step, tensors)
+    return State(key, step, dict(counts), tuple(curve), tensors)
 
 
 def unpack(state: State, loras: Mapping[Site, Lora], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -17,29 +17,6 @@ from tracelang.plan.types import Erasure, Member, Plan, RefinePass
 States = dict[str, Tensor]
 
 
-def active(plan: Plan) -> tuple[Erasure, ...]:
-    """The erasures that take part: a degree of 0 is none."""
-    return tuple(erasure for erasure in plan.erase if erasure.degree > 0)
-
-
-def preserved(plan: Plan) -> dict[Member, float]:
-    """Every preserved member with its weight.
-
-    The parts of an erased conjunction join at weight 1, each alone, unless they are erased or preserved themselves:
-    `erase A & B` takes away the two together only.
-    """
-    kept: dict[Member, float] = {}
-    for statement in plan.preserve:
-        kept[statement.concepts] = max(statement.weight, kept.get(statement.concepts, 0.0))
-    erased = {erasure.targets for erasure in active(plan)}
-    for erasure in active(plan):
-        if len(erasure.targets) > 1:
-            for name in erasure.targets:
-                if (name,) not in erased:
-                    kept.setdefault((name,), 1.0)
-    return dict(sorted(kept.items()))
-
-
 def constraints(plan: Plan, settings: RefinePass, model: Model, inputs: Sequence[str]) -> dict[str, Constraints]:
     """The columns of the closed form for each text input, by the table "what each statement does" in LANGUAGE.md.
 
@@ -54,9 +31,9 @@ def constraints(plan: Plan, settings: RefinePass, model: Model, inputs: Sequence
     Raises `EngineError` where a phrase has no tokens in its prompt, or a state is not finite.
     """
     nothing = states(model, [EMPTY])
-    pairs = [_erased(plan, erasure, settings, model, nothing, inputs) for erasure in active(plan)]
+    pairs = [_erased(plan, erasure, settings, model, nothing, inputs) for erasure in plan.active]
     kept = [({name: nothing[name][0].T for name in inputs}, 1.0)]
-    kept += [(_kept(plan, member, model, inputs), weight) for member, weight in preserved(plan).items()]
+    kept += [(_kept(plan, one.concepts, model, inputs), one.weight) for one in plan.preserve]
     result = {}
     for name in inputs:
         F, G = (torch.cat([pair[name][side] for pair in pairs], 1) for side in (0, 1))
@@ -92,10 +69,11 @@ def _erased(
 
 
 def _pairs(settings: RefinePass, model: Model, target: Prompt, anchor: Prompt) -> Pairs:
-    layout = model.layout(target)
-    if not layout.phrase:
-        raise EngineError(f"refine: the words {target.phrase!r} have no tokens in the prompt {target.text!r}")
-    return align(settings.tokens, layout, model.layout(anchor))
+    layouts = model.layout(target), model.layout(anchor)
+    for prompt, layout in zip((target, anchor), layouts, strict=True):
+        if prompt.phrase and not layout.phrase:
+            raise EngineError(f"refine: the words {prompt.phrase!r} have no tokens in the prompt {prompt.text!r}")
+    return align(settings.tokens, *layouts)
 
 
 def _kept(plan: Plan, member: Member, model: Model, inputs: Sequence[str]) -> dict[str, Tensor]:

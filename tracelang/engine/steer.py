@@ -25,7 +25,6 @@ from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.rollout import Start, Trajectories, judged_by, sample
 from tracelang.engine.seeds import generator, seed
 from tracelang.engine.state import between_steps, finished, load, pack, save, unpack
-from tracelang.engine.statements import active
 from tracelang.engine.task import Options, Task, task_of
 from tracelang.engine.terms import Batch, draw
 from tracelang.plan.family import Site
@@ -42,16 +41,17 @@ def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Op
     model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
     """
     gate = gate_of(lower(settings.gate, model.clock)) if settings.gate is not None else None
-    if (edit.adapters and edit.gate != gate) or edit.gate is not None:
-        raise EngineError(f"steer: {settings.label} follows adapters that are gated otherwise; an edit has one gate")
+    if edit.gate is not None or (gate is not None and edit.adapters):
+        raise EngineError(f"{settings.label}: one gated pass per method, and no other `steer` beside it")
     adapters, figures = list(edit.adapters), []
-    shared: dict[str, Trajectories] = {}
-    for number, erasure in enumerate(active(plan)):
+    shared: dict[str, Trajectories | None] = {}
+    for number, erasure in enumerate(plan.active):
         task = task_of(plan, settings, model, erasure, number, gate, options)
         factors, curve = _trained(model, edit, task, shared)
-        adapters.append(Adapter(task.label, factors))
-        change = {site.tensor: ΔW.norm() / float(model.weight(site).detach().norm()) for site, ΔW in factors.items()}
-        figures.append({"concept": task.label, "evaluations": task.counts, "loss": curve, "change": change})
+        adapters.append(Adapter((task.targets,), task.label, factors))
+        change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
+        how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
+        figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change})
     return Edit(edit.maps, tuple(adapters), gate, {**edit.figures, settings.label: figures})
 
 
@@ -61,14 +61,25 @@ def rate(step: int, settings: SteerPass) -> float:
     return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
+def _relative(change: LowRank, weight: Tensor) -> float | None:
+    """‖ΔW‖ / ‖W‖, None for a matrix of zeros."""
+    size = float(weight.detach().norm())
+    return change.norm() / size if size else None
+
+
 def _trained(
-    model: Model, edit: Edit, task: Task, shared: dict[str, Trajectories]
+    model: Model, edit: Edit, task: Task, shared: dict[str, Trajectories | None]
 ) -> tuple[dict[Site, LowRank], list[float]]:
-    """The adapter and its loss along the way. `shared` keeps the preserved trajectories for the next concept."""
+    """The adapter and its loss along the way. `shared` keeps the preserved trajectories for the next concept; None
+    where an earlier run counted them and this one has not needed them yet.
+    """
     settings, counts = task.settings, task.counts
     state = load(task.path, task.key) if task.path is not None else None
     if state is not None and state.step >= settings.steps:
-        return finished(state, task.sites), []
+        counts.update(state.counts)
+        if task.kept:
+            shared.setdefault(_name(model, task, task.kept), None)
+        return finished(state, task.sites), list(state.curve)
     erased = _frozen(model, task, task.erased, {})
     kept = _frozen(model, task, task.kept, shared) if task.kept else None
     texts = list(dict.fromkeys([*erased.prompts, *(kept.prompts if kept is not None else ()), ""]))
@@ -77,7 +88,7 @@ def _trained(
     with ExitStack() as stack:
         patch = edit.to(model)
         stack.callback(patch.undo)
-        purpose = f"adapter {settings.label} {task.label}"
+        purpose = f"adapter {settings.label} {task.name}"
         loras = stack.enter_context(injected(model, task.sites, settings.rank, purpose, settings.seed))
         student = _student(model, task)
         check = stack.enter_context(between_steps())
@@ -87,41 +98,45 @@ def _trained(
         first = 0
         if state is not None:
             first, visited = state.step, unpack(state, loras, optimiser)
+            counts.update(state.counts)
+            curve += state.curve
             if visited and first % settings.refresh:
                 now = copy(loras)
                 put(loras, visited)
-                erased, kept = _visited(student, model, patch, task, first // settings.refresh)
+                erased, kept, _ = _visited(student, model, patch, task, first // settings.refresh)
                 put(loras, now)
         done, whole = first, True
         try:
             for step in range(first, settings.steps):
+                seen = 0
                 if settings.refresh and step and step % settings.refresh == 0:
                     visited = copy(loras)
-                    erased, kept = _visited(student, model, patch, task, step // settings.refresh)
-                random = generator(f"batch {settings.label}", task.label, step, settings.seed)
+                    erased, kept, seen = _visited(student, model, patch, task, step // settings.refresh)
+                random = generator(f"batch {settings.label}", task.name, step, settings.seed)
                 batch = draw(task.slots, erased, kept, task.kept_weights, task.degree, random)
                 for group in optimiser.param_groups:
                     group["lr"] = rate(step, settings)
                 whole = False
                 loss = _step(student, states.rows([row[text] for text in batch.prompts]), batch, optimiser, task)
-                done, whole = step + 1, True
                 if not math.isfinite(loss):
                     raise EngineError(f"steer: the loss of {task.label!r} is not finite at step {step}; lower the rate")
+                counts["frozen"] += seen
                 counts["trained"] += len(batch.prompts)
                 counts["steps"] += 1
                 if step % max(1, settings.steps // 20) == 0:
                     curve.append(loss)
+                done, whole = step + 1, True
                 if task.path is not None and (step + 1) % SAVE_EVERY == 0:
-                    save(pack(task.key, step + 1, loras, optimiser, visited), task.path)
+                    save(pack(task.key, step + 1, counts, curve, loras, optimiser, visited), task.path)
                 if task.options.progress is not None:
                     task.options.progress(f"steering {task.label}", step + 1, settings.steps)
                 check()
         except KeyboardInterrupt:
             if task.path is not None and whole:
-                save(pack(task.key, done, loras, optimiser, visited), task.path)
+                save(pack(task.key, done, counts, curve, loras, optimiser, visited), task.path)
             raise
         if task.path is not None and first < settings.steps:
-            save(pack(task.key, settings.steps, loras, optimiser, visited), task.path)
+            save(pack(task.key, settings.steps, counts, curve, loras, optimiser, visited), task.path)
         return {site: lora.factors() for site, lora in loras.items()}, curve
 
 
@@ -138,34 +153,39 @@ def _step(student: Model, states: TextStates, batch: Batch, optimiser: torch.opt
     return float(loss.detach())
 
 
-def _frozen(model: Model, task: Task, group: Sequence[Start], known: dict[str, Trajectories]) -> Trajectories:
+def _name(model: Model, task: Task, group: Sequence[Start]) -> str:
+    return trajectories_key(model, group, task.settings.sampler_steps, task.guidance)
+
+
+def _frozen(model: Model, task: Task, group: Sequence[Start], known: dict[str, Trajectories | None]) -> Trajectories:
     """The original model's trajectories, from `known` or from the cache where they have them."""
-    steps = task.settings.sampler_steps
-    name = trajectories_key(model, group, steps, task.guidance)
+    name = _name(model, task, group)
 
     def make() -> Trajectories:
-        made = sample(model, group, steps, task.guidance, task.options.progress)
-        task.counts["frozen"] += made.evaluations
-        return made
+        return sample(model, group, task.settings.sampler_steps, task.guidance, task.options.progress)
 
-    if name not in known:
-        known[name] = cached(name, make, task.options.cache)
-    return known[name]
+    found = known.get(name)
+    if found is None:
+        found = cached(name, make, task.options.cache)
+        task.counts["frozen"] += 0 if name in known else found.evaluations
+        known[name] = found
+    return found
 
 
 def _visited(
     student: Model, model: Model, patch: Patch, task: Task, refresh: int
-) -> tuple[Trajectories, Trajectories | None]:
-    """Fresh trajectories of the student, with the original model's predictions on them."""
+) -> tuple[Trajectories, Trajectories | None, int]:
+    """Fresh trajectories of the student, with the original model's predictions on them, and how many both took."""
     result: list[Trajectories] = []
+    evaluations = 0
     for group in filter(None, (task.erased, task.kept)):
         purpose, base = f"refresh {refresh}", task.settings.seed
         again = [Start(one.prompt, one.anchor, seed(purpose, one.prompt, one.seed, base)) for one in group]
         path = sample(student, again, task.settings.sampler_steps, task.guidance, task.options.progress)
         with patch.undone(), switched_off(model):
             result.append(judged_by(model, path, again, task.options.progress))
-        task.counts["frozen"] += path.evaluations + result[-1].evaluations
-    return result[0], result[1] if len(result) > 1 else None
+        evaluations += path.evaluations + result[-1].evaluations
+    return result[0], result[1] if len(result) > 1 else None, evaluations
 
 
 def _student(model: Model, task: Task) -> Model:

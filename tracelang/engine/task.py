@@ -13,12 +13,12 @@ from torch import Tensor
 from tracelang.engine.gate import Gate
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Progress, Start, starts
-from tracelang.engine.statements import preserved
 from tracelang.engine.terms import Slot, slots
+from tracelang.plan.counts import kept, shares
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
-from tracelang.plan.types import Erasure, Plan, SteerPass
+from tracelang.plan.types import Erasure, Member, Plan, SteerPass
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that training one concept needs to know."""
+    """All that training one concept needs to know.
 
+    `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the original
+    model and while sampling, `trained` with gradients; and the `steps`.
+    """
+
+    targets: Member
     label: str
     degree: float
     settings: SteerPass
@@ -54,6 +59,11 @@ class Task:
     path: Path | None
     counts: dict[str, int] = field(default_factory=lambda: {"frozen": 0, "trained": 0, "steps": 0})
 
+    @property
+    def name(self) -> str:
+        """What seeds are drawn for: no two erasures share it, though two may share their words."""
+        return json.dumps(self.targets, ensure_ascii=False)
+
 
 def task_of(
     plan: Plan, settings: SteerPass, model: Model, erasure: Erasure, number: int, gate: Gate | None, options: Options
@@ -61,25 +71,26 @@ def task_of(
     """The task of one erasure, the `number`-th that takes part.
 
     It gets `trajectories` of its own prompts, and of the preserved ones twice as many, at least one a member: these are
-    the same for every concept of the pass, so a cache holds them once.
+    the same for every concept of the pass, so a cache holds them once, and none where no term is evaluated on them.
     """
     label = canonical_phrase(plan, erasure.targets)
     targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
     anchors: list[str | None] = [None] * len(targets)
     if erasure.anchor is not None:
         anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
-    members = preserved(plan)
-    groups = [[(prompt.text, None) for prompt in edit_prompts(plan, member)] for member in members]
-    count = max(2 * settings.trajectories, len(members)) if members else 0
-    weights = list(members.values())
+    groups = [[(prompt.text, None) for prompt in edit_prompts(plan, one.concepts)] for one in plan.preserve]
+    weights = [one.weight for one in plan.preserve]
+    batch = shares(settings, model.clock, bool(groups))
+    count = kept(settings, batch, len(groups))
     how = [options.autocast, str(model.dtype), model.device.type]
     facts = [plan.digest, model.fingerprint, settings.label, number, *how]
     return Task(
+        targets=erasure.targets,
         label=label,
         degree=erasure.degree,
         settings=settings,
         sites=select(settings.on, model.sites),
-        slots=slots(settings, model.clock, bool(members)),
+        slots=slots(settings, model.clock, bool(groups)),
         guidance=model.guidance if settings.guidance is None else settings.guidance,
         gate=gate,
         erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Trajectories
+from tracelang.plan.counts import ON, problem, shares
 from tracelang.plan.family import Clock
 from tracelang.plan.types import SteerPass, Term
-from tracelang.plan.windows import lower
-
-Prompts = Literal["erased", "empty", "preserved"]
-
-ON: dict[str, Prompts] = {"push": "erased", "hold": "erased", "blank": "empty", "keep": "preserved"}
-"""The prompts that each kind of term is evaluated on."""
 
 
 def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) -> Tensor:
@@ -52,28 +46,15 @@ class Slot:
 
 
 def slots(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Slot, ...]:
-    """The batch's composition: `batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one,
-    each shared evenly by the terms that need them. Without preserved prompts `keep` has nothing to say.
+    """The batch's composition, as `counts.shares` lays it out.
 
-    Raises `EngineError` for a window that holds none of the sampler's steps.
+    Raises `EngineError` where nothing is left to train on, and for a window that holds none of the sampler's steps.
     """
-    terms = [term for term in settings.terms if term.weight > 0 and (preserves or ON[term.kind] != "preserved")]
-    logsnr = [clock.logsnr(time) for time in clock.times(settings.sampler_steps)]
-    quarter = max(1, settings.batch // 4)
-    size: dict[Prompts, int] = {"erased": settings.batch, "preserved": settings.batch, "empty": quarter}
-    result = []
-    for on in size:
-        sharing = [term for term in terms if ON[term.kind] == on]
-        for i, term in enumerate(sharing):
-            interval = lower(term.during, clock)
-            steps = [step for step, value in enumerate(logsnr) if value in interval]
-            if not steps:
-                raise EngineError(
-                    f"steer: the window of {term.label} holds none of the {settings.sampler_steps} sampler steps"
-                )
-            rows = max(1, size[on] // len(sharing) + (i < size[on] % len(sharing)))
-            result.append(Slot(term, rows, torch.tensor(steps)))
-    return tuple(result)
+    batch = shares(settings, clock, preserves)
+    why = problem(settings, batch)
+    if why is not None:
+        raise EngineError(why)
+    return tuple(Slot(share.term, share.rows, torch.tensor(share.steps)) for share in batch)
 
 
 @dataclass(frozen=True, slots=True)

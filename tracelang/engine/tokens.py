@@ -41,7 +41,8 @@ def positions(choice: Tokens, layout: TokenLayout) -> tuple[int, ...]:
 def align(choice: Tokens, target: TokenLayout, anchor: TokenLayout) -> Pairs:
     """Pairs of rows `(target, anchor)`, ascending in the target.
 
-    An anchor without a phrase is the neutral state ∅: position by position. Otherwise phrases align from their last
+    An anchor without a phrase is the neutral state ∅, position by position; the caller sees to it that no other anchor
+    comes without one, as where a prompt was cut off. Otherwise phrases align from their last
     tokens backwards (a longer target repeats the anchor's first), `tail` from the phrases' last tokens onwards until
     the shorter sequence ends (METHODS.md §2), and `context` before and after the phrases apart (§3.1).
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-GAP, TITLE, MARGIN = 4, 26, 64  # pixels
+GAP, TITLE = 4, 26  # pixels
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Ima
     panels = [panel for _, column in columns for panel in column]
     many = max(len(images) for panel in panels for images in panel.rows.values())
     deep = max(len(panel.rows) for panel in panels)
-    wide = MARGIN + many * (side + GAP) + 4 * GAP
+    labels = {printable(label) for panel in panels for label in panel.rows}
+    margin = max(ceil(small.getlength(label)) for label in labels) + 3 * GAP
+    wide = margin + many * (side + GAP) + 4 * GAP
     high = TITLE + deep * (side + GAP) + 2 * GAP
     top = 44
     tall = max(len(column) for _, column in columns)
@@ -55,7 +58,7 @@ def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Ima
                 line = y + TITLE + k * (side + GAP)
                 draw.text((left, line + side // 2 - 9), printable(label), fill="#777777", font=small)
                 for i, picture in enumerate(strip(images, side)):
-                    page.paste(picture, (left + MARGIN + i * (side + GAP), line))
+                    page.paste(picture, (left + margin + i * (side + GAP), line))
     return page
 
 

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracelang.plan.counts import Cost, cost, problem, shares
 from tracelang.plan.family import Clock, Family, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
 from tracelang.plan.windows import Interval, lower
+
+
+class BindError(ValueError):
+    """A method that this model cannot carry out. One line: which pass, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +25,6 @@ class BoundWindow:
     window: Window
     logsnr: Interval
     times: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Expected work in rows through the denoiser: `frozen` (sampling, no gradient) and `trained` (with gradient)."""
-
-    frozen: int
-    trained: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +58,61 @@ def bind(plan: Plan, family: Family, folder: Path) -> BoundPlan:
     """Bind `plan` to the model in `folder`.
 
     Raises ModelError where the recipe's `supports` leaves the family out, SelectionError where a selector matches
-    nothing, WindowError where the clock cannot express a window.
+    nothing, WindowError where the clock cannot express a window, BindError where a pass cannot be carried out.
     """
     if plan.recipe.supports and family.name not in plan.recipe.supports:
         supported = ", ".join(plan.recipe.supports)
         raise ModelError(f"{folder}: this is a {family.name} model; the recipe supports {supported}")
     sites, clock = family.sites(folder), family.clock(folder)
-    return BoundPlan(plan, family, folder, tuple(_bound(plan, step, sites, clock) for step in plan.method.passes))
+    passes = tuple(_bound(plan, step, sites, clock) for step in plan.method.passes)
+    _check_sequence(plan, passes)
+    return BoundPlan(plan, family, folder, passes)
 
 
 def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> BoundPass:
     match step:
         case RefinePass():
-            return BoundPass(step.label, step.kind, select(step.on, sites), (), Cost(0, 0))
+            chosen = select(step.on, sites)
+            mixed = _mixed(chosen)
+            if mixed is not None:
+                raise BindError(f"{step.label}: {mixed} does not read prompt states alone; use `on prompt`")
+            return BoundPass(step.label, step.kind, chosen, (), Cost(0, 0))
         case SteerPass():
             windows = [_window(term.label, term.during, clock) for term in step.terms]
             if step.gate:
                 windows.append(_window("gate", step.gate, clock))
-            return BoundPass(step.label, step.kind, select(step.on, sites), tuple(windows), _cost(plan, step))
+            why = problem(step, shares(step, clock, bool(plan.preserve)))
+            if why is not None:
+                raise BindError(why)
+            chosen = select(step.on, sites)
+            return BoundPass(step.label, step.kind, chosen, tuple(windows), cost(plan, step, clock))
         case FusePass():
             return BoundPass(step.label, step.kind, (), (), Cost(0, 0))
+
+
+def _check_sequence(plan: Plan, passes: Sequence[BoundPass]) -> None:
+    """Refuse passes that do not go together: two gates in one edit, and adapters that no closed form can fuse."""
+    adapters, steered, gated = 0, list[Site](), False
+    for step, bound in zip(plan.method.passes, passes, strict=True):
+        if isinstance(step, SteerPass):
+            if gated or (step.gate is not None and steered):
+                raise BindError(f"{step.label}: one gated pass per method, and no other `steer` beside it")
+            gated = step.gate is not None
+            steered += bound.sites
+            adapters += len(plan.active)
+        elif isinstance(step, FusePass):
+            mixed = _mixed(steered)
+            if adapters > 1 and mixed is not None:
+                raise BindError(f"{step.label}: {mixed} does not read prompt states alone, so adapters cannot be fused")
+            adapters = min(adapters, 1)
+
+
+def _mixed(sites: Sequence[Site]) -> str | None:
+    """The first site that reads more than prompt states."""
+    return next((site.tensor for site in sites if site.reads is None), None)
 
 
 def _window(label: str, window: Window, clock: Clock) -> BoundWindow:
     interval = lower(window, clock)
     times = clock.time_at(interval.low), clock.time_at(interval.high)
     return BoundWindow(label, window, interval, times)
-
-
-def _cost(plan: Plan, step: SteerPass) -> Cost:
-    """Sampling predicts with and without the prompt at every sampler step; a trained step is one batched pass."""
-    erased = [erasure for erasure in plan.erase if erasure.degree > 0]
-    parts = {(name,) for erasure in erased if len(erasure.targets) > 1 for name in erasure.targets}
-    members = parts | {entry.concepts for entry in plan.preserve}
-    kept = max(2 * step.trajectories, len(members)) if members else 0
-    predictions = sum(step.trajectories * (3 if erasure.anchor else 2) for erasure in erased) + 2 * kept
-    rows = 2 * step.batch + max(1, step.batch // 4)
-    return Cost(predictions * step.sampler_steps if erased else 0, step.steps * len(erased) * rows)

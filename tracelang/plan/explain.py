@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from tracelang.plan import types
+from tracelang.plan.layers import render
 from tracelang.plan.types import Plan
 from tracelang.semantics.tables import HEADER, METRICS, PASSES
 from tracelang.syntax.text import quote
@@ -49,24 +50,6 @@ def window(value: types.Window) -> str:
     if value.unit == "progress":
         return f"{percent(value.low)}..{percent(value.high)}"
     return f"{value.unit} {number(value.low)}..{number(value.high)}"
-
-
-def layers(value: types.Layers, level: int = 0) -> str:
-    """A layer set, in parentheses where something that binds as tightly as `level` stands around it."""
-    match value:
-        case types.ReadsSites():
-            return value.reads
-        case types.RoleSites():
-            return value.role
-        case types.GlobSites():
-            return quote(value.pattern)
-        case types.Union():
-            own, text = 0, ", ".join(layers(member, 1) for member in value.members)
-        case types.Difference():
-            own, text = 1, f"{layers(value.left, 1)} - {layers(value.right, 2)}"
-        case types.InPlaces():
-            own, text = 2, f"{layers(value.of, 3)} in ({', '.join(value.places)})"
-    return f"({text})" if level > own else text
 
 
 def _name(concept: str) -> str:
@@ -147,9 +130,9 @@ def _setting(value: object, absent: str) -> str:
         case str():
             return value
         case types.ReadsSites() | types.RoleSites() | types.GlobSites():
-            return layers(value)
+            return render(value)
         case types.InPlaces() | types.Difference() | types.Union():
-            return f"({layers(value)})"
+            return f"({render(value)})"
         case _:
             raise TypeError(type(value))
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from tracelang.plan.family import Site
 from tracelang.plan.types import Difference, GlobSites, InPlaces, Layers, ReadsSites, RoleSites, Union
+from tracelang.syntax.text import quote
 
 
 class SelectionError(ValueError):
@@ -24,27 +25,22 @@ def select(layers: Layers, sites: Sequence[Site]) -> tuple[Site, ...]:
     return tuple(site for site in sites if site in chosen)
 
 
-def render(layers: Layers) -> str:
-    """The selector in the language's own words."""
+def render(layers: Layers, level: int = 0) -> str:
+    """The selector as a recipe writes it, in parentheses where something that binds as tightly as `level` is around."""
     match layers:
         case ReadsSites():
             return layers.reads
         case RoleSites():
             return layers.role
         case GlobSites():
-            return f'"{layers.pattern}"'
-        case InPlaces():
-            places = ", ".join(layers.places)
-            return f"{_grouped(layers.of, InPlaces)} in {f'({places})' if len(layers.places) > 1 else places}"
-        case Difference():
-            return f"{_grouped(layers.left, Union)} - {_grouped(layers.right, Union | Difference)}"
+            return quote(layers.pattern)
         case Union():
-            return ", ".join(render(member) for member in layers.members)
-
-
-def _grouped(layers: Layers, looser: object) -> str:
-    looser = Union | Difference if looser is InPlaces else looser
-    return f"({render(layers)})" if isinstance(layers, looser) else render(layers)  # type: ignore[arg-type]
+            own, text = 0, ", ".join(render(member, 1) for member in layers.members)
+        case Difference():
+            own, text = 1, f"{render(layers.left, 1)} - {render(layers.right, 2)}"
+        case InPlaces():
+            own, text = 2, f"{render(layers.of, 3)} in ({', '.join(layers.places)})"
+    return f"({text})" if level > own else text
 
 
 def _match(layers: Layers, sites: Sequence[Site]) -> set[Site]:

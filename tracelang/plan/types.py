@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tracelang.semantics.tables import MAX_SEED, METRICS
 
 FORMAT_VERSION: Literal[1] = 1
 LANGUAGE_VERSION: Literal[1] = 1
@@ -25,6 +28,32 @@ Place = Literal["down", "mid", "up", "double", "single"]
 Reads = Literal["prompt", "text"]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A name of the language. Labels name files of a training run."""
+Words = Annotated[str, Field(pattern=r"\S")]
+
+
+def _one_hole(text: str) -> str:
+    if not text.count("{}") == text.count("{") == text.count("}") == 1:
+        raise ValueError(f"a template has one {{}}: {text[:60]!r} has not")
+    return text
+
+
+def _inside(path: str) -> str:
+    """Below the recipe root, on whatever system reads the plan."""
+    if not path or "\0" in path or re.match(r"[/\\]|[A-Za-z]:[/\\]", path) or ".." in re.split(r"[/\\]", path):
+        raise ValueError(f"a source lies inside the recipe root: {path[:60]!r} does not")
+    return path
+
+
+def _distinct(names: Iterable[Hashable], what: str) -> None:
+    seen = list(names)
+    if len(set(seen)) != len(seen):
+        raise ValueError(f"two {what}")
+
+
+Template = Annotated[str, AfterValidator(_one_hole)]
 
 Member = tuple[str, ...]
 """One member of a set, by concept name. More than one name: all of them in one picture (`A & B`), names sorted."""
@@ -51,18 +80,24 @@ class Concept(Frozen):
 
     name: str
     kind: Kind
-    names: Annotated[tuple[str, ...], Field(min_length=1)]
-    probes: tuple[str, ...]
-    templates: tuple[str, ...]
+    names: Annotated[tuple[Words, ...], Field(min_length=1)]
+    probes: tuple[Words, ...]
+    templates: Annotated[tuple[Template, ...], Field(min_length=1)]
 
 
 class Erasure(Frozen):
     """`erase targets [toward anchor | away] degree p`. No anchor and not away: toward the neutral state."""
 
     targets: Annotated[Member, Field(min_length=1)]
-    anchor: Member | None
+    anchor: Annotated[Member, Field(min_length=1)] | None
     away: bool
     degree: Share
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if self.away and self.anchor is not None:
+            raise ValueError("an erasure with an anchor and away")
+        return self
 
 
 class Preservation(Frozen):
@@ -86,6 +121,8 @@ class Window(Frozen):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"an empty window {self.low}..{self.high}")
+        if (self.unit != "logsnr" and self.low < 0) or (self.unit == "progress" and self.high > 1):
+            raise ValueError(f"{self.unit} does not reach {self.low}..{self.high}")
         return self
 
 
@@ -140,7 +177,7 @@ class Term(Frozen):
     """One windowed loss term of a steer pass. `strength` belongs to `push`; elsewhere it is None."""
 
     kind: Literal["push", "hold", "blank", "keep"]
-    label: str
+    label: Label
     during: Window
     weight: Annotated[float, Field(ge=0)]
     strength: float | None
@@ -153,7 +190,7 @@ class RefinePass(Frozen):
     """
 
     kind: Literal["refine"] = "refine"
-    label: str
+    label: Label
     on: Layers
     tokens: Tokens
     ridge: Positive
@@ -165,26 +202,31 @@ class SteerPass(Frozen):
     """Fine-tuning of adapters along cached trajectories. `guidance` None: the model's own; `gate` None: mergeable."""
 
     kind: Literal["steer"] = "steer"
-    label: str
+    label: Label
     on: Layers
     rank: Annotated[int, Field(ge=1, le=512)]
     steps: Annotated[int, Field(ge=1, le=1_000_000)]
     rate: Annotated[float, Field(gt=0, le=1)]
-    batch: Annotated[int, Field(ge=1)]
-    trajectories: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1, le=65_536)]
+    trajectories: Annotated[int, Field(ge=1, le=1_000_000)]
     sampler_steps: Annotated[int, Field(ge=2, le=1000)]
     guidance: Annotated[float, Field(ge=0)] | None
-    refresh: Annotated[int, Field(ge=0)]
+    refresh: Annotated[int, Field(ge=0, le=1_000_000)]
     gate: Window | None
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     terms: tuple[Term, ...]
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        _distinct((term.label for term in self.terms), "terms of one label")
+        return self
 
 
 class FusePass(Frozen):
     """Many adapters become one edit (METHODS.md §1.4). `ridge` as in `RefinePass`."""
 
     kind: Literal["fuse"] = "fuse"
-    label: str
+    label: Label
     ridge: Positive
     keep_weight: Annotated[float, Field(ge=0)]
 
@@ -195,8 +237,13 @@ Pass = Annotated[RefinePass | SteerPass | FusePass, Field(discriminator="kind")]
 class Method(Frozen):
     """A named sequence of passes; a setting's address is `label.setting` or `label.term_label.setting`."""
 
-    name: str
+    name: Label
     passes: tuple[Pass, ...]
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        _distinct((one.label for one in self.passes), "passes of one label")
+        return self
 
 
 class Assertion(Frozen):
@@ -204,18 +251,25 @@ class Assertion(Frozen):
 
     metric: str
     concepts: Annotated[tuple[Member, ...], Field(min_length=1)]
-    attack: str | None
+    attack: Label | None
     comparison: Literal["<=", ">="]
     bound: float
-    samples: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)]
+    samples: Annotated[int, Field(ge=1, le=1_000_000)]
+    seed: Seed
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in METRICS:
+            raise ValueError(f"no metric is called {metric[:60]!r}")
+        return metric
 
 
 class Source(Frozen):
     """A file that was read, relative to the recipe root, with the sha256 of its bytes. No part of the digest."""
 
-    path: str
-    sha256: str
+    path: Annotated[str, AfterValidator(_inside)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     role: Literal["recipe", "list"]
 
 
@@ -232,13 +286,12 @@ class Plan(Frozen):
     expect: tuple[Assertion, ...]
     sources: tuple[Source, ...]
 
-    @field_validator("concepts")
-    @classmethod
-    def _distinct(cls, concepts: tuple[Concept, ...]) -> tuple[Concept, ...]:
-        names = [concept.name for concept in concepts]
-        if len(set(names)) != len(names):
-            raise ValueError("two concepts of one name")
-        return concepts
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        _distinct((concept.name for concept in self.concepts), "concepts of one name")
+        _distinct((erasure.targets for erasure in self.erase), "erasures of the same targets")
+        _distinct((one.concepts for one in self.preserve), "preservations of the same concepts")
+        return self
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
@@ -251,6 +304,11 @@ class Plan(Frozen):
         if missing:
             raise ValueError(f"a statement names the concept {missing[0]!r}, which the plan does not hold")
         return self
+
+    @property
+    def active(self) -> tuple[Erasure, ...]:
+        """The erasures that take part: a degree of 0 is none."""
+        return tuple(erasure for erasure in self.erase if erasure.degree > 0)
 
     @cached_property
     def _by_name(self) -> dict[str, Concept]:

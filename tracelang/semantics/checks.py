@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from tracelang.diagnostics import Label
+from tracelang.semantics.concepts import folded
 from tracelang.semantics.context import Context
 from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Preservation
 from tracelang.semantics.sets import words
@@ -42,17 +43,17 @@ def _erased_and_preserved(context: Context, erase: list[Erasure], kept: list[Pre
 
 
 def _probes_used_as_names(context: Context, erase: list[Erasure], kept: list[Preservation]) -> None:
-    """A probe of one concept must not reach the edit as a name of another."""
+    """A probe of one concept must not reach the edit as a name of another, case and spacing aside."""
     keys: dict[Key, None] = {}
     for erasure in erase:
         keys.update(dict.fromkeys((*erasure.targets, *(erasure.anchor or ()))))
     for one in kept:
         keys.update(dict.fromkeys(one.concepts))
-    named = {text: context.concepts[key] for key in keys for text in context.concepts[key].names}
+    named = {folded(text): context.concepts[key] for key in keys for text in context.concepts[key].names}
     for key in keys:
         concept = context.concepts[key]
         for probe in concept.probes:
-            other = named.get(probe)
+            other = named.get(folded(probe))
             if other is not None and other is not concept:
                 also = [Label(other.span, "a name here")]
                 message = f'the probe "{probe}" of {key} is also a name of {other.key}'

@@ -15,6 +15,11 @@ from tracelang.syntax import tree
 HOLE = "{}"
 
 
+def folded(text: str) -> str:
+    """What two texts share that a text encoder may not tell apart: case and spacing aside."""
+    return " ".join(text.casefold().split())
+
+
 def declared(context: Context, scope: Scope, node: tree.Concept) -> Key:
     """The key of a declared concept, whose meaning is then in `context.concepts`, with what could be read of it."""
     text = node.name.value if isinstance(node.name, tree.Text) else None
@@ -141,7 +146,8 @@ def _kind(context: Context, node: tree.Concept) -> str:
 
 def _distinct(context: Context, names: tuple[str, ...], entries: list[tree.Entry], probes: tuple[str, ...]) -> None:
     """A probe that is also a name would be trained on and tested on."""
-    shared = [probe for probe in probes if probe in names]
+    taken = {folded(name) for name in names}
+    shared = [probe for probe in probes if folded(probe) in taken]
     for probe in shared:
         items = [item for entry in entries for item in entry.items]
         item = next((i for i in items if isinstance(i, tree.Text) and i.value == probe), items[0])

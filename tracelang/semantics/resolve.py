@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tracelang.diagnostics import Label, Report, Span
 from tracelang.semantics.checks import check
-from tracelang.semantics.concepts import declared, template_texts
+from tracelang.semantics.concepts import declared, folded, template_texts
 from tracelang.semantics.context import Context
 from tracelang.semantics.expectations import expectations
 from tracelang.semantics.header import header, version
@@ -147,7 +147,10 @@ def _method(context: Context, scope: Scope, statements: tuple[tree.Statement, ..
 def _merge(
     context: Context, erase: list[Erasure], kept: list[Preservation]
 ) -> tuple[list[Erasure], list[Preservation]]:
-    """Each member once; what `A & B` leaves alone, A and B, joins the preserved unless it is erased itself."""
+    """Each member once; what `A & B` leaves alone, A and B, joins the preserved.
+
+    Not where a statement erases one of its names, nor at a degree of 0, which takes nothing away.
+    """
     erased: dict[Member, Erasure] = {}
     for erasure in erase:
         first = erased.setdefault(erasure.targets, erasure)
@@ -163,9 +166,10 @@ def _merge(
             message = f"{' & '.join(one.concepts)} is preserved twice, with two weights"
             help = "take it out of one of the sets with `except`"
             context.report.error("TL309", message, one.span, also=also, help=help)
+    gone = {folded(name) for targets in erased if len(targets) == 1 for name in context.concepts[targets[0]].names}
     for erasure in erased.values():
-        for key in erasure.targets if len(erasure.targets) > 1 else ():
-            if (key,) not in erased:
+        for key in erasure.targets if len(erasure.targets) > 1 and erasure.degree > 0 else ():
+            if (key,) not in erased and not any(folded(name) in gone for name in context.concepts[key].names):
                 preserved.setdefault((key,), Preservation((key,), 1.0, erasure.span))
     return list(erased.values()), list(preserved.values())
 

@@ -1,0 +1,92 @@
+"""A method that a model cannot carry out is refused from configs alone, in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.plans import EARLY, LATE, WHOLE, erasure, fuse, plan, refine, steer, term
+from tests.engine.toy import Toy, ToyClock
+from tracelang.plan.bind import BindError, BoundPlan, bind
+from tracelang.plan.counts import cost
+from tracelang.plan.family import ModelError
+from tracelang.plan.layers import SelectionError
+from tracelang.plan.types import Plan, RoleSites, Window
+
+SITES = Toy().sites
+QUERY, NARROW = RoleSites(role="query"), Window(unit="progress", low=0.501, high=0.502)
+BOTH = (erasure("cat"), erasure("ship"))
+
+
+class Family:
+    """A family whose facts are the toy model's; it never loads anything."""
+
+    name = "toy"
+
+    def sites(self, folder: Path) -> tuple[Any, ...]:
+        return SITES
+
+    def clock(self, folder: Path) -> ToyClock:
+        return ToyClock()
+
+
+def bound(p: Plan) -> BoundPlan:
+    return bind(p, Family(), Path("toy"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("p", "message"),
+    [
+        (plan(BOTH, refine(on=QUERY)), "refine: layers.0.to_q.weight does not read prompt states alone"),
+        (plan(BOTH, steer(on=QUERY), fuse()), "fuse: layers.0.to_q.weight .* cannot be fused"),
+        (plan(BOTH[:1], steer(), steer(label="more", on=QUERY), fuse()), "cannot be fused"),
+        (plan(BOTH, steer(label="a", gate=LATE), steer(label="b", gate=LATE)), "b: one gated pass per method"),
+        (plan(BOTH, steer(label="a", gate=LATE), steer(label="b")), "b: one gated pass per method"),
+        (plan(BOTH, steer(label="a"), steer(label="b", gate=LATE)), "b: one gated pass per method"),
+        (plan(BOTH, steer(terms=(term("push", NARROW),))), "the window of push holds none of the 5 sampler steps"),
+        (plan(BOTH, steer(terms=(term("keep"),)), preserve={}), "steer: no term has anything to train on"),
+        (plan(BOTH, steer(terms=(term("push", weight=0),))), "steer: no term has anything to train on"),
+        (plan(BOTH, steer(terms=())), "steer: no term has anything to train on"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused(p: Plan, message: str) -> None:
+    with pytest.raises(BindError, match=message) as error:
+        bound(p)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        plan(BOTH[:1], steer(on=QUERY), fuse()),
+        plan((BOTH[0], erasure("ship", degree=0)), steer(on=QUERY), fuse()),
+        plan(BOTH, fuse(), steer(on=QUERY)),
+        plan(BOTH, refine(), steer(gate=LATE), fuse()),
+        plan(BOTH, steer(label="a"), steer(label="b"), fuse()),
+        plan(BOTH, steer(terms=(term("push"), term("hold", NARROW, weight=0)))),
+        plan(BOTH, steer(terms=(term("push"), term("keep", NARROW))), preserve={}),
+    ],
+)
+def test_what_can_is_not(p: Plan) -> None:
+    assert bound(p).passes
+
+
+def test_a_bound_pass_knows_its_sites_windows_and_cost() -> None:
+    p = plan(BOTH, refine(), steer(terms=(term("push", LATE), term("hold", EARLY)), gate=WHOLE))
+    first, second = bound(p).passes
+    assert first.sites == tuple(site for site in SITES if site.reads is not None) and first.cost.frozen == 0
+    assert second.sites == tuple(site for site in SITES if site.text)
+    assert [window.label for window in second.windows] == ["push", "hold", "gate"]
+    assert second.windows[1].logsnr.high == second.windows[0].logsnr.low
+    assert second.cost == cost(p, p.method.passes[1], ToyClock())  # type: ignore[arg-type]
+    assert second.cost.trained == 12 * 8 * 2 and second.cost.frozen == 2 * 6 * 5 * 2
+
+
+def test_another_family_and_another_layer_are_refused_too() -> None:
+    p = plan(BOTH, refine(on=RoleSites(role="text_in")))
+    with pytest.raises(SelectionError, match="match nothing"):
+        bound(p)
+    with pytest.raises(ModelError, match="supports flux"):
+        bound(p.model_copy(update={"recipe": p.recipe.model_copy(update={"supports": ("flux",)})}))

@@ -1,0 +1,188 @@
+"""The reference says what the code does: its recipes compile, its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tracelang.diagnostics.codes import CODES
+from tracelang.plan import types
+from tracelang.plan.compile import compile, compile_with_findings
+from tracelang.plan.explain import number, window
+from tracelang.plan.layers import render
+from tracelang.plan.load import MAX_PLAN_BYTES
+from tracelang.semantics import tables
+from tracelang.semantics.expectations import SAMPLES
+from tracelang.semantics.standard import method_names, prelude
+from tracelang.syntax.lexer import MAX_NESTING
+from tracelang.syntax.read import MAX_LIST_BYTES, MAX_RECIPE_BYTES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+REFERENCE = (ROOT / "docs" / "language.md").read_text("utf-8")
+
+Row = tuple[str, ...]
+
+
+def blocks() -> Iterator[tuple[str, str, str]]:
+    """Where each block of a recipe stands, what its fence says, and the recipe."""
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for match in re.finditer(r"^```(erase\S*(?: \S+)*)\n(.*?)^```$", text, re.M | re.S):
+            yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", match[1], match[2]
+
+
+BLOCKS = list(blocks())
+
+
+@pytest.mark.parametrize(("fence", "text"), [block[1:] for block in BLOCKS], ids=[block[0] for block in BLOCKS])
+def test_recipes_in_the_pages(fence: str, text: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "recipes" / "lists", tmp_path / "lists")
+    recipe = tmp_path / "recipe.erase"
+    recipe.write_text(text, "utf-8")
+    plan, found = compile_with_findings(recipe, root=tmp_path)
+    word, *codes = fence.split()
+    assert word in ("erase", "erase-bad")
+    assert (plan is None) == (word == "erase-bad"), [d.message for d in found]
+    assert not codes or sorted({d.code for d in found}) == codes
+
+
+def test_every_fence_is_known() -> None:
+    opened = [line for page in PAGES for line in page.read_text("utf-8").splitlines() if line.startswith("```erase")]
+    assert len(opened) == len(BLOCKS)
+
+
+def code(*words: str) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def settings() -> list[Row]:
+    """Address, type, default, values and what the shipped method `trace` says."""
+    shipped = compile('erase "x"').method
+    rows = []
+    for name, kind in tables.PASSES.items():
+        one = next((step for step in shipped.passes if step.kind == name), None)
+        rows += [row(f"{name}.{field}", what, one) for field, what in kind.settings.items()]
+        parts = {term.kind: term for term in one.terms} if isinstance(one, types.SteerPass) else {}
+        for term, fields in kind.terms.items():
+            rows += [row(f"{name}.{term}.{field}", what, parts.get(term)) for field, what in fields.items()]
+    return rows
+
+
+def row(address: str, field: tables.Field, shipped: object) -> Row:
+    name = address.rpartition(".")[2]
+    actual = "–" if shipped is None else code(plain(getattr(shipped, name), field))
+    return code(address), field.type, code(plain(field.default, field)), values(field), actual
+
+
+def plain(value: object, field: tables.Field) -> str:
+    match value:
+        case None:
+            return field.absent
+        case types.Window():
+            return window(value)
+        case int() | float():
+            return number(value)
+        case str():
+            return value
+    return render(value)  # type: ignore[arg-type]
+
+
+def values(field: tables.Field) -> str:
+    match field.type:
+        case "window" | "sites":
+            text = "a window" if field.type == "window" else "a layer set"
+        case "choice":
+            text = code(*field.choices)
+        case _:
+            low = f"above {field.low:g}" if field.above else f"at least {field.low:g}"
+            text = low if field.high is None else f"{low}, at most {exact(field.high)}"
+    return f"{text}, or {code(field.absent)}" if field.absent else text
+
+
+def exact(value: float) -> str:
+    return "2⁶³ − 1" if value == tables.MAX_SEED else f"{value:,.12g}"
+
+
+def kinds() -> list[Row]:
+    def templates(kind: str) -> tuple[str, ...]:
+        return compile(f'concept c kind {kind} {{ names "x" }} erase c').concept("c").templates
+
+    return [(code(kind), code(*(f'"{text}"' for text in templates(kind)))) for kind in tables.KINDS]
+
+
+def windows() -> list[Row]:
+    def meaning(name: str) -> str:
+        step = compile(f'erase "x" method trace {{ steer.gate = {name} }}').method.passes[1]
+        assert isinstance(step, types.SteerPass) and step.gate is not None
+        return window(step.gate)
+
+    return [(code(name), code(meaning(name))) for name in prelude().definitions["window"]]
+
+
+def layers() -> list[Row]:
+    sorts = {"reading": tables.READS, "role": tables.ROLES, "place": tables.PLACES}
+    return [(code(word), sort) for sort, words in sorts.items() for word in words]
+
+
+def metrics() -> list[Row]:
+    directions = {"<=": "at most", ">=": "at least", None: "either"}
+    scales = {"share": "0% to 100%", "ratio": "at least 0", "score": "any number, without `%`"}
+    return [
+        (code(name), directions[one.comparison], one.subject, "yes" if one.images else "no", scales[one.scale])
+        for name, one in tables.METRICS.items()
+    ]
+
+
+def header() -> list[Row]:
+    words = {"text": "one text", "name": "one name", "names": "names"}
+    return [(code(field), words[kind]) for field, kind in tables.HEADER.items()]
+
+
+def limits() -> list[Row]:
+    return [
+        ("a recipe", f"{MAX_RECIPE_BYTES >> 20} MiB"),
+        ("a list", f"{MAX_LIST_BYTES >> 20} MiB"),
+        ("a plan file", f"{MAX_PLAN_BYTES >> 20} MiB"),
+        ("brackets inside brackets", f"{MAX_NESTING}"),
+        ("definitions that lean on one another", f"{tables.MAX_REFERENCES}"),
+        ("a layer set, written out", f"{tables.MAX_SITES:,} parts"),
+        ("a layer set's depth, written out", f"{tables.MAX_SITES_DEPTH}"),
+        ("members of a set with `&`", f"{tables.MAX_MEMBERS:,}"),
+        ("`samples` of an expectation", f"{SAMPLES.high:,}"),
+    ]
+
+
+TABLES: dict[str, Callable[[], list[Row]]] = {
+    "header": header,
+    "kinds": kinds,
+    "windows": windows,
+    "layers": layers,
+    "settings": settings,
+    "metrics": metrics,
+    "attacks": lambda: [(code(name),) for name in tables.ATTACKS],
+    "limits": limits,
+    "codes": lambda: [(code(name), meaning) for name, meaning in CODES.items()],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table(name: str) -> None:
+    """The first columns are the code's; what follows explains and is free."""
+    expected = TABLES[name]()
+    written = re.findall(rf"^<!-- table: {name} -->\n\|.*\n\|[-|]+\n((?:\|.*\n)+)", REFERENCE, re.M)
+    assert len(written) == 1
+    cells = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in written[0].splitlines()]
+    assert [line[: len(expected[0])] for line in cells] == expected
+
+
+def test_other_numbers_in_the_text() -> None:
+    assert f"`over {tables.DEFAULT_SAMPLES} samples seed {tables.DEFAULT_SEED}`" in REFERENCE
+    assert f"without a `method`\nstatement that is `{tables.DEFAULT_METHOD}`" in REFERENCE
+    assert f"{code(*method_names()).replace(', ', ' and ')} come with the compiler" in REFERENCE
+    assert all(code(word) in REFERENCE for word in tables.THREATS)
+    assert f"`tracelang {tables.LANGUAGE_VERSION}` names the version" in REFERENCE

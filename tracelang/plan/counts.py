@@ -1,0 +1,93 @@
+"""What a steer pass computes, counted before it does: the rows of its batches, its trajectories, its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tracelang.plan.family import Clock
+from tracelang.plan.types import Erasure, Plan, SteerPass, Term
+from tracelang.plan.windows import lower
+
+Prompts = Literal["erased", "empty", "preserved"]
+
+ON: dict[str, Prompts] = {"push": "erased", "hold": "erased", "blank": "empty", "keep": "preserved"}
+"""The prompts that each kind of term is evaluated on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A term's part of every batch: `rows` of them, at the sampler steps `steps`."""
+
+    term: Term
+    rows: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Rows through the denoiser: `frozen` (sampling and the teacher, no gradient) and `trained` (with gradient)."""
+
+    frozen: int
+    trained: int
+
+
+def shares(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Share, ...]:
+    """The batch's composition: `batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one,
+    each shared evenly by the terms that need them. Without preserved prompts `keep` has nothing to say.
+
+    What `problem` finds in it cannot be trained. Raises WindowError.
+    """
+    terms = [term for term in settings.terms if term.weight > 0 and (preserves or ON[term.kind] != "preserved")]
+    logsnr = [clock.logsnr(time) for time in clock.times(settings.sampler_steps)]
+    quarter = max(1, settings.batch // 4)
+    size: dict[Prompts, int] = {"erased": settings.batch, "preserved": settings.batch, "empty": quarter}
+    result = []
+    for on in size:
+        sharing = [term for term in terms if ON[term.kind] == on]
+        for i, term in enumerate(sharing):
+            interval = lower(term.during, clock)
+            steps = tuple(step for step, value in enumerate(logsnr) if value in interval)
+            rows = max(1, size[on] // len(sharing) + (i < size[on] % len(sharing)))
+            result.append(Share(term, rows, steps))
+    return tuple(result)
+
+
+def problem(settings: SteerPass, batch: Sequence[Share]) -> str | None:
+    """Why no batch of these shares can be drawn, in one line, or None."""
+    if not batch:
+        return f"{settings.label}: no term has anything to train on; give one a weight, or `preserve` for `keep`"
+    empty = next((share.term.label for share in batch if not share.steps), None)
+    if empty is None:
+        return None
+    return f"{settings.label}: the window of {empty} holds none of the {settings.sampler_steps} sampler steps"
+
+
+def kept(settings: SteerPass, batch: Sequence[Share], members: int) -> int:
+    """How many trajectories of preserved prompts: twice those of an erased concept, at least one a member.
+
+    The same for every concept of the pass. None where no term is evaluated on them: `keep` is, and `blank`.
+    """
+    if not members or all(ON[share.term.kind] == "erased" for share in batch):
+        return 0
+    return max(2 * settings.trajectories, members)
+
+
+def cost(plan: Plan, settings: SteerPass, clock: Clock) -> Cost:
+    """The pass on this clock, when no trajectory is in a cache.
+
+    Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one. A
+    refresh samples anew from the student and asks the original model for the same predictions there.
+    """
+    batch = shares(settings, clock, bool(plan.preserve))
+    steps = len(clock.times(settings.sampler_steps))
+    preserved = 2 * steps * kept(settings, batch, len(plan.preserve))
+    refreshes = (settings.steps - 1) // settings.refresh if settings.refresh else 0
+
+    def erased(erasure: Erasure) -> int:
+        return steps * settings.trajectories * (2 if erasure.anchor is None else 3)
+
+    frozen = sum(erased(one) + 2 * refreshes * (erased(one) + preserved) for one in plan.active)
+    trained = settings.steps * sum(share.rows for share in batch)
+    return Cost(frozen + (preserved if plan.active else 0), trained * len(plan.active))
