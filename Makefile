@@ -27,9 +27,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+test: lint demo
 	$(BIN)/pytest -q
-	$(MAKE) demo
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.closed_form

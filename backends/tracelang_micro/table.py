@@ -28,8 +28,8 @@ def neighbours(target: Thing) -> tuple[Thing, ...]:
     return tuple(thing for thing in dict.fromkeys((*group, *EVERYDAY)) if thing is not target)
 
 
-def recipe(target: Thing, method: str = "method trace {}") -> str:
-    """The recipe of `target`: its synonyms are probes, which no edit sees."""
+def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = None) -> str:
+    """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead."""
     def quoted(words: Sequence[str]) -> str:
         return ", ".join(f'"{word}"' for word in words)
 
@@ -43,7 +43,8 @@ def recipe(target: Thing, method: str = "method trace {}") -> str:
         for name in names:
             probes = f"  probes {quoted(target.synonyms)}" if name == target.name else ""
             lines.append(f'concept {_identifier(name)} {{ names "{name}"{probes}  templates plain_{i} }}')
-    lines.append(f"erase {_identifier(target.name)}")
+    toward = f" toward {_identifier(anchor)}" if anchor else ""
+    lines.append(f"erase {_identifier(target.name)}{toward}")
     lines.append("preserve " + ", ".join(_identifier(thing.name) for thing in neighbours(target)))
     return "\n".join([*lines, method, ""])
 

@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("things", nargs="*", default=REPORTED)
     parser.add_argument("--stages", nargs="*", default=list(measure.STAGES), choices=list(measure.STAGES))
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
+    parser.add_argument("--anchor", help="erase toward this thing instead of the neutral state")
     parser.add_argument("--n", type=int, default=100, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=50, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=1)
@@ -33,7 +34,7 @@ def main() -> None:
     results: dict[str, dict[str, dict[str, float | str]]] = {}
     for name in options.things:
         target = table.BY_NAME[name]
-        plan = tracelang.compile(table.recipe(target, options.method))
+        plan = tracelang.compile(table.recipe(target, options.method, options.anchor))
         asked = table.ask(target, options.n, options.kept, options.kept, options.seed, not options.preserved_only)
         before = on.base(asked)
         rows = {"base": table.figures(before, before)}
@@ -46,7 +47,7 @@ def main() -> None:
         print(f"\n{name}: {len(asked)} pictures a row\n{table.render(rows)}\n", flush=True)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps({"options": {
-            "n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
+            "n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method, "anchor": options.anchor,
             "model": on.model.fingerprint,
         }, "results": results}, indent=1) + "\n")
 
