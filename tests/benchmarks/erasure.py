@@ -46,10 +46,11 @@ def main() -> None:
         results[name] = rows
         print(f"\n{name}: {len(asked)} pictures a row\n{table.render(rows)}\n", flush=True)
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({"options": {
-            "n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method, "anchor": options.anchor,
-            "model": on.model.fingerprint,
-        }, "results": results}, indent=1) + "\n")
+        facts = {
+            "n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
+            "anchor": options.anchor, "model": on.model.fingerprint,
+        }
+        options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
