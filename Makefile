@@ -31,8 +31,8 @@ test: lint demo
 	$(BIN)/pytest -q
 
 bench: $(READY)
+	$(BIN)/python -m tests.benchmarks.steer_step --model micro-sd
 	$(BIN)/python -m tests.benchmarks.closed_form
-	$(BIN)/python -m tests.benchmarks.steer_step
 
 tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.erasure

@@ -1,4 +1,4 @@
-"""What a trained step costs: `python -m tests.benchmarks.steer_step [--model FOLDER]`.
+"""What a trained step costs: `python -m tests.benchmarks.steer_step [--model MODEL]`.
 
 Model evaluations (single predictions) and seconds per step of `steer`, whose trajectories and teacher predictions are
 cached, against a loop that re-samples a partial 50-step trajectory with guidance for every step, as ESD does
@@ -18,6 +18,7 @@ import torch
 
 from tests import random_sd
 from tests.engine.plans import WHOLE, erasure, plan, steer, term
+from tracelang.checkpoint.locate import locate
 from tracelang.engine.lora import injected, switched_off
 from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.run import run
@@ -88,11 +89,11 @@ def cached(model: Counted, settings: SteerPass, autocast: bool) -> tuple[float, 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="a folder in diffusers layout")
+    parser.add_argument("--model", help="an embedded name or a folder in diffusers layout")
     parser.add_argument("--steps", type=int, default=40)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.model or random_sd.build(Path(temporary) / "tiny")
+        folder = locate(options.model) if options.model else random_sd.build(Path(temporary) / "tiny")
         model = StableDiffusion().load(folder)
     print(f"{options.model or 'a small random model'}, {torch.get_num_threads()} threads, {options.steps} steps")
     print(f"{'':<34} {'evaluations a step':>20} {'seconds':>9} {'seconds a':>10} {'once, before':>13}")
