@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 
 
 def precision(model: Model, fast: bool) -> AbstractContextManager[object]:
-    """bfloat16 autocast on a CPU where `fast` asks for it (about twice the speed), nothing elsewhere."""
+    """bfloat16 autocast on a CPU where `fast` asks for it, nothing elsewhere."""
     if fast and model.device.type == "cpu" and model.dtype == torch.float32:
         return torch.autocast("cpu", torch.bfloat16)
     return nullcontext()

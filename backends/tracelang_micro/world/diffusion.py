@@ -38,7 +38,7 @@ def make_unet() -> UNet2DConditionModel:
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=128, attention_head_dim=(2, 4), norm_num_groups=16,
     )
-    unet.set_attn_processor(AttnProcessor())  # on CPUs the fused attention's backward costs 42 % of a step
+    unet.set_attn_processor(AttnProcessor())  # on CPUs the fused attention has a slow backward
     return unet
 
 
