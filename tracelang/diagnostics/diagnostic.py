@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partialmethod
 from typing import Literal
 
 from tracelang.diagnostics.source import Span
@@ -21,6 +22,23 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """Put `text` in place of `span` (an empty span inserts, an empty text deletes)."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """How to mend a finding. `safe`: the recipe means the same afterwards, or what it visibly was meant to."""
+
+    message: str
+    edits: tuple[Edit, ...]
+    safe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """A finding: `help` says what to do, `note` says why. Codes are listed in `diagnostics.codes`."""
 
@@ -31,6 +49,7 @@ class Diagnostic:
     secondary: tuple[Label, ...] = ()
     help: str = ""
     note: str = ""
+    fix: Fix | None = None
 
     @property
     def location(self) -> str:
@@ -45,8 +64,9 @@ class Report:
 
     findings: list[Diagnostic] = field(default_factory=list)
 
-    def error(
+    def add(
         self,
+        severity: Severity,
         code: str,
         message: str,
         span: Span,
@@ -55,9 +75,14 @@ class Report:
         also: Iterable[Label] = (),
         help: str = "",
         note: str = "",
+        fix: Fix | None = None,
     ) -> None:
-        """Add an error whose primary span is `span`."""
-        self.findings.append(Diagnostic(code, "error", message, Label(span, label), tuple(also), help, note))
+        """Add a finding whose primary span is `span`."""
+        self.findings.append(Diagnostic(code, severity, message, Label(span, label), tuple(also), help, note, fix))
+
+    error = partialmethod(add, "error")
+    warning = partialmethod(add, "warning")
+    remark = partialmethod(add, "note")
 
     @property
     def failed(self) -> bool:

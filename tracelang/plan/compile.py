@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Report
-from tracelang.semantics.program import File, Program
+from tracelang.semantics.program import File
 from tracelang.syntax.read import MAX_RECIPE_BYTES, Read, decode, read
 
 if TYPE_CHECKING:
     from tracelang.plan.types import Plan
+    from tracelang.semantics.resolve import Resolution
 
 TEXT = "<recipe>"
 
@@ -48,14 +49,14 @@ def compile_with_findings(
     if found is None:
         return None, report.in_order()
     wall = Path(root) if root is not None else _root(folder)
-    program = _program(found, folder, wall, params, report)
-    if program is None:
+    resolution = _resolved(found, folder, wall, params, report)
+    if resolution is None:
         return None, report.in_order()
     # Pydantic costs more than all of the above: it is not imported where there is nothing to lower.
     from tracelang.plan.lower import lower
 
     name = _name(Path(recipe), wall) if _is_path(recipe, shown) else found.source.path
-    return lower(program, File(name, found.sha256, "recipe")), report.in_order()
+    return lower(resolution.program, File(name, found.sha256, "recipe")), report.in_order()
 
 
 def _is_path(recipe: str | Path, shown: str | None) -> bool:
@@ -72,7 +73,9 @@ def _read(recipe: str | Path, shown: str | None, report: Report) -> tuple[Read |
     return decode(data, shown or TEXT, MAX_RECIPE_BYTES, report), Path()
 
 
-def _program(found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report) -> Program | None:
+def _resolved(
+    found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report
+) -> Resolution | None:
     from tracelang.semantics.resolve import resolve
     from tracelang.syntax.parser import parse
 

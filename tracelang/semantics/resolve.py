@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracelang.diagnostics import Label, Report, Span
@@ -28,10 +29,19 @@ WEIGHT = Field("number", 1.0, low=0, above=True)
 LATER: dict[type, str] = {tree.Import: "import", tree.FromImport: "from", tree.Include: "include"}
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A recipe's tree, the names it can use, and what it means."""
+
+    file: tree.File
+    scope: Scope
+    program: Program
+
+
 def resolve(
     file: tree.File, report: Report, *, folder: Path, root: Path, given: Mapping[str, str] | None = None
-) -> Program | None:
-    """The program of a file, or None with every error in `report`. Lists are sought from `folder`, inside `root`."""
+) -> Resolution | None:
+    """What a file means, or None with every error in `report`. Lists are sought from `folder`, inside `root`."""
     scope = collect(file.statements, prelude(), report)
     context = Context(report, Lists(folder, root, LIBRARY, report))
     version(context, file.statements)
@@ -60,7 +70,8 @@ def resolve(
     used = _used(erase, kept, expect)
     concepts = {key: concept for key, concept in context.concepts.items() if key in used}
     files = tuple(context.lists.files[name] for name in sorted(context.lists.files))
-    return Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), files)
+    program = Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), files)
+    return Resolution(file, scope, program)
 
 
 def _refuse_later(context: Context, statements: tuple[tree.Statement, ...]) -> None:
