@@ -52,7 +52,8 @@ def _match(layers: Layers, sites: Sequence[Site]) -> set[Site]:
         case RoleSites():
             chosen = {site for site in sites if site.role == layers.role}
         case GlobSites():
-            chosen = {site for site in sites if fnmatchcase(site.tensor, layers.pattern)}
+            names = ((site, (site.tensor, site.module)) for site in sites)
+            chosen = {site for site, both in names if any(fnmatchcase(name, layers.pattern) for name in both)}
         case InPlaces():
             chosen = {site for site in _match(layers.of, sites) if site.place in layers.places}
         case Difference():
