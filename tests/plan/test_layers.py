@@ -8,7 +8,6 @@ from tracelang.plan.family import Site
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites
 
-
 SITES = tuple(Site("denoiser", f"layers.{i}.to_{name}.weight", (4, 2), role, "mid", "tokens", True)
               for i in range(2) for name, role in (("k", "key"), ("v", "value")))
 
