@@ -152,6 +152,7 @@ def limits() -> list[Row]:
         ("definitions that lean on one another", f"{tables.MAX_REFERENCES}"),
         ("a layer set, written out", f"{tables.MAX_SITES:,} parts"),
         ("a layer set's depth, written out", f"{tables.MAX_SITES_DEPTH}"),
+        ("files that import one another", f"{tables.MAX_IMPORTS} deep"),
         ("members of a set with `&`", f"{tables.MAX_MEMBERS:,}"),
         ("`samples` of an expectation", f"{SAMPLES.high:,}"),
     ]
@@ -183,6 +184,8 @@ def test_table(name: str) -> None:
 def test_other_numbers_in_the_text() -> None:
     assert f"`over {tables.DEFAULT_SAMPLES} samples seed {tables.DEFAULT_SEED}`" in REFERENCE
     assert f"without a `method`\nstatement that is `{tables.DEFAULT_METHOD}`" in REFERENCE
-    assert f"{code(*method_names()).replace(', ', ' and ')} come with the compiler" in REFERENCE
+    methods = code(*method_names()[:-1]), code(method_names()[-1])
+    assert " and ".join(methods) + " come with the compiler" in REFERENCE
+    assert all(code(word) in REFERENCE for word in tables.FAMILIES)
     assert all(code(word) in REFERENCE for word in tables.THREATS)
     assert f"`tracelang {tables.LANGUAGE_VERSION}` names the version" in REFERENCE
