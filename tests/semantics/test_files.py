@@ -88,6 +88,14 @@ def test_the_order_of_statements_names_no_concept() -> None:
     assert len(digests) == 1
 
 
+def test_neither_root_nor_place_names_a_concept(tmp_path: Path) -> None:
+    folder = FILES / "good" / "two_meanings_are_two"
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    digests = {compile(folder / "top.erase", root=root).digest for root in (folder, FILES)}
+    digests.add(compile(tmp_path / "elsewhere" / "top.erase").digest)
+    assert len(digests) == 1
+
+
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FILES / "good")

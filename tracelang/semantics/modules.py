@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracelang.diagnostics import Label, Report, Span
-from tracelang.semantics.paths import Place, locate
+from tracelang.semantics.paths import Located, Place, locate
 from tracelang.semantics.program import File
 from tracelang.semantics.scope import Scope, collect
 from tracelang.semantics.standard import prelude
@@ -60,9 +61,11 @@ class Modules:
     files: dict[Path, File] = field(default_factory=dict)
     _known: dict[Path, Module | None] = field(default_factory=dict)
     _open: list[_Open] = field(default_factory=list)
+    _home: str = ""
 
     def top(self, file: tree.File, place: Place, path: Path | None) -> Module:
         """The module of a recipe. Files that cannot be had are reported, and what they would bring is left out."""
+        self._home = place.shown
         self._open.append(_Open(path, file.source.path, None))
         return self._module(file, place, "")
 
@@ -97,7 +100,7 @@ class Modules:
             if len(self._open) > MAX_IMPORTS:
                 self._too_deep(link, located.shown)
                 return None
-            self._known[located.path] = self._read(link, located.path, located.name, located.shown, located.place)
+            self._known[located.path] = self._read(link, located)
         module = self._known[located.path]
         if module is not None and len(self._open) + module.height > MAX_IMPORTS:
             self._too_deep(link, located.shown)
@@ -107,19 +110,25 @@ class Modules:
             self.files[located.path] = File(known.path, known.sha256, "include")
         return module
 
-    def _read(self, link: Link, path: Path, name: str, shown: str, place: Place) -> Module | None:
+    def _read(self, link: Link, located: Located) -> Module | None:
         from tracelang.syntax.parser import parse
         from tracelang.syntax.read import MAX_RECIPE_BYTES, read
 
-        found = read(path, shown, MAX_RECIPE_BYTES, self.report, link.path.span)
+        found = read(located.path, located.shown, MAX_RECIPE_BYTES, self.report, link.path.span)
         file = parse(found.source, self.report) if found else None
         if found is None or file is None:
             return None
-        self.files[path] = File(name, found.sha256, "import")
-        self._open.append(_Open(path, shown, link.path.span))
-        module = self._module(file, place, name)
+        self.files[located.path] = File(located.name, found.sha256, "import")
+        self._open.append(_Open(located.path, located.shown, link.path.span))
+        module = self._module(file, located.place, self._name(located))
         self._open.pop()
         return module
+
+    def _name(self, located: Located) -> str:
+        """What a file is called beside a concept of its own: its way from the recipe, wherever they lie."""
+        if located.place.prefix:
+            return located.name
+        return posixpath.relpath(located.shown, self._home or ".")
 
     def _too_deep(self, link: Link, shown: str) -> None:
         message = f"imports lead more than {MAX_IMPORTS} files deep"

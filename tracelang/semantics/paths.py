@@ -48,6 +48,10 @@ class Located:
 def locate(place: Place, node: tree.Text, sort: Sort, report: Report) -> Located | None:
     """The file that a path means, or None, reported: it lies outside the wall, or there is none."""
     text = node.value
+    if "\\" in text or text[1:2] == ":":
+        help = "write folders with `/`, from the file that names them"
+        report.error(MISSING[sort], "a path is written the same on every system", node.span, help=help)
+        return None
     start, rest = (STANDARD, text[len(STD) :]) if text.startswith(STD) else (place, text)
     try:
         path = (start.folder / rest).resolve()

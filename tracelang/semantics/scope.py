@@ -36,7 +36,7 @@ WHAT: dict[Sort, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """The definitions of one file, called `name` in a plan; its own paths start at `place`.
+    """The definitions of one file, called `name` (the recipe's is empty); its own paths start at `place`.
 
     `texts` are the concepts declared under a quoted text, `brought` what `from … import` brings with the scope that
     it stands in, `imports` the scopes behind an alias. An import that could not be read is None there, and the names
