@@ -151,8 +151,8 @@ def find(
     if len(reference.parts) == 1:
         found = scope.find(sort, first)
         if found is None and first not in scope.missing:
-            help = did_you_mean(first, {*scope.known(sort), *more()}) or other.format(first)
-            report.error(code, f"no {what} is called `{first}`", reference.span, help=help)
+            help = _behind(scope, sort, first) or did_you_mean(first, {*scope.known(sort), *more()})
+            report.error(code, f"no {what} is called `{first}`", reference.span, help=help or other.format(first))
         return found
     if len(reference.parts) > 2 or first not in scope.imports:
         help = did_you_mean(first, scope.imports) if len(reference.parts) == 2 else ""
@@ -165,3 +165,11 @@ def find(
         help = did_you_mean(last, source.names(sort))
         report.error(code, f"`{first}` has no {what} that is called `{last}`", reference.span, help=help)
     return found
+
+
+def _behind(scope: Scope, sort: Sort, name: str) -> str:
+    """What to write for a name that an import has, or for an import that is taken for a name."""
+    if name in scope.imports:
+        return f"`{name}` is an import: write `{name}.` and a name"
+    aliases = (alias for alias, source in scope.imports.items() if source is not None and source.own(sort, name))
+    return next((f"did you mean `{alias}.{name}`?" for alias in aliases), "")
