@@ -102,7 +102,7 @@ def _check_known(plan: Plan) -> None:
         for address, kind in parts:
             if kind in NOT_YET:
                 what = f"{address}: `{kind}` ({NOT_YET[kind]}) is not carried out yet"
-                raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`, or define one")
+                raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
 
 
 def _check_sequence(plan: Plan, passes: Sequence[BoundPass]) -> None:
