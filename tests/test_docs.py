@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tracelang.diagnostics import Report, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.plan import types
 from tracelang.plan.compile import compile, compile_with_findings
@@ -17,8 +18,10 @@ from tracelang.plan.layers import render
 from tracelang.plan.load import MAX_PLAN_BYTES
 from tracelang.semantics import tables
 from tracelang.semantics.expectations import SAMPLES
+from tracelang.semantics.scope import collect
 from tracelang.semantics.standard import method_names, prelude
 from tracelang.syntax.lexer import MAX_NESTING
+from tracelang.syntax.parser import parse
 from tracelang.syntax.read import MAX_LIST_BYTES, MAX_RECIPE_BYTES
 
 ROOT = Path(__file__).parents[1]
@@ -152,12 +155,28 @@ def limits() -> list[Row]:
         ("definitions that lean on one another", f"{tables.MAX_REFERENCES}"),
         ("a layer set, written out", f"{tables.MAX_SITES:,} parts"),
         ("a layer set's depth, written out", f"{tables.MAX_SITES_DEPTH}"),
+        ("files that import one another", f"{tables.MAX_IMPORTS} deep"),
         ("members of a set with `&`", f"{tables.MAX_MEMBERS:,}"),
         ("`samples` of an expectation", f"{SAMPLES.high:,}"),
     ]
 
 
+def library() -> list[Row]:
+    """What each file of the standard library defines, by sort, in its order."""
+    rows = []
+    for path in sorted((ROOT / "recipes" / "std").glob("*.erase")):
+        report = Report()
+        file = parse(Source(path.name, path.read_text("utf-8")), report)
+        assert file is not None
+        scope = collect(file.statements, None, report)
+        sorts = {"concept": "concepts", "window": "windows", "layers": "layer sets"}
+        found = [f"{sorts.get(sort, sort)} {code(*names)}" for sort, names in scope.definitions.items() if names]
+        rows.append((code(f"std/{path.name}"), "; ".join(found)))
+    return [row for row in rows if "prelude" not in row[0]]
+
+
 TABLES: dict[str, Callable[[], list[Row]]] = {
+    "library": library,
     "header": header,
     "kinds": kinds,
     "windows": windows,
@@ -183,6 +202,8 @@ def test_table(name: str) -> None:
 def test_other_numbers_in_the_text() -> None:
     assert f"`over {tables.DEFAULT_SAMPLES} samples seed {tables.DEFAULT_SEED}`" in REFERENCE
     assert f"without a `method`\nstatement that is `{tables.DEFAULT_METHOD}`" in REFERENCE
-    assert f"{code(*method_names()).replace(', ', ' and ')} come with the compiler" in REFERENCE
+    methods = code(*method_names()[:-1]), code(method_names()[-1])
+    assert " and ".join(methods) + " come with the compiler" in REFERENCE
+    assert all(code(word) in REFERENCE for word in tables.FAMILIES)
     assert all(code(word) in REFERENCE for word in tables.THREATS)
     assert f"`tracelang {tables.LANGUAGE_VERSION}` names the version" in REFERENCE

@@ -121,3 +121,10 @@ def test_explain_means_the_same(recipe: Path) -> None:
 def test_help_names_every_command_that_is_there() -> None:
     text = run("--help").stdout
     assert all(word in text for word in ("compile", "explain", COMMANDS["compile"]))
+
+
+def test_a_plan_takes_no_params(recipe: Path) -> None:
+    run("compile", "r.erase")
+    result = run("explain", "r.plan.json", "--set", "p=60%")
+    assert result.exit_code == 2 and "explain its recipe instead" in result.stderr
+    assert "degree 60%" in run("explain", "r.erase", "--set", "p=60%").stdout

@@ -40,7 +40,8 @@ def test_explained_recipes_mean_the_same(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", SNIPPETS)
-def test_explained_snippets_mean_the_same(text: str) -> None:
+def test_explained_snippets_mean_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE.parents[1] / "recipes")
     explained(compile(text))
 
 

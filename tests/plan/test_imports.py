@@ -38,3 +38,15 @@ plan, findings = compile_with_findings('erase "cat" degree 300%')
 print(plan, findings[0].code, 'pydantic' in sys.modules)
 """
     assert run(code) == "None TL213 False\n"
+
+
+def test_every_module_of_the_compiler_is_imported_without_torch() -> None:
+    code = """
+import importlib, pkgutil, tracelang
+for name in ("diagnostics", "syntax", "semantics", "plan"):
+    package = importlib.import_module(f"tracelang.{name}")
+    for module in pkgutil.walk_packages(package.__path__, f"tracelang.{name}."):
+        importlib.import_module(module.name)
+print(sum(name.startswith("tracelang.") for name in sys.modules) > 40)
+"""
+    assert run(BLOCK + code) == "True\n"

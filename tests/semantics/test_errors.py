@@ -35,6 +35,24 @@ def test_an_unknown_name_is_met_with_the_nearest_one() -> None:
     assert found[0].help == "did you mean `nudity`?"
 
 
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ('erase "x" toward clothed', "did you mean `a.clothed`?"),
+        ('erase "x" toward a', "`a` is an import: write `a.` and a name"),
+        ('erase "x" toward a.clothd', "did you mean `clothed`?"),
+        ('erase "x" toward b.clothed', "known here: a"),
+        ('erase "x" method maze', "did you mean `mace`?"),
+        ('from "std/anchors.erase" import persn erase "x"', "did you mean `person`?"),
+        ('import "std/anchor.erase" as b erase "x"', "did you mean `anchors.erase`?"),
+        ('recipe "r" { supports = sdlx } erase "x"', "did you mean `sdxl`?"),
+    ],
+)
+def test_help(text: str, help: str) -> None:
+    _, found = compile_with_findings(f'import "std/anchors.erase" as a {text}')
+    assert [one.help for one in found] == [help]
+
+
 def test_a_list_that_is_no_utf_8_is_located_in_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE)
     _, found = compile_with_findings('erase list "lists/broken.txt"', root=HERE)

@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from tracelang import CompileError
+from tracelang.diagnostics import Report, Source
 from tracelang.plan import types
-from tracelang.plan.compile import compile
-from tracelang.semantics.tables import PASSES
+from tracelang.plan.compile import compile, compile_with_findings
+from tracelang.plan.lower import PASSES as MODELS
+from tracelang.semantics.program import Window
+from tracelang.semantics.resolve import resolve
+from tracelang.semantics.standard import method_names
+from tracelang.semantics.tables import NOT_YET, PASSES
+from tracelang.syntax.parser import parse
 
 HERE = Path(__file__).parent
 
@@ -82,23 +88,59 @@ def test_every_setting_has_the_documented_default() -> None:
 
 
 def test_the_tables_and_the_plan_name_the_same_settings() -> None:
-    models = {"refine": types.RefinePass, "steer": types.SteerPass, "fuse": types.FusePass}
-    for kind, model in models.items():
+    assert set(PASSES) == set(MODELS)
+    for kind, model in MODELS.items():
         assert set(PASSES[kind].settings) == set(model.model_fields) - {"kind", "label", "terms"}
     terms = PASSES["steer"].terms
     assert {name for fields in terms.values() for name in fields} == set(types.Term.model_fields) - {"kind", "label"}
 
 
 def test_the_tables_and_the_plan_have_the_same_bounds() -> None:
-    fields = [(types.RefinePass, name, field) for name, field in PASSES["refine"].settings.items()]
-    fields += [(types.SteerPass, name, field) for name, field in PASSES["steer"].settings.items()]
-    fields += [(types.FusePass, name, field) for name, field in PASSES["fuse"].settings.items()]
+    fields = [(MODELS[kind], name, field) for kind in PASSES for name, field in PASSES[kind].settings.items()]
     for model, name, field in fields:
         if field.type in ("integer", "number") and not field.absent:
             metadata = model.model_fields[name].metadata
             bounds = {type(one).__name__: getattr(one, type(one).__name__.lower()) for one in metadata}
             expected = {"Gt" if field.above else "Ge": field.low, "Le": field.high}
             assert bounds == {kind: value for kind, value in expected.items() if value is not None}, name
+
+
+def test_all_methods_are_known() -> None:
+    names = ("ant", "eraseanything", "esd", "mace", "rece", "speed", "trace", "uce")
+    assert tuple(method_names()) == names
+    for name in names:
+        assert compile(f'erase "x" method {name}').method.name == name
+
+
+def test_what_is_not_carried_out_is_in_the_tables() -> None:
+    assert set(NOT_YET) <= {*PASSES, *(term for kind in PASSES.values() for term in kind.terms)}
+
+
+def test_passes_terms_and_windows_know_where_they_stand() -> None:
+    text = 'define method m = trace { steer.hold.during = late } method m { steer.push.during = 1%..2% } erase "x"'
+    report = Report()
+    file = parse(Source("x", text), report)
+    assert file is not None
+    resolution = resolve(file, report, folder=Path(), root=Path())
+    assert resolution is not None
+    steer = resolution.program.method.passes[1]
+    assert (
+        steer.span.text.startswith("steer on text {")
+        and steer.terms[2].span.text == "blank             { weight = 0.5 }"
+    )
+    windows = {term.label: term.settings["during"] for term in steer.terms}
+    spans = {label: one.span for label, one in windows.items() if isinstance(one, Window)}
+    assert {label: span.text if span else None for label, span in spans.items()} == {
+        "push": "1%..2%",
+        "hold": "late",
+        "blank": None,
+        "keep": None,
+    }
+
+
+def test_a_bound_is_given_in_full() -> None:
+    _, found = compile_with_findings('erase "x" method trace { steer.seed = 1e30 }')
+    assert found[0].message == "`steer.seed` is from 0 to 9,223,372,036,854,775,807"
 
 
 def test_a_shipped_method_does_not_see_local_definitions() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,7 @@ WORDS = " ".join(TEXTS).split()
 MARKS = ["", "{", '"', "\u00e9", "9", "%", "..", "\\", "(", ")", ",", "&", "\x00", "\r", "# "]
 
 
-def mutated(chance: random.Random) -> str:
-    text = chance.choice(TEXTS)
+def mutated(chance: random.Random, text: str) -> str:
     if chance.random() < 0.7:
         words = text.split(" ")
         at = chance.randrange(len(words))
@@ -31,8 +31,8 @@ def mutated(chance: random.Random) -> str:
     return text[:at] + chance.choice(MARKS) + text[at + chance.choice([0, 1, 3]) :]
 
 
-def outcome(text: str) -> bool:
-    plan, findings = compile_with_findings(text)
+def outcome(recipe: str | Path) -> bool:
+    plan, findings = compile_with_findings(recipe)
     if plan is None:
         assert findings and "\x1b" not in render(findings)
         return False
@@ -44,5 +44,21 @@ def outcome(text: str) -> bool:
 def test_mutations(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE.parents[1] / "recipes")
     chance = random.Random(count)
-    outcomes = [outcome(mutated(chance)) for _ in range(count)]
+    outcomes = [outcome(mutated(chance, chance.choice(TEXTS))) for _ in range(count)]
+    assert any(outcomes) and not all(outcomes)
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_mutations_of_one_file_of_several(count: int, tmp_path: Path) -> None:
+    shutil.copytree(HERE / "files" / "good", tmp_path, dirs_exist_ok=True)
+    files = sorted(path for path in tmp_path.rglob("*.erase") if path.name != "same.erase")
+    chance = random.Random(count)
+    outcomes = []
+    for _ in range(count):
+        path = chance.choice(files)
+        text = path.read_text("utf-8")
+        path.write_text(mutated(chance, text), "utf-8", newline="")
+        top = tmp_path / path.relative_to(tmp_path).parts[0] / "top.erase"
+        outcomes.append(outcome(top))
+        path.write_text(text, "utf-8")
     assert any(outcomes) and not all(outcomes)

@@ -23,6 +23,8 @@ def command(ctx: click.Context, recipe: str, params: Mapping[str, str], root: Pa
     if recipe.endswith(".json"):
         from tracelang.plan.load import load_plan
 
+        if params:
+            raise click.UsageError("--set changes a recipe; a compiled plan is fixed: explain its recipe instead")
         plan = load_plan(recipe)
     else:
         what, shown = read_recipe(recipe)

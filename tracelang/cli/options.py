@@ -27,7 +27,7 @@ def recipe_options(command: Command) -> Command:
     params = click.option(
         "--set", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Set a param of the recipe."
     )
-    root = click.option("--root", type=click.Path(path_type=Path), help="The folder that lists may not leave.")
+    root = click.option("--root", type=click.Path(path_type=Path), help="The folder that imports and lists stay in.")
     return root(params(command))
 
 

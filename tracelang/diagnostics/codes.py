@@ -1,6 +1,7 @@
 """Every code and what it stands for. A code keeps its meaning for ever; a new finding gets a new one.
 
-TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style.
+TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style. TL310 (not carried out by
+this version yet) is retired.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ CODES: dict[str, str] = {
     "TL220": "a name or label is missing",
     "TL221": "a comma after `except`",
     "TL222": "`except` takes away what is not there",
+    "TL223": "no such recipe to import",
+    "TL224": "an import of what the file does not define",
+    "TL225": "files that import one another in a circle, or too deep",
     "TL301": "erased and preserved",
     "TL302": "a probe that is also a name",
     "TL303": "`away` with an anchor",
@@ -48,8 +52,8 @@ CODES: dict[str, str] = {
     "TL307": "an anchor that contains its target",
     "TL308": "nothing is erased",
     "TL309": "one concept, two contradicting statements",
-    "TL310": "not carried out by this version yet",
     "TL311": "`&` with the same concept twice",
     "TL312": "another version of the language",
     "TL313": "a method or pass that does nothing",
+    "TL314": "an anchor that is itself erased",
 }

@@ -11,6 +11,7 @@ from tracelang.plan.family import Clock, Family, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
 from tracelang.plan.windows import Interval, lower
+from tracelang.semantics.tables import DEFAULT_METHOD, NOT_YET
 
 
 class BindError(ValueError):
@@ -63,6 +64,7 @@ def bind(plan: Plan, family: Family, folder: Path) -> BoundPlan:
     if plan.recipe.supports and family.name not in plan.recipe.supports:
         supported = ", ".join(plan.recipe.supports)
         raise ModelError(f"{folder}: this is a {family.name} model; the recipe supports {supported}")
+    _check_known(plan)
     sites, clock = family.sites(folder), family.clock(folder)
     passes = tuple(_bound(plan, step, sites, clock) for step in plan.method.passes)
     _check_sequence(plan, passes)
@@ -88,6 +90,19 @@ def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> Bound
             return BoundPass(step.label, step.kind, chosen, tuple(windows), cost(plan, step, clock))
         case FusePass():
             return BoundPass(step.label, step.kind, (), (), Cost(0, 0))
+        case _:
+            raise BindError(f"{step.label}: `{step.kind}` has no engine")
+
+
+def _check_known(plan: Plan) -> None:
+    """Refuse what the language knows and no engine carries out yet: no pass or term is dropped in silence."""
+    for step in plan.method.passes:
+        terms = step.terms if isinstance(step, SteerPass) else ()
+        parts = [(step.label, step.kind), *((f"{step.label}.{term.label}", term.kind) for term in terms)]
+        for address, kind in parts:
+            if kind in NOT_YET:
+                what = f"{address}: `{kind}` ({NOT_YET[kind]}) is not carried out yet"
+                raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
 
 
 def _check_sequence(plan: Plan, passes: Sequence[BoundPass]) -> None:

@@ -25,8 +25,8 @@ def compile(
 ) -> Plan:
     """Compile a recipe: a `Path`, or a string that ends with `.erase`, is a file; other strings are the recipe itself.
 
-    `root` is the folder that lists may not leave (default: the git root around the recipe, else its folder);
-    `params` overrides params as `--set` does, `{"degree": "60%"}`. Raises CompileError with every diagnostic.
+    `root` is the folder that imports and lists may not leave (default: the git root around the recipe, else its
+    folder); `params` overrides params as `--set` does, `{"degree": "60%"}`. Raises CompileError with every diagnostic.
     """
     plan, findings = compile_with_findings(recipe, root=root, params=params)
     if plan is None:
@@ -49,13 +49,14 @@ def compile_with_findings(
     if found is None:
         return None, report.in_order()
     wall = Path(root) if root is not None else _root(folder)
-    resolution = _resolved(found, folder, wall, params, report)
+    path = Path(recipe) if _is_path(recipe, shown) else None
+    resolution = _resolved(found, folder, wall, params, report, path)
     if resolution is None:
         return None, report.in_order()
     # Pydantic costs more than all of the above: it is not imported where there is nothing to lower.
     from tracelang.plan.lower import lower
 
-    name = _name(Path(recipe), wall) if _is_path(recipe, shown) else found.source.path
+    name = _name(path, wall) if path else found.source.path
     return lower(resolution.program, File(name, found.sha256, "recipe")), report.in_order()
 
 
@@ -74,13 +75,13 @@ def _read(recipe: str | Path, shown: str | None, report: Report) -> tuple[Read |
 
 
 def _resolved(
-    found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report
+    found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report, path: Path | None
 ) -> Resolution | None:
     from tracelang.semantics.resolve import resolve
     from tracelang.syntax.parser import parse
 
     file = parse(found.source, report)
-    return None if file is None else resolve(file, report, folder=folder, root=root, given=params)
+    return None if file is None else resolve(file, report, folder=folder, root=root, given=params, path=path)
 
 
 def root_of(recipe: str | Path) -> Path:

@@ -12,6 +12,15 @@ from tracelang.semantics.tables import METRICS
 
 Rename = Callable[[given.Member], types.Member]
 
+PASSES: dict[str, Any] = {
+    "refine": types.RefinePass,
+    "steer": types.SteerPass,
+    "fuse": types.FusePass,
+    "project": types.ProjectPass,
+    "harden": types.HardenPass,
+    "mask": types.MaskPass,
+}
+
 
 def lower(program: given.Program, source: given.File) -> Plan:
     """The plan of a program; `source` is the recipe file that it was compiled from."""
@@ -59,11 +68,10 @@ def _concept(one: given.Concept, names: dict[given.Key, str]) -> types.Concept:
 
 def _pass(one: given.Pass) -> types.Pass:
     data: dict[str, Any] = {name: _setting(value) for name, value in one.settings.items()}
-    if one.kind == "refine":
-        return types.RefinePass(label=one.label, **data)
     if one.kind == "steer":
-        return types.SteerPass(label=one.label, terms=tuple(_term(term) for term in one.terms), **data)
-    return types.FusePass(label=one.label, **data)
+        data["terms"] = tuple(_term(term) for term in one.terms)
+    passed: types.Pass = PASSES[one.kind].model_validate({"label": one.label, **data})
+    return passed
 
 
 def _term(one: given.Term) -> types.Term:

@@ -176,7 +176,7 @@ Layers = Annotated[ReadsSites | RoleSites | GlobSites | InPlaces | Difference | 
 class Term(Frozen):
     """One windowed loss term of a steer pass. `strength` belongs to `push`; elsewhere it is None."""
 
-    kind: Literal["push", "hold", "blank", "keep"]
+    kind: Literal["push", "hold", "blank", "keep", "suppress", "contrast"]
     label: Label
     during: Window
     weight: Annotated[float, Field(ge=0)]
@@ -231,7 +231,41 @@ class FusePass(Frozen):
     keep_weight: Annotated[float, Field(ge=0)]
 
 
-Pass = Annotated[RefinePass | SteerPass | FusePass, Field(discriminator="kind")]
+class ProjectPass(Frozen):
+    """Closed form where the preserved Gram's eigenvalues are below `threshold` (METHODS.md §7b)."""
+
+    kind: Literal["project"] = "project"
+    label: Label
+    on: Layers
+    tokens: Tokens
+    threshold: Positive
+    ridge_absolute: Positive
+
+
+class HardenPass(Frozen):
+    """Adversarial rounds (METHODS.md §4): find the states that still give the concept, erase those too."""
+
+    kind: Literal["harden"] = "harden"
+    label: Label
+    on: Layers
+    rounds: Annotated[int, Field(ge=1, le=1000)]
+    penalty: Positive
+    ridge_absolute: Positive
+    keep_weight: Annotated[float, Field(ge=0)]
+
+
+class MaskPass(Frozen):
+    """Saliency masks (METHODS.md §6.3): only the weights that matter over `seeds` runs are trained afterwards."""
+
+    kind: Literal["mask"] = "mask"
+    label: Label
+    on: Layers
+    share: Annotated[float, Field(gt=0, le=1)]
+    seeds: Annotated[int, Field(ge=1, le=1000)]
+    steps: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+Pass = Annotated[RefinePass | SteerPass | FusePass | ProjectPass | HardenPass | MaskPass, Field(discriminator="kind")]
 
 
 class Method(Frozen):
@@ -270,7 +304,7 @@ class Source(Frozen):
 
     path: Annotated[str, AfterValidator(_inside)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    role: Literal["recipe", "list"]
+    role: Literal["recipe", "include", "import", "list"]
 
 
 class Plan(Frozen):

@@ -24,7 +24,7 @@ def declared(context: Context, scope: Scope, node: tree.Concept) -> Key:
     """The key of a declared concept, whose meaning is then in `context.concepts`, with what could be read of it."""
     text = node.name.value if isinstance(node.name, tree.Text) else None
     key = node.name.text if isinstance(node.name, tree.Name) else f'"{node.name.value}"'
-    if key not in context.concepts:
+    if id(node) not in context.done:
         kind = _kind(context, node)
         given = {field: [e for e in node.entries if e.field == field] for field in ("names", "probes", "templates")}
         names = words(context, scope, given["names"])
@@ -39,22 +39,25 @@ def declared(context: Context, scope: Scope, node: tree.Concept) -> Key:
             else default_templates(context, scope, kind, node)
         )
         _distinct(context, names, given["probes"], probes)
-        context.concepts[key] = Concept(key, kind, names, probes, templates, node.name.span)
-    return key
+        concept = Concept(key, kind, names, probes, templates, node.name.span)
+        context.done[id(node)] = context.concepts.enter(concept, scope.name)
+    known: Key = context.done[id(node)]
+    return known
 
 
 def implicit(context: Context, scope: Scope, text: str, node: tree.Node) -> Key | None:
     """The key of the concept that a quoted text stands for: its one name, kind object."""
-    key = f'"{text}"'
-    if key not in context.concepts:
-        if text in scope.texts:
-            return declared(context, scope, scope.texts[text])
+    if text in scope.texts:
+        return declared(context, scope, scope.texts[text])
+    if (id(scope), text) not in context.done:
         if not text.strip():
             context.report.error("TL213", "an empty text is no concept", node.span)
             return None
         templates = default_templates(context, scope, "object", node)
-        context.concepts[key] = Concept(key, "object", (text,), (), templates, node.span)
-    return key
+        concept = Concept(f'"{text}"', "object", (text,), (), templates, node.span)
+        context.done[id(scope), text] = context.concepts.enter(concept, scope.name)
+    known: Key = context.done[id(scope), text]
+    return known
 
 
 def words(context: Context, scope: Scope, entries: Iterable[tree.Entry]) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ def words(context: Context, scope: Scope, entries: Iterable[tree.Entry]) -> tupl
                 case tree.Text():
                     found[item.value] = None
                 case tree.ListFile():
-                    found.update(dict.fromkeys(context.lists.texts(item) or ()))
+                    found.update(dict.fromkeys(context.lists.texts(scope.place, item) or ()))
                 case tree.Reference():
                     message = f"{entry.field} are quoted texts or lists"
                     context.report.error("TL212", message, item.span, help=f'quote it: `"{item.text}"`')
@@ -85,7 +88,7 @@ def template_texts(
             case tree.Text():
                 found.update(_checked(context, (item.value,), item.span))
             case tree.ListFile():
-                found.update(_checked(context, context.lists.texts(item) or (), item.span))
+                found.update(_checked(context, context.lists.texts(scope.place, item) or (), item.span))
             case tree.Reference():
                 found.update(dict.fromkeys(_named_templates(context, scope, item)))
     return tuple(found)

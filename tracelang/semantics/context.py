@@ -1,4 +1,4 @@
-"""What the resolving functions share: where to report, where lists lie, and what is resolved already."""
+"""What the resolving functions share: where to report, the lists that were read, and what is resolved already."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from typing import Any
 
 from tracelang.diagnostics import Label, Report
 from tracelang.semantics.lists import Lists
-from tracelang.semantics.program import Concept, Key
+from tracelang.semantics.merge import Concepts
 from tracelang.semantics.tables import MAX_REFERENCES
 from tracelang.syntax import tree
 
 
 @dataclass(slots=True)
 class Context:
-    """`done` holds the meaning of each definition once it is known; `open` those that are being worked out."""
+    """`done` holds the meaning of each definition once it is known; `open` those that are being worked out.
+
+    A definition goes by its `id`, a quoted text by that of its file's scope and itself. `params` holds values.
+    """
 
     report: Report
     lists: Lists
-    params: dict[str, tree.Number] = field(default_factory=dict)
-    concepts: dict[Key, Concept] = field(default_factory=dict)
-    done: dict[int, Any] = field(default_factory=dict)
+    params: dict[int, tree.Number] = field(default_factory=dict)
+    concepts: Concepts = field(default_factory=Concepts)
+    done: dict[int | tuple[int, str], Any] = field(default_factory=dict)
     open: list[Any] = field(default_factory=list)
 
     def within(self, definition: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tracelang.diagnostics import Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
-from tracelang.semantics.tables import HEADER, LANGUAGE_VERSION, THREATS
+from tracelang.semantics.tables import FAMILIES, HEADER, LANGUAGE_VERSION, THREATS
 from tracelang.syntax import tree
 
 Header = dict[str, str | tuple[str, ...]]
@@ -68,7 +68,12 @@ def _field(context: Context, found: Header, places: dict[str, Span], item: tree.
             context.report.error("TL209", f"`{name}` is one of {', '.join(THREATS)}", first.span, help=help)
         found[name] = first.text
     elif kind == "names" and all(isinstance(value, tree.Reference) for value in item.values):
-        found[name] = tuple(sorted({value.text for value in item.values if isinstance(value, tree.Reference)}))
+        known = [value for value in item.values if isinstance(value, tree.Reference)]
+        for value in known:
+            if value.text not in FAMILIES:
+                help = did_you_mean(value.text, FAMILIES)
+                context.report.error("TL209", f"no model family is called `{value.text}`", value.span, help=help)
+        found[name] = tuple(sorted({value.text for value in known}))
     else:
         words = {"text": "one quoted text", "name": "one name", "names": "names, without quotes"}[kind]
         context.report.error("TL212", f"`{name}` is {words}", first.span)

@@ -79,7 +79,7 @@ def _combined(
 
 def _named(context: Context, scope: Scope, node: tree.Reference) -> Sites | None:
     word = node.parts[0].text
-    if len(node.parts) == 1 and scope.find("layers", word) is None and word not in scope.aliases:
+    if len(node.parts) == 1 and scope.find("layers", word) is None and word not in scope.missing:
         basic = primitive(word)
         if basic is None:
             known = {*READS, *ROLES, *scope.known("layers")}

@@ -28,16 +28,14 @@ def method(context: Context, scope: Scope, reference: tree.Reference, body: tree
 
 def _named(context: Context, scope: Scope, reference: tree.Reference) -> Method | None:
     name = reference.parts[0].text
-    for shipped in method_names() if scope.find("method", name) is None else [name]:
-        shipped_method(shipped)
-    found = find(scope, "method", reference, context.report)
+    shipped_method(name)
+    found = find(scope, "method", reference, context.report, method_names)
     if found is None:
         return None
     definition, home = found
     assert isinstance(definition, tree.Define)
     if context.within(definition) and home.parent is not None:
         # `define method trace = trace { … }` derives from the prelude's.
-        shipped_method(name)
         return _named(context, home.parent, reference)
     return defined(context, home, definition, reference)
 
@@ -92,7 +90,7 @@ def _pass(context: Context, scope: Scope, block: tree.Block) -> Pass | None:
     if kind.terms and not any(isinstance(item, tree.Block) for item in block.body.items):
         help = f"give it a term: {', '.join(kind.terms)}"
         context.report.error("TL313", f"a `{block.name.text}` pass without terms does nothing", block.span, help=help)
-    return Pass(block.name.text, label, settings, tuple(terms))
+    return Pass(block.name.text, label, settings, tuple(terms), block.span)
 
 
 def _term(context: Context, scope: Scope, terms: dict[str, Fields], block: tree.Block, owner: str) -> Term | None:
@@ -105,7 +103,8 @@ def _term(context: Context, scope: Scope, terms: dict[str, Fields], block: tree.
     for item in block.body.items:
         if isinstance(item, tree.Block):
             context.report.error("TL206", "a term holds settings only", item.span)
-    return Term(name, (block.label or block.name).text, _settings(context, scope, fields, block, f"the term `{name}`"))
+    settings = _settings(context, scope, fields, block, f"the term `{name}`")
+    return Term(name, (block.label or block.name).text, settings, block.span)
 
 
 def _settings(context: Context, scope: Scope, fields: Fields, block: tree.Block, owner: str) -> dict[str, Setting]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import isfinite
 
-from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.diagnostics import Span
 from tracelang.semantics.context import Context
-from tracelang.semantics.scope import Scope
+from tracelang.semantics.scope import Scope, find
 from tracelang.semantics.tables import Field
 from tracelang.syntax import tree
 
@@ -22,17 +22,14 @@ def worth(number: tree.Number) -> float:
 
 
 def scalar(context: Context, scope: Scope, node: tree.Value | tree.Scalar) -> tree.Number | None:
-    """A number, or the one that a `param.name` stands for. Anything else is reported."""
+    """A number, or the one that a `param.name` (`param.n.name` of an import) stands for. Anything else is reported."""
     if isinstance(node, tree.Number):
         return node
-    if isinstance(node, tree.Reference) and len(node.parts) == 2 and node.parts[0].text == "param":
-        name = node.parts[1].text
-        if name in context.params:
-            return context.params[name]
-        if scope.find("param", name) is None:
-            help = did_you_mean(name, context.params) or f"define it: `param {name} = 100% in 0%..100%`"
-            context.report.error("TL208", f"no param is called `{name}`", node.parts[1].span, help=help)
-        return None
+    if isinstance(node, tree.Reference) and len(node.parts) > 1 and node.parts[0].text == "param":
+        first, last = node.parts[1].span, node.parts[-1].span
+        name = tree.Reference(node.parts[1:], span=Span(first.source, first.start, last.end))
+        found = find(scope, "param", name, context.report)
+        return context.params.get(id(found[0])) if found else None
     context.report.error("TL212", "a number belongs here", node.span, help="write a number, or `param.name`")
     return None
 
@@ -79,9 +76,14 @@ def inside(context: Context, node: tree.Node, value: float, field: Field, what: 
 
 def range_words(field: Field) -> str:
     """The bounds of a field in words: `from 1 to 512`, `above 0`."""
-    low, high = (None if end is None else f"{end:,.15g}" for end in (field.low, field.high))
+    low, high = (None if end is None else _plain(end) for end in (field.low, field.high))
     if low is None:
         return f"at most {high}" if high else "a finite number"
     if high is None:
         return f"above {low}" if field.above else f"at least {low}"
     return f"above {low} and at most {high}" if field.above else f"from {low} to {high}"
+
+
+def _plain(end: float) -> str:
+    """An end in full where it is a whole number: a float's digits would round a large seed."""
+    return f"{int(end):,}" if end == int(end) else f"{end:g}"

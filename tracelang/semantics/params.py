@@ -5,46 +5,66 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tracelang.diagnostics import Source, Span
+from tracelang.diagnostics import Label, Source, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
 from tracelang.semantics.numbers import worth
 from tracelang.semantics.scope import Scope
 from tracelang.syntax import tree
 
-_NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(%?)")
+_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(%?)"
 
 
-def params(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
-    """Put the value of each param into the context: the one from outside, else the author's."""
-    defined = {name: node for name, node in scope.definitions["param"].items() if isinstance(node, tree.Param)}
-    for name, node in defined.items():
+def params(context: Context, scope: Scope) -> None:
+    """Put the author's value of each param of a file into the context."""
+    for node in scope.definitions["param"].values():
+        assert isinstance(node, tree.Param)
         ends = (node.range.low, node.range.high)
         if node.range.unit is not None or any(end.percent != node.value.percent for end in ends):
             help = "write all three with `%`, or none"
             context.report.error("TL212", "a param and its range are numbers of one sort", node.range.span, help=help)
-            continue
-        if worth(ends[0]) > worth(ends[1]):
+        elif worth(ends[0]) > worth(ends[1]):
             context.report.error("TL214", "this range runs backwards", node.range.span)
-            continue
-        if _inside(context, node, node.value):
-            context.params[name] = node.value
+        elif _inside(context, node, node.value):
+            context.params[id(node)] = node.value
+
+
+def overrides(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
+    """Put the values from outside in their place: `degree`, or `n.degree` for the param of an import.
+
+    A file has its params once, however many ways lead to it.
+    """
+    known = _settable(scope)
+    places: dict[int, Span] = {}
     for name, text in given.items():
         span = Span(Source("--set", f"{name}={text}"), 0, len(name) + 1 + len(text))
-        if name not in defined:
-            help = did_you_mean(name, defined) or "the recipe has no params"
+        node = known.get(name)
+        if node is None:
+            help = did_you_mean(name, known) or "the recipe has no params"
             context.report.error("TL208", f"no param is called `{name}`", span, help=help)
             continue
-        match = _NUMBER.fullmatch(text)
+        if id(node) in places:
+            also = [Label(places[id(node)], "the same one")]
+            context.report.error("TL211", f"the param `{name}` is set twice", span, also=also, help="remove one")
+            continue
+        places[id(node)] = span
+        match = re.fullmatch(_NUMBER, text)
         if match is None:
             context.report.error("TL212", "a param is a number or a percentage", span, help=f"--set {name}=60%")
             continue
         value = tree.Number(match[1], bool(match[2]), span=span)
-        if value.percent != defined[name].value.percent:
-            written = "in percent" if defined[name].value.percent else "without percent"
+        if value.percent != node.value.percent:
+            written = "in percent" if node.value.percent else "without percent"
             context.report.error("TL212", f"the param `{name}` is written {written}", span)
-        elif _inside(context, defined[name], value):
-            context.params[name] = value
+        elif _inside(context, node, value):
+            context.params[id(node)] = value
+
+
+def _settable(scope: Scope) -> dict[str, tree.Param]:
+    """Every param that the recipe can name, by the name that it has there."""
+    scopes = {"": scope} | {f"{alias}.": source for alias, source in scope.imports.items() if source is not None}
+    found = {f"{before}{name}": one.own("param", name) for before, one in scopes.items() for name in one.names("param")}
+    return {name: one[0] for name, one in found.items() if one and isinstance(one[0], tree.Param)}
 
 
 def _inside(context: Context, node: tree.Param, value: tree.Number) -> bool:

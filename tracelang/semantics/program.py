@@ -27,11 +27,12 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """low < high, in `unit`: progress (0..1), sigma, logsnr or t."""
+    """low < high, in `unit`: progress (0..1), sigma, logsnr or t. `span` is where a setting gives it, if one does."""
 
     unit: str
     low: float
     high: float
+    span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Term:
     kind: str
     label: str
     settings: dict[str, Setting]
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Pass:
     label: str
     settings: dict[str, Setting]
     terms: tuple[Term, ...]
+    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,14 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was read: its path below the recipe root, the sha256 of its bytes, and what it was."""
+    """A file that was read: its path below the recipe root, the sha256 of its bytes, and what it was.
+
+    The compiler's own library is called `std/`. A file that is both imported and included counts as included.
+    """
 
     path: str
     sha256: str
-    role: Literal["recipe", "list"]
+    role: Literal["recipe", "include", "import", "list"]
 
 
 @dataclass(frozen=True, slots=True)

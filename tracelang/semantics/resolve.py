@@ -14,73 +14,83 @@ from tracelang.semantics.expectations import expectations
 from tracelang.semantics.header import header, version
 from tracelang.semantics.layers import sites
 from tracelang.semantics.lists import Lists
+from tracelang.semantics.merge import used
 from tracelang.semantics.methods import defined, method
+from tracelang.semantics.modules import Modules
 from tracelang.semantics.numbers import bounded, share
-from tracelang.semantics.params import params
+from tracelang.semantics.params import overrides, params
+from tracelang.semantics.paths import Place
 from tracelang.semantics.program import Assertion, Erasure, Member, Method, Preservation, Program
-from tracelang.semantics.scope import Scope, collect
+from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
-from tracelang.semantics.standard import LIBRARY, prelude
 from tracelang.semantics.tables import DEFAULT_METHOD, Field
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 
 WEIGHT = Field("number", 1.0, low=0, above=True)
-LATER: dict[type, str] = {tree.Import: "import", tree.FromImport: "from", tree.Include: "include"}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A recipe's tree, the names it can use, and what it means."""
+    """A recipe's tree, the names it can use, what it means, and every recipe file that took part, itself first."""
 
     file: tree.File
     scope: Scope
     program: Program
+    files: tuple[tree.File, ...]
 
 
 def resolve(
-    file: tree.File, report: Report, *, folder: Path, root: Path, given: Mapping[str, str] | None = None
+    file: tree.File,
+    report: Report,
+    *,
+    folder: Path,
+    root: Path,
+    given: Mapping[str, str] | None = None,
+    path: Path | None = None,
 ) -> Resolution | None:
-    """What a file means, or None with every error in `report`. Lists are sought from `folder`, inside `root`."""
-    scope = collect(file.statements, prelude(), report)
-    context = Context(report, Lists(folder, root, LIBRARY, report))
-    version(context, file.statements)
+    """What a file means, or None with every error in `report`.
+
+    Lists and other recipes are sought from `folder`, inside `root`. `path` is the file's own: it may not import itself.
+    """
+    modules = Modules(report)
+    shown = "" if folder == Path() else folder.as_posix()
+    top = modules.top(file, Place(folder, root, shown), path.resolve() if path else None)
+    context = Context(report, Lists(report))
     info = header(context, file.statements)
-    params(context, scope, given or {})
-    _refuse_later(context, file.statements)
-    _definitions(context, scope)
+    for module in modules.all:
+        version(context, module.file.statements)
+        params(context, module.scope)
+        if module is not top:
+            header(context, module.file.statements)
+    overrides(context, top.scope, given or {})
+    for module in [top, *(module for module in modules.all if module is not top)]:
+        _definitions(context, module.scope)
+    statements = list(top.statements())
     erase: list[Erasure] = []
     kept: list[Preservation] = []
     expect: list[Assertion] = []
-    for node in file.statements:
+    for module, node in statements:
         match node:
             case tree.Erase():
-                erase += _erase(context, scope, node)
+                erase += _erase(context, module.scope, node)
             case tree.Preserve():
-                kept += _preserve(context, scope, node)
+                kept += _preserve(context, module.scope, node)
             case tree.Expect():
-                expect += expectations(context, scope, node)
-    chosen = _method(context, scope, file.statements)
-    if not report.failed and not any(isinstance(node, tree.Erase) for node in file.statements):
+                expect += expectations(context, module.scope, node)
+    chosen = _method(context, top.scope, file.statements)
+    if not report.failed and not any(isinstance(node, tree.Erase) for _, node in statements):
         report.error("TL308", "this recipe erases nothing", _end(file), help='write what to erase: `erase "cat"`')
+    erase, kept, expect = context.concepts.settle(erase, kept, expect)
     erase, kept = _merge(context, erase, kept)
     check(context, erase, kept, expect)
     if report.failed or chosen is None:
         return None
-    used = _used(erase, kept, expect)
-    concepts = {key: concept for key, concept in context.concepts.items() if key in used}
-    files = tuple(context.lists.files[name] for name in sorted(context.lists.files))
-    program = Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), files)
-    return Resolution(file, scope, program)
-
-
-def _refuse_later(context: Context, statements: tuple[tree.Statement, ...]) -> None:
-    for node in statements:
-        word = LATER.get(type(node))
-        if word is not None:
-            message = f"`{word}` is not carried out by this version yet"
-            help = "copy the definitions and statements into this file for now"
-            context.report.error("TL310", message, node.span, help=help)
+    concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
+    files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
+    program = Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), tuple(files))
+    trees = (file, *(module.file for module in modules.all if module is not top))
+    return Resolution(file, top.scope, program, trees)
 
 
 def _definitions(context: Context, scope: Scope) -> None:
@@ -183,12 +193,6 @@ def _merge(
             if (key,) not in erased and not any(folded(name) in gone for name in context.concepts[key].names):
                 preserved.setdefault((key,), Preservation((key,), 1.0, erasure.span))
     return list(erased.values()), list(preserved.values())
-
-
-def _used(erase: list[Erasure], kept: list[Preservation], expect: list[Assertion]) -> set[str]:
-    used = {key for erasure in erase for key in (*erasure.targets, *(erasure.anchor or ()))}
-    used |= {key for one in kept for key in one.concepts}
-    return used | {key for one in expect for member in one.concepts for key in member}
 
 
 def _end(file: tree.File) -> Span:

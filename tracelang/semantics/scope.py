@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
-from tracelang.diagnostics import Label, Report
+from tracelang.diagnostics import Label, Report, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.semantics.paths import STANDARD, Place
 from tracelang.syntax import tree
 
 Sort = Literal["concept", "templates", "window", "layers", "method", "param"]
@@ -22,86 +23,153 @@ SORTS: dict[type, Sort] = {
     tree.Define: "method",
     tree.Param: "param",
 }
-WHAT: dict[Sort, tuple[str, str]] = {
-    "concept": ("TL201", "concept or group"),
-    "templates": ("TL202", "templates"),
-    "window": ("TL203", "window"),
-    "layers": ("TL204", "layer set"),
-    "method": ("TL205", "method"),
-    "param": ("TL208", "param"),
+WHAT: dict[Sort, tuple[str, str, str]] = {
+    "concept": ("TL201", "concept or group", 'quote a text: `"{}"`'),
+    "templates": ("TL202", "templates", ""),
+    "window": ("TL203", "window", ""),
+    "layers": ("TL204", "layer set", ""),
+    "method": ("TL205", "method", ""),
+    "param": ("TL208", "param", "define it: `param {} = 100% in 0%..100%`"),
 }
+"""Of each sort: the code for an unknown name, what it is called, and what to do where no known name is near."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """The definitions of one file; `texts` are the concepts declared under a quoted text, `aliases` its imports."""
+    """The definitions of one file, called `name` (the recipe's is empty); its own paths start at `place`.
+
+    `texts` are the concepts declared under a quoted text, `brought` what `from … import` brings with the scope that
+    it stands in, `imports` the scopes behind an alias. An import that could not be read is None there, and the names
+    that it would have brought are `missing`: nothing more is said about them.
+    """
 
     parent: Scope | None
     definitions: dict[Sort, dict[str, Definition]]
     texts: dict[str, tree.Concept] = field(default_factory=dict)
-    aliases: frozenset[str] = frozenset()
+    brought: dict[Sort, dict[str, tuple[Definition, Scope]]] = field(default_factory=dict)
+    imports: dict[str, Scope | None] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    place: Place = STANDARD
+    name: str = ""
+
+    def own(self, sort: Sort, name: str) -> tuple[Definition, Scope] | None:
+        """What the file itself defines or brings under a name, and the scope that it stands in."""
+        found = self.definitions[sort].get(name)
+        return (found, self) if found is not None else self.brought.get(sort, {}).get(name)
 
     def find(self, sort: Sort, name: str) -> tuple[Definition, Scope] | None:
         """The nearest definition of a name and the scope that it stands in."""
         scope: Scope | None = self
         while scope is not None:
-            found = scope.definitions[sort].get(name)
+            found = scope.own(sort, name)
             if found is not None:
-                return found, scope
+                return found
             scope = scope.parent
         return None
 
+    def names(self, sort: Sort) -> set[str]:
+        """The names of a sort that `own` knows."""
+        return {*self.definitions[sort], *self.brought.get(sort, {})}
+
     def known(self, sort: Sort) -> set[str]:
-        """Every name of a sort that can be used here."""
-        return set(self.definitions[sort]) | (self.parent.known(sort) if self.parent else set())
+        """Every name of a sort that can be used here without a dot."""
+        return self.names(sort) | (self.parent.known(sort) if self.parent else set())
 
 
-def collect(statements: Iterable[tree.Statement], parent: Scope | None, report: Report) -> Scope:
-    """The scope of a file. A second definition of a name is an error, and the first one holds."""
-    definitions: dict[Sort, dict[str, Definition]] = {sort: {} for sort in WHAT}
-    texts: dict[str, tree.Concept] = {}
-    aliases: set[str] = set()
+def collect(
+    statements: Iterable[tree.Statement],
+    parent: Scope | None,
+    report: Report,
+    *,
+    place: Place = STANDARD,
+    name: str = "",
+    imported: Mapping[int, Scope | None] | None = None,
+) -> Scope:
+    """The scope of a file. A second definition of a name is an error, and the first one holds.
+
+    `imported` holds the scope behind each import statement, by its `id`.
+    """
+    scope = Scope(parent, {sort: {} for sort in WHAT}, place=place, name=name)
+    taken: dict[tuple[str, str], Span] = {}
     for statement in statements:
         if isinstance(statement, tree.Import):
-            aliases.add(statement.alias.text)
+            if _free(taken, "import", statement.alias.text, statement.alias.span, report):
+                scope.imports[statement.alias.text] = (imported or {}).get(id(statement))
         elif isinstance(statement, tree.FromImport):
-            aliases.update(name.text for name in statement.names)
-        sort = SORTS.get(type(statement))
-        if sort is None:
+            _bring(scope, statement, (imported or {}).get(id(statement)), taken, report)
+        elif isinstance(statement, Definition):
+            sort = SORTS[type(statement)]
+            span = statement.name.span
+            if isinstance(statement.name, tree.Text):
+                assert isinstance(statement, tree.Concept)
+                if _free(taken, "text", statement.name.value, span, report):
+                    scope.texts[statement.name.value] = statement
+            elif _free(taken, sort, statement.name.text, span, report):
+                scope.definitions[sort][statement.name.text] = statement
+    return scope
+
+
+def _bring(
+    scope: Scope,
+    statement: tree.FromImport,
+    source: Scope | None,
+    taken: dict[tuple[str, str], Span],
+    report: Report,
+) -> None:
+    for name in statement.names:
+        if source is None:
+            scope.missing.add(name.text)
             continue
-        assert isinstance(statement, Definition)
-        if isinstance(statement.name, tree.Text):
-            assert isinstance(statement, tree.Concept)
-            _put(texts, statement.name.value, statement, report)
-        else:
-            _put(definitions[sort], statement.name.text, statement, report)
-    return Scope(parent, definitions, texts, frozenset(aliases))
+        found = {sort: one for sort in WHAT if (one := source.own(sort, name.text)) is not None}
+        if not found:
+            scope.missing.add(name.text)
+            help = did_you_mean(name.text, {known for sort in WHAT for known in source.names(sort)})
+            message = f"`{statement.path.value}` defines nothing that is called `{name.text}`"
+            report.error("TL224", message, name.span, help=help)
+        for sort, one in found.items():
+            if _free(taken, sort, name.text, name.span, report):
+                scope.brought.setdefault(sort, {})[name.text] = one
 
 
-Entry = TypeVar("Entry", bound=Definition)
+def _free(taken: dict[tuple[str, str], Span], sort: str, name: str, span: Span, report: Report) -> bool:
+    first = taken.setdefault((sort, name), span)
+    if first is not span:
+        also = [Label(first, "first defined here")]
+        report.error("TL210", f"`{name}` is defined twice", span, also=also, help="remove one, or rename it")
+    return first is span
 
 
-def _put(table: dict[str, Entry], name: str, statement: Entry, report: Report) -> None:
-    first = table.setdefault(name, statement)
-    if first is not statement:
-        also = [Label(first.name.span, "first defined here")]
-        message = f"`{name}` is defined twice"
-        report.error("TL210", message, statement.name.span, also=also, help="remove one, or rename it")
+def find(
+    scope: Scope, sort: Sort, reference: tree.Reference, report: Report, more: Callable[[], Iterable[str]] = tuple
+) -> tuple[Definition, Scope] | None:
+    """Look a reference up: `name`, or `alias.name` for what an import defines. An unknown name is reported.
 
-
-def find(scope: Scope, sort: Sort, reference: tree.Reference, report: Report) -> tuple[Definition, Scope] | None:
-    """Look a reference up. An unknown name is reported; what an import would have brought is not reported again."""
-    name = reference.parts[0].text
+    What a failed import would have brought is not reported again. `more` gives further names that would do.
+    """
+    code, what, other = WHAT[sort]
+    first, last = reference.parts[0].text, reference.parts[-1].text
     if len(reference.parts) == 1:
-        found = scope.find(sort, name)
-        if found is not None:
-            return found
-    if name in scope.aliases:
+        found = scope.find(sort, first)
+        if found is None and first not in scope.missing:
+            help = _behind(scope, sort, first) or did_you_mean(first, {*scope.known(sort), *more()})
+            report.error(code, f"no {what} is called `{first}`", reference.span, help=help or other.format(first))
+        return found
+    if len(reference.parts) > 2 or first not in scope.imports:
+        help = did_you_mean(first, scope.imports) if len(reference.parts) == 2 else ""
+        help = help or 'a dotted name is `n.name`, after `import "file.erase" as n`'
+        report.error(code, f"no {what} is called `{reference.text}`", reference.span, help=help)
         return None
-    code, what = WHAT[sort]
-    if len(reference.parts) > 1:
-        help = "a dotted name starts with the name of an import"
-    else:
-        help = did_you_mean(name, scope.known(sort)) or (f'quote a text: `"{name}"`' if sort == "concept" else "")
-    report.error(code, f"no {what} is called `{reference.text}`", reference.span, help=help)
-    return None
+    source = scope.imports[first]
+    found = None if source is None else source.own(sort, last)
+    if found is None and source is not None and last not in source.missing:
+        help = did_you_mean(last, source.names(sort))
+        report.error(code, f"`{first}` has no {what} that is called `{last}`", reference.span, help=help)
+    return found
+
+
+def _behind(scope: Scope, sort: Sort, name: str) -> str:
+    """What to write for a name that an import has, or for an import that is taken for a name."""
+    if name in scope.imports:
+        return f"`{name}` is an import: write `{name}.` and a name"
+    aliases = (alias for alias, source in scope.imports.items() if source is not None and source.own(sort, name))
+    return next((f"did you mean `{alias}.{name}`?" for alias in aliases), "")

@@ -49,7 +49,7 @@ def _parts(context: Context, scope: Scope, nodes: tuple[tree.Set, ...]) -> list[
 
 
 def _list(context: Context, scope: Scope, node: tree.ListFile) -> Members | None:
-    texts = context.lists.texts(node)
+    texts = context.lists.texts(scope.place, node)
     if texts is None:
         return None
     keys = [implicit(context, scope, text, node) for text in texts]

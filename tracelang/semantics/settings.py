@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
 from tracelang.semantics.layers import glob, sites, union
 from tracelang.semantics.numbers import bounded
-from tracelang.semantics.program import Setting, Sites, Window
+from tracelang.semantics.program import Setting, Sites
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.standard import prelude
 from tracelang.semantics.tables import Field
@@ -35,7 +37,8 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
         return None
     if field.type == "window":
         if isinstance(value, tree.Range | tree.Reference):
-            return _or_wrong(window(context, scope, value))
+            found = window(context, scope, value)
+            return WRONG if found is None else replace(found, span=value.span)
         help = "write a range like `60%..100%`, or the name of a window"
         context.report.error("TL212", f"`{name}` is a window", value.span, help=help)
         return WRONG
@@ -78,5 +81,5 @@ def _sites(context: Context, scope: Scope, values: tuple[tree.Value, ...]) -> Se
     return _or_wrong(union(context, values[0], members) if len(members) == len(found) else None)
 
 
-def _or_wrong(value: Sites | Window | None) -> Setting | Wrong:
+def _or_wrong(value: Sites | None) -> Setting | Wrong:
     return WRONG if value is None else value

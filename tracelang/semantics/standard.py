@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from tracelang.diagnostics import Report
+from tracelang.semantics.paths import LIBRARY
 from tracelang.semantics.scope import Scope, collect
 from tracelang.syntax.parser import parse
 from tracelang.syntax.read import MAX_RECIPE_BYTES, read
 
-LIBRARY = Path(str(import_module("tracelang.recipes").__file__)).parent
 METHODS = LIBRARY / "methods"
 
 
@@ -29,7 +28,7 @@ def method_names() -> list[str]:
 def shipped_method(name: str) -> None:
     """Bring a shipped method into the prelude's scope, if there is one of that name."""
     scope = prelude()
-    if name in method_names() and name not in scope.definitions["method"]:
+    if name not in scope.definitions["method"] and (METHODS / f"{name}.erase").is_file():
         scope.definitions["method"].update(_scope(METHODS / f"{name}.erase", scope).definitions["method"])
 
 

@@ -5,7 +5,7 @@ The engine implements what stands here; nothing here needs it. A default of None
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 LANGUAGE_VERSION = 1
@@ -28,6 +28,12 @@ HEADER: dict[str, Type] = {
     "threat": "name",
 }
 THREATS = ("open_weights", "hosted")
+FAMILIES = {
+    "sd1": "Stable Diffusion 1.x",
+    "sd2": "Stable Diffusion 2.x",
+    "sdxl": "Stable Diffusion XL",
+    "flux": "FLUX.1",
+}
 
 READS = {
     "prompt": "every matrix whose input is prompt states alone",
@@ -54,7 +60,7 @@ class Field:
 @dataclass(frozen=True, slots=True)
 class PassKind:
     settings: dict[str, Field]
-    terms: dict[str, dict[str, Field]]
+    terms: dict[str, dict[str, Field]] = field(default_factory=dict)
 
 
 MAX_SEED = 2**63 - 1
@@ -70,6 +76,8 @@ TERMS: dict[str, dict[str, Field]] = {
     "hold": {"during": DURING, "weight": WEIGHT},
     "blank": {"during": DURING, "weight": WEIGHT},
     "keep": {"during": DURING, "weight": WEIGHT},
+    "suppress": {"during": DURING, "weight": WEIGHT},
+    "contrast": {"during": DURING, "weight": WEIGHT},
 }
 
 PASSES: dict[str, PassKind] = {
@@ -81,7 +89,6 @@ PASSES: dict[str, PassKind] = {
             "ridge_absolute": Field("number", None, low=0, above=True, absent="none"),
             "erase_weight": Field("number", 1.0, low=0, above=True),
         },
-        terms={},
     ),
     "steer": PassKind(
         {
@@ -99,8 +106,45 @@ PASSES: dict[str, PassKind] = {
         },
         terms=TERMS,
     ),
-    "fuse": PassKind({"ridge": RIDGE, "keep_weight": WEIGHT}, terms={}),
+    "fuse": PassKind({"ridge": RIDGE, "keep_weight": WEIGHT}),
+    "project": PassKind(
+        {
+            "on": Field("sites", "prompt"),
+            "tokens": Field("choice", "tail", choices=TOKENS),
+            "threshold": Field("number", 0.1, low=0, above=True),
+            "ridge_absolute": Field("number", 1.0, low=0, above=True),
+        },
+    ),
+    "harden": PassKind(
+        {
+            "on": Field("sites", "prompt"),
+            "rounds": Field("integer", 3, low=1, high=1000),
+            "penalty": Field("number", 0.1, low=0, above=True),
+            "ridge_absolute": Field("number", 0.1, low=0, above=True),
+            "keep_weight": WEIGHT,
+        },
+    ),
+    "mask": PassKind(
+        {
+            "on": Field("sites", "text"),
+            "share": Field("number", 0.5, low=0, high=1, above=True),
+            "seeds": Field("integer", 5, low=1, high=1000),
+            "steps": Field("integer", 10, low=1, high=1_000_000),
+        },
+    ),
 }
+
+NOT_YET = {
+    "project": "projecting an edit onto the null space of what is preserved",
+    "harden": "rounds that search what still brings the concept back, and erase that too",
+    "mask": "training only the weights that a saliency mask leaves",
+    "suppress": "suppressing the attention that a concept's tokens get",
+    "contrast": "contrasting a concept's attention with synonyms and unrelated concepts",
+}
+"""Passes and terms that a recipe may name and no engine carries out so far: what each one does.
+
+Such a recipe compiles. It is refused where it meets a model.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +181,7 @@ DEFAULT_SAMPLES = 100
 DEFAULT_SEED = 0
 
 MAX_REFERENCES = 64
+MAX_IMPORTS = 32
 MAX_SITES = 10_000
 MAX_SITES_DEPTH = 32
 MAX_MEMBERS = 1_000_000

@@ -1,0 +1,81 @@
+"""Where the paths in a recipe lead: on from the file that names them, and never through the wall around it."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from tracelang.diagnostics import Report
+from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.syntax import tree
+
+LIBRARY = Path(str(import_module("tracelang.recipes").__file__)).parent
+STD = "std/"
+
+Sort = Literal["list", "recipe"]
+MISSING: dict[Sort, str] = {"list": "TL216", "recipe": "TL223"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the relative paths of a file start: `folder`, for messages `shown`. They never leave `wall`.
+
+    `prefix` stands before a path below the wall where it is written into a plan.
+    """
+
+    folder: Path
+    wall: Path
+    shown: str = ""
+    prefix: str = ""
+
+
+STANDARD = Place(LIBRARY / "std", LIBRARY / "std", "std", STD)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A file: its `path` with all links followed, its `name` below the wall, and where the paths inside it start."""
+
+    path: Path
+    name: str
+    shown: str
+    place: Place
+
+
+def locate(place: Place, node: tree.Text, sort: Sort, report: Report) -> Located | None:
+    """The file that a path means, or None, reported: it lies outside the wall, or there is none."""
+    text = node.value
+    if "\\" in text or text[1:2] == ":":
+        help = "write folders with `/`, from the file that names them"
+        report.error(MISSING[sort], "a path is written the same on every system", node.span, help=help)
+        return None
+    start, rest = (STANDARD, text[len(STD) :]) if text.startswith(STD) else (place, text)
+    try:
+        path = (start.folder / rest).resolve()
+        wall = start.wall.resolve()
+        inside = not Path(text).is_absolute() and path.is_relative_to(wall)
+        exists = inside and path.exists()
+        near = "" if exists or not inside else did_you_mean(path.name, _siblings(path, sort))
+    except (OSError, ValueError, RuntimeError):
+        report.error(MISSING[sort], "this cannot be the name of a file", node.span)
+        return None
+    if not inside:
+        help = f"keep {sort}s inside the recipe root, or set a wider --root"
+        report.error("TL217", f"`{text}` leaves the recipe root", node.span, help=help)
+        return None
+    if not exists:
+        report.error(MISSING[sort], f"there is no {sort} `{text}`", node.span, help=near)
+        return None
+    name = start.prefix + path.relative_to(wall).as_posix()
+    shown = posixpath.normpath(posixpath.join(start.shown, rest))
+    return Located(path, name, shown, Place(path.parent, start.wall, posixpath.dirname(shown), start.prefix))
+
+
+def _siblings(path: Path, sort: Sort) -> list[str]:
+    if not path.parent.is_dir():
+        return []
+    names = sorted(one.name for one in path.parent.iterdir())
+    return [name for name in names if name.endswith(".erase") == (sort == "recipe")]
