@@ -129,12 +129,14 @@ def best_device() -> str:
 
 def sources(plan: Plan, root: Path) -> dict[str, bytes]:
     """The files the plan was compiled from, as far as they are still what they were; else the plan as a recipe."""
+    from tracelang.semantics.paths import LIBRARY
+
     found = {}
     for source in plan.sources:
-        path = root / source.path
-        data = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(data).hexdigest() == source.sha256:
-            found[source.path] = data
+        for path in (root / source.path, LIBRARY / source.path):
+            data = path.read_bytes() if path.is_file() else b""
+            if hashlib.sha256(data).hexdigest() == source.sha256:
+                found[source.path] = data
     if not any(path.endswith(".erase") for path in found):
         from tracelang.plan.explain import explain
 

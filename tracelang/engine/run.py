@@ -54,6 +54,8 @@ def run(
                 edit = steer(plan, step, model, edit, options)
             case FusePass():
                 edit = fuse(plan, step, model, edit)
+            case _:
+                raise EngineError(f"{step.label}: the pass `{step.kind}` is not carried out yet")
     return edit
 
 

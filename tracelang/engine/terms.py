@@ -32,8 +32,9 @@ def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) ->
             return pushed if degree == 1 else c + degree * (pushed - c)
         case "blank":
             return e
-        case _:
+        case "hold" | "keep":
             return c
+    raise EngineError(f"{term.label}: the term `{term.kind}` is not carried out yet")
 
 
 @dataclass(frozen=True, slots=True)
