@@ -83,6 +83,20 @@ def test_repeated_parts_do_not_explode(folder: Path) -> None:
     assert time.perf_counter() - start < 5
 
 
+def test_variables_do_not_explode() -> None:
+    doubled = "A=aaaaaaaa\n" + "A=$A$A$A$A\n" * 40 + 'python a.py --concepts "$A"\n'
+    recipe, found = findings("uce", doubled)
+    assert recipe is None and "only a shell knows" in found[0]
+
+
+def test_many_concepts_take_no_longer_than_reading_them() -> None:
+    names = ",".join(chr(0x4E00 + i) for i in range(10_000))  # none of them gives a name of its own
+    start = time.perf_counter()
+    recipe, _ = findings("uce", f"--concept_type art --concepts '{names}' --preserve_concepts '{names}'")
+    assert recipe is not None and "concept_10000 " in recipe
+    assert time.perf_counter() - start < 5
+
+
 @pytest.mark.parametrize("mark", ["[", "{a: ", "- "])
 def test_deep_nesting(mark: str) -> None:
     recipe, found = findings("leco", mark * 20_000)

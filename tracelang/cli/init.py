@@ -88,7 +88,7 @@ def recipe(concept: str, kind: str, toward: str | None) -> str:
     """The text of a first recipe."""
     words = set(name_of(f"{concept} {toward or ''}").split("_"))
     neighbours = [one for one in NEIGHBOURS[kind] if not words & set(name_of(one).split("_")) - {"a", "an", "the"}]
-    name = name_of(concept, {"near"})
+    name = name_of(concept, {"near": 1})
     return RECIPE.format(
         shown=quote(concept).replace("tracec:", "tracec :"),
         title=quote(name.replace("_", "-")),

@@ -18,7 +18,6 @@ WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    text: str
     kind: str
     anchor: str
 
@@ -36,7 +35,7 @@ class Draft:
     remarks: list[str] = field(default_factory=list)
     comments: list[tuple[Span, str]] = field(default_factory=list)
     templates: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    targets: list[Target] = field(default_factory=list)
+    targets: dict[str, Target] = field(default_factory=dict)
     preserved: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
     method: str = ""
@@ -61,15 +60,13 @@ class Draft:
             help = "name an anchor without the target's words"
             self.changed(f"the anchor {shown(anchor)} contains its target {shown(text)}: left out", span, help)
             anchor = ""
-        earlier = next((target for target in self.targets if target.text == text), None)
-        if earlier is None:
-            self.targets.append(Target(text, kind, anchor))
-        elif earlier.anchor != anchor:
+        earlier = self.targets.setdefault(text, Target(kind, anchor))
+        if earlier.anchor != anchor:
             self.changed(f"{shown(text)} is erased twice; its first anchor is the one that counts", span)
 
     def preserve(self, text: str, span: Span, *, kind: str = "object") -> None:
         text = normal(text.strip())
-        if any(target.text == text for target in self.targets):
+        if text in self.targets:
             self.changed(f"{shown(text)} is both erased and preserved: here it is erased", span)
         elif text:  # the empty prompt is always preserved
             self.preserved.setdefault(text, kind)
@@ -90,22 +87,19 @@ class Draft:
 
     def render(self) -> str:
         """The recipe, with a final line end."""
-        names: dict[str, str] = {}
-        said = [*((target.text, target.kind) for target in self.targets), *self.preserved.items()]
-        for text, kind in said:
-            if kind != "object":
-                names[text] = name_of(text, names.values())
-        references = {text: names.get(text) or quote(text) for text, _ in said}
+        kinds = {text: target.kind for text, target in self.targets.items()} | self.preserved
+        taken: dict[str, int] = {}
+        names = {text: name_of(text, taken) for text, kind in kinds.items() if kind != "object"}
+        references = {text: names.get(text) or quote(text) for text in kinds}
         blocks = ["\n".join(self._head()), f"tracelang 1\n\nrecipe {quote(_stem(self.source.path))} {{\n"]
         blocks[1] += f"  summary = {quote(f'Imported from {self.tool}.')}\n}}"
         blocks.append("\n".join(_templates(kind, texts) for kind, texts in self.templates.items()))
-        kinds = dict(said)
         declared = [f"concept {name} kind {kinds[text]} {{ names {quote(text)} }}" for text, name in names.items()]
         blocks.append("\n".join(declared))
         erased = []
-        for anchor, group in groupby(self.targets, key=lambda target: target.anchor):
+        for anchor, group in groupby(self.targets, key=lambda text: self.targets[text].anchor):
             toward = f" toward {references.get(anchor) or quote(anchor)}" if anchor else ""
-            erased.append(_wrapped("erase", [references[target.text] for target in group]) + toward)
+            erased.append(_wrapped("erase", [references[text] for text in group]) + toward)
         blocks.append("\n".join(erased))
         if self.preserved:
             weight = "" if self.weight == 1 else f" weight {self.weight:.12g}"

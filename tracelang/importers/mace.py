@@ -114,7 +114,7 @@ def convert(source: Source, folder: str, report: Report) -> Draft | None:
         draft.erase(concept, span, kind=KINDS.get(kind, "object"), anchor=anchor)
     if not draft.targets and not report.failed:
         report.error("TL131", "no concept to erase", Span(source, 0, 0), help="`multi_concept` lists them")
-    if any(target.kind == "object" for target in draft.targets):
+    if any(target.kind == "object" for target in draft.targets.values()):
         draft.remarks.append("MACE knows objects and styles only. For people the language has `kind identity`.")
     return draft
 

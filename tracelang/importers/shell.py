@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SPACE = " \t\r"
 BREAK = "\n;&|()<>"
 VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+MAX_VALUES = 1 << 20
+"""So many characters may come from variables, in all: variables made of variables could grow without end."""
+CONTINUED = re.compile(r"\\\r?\n")
 ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.S)
 
 
@@ -19,6 +22,21 @@ class Word:
     start: int
     end: int
     known: bool = True
+
+
+@dataclass(slots=True)
+class Variables:
+    """What the script itself sets to a plain value."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    left: int = MAX_VALUES
+
+    def get(self, name: str) -> str | None:
+        value = self.values.get(name)
+        if value is None or len(value) > self.left:
+            return None
+        self.left -= len(value)
+        return value
 
 
 class Unclosed(ValueError):
@@ -35,13 +53,13 @@ def commands(text: str) -> list[list[Word]]:
     Variables that the script sets to a plain value are put in. Raises `Unclosed`.
     """
     found: list[list[Word]] = [[]]
-    values: dict[str, str] = {}
+    values = Variables()
     at = 0
     while at < len(text):
         letter = text[at]
         if letter in SPACE:
             at += 1
-        elif letter == "\\" and (after := re.compile(r"\\\r?\n").match(text, at)):
+        elif letter == "\\" and (after := CONTINUED.match(text, at)):
             at = after.end()
         elif letter == "#":
             at = _line_end(text, at)
@@ -58,7 +76,7 @@ def commands(text: str) -> list[list[Word]]:
     return [command for command in found if command]
 
 
-def _closed(found: list[list[Word]], values: dict[str, str]) -> None:
+def _closed(found: list[list[Word]], values: Variables) -> None:
     """End a command; one that only sets a variable is remembered instead."""
     command = found[-1]
     if not command:
@@ -66,15 +84,15 @@ def _closed(found: list[list[Word]], values: dict[str, str]) -> None:
     match = ASSIGNED.fullmatch(command[0].text)
     if match and len(command) == 1:
         if command[0].known:
-            values[match[1]] = match[2]
+            values.values[match[1]] = match[2]
         else:
-            values.pop(match[1], None)
+            values.values.pop(match[1], None)
         command.clear()
     else:
         found.append([])
 
 
-def _word(text: str, start: int, values: dict[str, str]) -> Word:
+def _word(text: str, start: int, values: Variables) -> Word:
     parts: list[str] = []
     known = True
     at = start
@@ -102,7 +120,7 @@ def _word(text: str, start: int, values: dict[str, str]) -> Word:
     return Word("".join(parts), start, min(at, len(text)), known)
 
 
-def _quoted(text: str, start: int, values: dict[str, str]) -> tuple[str, int, bool]:
+def _quoted(text: str, start: int, values: Variables) -> tuple[str, int, bool]:
     parts: list[str] = []
     known = True
     at = start + 1
@@ -119,16 +137,16 @@ def _quoted(text: str, start: int, values: dict[str, str]) -> tuple[str, int, bo
     return "".join(parts), at + 1, known
 
 
-def _plain(text: str, at: int, values: dict[str, str]) -> tuple[str, int, bool]:
+def _plain(text: str, at: int, values: Variables) -> tuple[str, int, bool]:
     """One letter or one variable."""
     if text[at] == "`":
         return "`", at + 1, False
     if text[at] != "$":
         return text[at], at + 1, True
     match = VARIABLE.match(text, at)
-    name = (match[1] or match[2]) if match else ""
-    if match and name in values:
-        return values[name], match.end(), True
+    value = values.get(match[1] or match[2]) if match else None
+    if match and value is not None:
+        return value, match.end(), True
     return "$", at + 1, not (match or text[at + 1 : at + 2] in ("(", "{"))
 
 
