@@ -43,7 +43,10 @@ def run(name: str, folder: Path, **variables: str) -> tuple[subprocess.Completed
     output.write_text("")
     assert set(variables) == set(SCRIPTS[name]["env"])
     environment = {**os.environ, **variables, "GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(folder / "runner")}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    # The tracec of these tests is this working tree's; what pip installs must not see it, nor what else is here.
+    environment.pop("PYTHONPATH", None)
+    if name != "install":
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", SCRIPTS[name]["run"]]
     done = subprocess.run(command, cwd=folder / "work", env=environment, capture_output=True, text=True, check=False)
     return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
