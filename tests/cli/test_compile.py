@@ -118,6 +118,24 @@ def test_explain_means_the_same(recipe: Path) -> None:
     assert run("explain", "r.plan.json").stdout == text
 
 
+def test_several_recipes(recipe: Path) -> None:
+    Path("b.erase").write_text("erase cat\n", "utf-8")
+    Path("c.erase").write_text('erase "cow"\n', "utf-8")
+    result = run("compile", "r.erase", "b.erase", "c.erase")
+    assert result.exit_code == 1 and "b.erase:1:7" in result.stderr
+    assert sorted(path.name for path in Path().glob("*.json")) == ["c.plan.json", "r.plan.json"]
+    assert run("compile", "r.erase", "c.erase", "-o", "x.json").exit_code == 2
+
+
+def test_check_writes_nothing(recipe: Path) -> None:
+    result = run("compile", "--check", "r.erase")
+    assert result.exit_code == 0 and "r.erase: 1 erased" in result.stdout and "sha256" in result.stdout
+    recipe.write_text("erase cat")
+    assert run("compile", "--check", "r.erase").exit_code == 1
+    assert [path.name for path in Path().iterdir()] == ["r.erase"]
+    assert run("compile", "--check", "r.erase", "-o", "x").exit_code == 2
+
+
 def test_help_names_every_command_that_is_there() -> None:
     text = run("--help").stdout
     assert all(word in text for word in ("compile", "explain", COMMANDS["compile"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -12,8 +13,10 @@ import click
 from tracelang import __version__
 from tracelang.diagnostics import CompileError
 
-# Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`.
+# Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`, or `.<name>_`.
 COMMANDS: dict[str, str] = {
+    "init": "Write a first recipe, with comments.",
+    "import": "Turn another tool's file into a recipe.",
     "compile": "Compile a recipe to a plan.",
     "explain": "Print a recipe with every default spelled out.",
     "models": "List the models that come with this installation.",
@@ -41,7 +44,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         try:
-            command: click.Command = import_module(f"tracelang.cli.{cmd_name}").command
+            command: click.Command = import_module(_module(cmd_name)).command
         except ModuleNotFoundError as error:
             raise click.ClickException(_missing(cmd_name, error.name or "")) from error
         return command
@@ -57,7 +60,7 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, text in COMMANDS.items() if find_spec(f"tracelang.cli.{name}")])
+            formatter.write_dl([(name, text) for name, text in COMMANDS.items() if find_spec(_module(name))])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -70,6 +73,10 @@ class Commands(click.Group):
             if module.startswith("tracelang") or module in sys.stdlib_module_names:
                 raise
             raise click.ClickException(_missing(ctx.invoked_subcommand or "tracec", module)) from error
+
+
+def _module(name: str) -> str:
+    return f"tracelang.cli.{name}_" if iskeyword(name) else f"tracelang.cli.{name}"
 
 
 def show(findings: Any) -> None:

@@ -18,25 +18,45 @@ from tracelang.diagnostics.human import safe
 from tracelang.plan.compile import compile_with_findings
 
 
-@click.command(help="Compile RECIPE (a file, or - for standard input) to a plan.")
-@click.argument("recipe", metavar="RECIPE")
+@click.command(help="Compile each RECIPE (a file, or - for standard input) to a plan.")
+@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Where the plan goes: beside the recipe; - for standard output.")
+@click.option("--check", is_flag=True, help="Write no plan.")
 @recipe_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, recipe: str, output: str | None, params: Mapping[str, str], root: Path | None, as_json: bool
+    ctx: click.Context,
+    recipes: tuple[str, ...],
+    output: str | None,
+    check: bool,
+    params: Mapping[str, str],
+    root: Path | None,
+    as_json: bool,
 ) -> None:
-    target = output or ("-" if recipe == "-" else _beside(recipe))
+    if check and output:
+        raise click.UsageError("--check writes no plan: leave -o out")
+    if len(recipes) > 1 and (output or as_json):
+        raise click.UsageError("-o and --json are for one recipe")
+    done = [_compiled(recipe, output, check, params, root, as_json) for recipe in recipes]
+    if not all(done):
+        ctx.exit(1)
+
+
+def _compiled(
+    recipe: str, output: str | None, check: bool, params: Mapping[str, str], root: Path | None, as_json: bool
+) -> bool:
+    """Compile one recipe, write its plan, say what came out; whether there is a plan."""
+    target = None if check else output or ("-" if recipe == "-" else _beside(recipe))
     if as_json and target == "-":
         raise click.UsageError("--json prints the outcome where the plan would go: give -o FILE")
-    if "-" not in (recipe, target) and _same(recipe, target):
+    if target is not None and "-" not in (recipe, target) and _same(recipe, target):
         raise click.UsageError("the plan would overwrite its own recipe: give another -o FILE")
     what, shown = read_recipe(recipe)
     plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
     if plan is not None and target == "-":
         sys.stdout.buffer.write(plan.to_json().encode())
-    elif plan is not None:
+    elif plan is not None and target is not None:
         _write(Path(target), plan.to_json())
     if as_json:
         outcome = {
@@ -50,10 +70,9 @@ def command(
         show(findings)
         if plan is not None and target != "-":
             counts = f"{len(plan.erase)} erased, {len(plan.preserve)} preserved"
-            click.echo(safe(f"{target}: {counts}, by {plan.method.name}"))
+            click.echo(safe(f"{target or shown}: {counts}, by {plan.method.name}"))
             click.echo(f"sha256 {plan.digest}")
-    if plan is None:
-        ctx.exit(1)
+    return plan is not None
 
 
 def _beside(recipe: str) -> str:

@@ -1,0 +1,137 @@
+"""The GitHub Action without GitHub: what its steps say, and its scripts run by bash."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tracelang.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "action.yml").read_text("utf-8")
+ACTION: dict[str, Any] = yaml.safe_load(TEXT)
+STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
+SCRIPTS = {step["id"]: step for step in STEPS if "run" in step}
+
+needs_lint = pytest.mark.skipif("lint" not in COMMANDS, reason="comes with `tracec lint`")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "work" / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "runner").mkdir()
+    good = 'erase "cat"\npreserve "dog"\nexpect { shown("cat") <= 5% }\n'
+    for name in ("a.erase", "deep/b c.erase", "deep/er/d.erase"):
+        (tmp_path / "work" / name).write_text(good, "utf-8")
+    tracec = tmp_path / "tracec"
+    tracec.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from tracelang.cli import main; main()" "$@"\n')
+    tracec.chmod(0o755)
+    return tmp_path
+
+
+def run(name: str, folder: Path, **variables: str) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+    """Run a step's script as the runner does; what it wrote to its outputs."""
+    output = folder / f"{name}.output"
+    output.write_text("")
+    assert set(variables) == set(SCRIPTS[name]["env"])
+    environment = {**os.environ, **variables, "GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(folder / "runner")}
+    # The tracec of these tests is this working tree's; what pip installs must not see it, nor what else is here.
+    environment.pop("PYTHONPATH", None)
+    if name != "install":
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", SCRIPTS[name]["run"]]
+    done = subprocess.run(command, cwd=folder / "work", env=environment, capture_output=True, text=True, check=False)
+    return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
+
+
+def lint(folder: Path, files: str, args: str = "") -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+    return run("lint", folder, FILES=files, ARGS=args, TRACEC=str(folder / "tracec"))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    places = re.findall(r"\$\{\{ *([\w.-]+) *\}\}", TEXT) + re.findall(r"if: (inputs\.[\w-]+)", TEXT)
+    known = {f"inputs.{name}" for name in ACTION["inputs"]}
+    known |= {f"steps.{name}.outputs.{word}" for name, step in SCRIPTS.items() for word in _outputs(step["run"])}
+    assert set(places) <= known | {"github.action_path"}
+    assert {f"inputs.{name}" for name in ACTION["inputs"]} <= set(places)
+
+
+def _outputs(script: str) -> list[str]:
+    return re.findall(r'echo "(\w+)=[^\n]*>> "\$GITHUB_OUTPUT"', script)
+
+
+def test_what_a_composite_action_needs() -> None:
+    assert ACTION["runs"]["using"] == "composite" and ACTION["name"] and ACTION["description"]
+    assert all(("uses" in step) != ("run" in step) for step in STEPS)
+    assert all(step["shell"] == "bash" for step in SCRIPTS.values())
+    assert all("description" in one and isinstance(one["default"], str) for one in ACTION["inputs"].values())
+    assert {"files", "version", "args"} <= set(ACTION["inputs"])
+
+
+def test_no_input_is_ever_text_of_a_script() -> None:
+    assert not any("${{" in step["run"] for step in SCRIPTS.values())
+
+
+def test_findings_are_uploaded_before_they_fail_the_job() -> None:
+    order = [step.get("id") or step.get("uses", "").partition("@")[0] for step in STEPS]
+    assert order.index("lint") < order.index("github/codeql-action/upload-sarif") < order.index("result")
+
+
+@pytest.mark.parametrize("step", SCRIPTS)
+def test_the_scripts_are_bash(step: str) -> None:
+    assert subprocess.run(["bash", "-n", "-c", SCRIPTS[step]["run"]], check=False).returncode == 0
+
+
+def test_nothing_to_check_is_an_error(folder: Path) -> None:
+    for files in ("none/*.erase", "", "  \n"):
+        done, outputs = lint(folder, files)
+        assert done.returncode == 2 and "::error::no recipe matches" in done.stdout and not outputs
+
+
+@pytest.mark.parametrize(("status", "code"), [("0", 0), ("1", 1)])
+def test_the_job_ends_as_lint_did(folder: Path, status: str, code: int) -> None:
+    done, _ = run("result", folder, STATUS=status, SARIF="x.sarif")
+    assert done.returncode == code and ("::error::" in done.stdout) == bool(code)
+
+
+@needs_lint
+@pytest.mark.parametrize(
+    ("files", "count"), [("**/*.erase", 3), ("a.erase deep", 3), ("deep/*.erase\na.erase", 2), ("deep/er", 1)]
+)
+def test_clean_recipes(folder: Path, files: str, count: int) -> None:
+    done, outputs = lint(folder, files)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert f"{count} recipes" in done.stdout and outputs["status"] == "0"
+    assert json.loads(Path(outputs["sarif"]).read_text("utf-8"))["version"] == "2.1.0"
+
+
+@needs_lint
+def test_findings_become_sarif(folder: Path) -> None:
+    (folder / "work" / "deep" / "b c.erase").write_text("erase cat\n", "utf-8")
+    done, outputs = lint(folder, "**/*.erase")
+    assert done.returncode == 0 and outputs["status"] == "1"
+    (result, *_) = json.loads(Path(outputs["sarif"]).read_text("utf-8"))["runs"][0]["results"]
+    assert result["ruleId"] == "TL201"
+    place = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert place.endswith("deep/b%20c.erase") and not place.startswith("/")
+
+
+@needs_lint
+def test_a_lint_that_cannot_run_uploads_nothing(folder: Path) -> None:
+    done, outputs = lint(folder, "a.erase", "--no-such-option")
+    assert done.returncode == 2 and "sarif" not in outputs
+
+
+@needs_lint
+@pytest.mark.parametrize("evil", ["$(touch hacked)", "`touch hacked`", "a.erase; touch hacked", "--force", '"'])
+def test_inputs_are_data(folder: Path, evil: str) -> None:
+    lint(folder, f"a.erase {evil}", evil)
+    assert not list(folder.rglob("hacked"))

@@ -1,0 +1,30 @@
+"""From other tools' files to recipes: one module a tool, and the table of them.
+
+What a recipe cannot say is never dropped in silence: it is a finding, and a comment in the recipe.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tracelang.diagnostics import Report, Source
+
+TOOLS: dict[str, str] = {
+    "leco": "prompts.yaml or config.yaml of LECO",
+    "spm": "prompt.yaml or config.yaml of SPM",
+    "mace": "configuration of MACE, or a CSV of concepts",
+    "uce": "script with the flags of UCE or RECE",
+}
+"""Name: what kind of file. The module of that name has `convert(source, folder, report) -> Draft | None`."""
+
+MAX_BYTES = 256 << 10
+"""Larger than any such file in the field; PyYAML reads about this much in a few seconds."""
+
+
+def convert(tool: str, source: Source, folder: str, report: Report) -> str | None:
+    """The recipe that a file of `tool` stands for, or None where `report` has an error.
+
+    `folder` is where the file lies: a configuration may name its prompts file, which must lie in there too.
+    """
+    draft = import_module(f"tracelang.importers.{tool}").convert(source, folder, report)
+    return None if draft is None or report.failed else draft.render()

@@ -1,0 +1,154 @@
+"""A recipe on its way from another tool's file: what it erases and preserves, and what was lost on the way."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import isfinite
+
+from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics.human import safe
+from tracelang.importers.names import name_of
+from tracelang.semantics.tables import PASSES
+from tracelang.syntax.text import normal, quote
+
+WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    kind: str
+    anchor: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """Filled by one of the tools' modules, then rendered.
+
+    `templates` are the wordings of a kind where they are not the usual ones; `method` is text, whole lines.
+    """
+
+    tool: str
+    source: Source
+    report: Report
+    remarks: list[str] = field(default_factory=list)
+    comments: list[tuple[Span, str]] = field(default_factory=list)
+    templates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
+    preserved: dict[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+    method: str = ""
+
+    def changed(self, message: str, span: Span, help: str = "") -> None:
+        """Something that the recipe does not do, or does in another way."""
+        self.report.warning("TL132", message, span, help=help)
+        self.comments.append((span, message))
+
+    def left_out(self, message: str, span: Span) -> None:
+        """Something that a recipe has no use for."""
+        self.report.remark("TL133", message, span)
+        self.comments.append((span, message))
+
+    def erase(self, text: str, span: Span, *, kind: str = "object", anchor: str = "") -> None:
+        """Erase `text` toward `anchor`; what the language would refuse is reported and left out."""
+        text, anchor = normal(text.strip()), normal(anchor.strip())
+        if not text:
+            self.changed("the empty prompt cannot be erased; this entry is left out", span)
+            return
+        if anchor and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", anchor):
+            help = "name an anchor without the target's words"
+            self.changed(f"the anchor {shown(anchor)} contains its target {shown(text)}: left out", span, help)
+            anchor = ""
+        earlier = self.targets.setdefault(text, Target(kind, anchor))
+        if earlier.anchor != anchor:
+            self.changed(f"{shown(text)} is erased twice; its first anchor is the one that counts", span)
+
+    def preserve(self, text: str, span: Span, *, kind: str = "object") -> None:
+        text = normal(text.strip())
+        if text in self.targets:
+            self.changed(f"{shown(text)} is both erased and preserved: here it is erased", span)
+        elif text:  # the empty prompt is always preserved
+            self.preserved.setdefault(text, kind)
+
+    def setting(self, step: str, name: str, value: float | None, span: Span) -> str:
+        """`name = value`, or nothing where there is no value or the language has other bounds."""
+        if value is None:
+            return ""
+        bounds = PASSES[step].settings.get(name) or PASSES[step].terms["push"][name]
+        low, high = bounds.low, bounds.high
+        fits = isfinite(value) and (low is None or (value > low if bounds.above else value >= low))
+        if bounds.type == "integer":
+            fits = fits and value == int(value)
+        if not fits or (high is not None and value > high):
+            self.changed(f"`{step}` takes no {name} of {value:.12g}: left at its default", span)
+            return ""
+        return f"{name} = {value:.12g}"
+
+    def render(self) -> str:
+        """The recipe, with a final line end."""
+        kinds = {text: target.kind for text, target in self.targets.items()} | self.preserved
+        taken: dict[str, int] = {}
+        names = {text: name_of(text, taken) for text, kind in kinds.items() if kind != "object"}
+        references = {text: names.get(text) or quote(text) for text in kinds}
+        blocks = ["\n".join(self._head()), f"tracelang 1\n\nrecipe {quote(_stem(self.source.path))} {{\n"]
+        blocks[1] += f"  summary = {quote(f'Imported from {self.tool}.')}\n}}"
+        blocks.append("\n".join(_templates(kind, texts) for kind, texts in self.templates.items()))
+        declared = [f"concept {name} kind {kinds[text]} {{ names {quote(text)} }}" for text, name in names.items()]
+        blocks.append("\n".join(declared))
+        erased = []
+        for anchor, group in groupby(self.targets, key=lambda text: self.targets[text].anchor):
+            toward = f" toward {references.get(anchor) or quote(anchor)}" if anchor else ""
+            erased.append(_wrapped("erase", [references[text] for text in group]) + toward)
+        blocks.append("\n".join(erased))
+        if self.preserved:
+            weight = "" if self.weight == 1 else f" weight {self.weight:.12g}"
+            blocks.append(_wrapped("preserve", [references[text] for text in self.preserved]) + weight)
+        blocks.append(self.method.rstrip("\n"))
+        return "\n\n".join(filter(None, blocks)) + "\n"
+
+    def _head(self) -> list[str]:
+        lines = [f"Written by `tracec import {self.tool.lower()}`. Read it before you rely on it.", *self.remarks]
+        if self.comments:
+            lines += ["", "Not carried over as it was:"]
+            several = len({span.source.path for span, _ in self.comments}) > 1
+            for span, text in sorted(self.comments, key=lambda one: (one[0].source.path, one[0].start)):
+                file = f"{_last(span.source.path)}, " if several else ""
+                lines.append(f"  {file}line {span.source.position(span.start)[0]}: {text}")
+        return [f"# {_harmless(line)}".rstrip() for line in lines]
+
+
+def shown(text: str) -> str:
+    """A text in quotes for a message, cut where it is long."""
+    return quote(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def _harmless(text: str) -> str:
+    """Foreign text inside a comment: on one line, and no directive to the linter."""
+    return safe(text).replace("tracec:", "tracec :")
+
+
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _stem(path: str) -> str:
+    return normal(_last(path).partition(".")[0].strip("<>")) or "imported"
+
+
+def _templates(kind: str, texts: tuple[str, ...]) -> str:
+    return _wrapped(f"templates {kind} =", [quote(text) for text in texts])
+
+
+def _wrapped(word: str, members: list[str]) -> str:
+    """`word` and its members, in lines of at most `WIDTH` where a member is not longer itself."""
+    if len(whole := f"{word} {', '.join(members)}") <= WIDTH:
+        return whole
+    lines, line = [f"{word}"], " "
+    for number, member in enumerate(members):
+        item = member + ("," if number + 1 < len(members) else "")
+        if len(line) > 1 and len(line) + 1 + len(item) > WIDTH:
+            lines.append(line)
+            line = " "
+        line += f" {item}"
+    return "\n".join([*lines, line])
