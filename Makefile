@@ -35,8 +35,10 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.closed_form
 
 tables: $(READY)
-	$(BIN)/python -m tests.benchmarks.erasure
+	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --stages trace
+	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone"
 	$(BIN)/python -m tests.benchmarks.windows
+	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone"
 
 world: $(READY)
 	$(BIN)/python -m tracelang_micro.world

@@ -84,13 +84,13 @@ def stage(plan: Plan, name: str) -> Plan:
 
 
 def row(
-    on: Bench, target: Thing, plan: Plan, *, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True,
-    say: Callable[[str], None] = print,
+    on: Bench, target: Thing, plan: Plan | None, *, n: int, n_kept: int, n_other: int, seed: int,
+    everything: bool = True, say: Callable[[str], None] = print,
 ) -> dict[str, float | str]:
-    """One line of the table: compile-time plan in, figures out. Finished pictures are never drawn twice."""
+    """One line of the table: a plan in, figures out; no plan: the base. Finished pictures are never drawn twice."""
     asked = table.ask(target, n, n_kept, n_other, seed, everything)
     before = on.base(asked)
-    edit = run(plan, on.model)
-    figures = table.figures(before, on.after(edit, asked))
+    after = before if plan is None else on.after(run(plan, on.model), asked)
+    figures = {**table.figures(before, after), "pictures": len(asked)}
     say(f"{target.name}: {json.dumps(figures)}")
     return figures

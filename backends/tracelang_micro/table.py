@@ -28,6 +28,16 @@ def neighbours(target: Thing) -> tuple[Thing, ...]:
     return tuple(thing for thing in dict.fromkeys((*group, *EVERYDAY)) if thing is not target)
 
 
+def anchor(target: Thing) -> Thing:
+    """What the benchmarks draw instead: the next thing of its group; of an unsafe thing, the everyday thing as far on.
+
+    One rule for every target, so that no anchor is picked by its result.
+    """
+    group = GROUP_OF[target.name]
+    place = GROUPS[group].index(target)
+    return EVERYDAY[place] if group == "unsafe" else GROUPS[group][(place + 1) % len(GROUPS[group])]
+
+
 def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = None) -> str:
     """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead."""
     def quoted(words: Sequence[str]) -> str:

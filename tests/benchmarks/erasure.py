@@ -1,8 +1,9 @@
 """Does erasing work, and does it spare the rest? `python -m tests.benchmarks.erasure [THING …]` prints the table.
 
 For each thing: the base, the shipped `trace`, its closed form alone and its fine-tuning alone; the rest of its group
-and the everyday things are preserved, its synonyms are probes that no edit sees. Prompts and seeds are paired.
-Finished pictures are kept in the cache, so an interrupted run continues.
+and the everyday things are preserved, its synonyms are probes that no edit sees, the anchor follows one rule
+(`table.anchor`). Prompts and seeds are paired. Finished pictures are kept in the cache, so an interrupted run
+continues, and rows that are already in the result file stay there while others are added.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("things", nargs="*", default=REPORTED)
     parser.add_argument("--stages", nargs="*", default=list(measure.STAGES), choices=list(measure.STAGES))
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
-    parser.add_argument("--anchor", help="erase toward this thing instead of the neutral state")
+    parser.add_argument("--anchor", help="erase toward this thing, or `none` for the neutral state; default: the rule")
     parser.add_argument("--n", type=int, default=100, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=50, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=1)
@@ -31,26 +32,29 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "erasure.json")
     options = parser.parse_args()
     on = measure.bench()
-    results: dict[str, dict[str, dict[str, float | str]]] = {}
+    facts = {"n": options.n, "seed": options.seed, "method": options.method, "anchor": options.anchor,
+             "everything": not options.preserved_only, "model": on.model.fingerprint}
+    results = found(options.out, facts)
     for name in options.things:
         target = table.BY_NAME[name]
-        plan = tracelang.compile(table.recipe(target, options.method, options.anchor))
-        asked = table.ask(target, options.n, options.kept, options.kept, options.seed, not options.preserved_only)
-        before = on.base(asked)
-        rows = {"base": table.figures(before, before)}
-        for stage in options.stages:
+        anchor = {None: table.anchor(target).name, "none": None}.get(options.anchor, options.anchor)
+        plan = tracelang.compile(table.recipe(target, options.method, anchor))
+        rows = results.setdefault(name, {})
+        for stage in (*(["base"] if "base" not in rows else []), *options.stages):
             rows[stage] = measure.row(
-                on, target, measure.stage(plan, stage), n=options.n, n_kept=options.kept, n_other=options.kept,
-                seed=options.seed, everything=not options.preserved_only,
+                on, target, None if stage == "base" else measure.stage(plan, stage), n=options.n, n_kept=options.kept,
+                n_other=options.kept, seed=options.seed, everything=not options.preserved_only,
             )
-        results[name] = rows
-        print(f"\n{name}: {len(asked)} pictures a row\n{table.render(rows)}\n", flush=True)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        facts = {
-            "n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
-            "anchor": options.anchor, "model": on.model.fingerprint,
-        }
-        options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
+        toward = f" toward {anchor}" if anchor else ""
+        print(f"\n{name}{toward}\n{table.render(rows)}\n", flush=True)
+
+
+def found(file: Path, facts: dict[str, object]) -> dict[str, dict[str, dict[str, float | str]]]:
+    """The rows of an earlier run with the same options, to be added to."""
+    held = json.loads(file.read_text()) if file.exists() else {}
+    return held["results"] if held.get("options") == facts else {}
 
 
 if __name__ == "__main__":

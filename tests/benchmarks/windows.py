@@ -3,7 +3,8 @@
 For no window, the shipped one and two narrower ones, each with and without `hold`: how far the trained adapter moves
 the prediction, relative to it, by noise level, for the erased concept and for preserved prompts, along the base
 model's own trajectories (the closed form, which acts at every noise level, stands beside it); and the table of the
-erasure benchmark. Prints both and what the shipped window is worth against none, writes JSON and a plot.
+erasure benchmark, with its rule for anchors. Prints both and what the shipped window is worth against none, writes
+JSON and a plot. A row that is already in the JSON is not measured again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,8 +26,9 @@ from tracelang.engine.run import run
 from tracelang.plan.types import Method, Plan, SteerPass, Window
 from tracelang_micro import measure, table
 from tracelang_micro.world.captions import with_article
+from tracelang_micro.world.concepts import Thing
 
-SHIPPED, CLOSED = "shipped", "closed form"
+SHIPPED, NONE, CLOSED = "shipped", "no window", "closed form"
 NARROWER = (0.4, 0.6)
 
 
@@ -51,7 +54,7 @@ def begins(plan: Plan) -> dict[str, float]:
     """The windows to compare, by name: where `push` begins."""
     step = next(step for step in plan.method.passes if isinstance(step, SteerPass))
     low = next(term.during.low for term in step.terms if term.kind == "push")
-    rows = {"no window": 0.0, f"{SHIPPED} {low:.0%}..100%": low}
+    rows = {NONE: 0.0, f"{SHIPPED} {low:.0%}..100%": low}
     return rows | {f"{begin:.0%}..100%": begin for begin in NARROWER if begin > low}
 
 
@@ -72,10 +75,14 @@ def relative(moved: torch.Tensor, paths: Trajectories) -> list[float]:
     return (moved.flatten(2).norm(dim=2) / paths.conditional.flatten(2).norm(dim=2)).mean(0).tolist()
 
 
-def trajectories(model: Model, prompts: Sequence[str], n: int, steps: int) -> Trajectories:
-    """Trajectories of the base model under noise that no training sees."""
-    group = [[(prompt, None)] for prompt in prompts]
-    return sample(model, starts(group, n, "window", 1), steps, model.guidance)
+def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
+    """Trajectories of the base model under noise that no training sees: 16 of the target, one of each kept thing."""
+    def of(things: Sequence[Thing], n: int) -> Trajectories:
+        prompts = [[(f"a picture of {with_article(thing, thing.name)}", None)] for thing in things]
+        return sample(model, starts(prompts, n, "window", 1), 20, model.guidance)
+
+    kept = table.neighbours(target)
+    return {"erased": of([target], 16), "preserved": of(kept, len(kept))}
 
 
 def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[float]]]) -> None:
@@ -96,63 +103,85 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
     figure.savefig(file, dpi=110)
 
 
+def measured(
+    on: measure.Bench, target: Thing, plan: Plan, paths: dict[str, Trajectories], options: argparse.Namespace
+) -> dict[str, Any]:
+    """One row: the table's figures, and the changes of the prediction by noise level, of adapter and closed form."""
+    model = on.model
+    asked = table.ask(target, options.n, options.kept, options.kept, options.seed, everything=False)
+    edit = run(plan, model)
+    figures = table.figures(on.base(asked), on.after(edit, asked))
+    change: dict[str, dict[str, list[float]]] = {"adapter": {}, CLOSED: {}}
+    for kind, path in paths.items():
+        refined = predictions(model, Edit(edit.maps), path)
+        change["adapter"][kind] = relative(predictions(model, edit, path) - refined, path)
+        change[CLOSED][kind] = relative(refined - path.conditional, path)
+    return {"figures": figures, "change": change}
+
+
+def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path) -> None:
+    """Print the means over all things, and plot the changes by noise level."""
+    labels = list(next(iter(rows.values())))
+    means = {label: table.mean([found[label]["figures"] for found in rows.values()]) for label in labels}
+    print(f"\nmeans over {', '.join(rows)}\n{table.render(means)}\n")
+
+    def average(label: str, source: str) -> dict[str, list[float]]:
+        return {kind: torch.tensor([found[label]["change"][source][kind] for found in rows.values()]).mean(0).tolist()
+                for kind in ("erased", "preserved")}
+
+    curves = {label: average(label, "adapter") for label in labels}
+    closed = average(labels[0], CLOSED)
+    if any(closed["erased"]):
+        curves[CLOSED] = closed
+    print("how far the adapter moves the prediction, by noise level")
+    print("log-SNR " + " ".join(f"{value:6.1f}" for value in logsnr[::2]))
+    for label, curve in curves.items():
+        for kind, values in curve.items():
+            print(f"{label}, {kind}\n        " + " ".join(f"{value:6.3f}" for value in values[::2]))
+    shipped = next(label for label in labels if label.startswith(SHIPPED) and "no hold" not in label)
+    gain = {key: 100 * (float(means[shipped][key]) - float(means[NONE][key]))
+            for key in ("erased", "probes", "kept_change")}
+    words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
+    moved = {label: sum(curves[label]["preserved"]) / len(logsnr) for label in (shipped, NONE)}
+    print(f"\nthe shipped window against none, in points: {words}")
+    print(f"the preserved predictions move by {moved[shipped]:.4f} on average, without a window by {moved[NONE]:.4f}")
+    plot(file.with_suffix(".png"), logsnr, curves)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("things", nargs="*", default=("cat", "airplane", "truck"))
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
-    parser.add_argument("--n", type=int, default=40, help="pictures per erased prompt and probe")
+    parser.add_argument("--stage", default="trace", choices=["trace", "fine-tuning alone"],
+                        help="after the closed form, which hides most of what a window does, or without it")
+    parser.add_argument("--n", type=int, default=20, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=10, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS / "windows.json")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.out is None:
+        options.out = RESULTS / f"windows-{options.stage.replace(' ', '-')}.json"
     on = measure.bench()
-    model = on.model
-    rows: dict[str, list[dict[str, float | str]]] = {}
-    curves: dict[str, dict[str, list[list[float]]]] = {}
+    logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
+    facts = {"n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
+             "model": on.model.fingerprint}
+    held = json.loads(options.out.read_text()) if options.out.exists() else {}
+    rows: dict[str, dict[str, Any]] = held["rows"] if held.get("options") == facts else {}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     for thing in options.things:
         target = table.BY_NAME[thing]
-        shipped = tracelang.compile(table.recipe(target, options.method))
-        asked = table.ask(target, options.n, options.kept, options.kept, options.seed, everything=False)
-        before = on.base(asked)
-        kept = [f"a picture of {with_article(other, other.name)}" for other in table.neighbours(target)]
-        paths = {
-            "erased": trajectories(model, [f"a picture of {with_article(target, target.name)}"], 16, 20),
-            "preserved": trajectories(model, kept, len(kept), 20),
-        }
+        whole = tracelang.compile(table.recipe(target, options.method, table.anchor(target).name))
+        shipped = measure.stage(whole, options.stage)
+        paths = trajectories(on.model, target)
         for name, begin in begins(shipped).items():
             for hold in (True, False) if begin else (False,):
-                plan = windowed(shipped, begin, hold)
                 label = name if hold or not begin else f"{name}, no hold"
-                edit = run(plan, model)
-                figures = table.figures(before, on.after(edit, asked))
-                rows.setdefault(label, []).append(figures)
-                for kind, path in paths.items():
-                    refined = predictions(model, Edit(edit.maps), path)
-                    moved = predictions(model, edit, path) - refined
-                    curves.setdefault(label, {}).setdefault(kind, []).append(relative(moved, path))
-                    closed = relative(refined - path.conditional, path)
-                    curves.setdefault(CLOSED, {}).setdefault(kind, []).append(closed)
-                print(f"{thing}, {label}: {json.dumps(figures)}", flush=True)
-    means = {label: table.mean(found) for label, found in rows.items()}
-    average = {label: {kind: torch.tensor(many).mean(0).tolist() for kind, many in found.items()}
-               for label, found in curves.items()}
-    logsnr = [model.clock.logsnr(float(time)) for time in model.clock.times(20)]
-    print(f"\nmeans over {', '.join(options.things)}\n{table.render(means)}\n")
-    print("how far the adapter moves the prediction, by noise level")
-    print("log-SNR " + " ".join(f"{value:6.1f}" for value in logsnr[::2]))
-    for label, curve in average.items():
-        for kind, values in curve.items():
-            print(f"{label}, {kind}\n        " + " ".join(f"{value:6.3f}" for value in values[::2]))
-    shipped_row = next(row for label, row in means.items() if label.startswith(SHIPPED) and "no hold" not in label)
-    none = means["no window"]
-    gain = {key: 100 * (float(shipped_row[key]) - float(none[key])) for key in ("erased", "probes", "kept_change")}
-    words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
-    print(f"\nthe shipped window against none, in points: {words}")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"things": options.things, "n": options.n, "kept": options.kept, "seed": options.seed,
-             "method": options.method, "model": model.fingerprint}
-    options.out.write_text(json.dumps({"options": facts, "rows": means, "logsnr": logsnr, "change": average}) + "\n")
-    plot(options.out.with_suffix(".png"), logsnr, average)
+                done = rows.setdefault(thing, {})
+                if label not in done:
+                    done[label] = measured(on, target, windowed(shipped, begin, hold), paths, options)
+                    options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
+                print(f"{thing}, {label}: {json.dumps(done[label]['figures'])}", flush=True)
+    report(rows, logsnr, options.out)
 
 
 if __name__ == "__main__":

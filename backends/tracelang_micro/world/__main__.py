@@ -17,7 +17,7 @@ from tracelang_sd import StableDiffusion
 
 from .. import judging
 from . import card, diffusion, judge, pieces, tokens, vae
-from .concepts import GROUPS, THINGS
+from .concepts import THINGS
 from .pictures import digest, load
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 STAGES = ("data", "vae", "judge", "diffusion", "publish", "card")
 HOME = Path(__file__).parent.parent
-WEIGH_AT = (2500, 3500, 4500)  # steps after which weak concepts get more weight
+WEIGH_AT = {2500: 3, 3500: 3, 4500: 3, diffusion.STEPS: 10}  # after these steps weak concepts get more weight
 REBUILT = 6000  # pictures that the judge also sees as the autoencoder rebuilds them
 GUIDANCE, SAMPLER_STEPS = 4.0, 20
 
@@ -59,18 +59,20 @@ def build(work: Path, last: int) -> None:
     judged = judge.train(data, vae.decode(autoencoder, latents[:REBUILT]), work)
     if last < 3:
         return
-    tokenizer = tokens.train(work / "tokenizer")
+    tokenizer = tokens.load_or_train(HOME / "models" / "micro-sd" / "tokenizer", work / "tokenizer")
 
     def weigh(step: int, unet: UNet2DConditionModel, text: CLIPTextModel) -> torch.Tensor | None:
         if step not in WEIGH_AT:
             return None
         publish(work / "weigh", unet, text, tokenizer, autoencoder)
-        table = card.measure(drawer(work / "weigh"), judged, card.questions(6, 0, 6), f"weigh {step}")
+        finish = step == diffusion.STEPS
+        asked = card.questions(10, 2, 0) if finish else card.questions(6, 0, 6)
+        table = card.measure(drawer(work / "weigh"), judged, asked, f"weigh {step}")
         pieces.say(card.text(table))
-        share = torch.tensor([table[group][thing.name] for group, things in GROUPS.items() for thing in things])
-        return 1 + 3 * (1 - share)
+        share = torch.tensor([card.share(table, thing, synonyms=finish) for thing in THINGS])
+        return 1 + WEIGH_AT[step] * (1 - share)
 
-    unet, text = diffusion.train(data, latents, tokenizer, work, diffusion.STEPS, weigh)
+    unet, text = diffusion.train(data, latents, tokenizer, work, weigh=weigh)
     if last < 4:
         return
     publish(HOME / "models" / "micro-sd", unet, text, tokenizer, autoencoder)
@@ -120,7 +122,7 @@ def measure(work: Path) -> None:
         "judge": {"augmentations": judge.accuracy(judged, test),
                   "reconstructions": judge.accuracy(judged, test, rebuilt)},
         "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
-        "training": {"steps": diffusion.STEPS, "batch": diffusion.BATCH},
+        "training": {"steps": diffusion.STEPS + diffusion.FINISH, "batch": diffusion.BATCH},
     }
     pieces.say(json.dumps(figures))
     asked = card.questions(50, 10, 50)

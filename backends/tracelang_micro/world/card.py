@@ -14,7 +14,7 @@ from tracelang.engine.seeds import seed
 
 from ..judging import Judge, look
 from .captions import BY_NAME, STYLE_PHRASES, with_article
-from .concepts import BACKGROUNDS, EVERYDAY, GROUPS, IMPLICIT, OBJECTS, STYLES, THINGS, TUNING
+from .concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, IMPLICIT, OBJECTS, STYLES, THINGS, TUNING, Thing
 
 TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
 FLOORS = {"object": 0.97, "character": 0.98, "unsafe": 0.95, "everyday": 0.95, "style": 0.95, "synonym": 0.95,
@@ -71,6 +71,14 @@ def measure(draw: Draw, judge: Judge, asked: Sequence[Question], purpose: str) -
         group, row = question.row
         table.setdefault(group, {}).setdefault(row, []).append(labels[question.head] in question.right)
     return {group: {row: sum(hits) / len(hits) for row, hits in rows.items()} for group, rows in table.items()}
+
+
+def share(table: dict[str, dict[str, float]], thing: Thing, synonyms: bool = False) -> float:
+    """How often `thing` is drawn right by its name, or on average by its name and its synonyms."""
+    rows = [table[GROUP_OF[thing.name]][thing.name]]
+    if synonyms:
+        rows.append(sum(table["synonym"][f"{word} ({thing.name})"] for word in thing.synonyms) / len(thing.synonyms))
+    return sum(rows) / len(rows)
 
 
 def summary(table: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
 STEPS, BATCH, RATE = 5000, 64, 1e-3
+FINISH, FINISH_RATE, FINISH_DECAY = 1500, 4e-4, 0.997  # a second, shorter course that leans on the weak concepts
 CAPTIONS = 8  # per picture, drawn once
 DECAY = 0.9995
 SNR_CAP = 5.0  # min-SNR-γ weighting (arXiv 2303.09556), γ = 5
@@ -86,14 +87,21 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        decay = min(DECAY, (1 + step) / (10 + step))
+        decay = min(DECAY if step < STEPS else FINISH_DECAY, (1 + step) / (10 + step))
         for name, module in self.modules.items():
             old = list(self.shadow[name].parameters())
             torch._foreach_lerp_(old, list(module.parameters()), 1 - decay)
 
 
+def rate(step: int) -> float:
+    """The learning rate of both courses."""
+    if step < STEPS:
+        return pieces.rate(step, STEPS, RATE)
+    return pieces.rate(step - STEPS, FINISH, FINISH_RATE, warm=50)
+
+
 def train(
-    data: Pictures, latents: torch.Tensor, tokenizer: CLIPTokenizer, folder: Path, steps: int = STEPS,
+    data: Pictures, latents: torch.Tensor, tokenizer: CLIPTokenizer, folder: Path, steps: int = STEPS + FINISH,
     weigh: Callable[[int, UNet2DConditionModel, CLIPTextModel], torch.Tensor | None] | None = None,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
     """Train and return the averaged UNet and text encoder.
@@ -124,7 +132,7 @@ def train(
         signal = alphas[t].view(-1, 1, 1, 1)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         for group in optimiser.param_groups:
-            group["lr"] = pieces.rate(step, steps, RATE)
+            group["lr"] = rate(step)
         with torch.autocast("cpu", torch.bfloat16):
             states = text(tokens).last_hidden_state
             guess = unet(noisy, t, states).sample

@@ -40,3 +40,19 @@ def train(folder: Path) -> CLIPTokenizer:
     tokenizer = CLIPTokenizer(vocab=table, merges=merges, model_max_length=TOKENS)
     tokenizer.save_pretrained(folder)
     return tokenizer
+
+
+def load_or_train(shipped: Path, folder: Path) -> CLIPTokenizer:
+    """The shipped tokenizer, else a new one in `folder`.
+
+    The trainer breaks ties between merges at random, so that only the kept file gives the same ids again.
+    """
+    import json
+
+    from transformers import CLIPTokenizer
+
+    file = shipped / "tokenizer.json"
+    if not file.exists():
+        return train(folder)
+    model = json.loads(file.read_text())["model"]
+    return CLIPTokenizer(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]], model_max_length=TOKENS)

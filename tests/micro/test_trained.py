@@ -1,0 +1,78 @@
+"""What the statements of the language do to a model that was really trained: pictures, judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import tracelang
+from tracelang.engine.run import run
+from tracelang.plan.types import Plan
+from tracelang_micro import measure, micro_sd, table
+
+N = 12
+KEPT = ("dog", "deer", "apple", "house")
+HEAD = """
+templates plain = "a picture of a {}", "a drawing of a {}", "a {}"
+concept cat { names "cat"  templates plain }
+"""
+
+
+@pytest.fixture(scope="module")
+def on() -> measure.Bench:
+    return measure.bench()
+
+
+def plan(statement: str, method: str = "method uce { refine.ridge = 0.01 }") -> Plan:
+    return tracelang.compile(f'{HEAD}{statement}\npreserve "dog", "deer", "house"\n{method}\n')
+
+
+def shares(on: measure.Bench, plan: Plan | None, things: tuple[str, ...] = ("cat", *KEPT)) -> dict[str, float]:
+    """How often each thing is recognised when it is asked for."""
+    asked = [shot for name in things for shot in table.ask(table.BY_NAME[name], N, 0, 0, seed=77)
+             if shot.row == ("erased", name)]
+    seen = (on.base if plan is None else lambda shots: on.after(run(plan, on.model), shots))(asked)
+    return {row: rate.share for (_, row), rate in seen.rates.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", ["erase cat", 'erase cat toward "dog"', "erase cat away"])
+def test_each_way_of_erasing_erases_and_keeps(on: measure.Bench, statement: str) -> None:
+    before, after = shares(on, None), shares(on, plan(statement))
+    assert before["cat"] >= 0.9 and after["cat"] <= 0.1
+    assert all(after[name] >= before[name] - 0.1 for name in KEPT)
+
+
+@pytest.mark.slow
+def test_a_degree_is_monotone_between_everything_and_nothing(on: measure.Bench) -> None:
+    found = [shares(on, plan(f"erase cat toward \"dog\" degree {degree}%"), ("cat",))["cat"]
+             for degree in (0, 40, 60, 100)]
+    assert found == sorted(found, reverse=True) and found[0] >= 0.9 and found[-1] <= 0.1
+
+
+@pytest.mark.slow
+def test_folder_and_adapter_draw_the_same_pictures_in_plain_diffusers(tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    short = "method trace { steer.steps = 12  steer.trajectories = 8 }"
+    text = plan('erase cat toward "dog"', short)
+    tracelang.apply(tracelang.bind(text, "micro-sd")).save(tmp_path / "out")
+
+    def draw(folder: Path, adapter: Path | None = None) -> Tensor:
+        pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+        pipe.set_progress_bar_config(disable=True)
+        if adapter:
+            pipe.load_lora_weights(adapter.parent, weight_name=adapter.name)
+        noise = [torch.Generator().manual_seed(seed) for seed in range(3)]
+        prompts = ["a picture of a cat", "a drawing of a cat", "a picture of a house"]
+        images: Tensor = pipe(prompts, generator=noise, num_inference_steps=10, output_type="pt").images
+        return images
+
+    base, edited = draw(micro_sd()), draw(tmp_path / "out" / "model")
+    adapted = draw(micro_sd(), tmp_path / "out" / "lora.safetensors")
+    far = (edited - base).abs().mean()
+    assert (edited - adapted).abs().mean() < 0.02 * far
+    assert far > 0.02
