@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import isfinite
 
 from tracelang.diagnostics import Report, Source, Span
 from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
+from tracelang.semantics.concepts import folded
 from tracelang.semantics.tables import PASSES
 from tracelang.syntax.text import normal, quote
 
@@ -20,6 +21,7 @@ WIDTH = 100
 class Target:
     kind: str
     anchor: str
+    span: Span = field(compare=False)
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Draft:
     comments: list[tuple[Span, str]] = field(default_factory=list)
     templates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)  # the targets, case and spacing aside
     preserved: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
     method: str = ""
@@ -56,17 +59,18 @@ class Draft:
         if not text:
             self.changed("the empty prompt cannot be erased; this entry is left out", span)
             return
-        if anchor and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", anchor):
+        if anchor and re.search(rf"(?<!\w){re.escape(folded(text))}(?!\w)", folded(anchor)):
             help = "name an anchor without the target's words"
             self.changed(f"the anchor {shown(anchor)} contains its target {shown(text)}: left out", span, help)
             anchor = ""
-        earlier = self.targets.setdefault(text, Target(kind, anchor))
+        self.gone.add(folded(text))
+        earlier = self.targets.setdefault(text, Target(kind, anchor, span))
         if earlier.anchor != anchor:
             self.changed(f"{shown(text)} is erased twice; its first anchor is the one that counts", span)
 
     def preserve(self, text: str, span: Span, *, kind: str = "object") -> None:
         text = normal(text.strip())
-        if text in self.targets:
+        if folded(text) in self.gone:
             self.changed(f"{shown(text)} is both erased and preserved: here it is erased", span)
         elif text:  # the empty prompt is always preserved
             self.preserved.setdefault(text, kind)
@@ -87,6 +91,7 @@ class Draft:
 
     def render(self) -> str:
         """The recipe, with a final line end."""
+        self._settle()
         kinds = {text: target.kind for text, target in self.targets.items()} | self.preserved
         taken: dict[str, int] = {}
         names = {text: name_of(text, taken) for text, kind in kinds.items() if kind != "object"}
@@ -106,6 +111,14 @@ class Draft:
             blocks.append(_wrapped("preserve", [references[text] for text in self.preserved]) + weight)
         blocks.append(self.method.rstrip("\n"))
         return "\n\n".join(filter(None, blocks)) + "\n"
+
+    def _settle(self) -> None:
+        """An anchor that is erased itself is refused by the language: report it and leave it out."""
+        for text, target in self.targets.items():
+            if target.anchor and folded(target.anchor) in self.gone:
+                message = f"the anchor {shown(target.anchor)} of {shown(text)} is erased itself: left out"
+                self.changed(message, target.span, "name an anchor that stays")
+                self.targets[text] = replace(target, anchor="")
 
     def _head(self) -> list[str]:
         lines = [f"Written by `tracec import {self.tool.lower()}`. Read it before you rely on it.", *self.remarks]
