@@ -15,6 +15,7 @@ from tracelang.diagnostics import CompileError
 # Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`.
 COMMANDS: dict[str, str] = {
     "compile": "Compile a recipe to a plan.",
+    "lint": "Find mistakes in recipes, and mend the safe ones.",
     "explain": "Print a recipe with every default spelled out.",
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",
