@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partialmethod
 from typing import Literal
 
 from tracelang.diagnostics.source import Span
+from tracelang.records import dataclass, field
 
 Severity = Literal["error", "warning", "note"]
 

@@ -7,9 +7,9 @@ side by side. Errors and notes cannot be allowed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from tracelang.diagnostics import Diagnostic, Span
+from tracelang.records import dataclass, field
 from tracelang.syntax import tree
 
 MARK = "tracec:"

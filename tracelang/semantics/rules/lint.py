@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.records import dataclass, field
 from tracelang.semantics.resolve import resolve
 from tracelang.semantics.rules import RULES, examine
 from tracelang.semantics.rules.fixes import mended

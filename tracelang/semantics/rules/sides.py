@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from tracelang.diagnostics import Diagnostic, Label, Severity, Span
+from tracelang.records import dataclass
 from tracelang.semantics.program import Concept, Erasure, Preservation, Program
 from tracelang.semantics.rules.references import leaves
 from tracelang.syntax import tree

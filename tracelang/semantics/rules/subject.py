@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 from tracelang.diagnostics import Span
+from tracelang.records import dataclass
 from tracelang.semantics.program import Program
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules.allowances import Allowance, allowances
