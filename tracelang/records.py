@@ -2,7 +2,7 @@
 
 The standard one writes and compiles six methods for each class, about half a millisecond; the compiler has a hundred
 classes, and a cold `tracec lint` would spend a third of its time on methods that are never called. Here `__init__` is
-compiled when the first instance is made, and the other methods are shared. What comes out is a dataclass all the same:
+compiled for a class that is much used, and the other methods are shared. What comes out is a dataclass all the same:
 `fields`, `replace`, `match` and pickling work. Taken from the standard arguments: `frozen`, `slots`, `eq`.
 """
 
@@ -13,6 +13,9 @@ from dataclasses import dataclass as standard
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass", "field"]
+
+FEW = 50
+"""So many instances are made before `__init__` is compiled: that costs as much as making them without."""
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -38,9 +41,20 @@ else:
 
 
 def _init_of(cls: type) -> Any:
+    """An `__init__` that sets what is given, and has itself replaced when it is called often or with anything less."""
+    names = tuple(one.name for one in fields(cls) if one.init and not one.kw_only)
+    rest = frozenset(one.name for one in fields(cls)).difference(names)
+    calls = iter(range(FEW))
+
     def __init__(self: Any, /, *values: Any, **named: Any) -> None:
-        cls.__init__ = _compiled(cls)  # type: ignore[misc]
-        cls.__init__(self, *values, **named)  # type: ignore[misc]
+        if len(values) == len(names) and named.keys() == rest and next(calls, None) is not None:
+            for name, value in zip(names, values, strict=True):
+                object.__setattr__(self, name, value)
+            for name, value in named.items():
+                object.__setattr__(self, name, value)
+        else:
+            cls.__init__ = _compiled(cls)  # type: ignore[misc]
+            cls.__init__(self, *values, **named)  # type: ignore[misc]
 
     return __init__
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,8 @@ def command(
         raise click.UsageError("--fix writes and --diff does not: give one of them")
     if fix and STDIN in places:
         raise click.UsageError("standard input cannot be written back: use --diff")
+    collects = gc.isenabled()
+    gc.disable()  # a recipe makes trees, not garbage: collecting walks them again and again, a tenth of the time
     try:
         found = [one for place in _files(places) for one in _lint(place, fix, diff, today, params, root)]
     except click.ClickException as error:
@@ -64,6 +67,9 @@ def command(
 
         click.echo(f"{format_exc()}\ninternal error: this is a fault of tracec, not of the recipe", err=True)
         ctx.exit(2)
+    finally:
+        if collects:
+            gc.enable()
     if not diff and (found or style not in ("human", "concise")):
         from tracelang.diagnostics.formats import render
 
