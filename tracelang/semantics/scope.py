@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from tracelang.diagnostics import Label, Report
 from tracelang.diagnostics.diagnostic import did_you_mean
-from tracelang.records import dataclass, field
 from tracelang.syntax import tree
 
 Sort = Literal["concept", "templates", "window", "layers", "method", "param"]

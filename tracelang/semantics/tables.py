@@ -5,9 +5,8 @@ The engine implements what stands here; nothing here needs it. A default of None
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
-
-from tracelang.records import dataclass
 
 LANGUAGE_VERSION = 1
 
