@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.snippets import snippets
 from tracelang.diagnostics import CompileError, Diagnostic, Report, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.plan.compile import compile, compile_with_findings
-from tracelang.semantics.resolve import Resolution, resolve
+from tracelang.semantics.resolve import resolve
 from tracelang.semantics.rules import RULES, Rule, unused_definition
 from tracelang.semantics.rules.fixes import mended
 from tracelang.semantics.rules.lint import Lint
@@ -119,6 +120,6 @@ def test_unused_imports_are_found_in_the_tree_alone() -> None:
     assert file and other
     resolution = resolve(other, Report(), folder=HERE, root=HERE)
     assert resolution
-    subject = Subject(Resolution(file, resolution.scope, resolution.program))
+    subject = Subject(replace(resolution, file=file))
     found = [d.message for d in unused_definition.check(subject)]
     assert found == ["the import `b` is not used", "the imported `c` is not used"]
