@@ -80,7 +80,7 @@ def test_deep_definitions_are_refused_in_any_order() -> None:
     chain = [f"group g{i} = g{i + 1}" for i in range(200)]
     for order in (chain, chain[::-1]):
         _, found = compile_with_findings("\n".join([*order, 'group g200 = "x"', "erase g0"]))
-        assert found == [] or {d.code for d in found} == {"TL215"}
+        assert {d.code for d in found if d.severity == "error"} <= {"TL215"}
 
 
 @pytest.mark.parametrize(

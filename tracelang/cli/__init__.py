@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "init": "Write a first recipe, with comments.",
     "import": "Turn another tool's file into a recipe.",
     "compile": "Compile a recipe to a plan.",
+    "lint": "Find mistakes in recipes, and mend the safe ones.",
     "explain": "Print a recipe with every default spelled out.",
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partialmethod
 from typing import Literal
 
 from tracelang.diagnostics.source import Span
+from tracelang.records import dataclass, field
 
 Severity = Literal["error", "warning", "note"]
 
@@ -109,6 +108,8 @@ class CompileError(ValueError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A help text that names the nearest known word, or lists a short choice."""
+    from difflib import get_close_matches
+
     choice = sorted(set(known))
     near = get_close_matches(word, choice, n=1, cutoff=0.6)
     if near:

@@ -53,6 +53,9 @@ def compile_with_findings(
     resolution = _resolved(found, folder, wall, params, report, path)
     if resolution is None:
         return None, report.in_order()
+    from tracelang.semantics.rules import examine
+
+    examine(resolution, report, root=wall)
     # Pydantic costs more than all of the above: it is not imported where there is nothing to lower.
     from tracelang.plan.lower import lower
 

@@ -5,10 +5,10 @@ A concept is known by its key: the name of a declared concept, or the quoted tex
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from tracelang.diagnostics.source import Span
+from tracelang.records import dataclass, field
 
 Key = str
 Member = tuple[Key, ...]

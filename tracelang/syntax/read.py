@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from tracelang.diagnostics import Report, Source, Span
+from tracelang.records import dataclass
 
 MAX_RECIPE_BYTES = 1 << 20
 MAX_LIST_BYTES = 16 << 20
@@ -14,10 +13,17 @@ MAX_LIST_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A text file as it was read; `sha256` is of its bytes."""
+    """A text file as it was read."""
 
     source: Source
-    sha256: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        import hashlib  # brings OpenSSL, which a lint does without
+
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def read(path: Path, shown: str, limit: int, report: Report, at: Span | None = None) -> Read | None:
@@ -50,4 +56,4 @@ def decode(data: bytes, shown: str, limit: int, report: Report, at: Span | None 
         span = Span(source, start, min(start + 1, len(source.text)))
         report.error("TL105", "this is not UTF-8", span, help="save the file as UTF-8")
         return None
-    return Read(Source(shown, text), hashlib.sha256(data).hexdigest())
+    return Read(Source(shown, text), data)

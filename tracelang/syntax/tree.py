@@ -5,9 +5,8 @@ Spans take no part in comparison: two trees are equal when the same was said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from tracelang.diagnostics.source import Source, Span
+from tracelang.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

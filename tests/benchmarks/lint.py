@@ -1,0 +1,128 @@
+"""What `tracec lint` costs: `python -m tests.benchmarks.lint [--runs N]`.
+
+Start-up, as ratios to bare `python -c pass` of the same interpreter, the sides taking turns, the best of each: a cold
+lint of a 100-line recipe that is clean, and `--help`. They run in an environment made for it, with the packages laid
+out as an installation lays them: an editable one makes the bare interpreter itself slower, which flatters.
+
+Throughput, as statements a second of processor time from text to findings in a process that has linted before:
+generated recipes of 10,000 and 100,000 statements of every sort (the larger one is past the size of a file that the
+command reads, so it is measured in the process). Prints each beside its bar and exits with 1 if one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from datetime import date
+from pathlib import Path
+from time import perf_counter, process_time
+
+from tracelang.diagnostics import Source
+from tracelang.semantics.rules.lint import Lint
+
+TOP = Path(__file__).parents[2]
+TRACEC = "from tracelang.cli import main; main()"
+LINT_RATIO, HELP_RATIO, THROUGHPUT, GROWTH = 10.0, 6.0, 4_000.0, 1.5
+
+HEAD = """tracelang 1
+recipe "generated" { summary = "A long policy."  review_by = "2999-01-01" }
+erase "thing 0" preserve "statue" expect over 200 samples { shown("thing 0") <= 5% }
+"""
+
+
+def recipe(count: int) -> str:
+    """A recipe of so many statements, one a line after the head, that use one another and give no warning."""
+    rows = []
+    for n in range(1, (count - 5) // 8 + 1):
+        rows += [
+            f'concept c{n} {{ names "thing {n}", "little thing {n}" probes "probe {n}" }}',
+            f'group g{n} = "dog {n}", "horses {n} and a cart"',
+            f"erase c{n}",
+            f"preserve g{n} weight 0.5",
+            f"expect over 200 samples {{ shown(c{n}) <= 5% }}",
+            f'erase "boat {n}" toward "ship {n}" degree 90%',
+            f'preserve "painting of a house {n}"',
+            f'preserve "stones {n}", "trees {n}"',
+        ]
+    rows += [f'preserve "rest {n}"' for n in range(count - 5 - len(rows))]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def installed(folder: Path) -> tuple[str, dict[str, str]]:
+    """A plain interpreter, and the environment in which it finds the package and what that needs."""
+    venv.create(folder / "venv", symlinks=True)
+    skip = shutil.ignore_patterns("__pycache__", "grammar", "recipes")
+    shutil.copytree(TOP / "tracelang", folder / "site" / "tracelang", ignore=skip)
+    for name in ("grammar", "recipes"):
+        shutil.copytree(TOP / name, folder / "site" / "tracelang" / name)
+    path = os.pathsep.join([str(folder / "site"), sysconfig.get_path("purelib")])
+    return str(folder / "venv" / "bin" / "python"), {**os.environ, "PYTHONPATH": path}
+
+
+def start_up(runs: int) -> dict[str, float]:
+    """Least seconds of each command, all of them in turn, the first round (which fills caches) left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        python, environment = installed(Path(folder))
+        path = Path(folder) / "r.erase"
+        text = recipe(102)
+        assert text.count("\n") == 100
+        path.write_text(text, "utf-8")
+        commands = {"bare": ("pass",), "lint": (TRACEC, "lint", str(path)), "help": (TRACEC, "--help")}
+
+        def seconds(words: tuple[str, ...]) -> float:
+            start = perf_counter()
+            done = subprocess.run([python, "-c", *words], cwd=folder, env=environment, capture_output=True, check=False)
+            taken = perf_counter() - start
+            assert done.returncode == 0 and not done.stderr, done
+            return taken
+
+        taken = [{name: seconds(words) for name, words in commands.items()} for _ in range(runs + 1)][1:]
+    return {name: min(one[name] for one in taken) for name in commands}
+
+
+def throughput(count: int, runs: int) -> float:
+    """Statements a second, the best of some runs."""
+    lint = Lint(Path(), Path(), date(2026, 11, 23))
+    text = recipe(count)
+    best = float("inf")
+    for _ in range(runs):
+        gc.collect()
+        start = process_time()
+        found = lint.findings(Source("generated.erase", text))
+        best = min(best, process_time() - start)
+        assert not found, [d.message for d in found[:3]]
+    return count / best
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=11)
+    runs = parser.parse_args().runs
+    time = start_up(runs)
+    throughput(1_000, 1)
+    small, large = throughput(10_000, 3), throughput(100_000, 1)
+    rows = [
+        ("cold lint of 100 lines / python -c pass", time["lint"] / time["bare"], "<=", LINT_RATIO),
+        ("--help / python -c pass", time["help"] / time["bare"], "<=", HELP_RATIO),
+        ("statements a second, 10,000 of them", small, ">=", THROUGHPUT),
+        ("statements a second, 100,000 of them", large, ">=", THROUGHPUT),
+        ("growth: seconds a statement, 100,000 / 10,000", small / large, "<=", GROWTH),
+    ]
+    print(", ".join(f"{name} {taken * 1e3:.1f} ms" for name, taken in time.items()))
+    missed = 0
+    for what, value, comparison, bar in rows:
+        met = value <= bar if comparison == "<=" else value >= bar
+        missed += not met
+        print(f"{what:46} {value:10,.2f}   {comparison} {bar:,.2f}  {'met' if met else 'MISSED'}")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What a recipe can mean and still be a mistake: one rule a file, each with the text that explains it.
+
+A rule's docstring says what it does, why, and shows an example and its remedy; `tracec rule` and the page of all rules
+are made from it. Rules need a recipe without errors and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+from tracelang.diagnostics import Diagnostic, Report, Severity
+from tracelang.semantics.resolve import Resolution
+from tracelang.semantics.rules import (
+    allowance_without_reason,
+    near_synonym,
+    nothing_expected,
+    nothing_preserved,
+    preserved_name,
+    quoted_name,
+    review_overdue,
+    shadowed_prelude,
+    unreachable_bound,
+    unused_allowance,
+    unused_definition,
+    version_missing,
+    window_cover,
+)
+from tracelang.semantics.rules.allowances import silenced
+from tracelang.semantics.rules.subject import Subject
+
+
+class Rule(Protocol):
+    """A module of this package that holds a rule."""
+
+    __name__: str
+    __doc__: str | None
+    CODE: str
+    SEVERITY: Severity
+    TITLE: str
+
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Every place where the recipe breaks the rule."""
+
+
+RULES: tuple[Rule, ...] = (
+    preserved_name,
+    near_synonym,
+    nothing_preserved,
+    window_cover,
+    unreachable_bound,
+    review_overdue,
+    nothing_expected,
+    unused_definition,
+    shadowed_prelude,
+    quoted_name,
+    unused_allowance,
+    allowance_without_reason,
+    version_missing,
+)
+ABOUT_ALLOWANCES: tuple[Rule, ...] = (unused_allowance, allowance_without_reason)
+"""These run when the others have, and nothing silences them."""
+
+AT_COMPILE: tuple[Rule, ...] = tuple(
+    rule for rule in RULES if rule.SEVERITY == "warning" and rule not in (review_overdue, *ABOUT_ALLOWANCES)
+)
+"""What every command that reads a recipe prints. Lint adds the notes, the allowances, and what depends on the day."""
+
+
+def examine(
+    resolution: Resolution,
+    report: Report,
+    *,
+    rules: tuple[Rule, ...] = AT_COMPILE,
+    today: date | None = None,
+    root: Path | None = None,
+) -> None:
+    """Add what the rules find to the report, and take out the warnings that the recipe allows."""
+    subject = Subject(resolution, today, root)
+    for rule in rules:
+        if rule not in ABOUT_ALLOWANCES:
+            report.findings.extend(rule.check(subject))
+    report.findings[:] = silenced(report.findings, subject.allowances)
+    for rule in rules:
+        if rule in ABOUT_ALLOWANCES:
+            report.findings.extend(rule.check(subject))

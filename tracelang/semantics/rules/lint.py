@@ -1,0 +1,82 @@
+"""From the text of a recipe to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.records import dataclass, field
+from tracelang.semantics.resolve import resolve
+from tracelang.semantics.rules import RULES, examine
+from tracelang.semantics.rules.fixes import mended
+from tracelang.syntax import tree
+from tracelang.syntax.parser import parse
+
+ROUNDS = 10
+"""How often the fixes may bring up new ones."""
+
+NOTHING_ERASED = "TL308"
+LIBRARY = (
+    tree.Version
+    | tree.Import
+    | tree.FromImport
+    | tree.Param
+    | tree.Templates
+    | tree.Concept
+    | tree.Group
+    | tree.Window
+    | tree.Layers
+    | tree.Define
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day."""
+
+    folder: Path
+    root: Path
+    today: date
+    given: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+
+    def findings(self, source: Source) -> list[Diagnostic]:
+        """Everything that is found in a recipe, in order."""
+        report = Report()
+        file = parse(source, report)
+        if file is None:
+            return report.in_order()
+        resolution = resolve(file, report, folder=self.folder, root=self.root, given=self.given, path=self.path)
+        if resolution is not None:
+            examine(resolution, report, rules=RULES, today=self.today, root=self.root)
+        elif _is_library(file):
+            # Definitions are there for others to import: erasing nothing is what they are for.
+            report.findings[:] = [finding for finding in report.findings if finding.code != NOTHING_ERASED]
+        return report.in_order()
+
+    def mended(self, source: Source) -> tuple[Source, list[Diagnostic]]:
+        """The recipe with its safe fixes made, and what is still found in it. An error that was not there undoes them.
+
+        Fixes are made in rounds, since one may call for another.
+        """
+        found = self.findings(source)
+        for _ in range(ROUNDS):
+            text = mended(source, found)
+            if text == source.text:
+                break
+            after = Source(source.path, text)
+            still = self.findings(after)
+            if _errors(still) > _errors(found):
+                break
+            source, found = after, still
+        return source, found
+
+
+def _errors(findings: list[Diagnostic]) -> int:
+    return sum(finding.severity == "error" for finding in findings)
+
+
+def _is_library(file: tree.File) -> bool:
+    return bool(file.statements) and all(isinstance(node, LIBRARY) for node in file.statements)
