@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "import": "Turn another tool's file into a recipe.",
     "compile": "Compile a recipe to a plan.",
     "lint": "Find mistakes in recipes, and mend the safe ones.",
+    "fmt": "Put recipes into the one canonical style.",
     "explain": "Print a recipe with every default spelled out.",
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",

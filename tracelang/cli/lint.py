@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import click
 
+from tracelang.cli.files import STDIN, read_bytes, recipes
 from tracelang.cli.options import recipe_options
 from tracelang.diagnostics import Diagnostic, Report
 from tracelang.diagnostics.formats import FORMATS
 from tracelang.plan.compile import root_of
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
 
-STDIN = "-"
-ENDING = ".erase"
 HELP = """Find mistakes in recipes: files, folders (all their .erase files), or - for standard input.
 
 Exits with 0 if there is nothing but notes, with 1 if there are errors or warnings."""
@@ -58,7 +56,7 @@ def command(
     collects = gc.isenabled()
     gc.disable()  # a recipe makes trees, not garbage: collecting walks them again and again, a tenth of the time
     try:
-        found = [one for place in _files(places) for one in _lint(place, fix, diff, today, params, root)]
+        found = [one for place in recipes(places) for one in _lint(place, fix, diff, today, params, root)]
     except click.ClickException as error:
         error.show()
         ctx.exit(2)
@@ -78,33 +76,13 @@ def command(
         ctx.exit(1)
 
 
-def _files(places: tuple[str, ...]) -> Iterator[str]:
-    """Every recipe once: those that were named, and those in folders, without hidden ones."""
-    seen = set()
-    for place in places:
-        if place != STDIN and not os.path.exists(place):
-            raise click.UsageError(f"there is no file or folder {place!r}")
-        for path in _within(place) if os.path.isdir(place) else [place]:
-            if path != STDIN:
-                path = os.path.normpath(path)
-            if path not in seen:
-                seen.add(path)
-                yield path
-
-
-def _within(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(names) if name.endswith(ENDING))
-
-
 def _lint(
     place: str, fix: bool, diff: bool, today: date, params: Mapping[str, str], root: Path | None
 ) -> list[Diagnostic]:
     """What is found in one recipe; `fix` rewrites it first, `diff` prints how that would change it."""
     report = Report()
     shown = "<stdin>" if place == STDIN else place
-    data = _bytes(place, shown, report)
+    data = read_bytes(place, shown, report)
     read = None if data is None else decode(data, shown, MAX_RECIPE_BYTES, report)
     if data is None or read is None:
         return report.in_order()
@@ -125,18 +103,3 @@ def _lint(
             return lint.findings(read.source)
         rewrite(Path(place), data, after.text)
     return found
-
-
-def _bytes(place: str, shown: str, report: Report) -> bytes | None:
-    """A file's bytes, at most one more than a recipe may have."""
-    if place == STDIN:
-        return sys.stdin.buffer.read(MAX_RECIPE_BYTES + 1)
-    from tracelang.diagnostics import Source, Span
-
-    try:
-        with open(place, "rb") as stream:
-            return stream.read(MAX_RECIPE_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        report.error("TL108", f"`{shown}` cannot be read: {reason}", Span(Source(shown, ""), 0, 0))
-        return None
