@@ -74,6 +74,16 @@ AFTER: dict[tuple[str, str], str] = {
 TOKENS = {"STRING": "a quoted text", "NAME": "a name", "NUMBER": "a number"}
 
 
+def misspelt(word: str) -> str:
+    """The statement keyword that a word nearly is, or nothing."""
+    if len(word) > 2 * max(map(len, STATEMENTS.values())):
+        return ""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, STATEMENTS.values(), n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
 def accepted(table: Table, stack: list[int]) -> list[str]:
     """The terminals that could come next, found by driving the automaton: LALR's lookahead sets name too many."""
     terminals = (kind for kind in table.states[stack[-1]] if kind.isupper())
@@ -176,22 +186,22 @@ def _unclosed(tokens: list[Token]) -> Token | None:
 def _help(statement: Token | None, previous: Token | None, token: Token, opening: Token | None, wanted: str) -> str:
     if token.type == "$END" and opening is not None:
         return f"close it with `{OPENING[opening.text]}`"
+    if opening is not None and opening.text == "{" and token.text in STATEMENTS.values():
+        return "is the `{` before it closed with `}`?"
     if token.type == "DOT":
         return "a number starts with a digit: `0.5`"
     if wanted == A_RANGE and token.type in {"NUMBER", "STRING"}:
         return "write both ends, the lower one first"
     if statement is None:
-        if token.type == "NAME":
-            from difflib import get_close_matches
-
-            near = get_close_matches(token.text, STATEMENTS.values(), n=1, cutoff=0.6)
-            if near:
-                return f"did you mean `{near[0]}`?"
+        if token.type == "NAME" and (near := misspelt(token.text)):
+            return f"did you mean `{near}`?"
         return f"a statement starts with {_listing([f'`{word}`' for word in STATEMENTS.values()])}"
     if previous is not None and previous.type == "IN" and statement.type in {"METHOD", "DEFINE"}:
         return "a layer set in a setting stands in parentheses: `on = (text in (mid, up))`"
     if previous is not None and previous is not statement and previous.text in STATEMENTS.values():
         return f"`{previous.text}` is read as a name here: something is missing before it"
+    if token.type == "NAME" and wanted.endswith("statement") and (near := misspelt(token.text)):
+        return f"did you mean `{near}`?"
     if token.type == "NAME" and wanted == A_CONCEPT:
         return 'quote a text: `"cat"`'
     if token.text == "{" and statement.type in {"ERASE", "PRESERVE"}:
