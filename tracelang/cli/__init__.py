@@ -16,6 +16,7 @@ from tracelang.diagnostics import CompileError
 COMMANDS: dict[str, str] = {
     "compile": "Compile a recipe to a plan.",
     "explain": "Print a recipe with every default spelled out.",
+    "rule": "Explain a finding's code.",
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",
     "apply": "Apply a recipe or a plan to a model.",
@@ -75,11 +76,14 @@ class Commands(click.Group):
 def show(findings: Any) -> None:
     """Print findings to standard error, in colour on a terminal."""
     import os
+    import shutil
 
     from tracelang.diagnostics.human import render
 
-    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    click.echo(render(findings, colour=colour), err=True, nl=False, color=colour)
+    terminal = sys.stderr.isatty()
+    colour = terminal and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if terminal else None
+    click.echo(render(findings, colour=colour, width=width), err=True, nl=False, color=colour)
 
 
 def _missing(command: str, module: str) -> str:

@@ -1,0 +1,16 @@
+"""Findings one a line: `path:line:column: severity[code]: message`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tracelang.diagnostics.diagnostic import Diagnostic
+from tracelang.diagnostics.human import painted, safe
+
+
+def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
+    """All findings, one line each."""
+    return "".join(
+        f"{safe(d.location)}: {painted(f'{d.severity}[{d.code}]', d.severity, colour)}: {safe(d.message)}\n"
+        for d in findings
+    )
