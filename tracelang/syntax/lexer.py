@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from tracelang.diagnostics import Report, Source, Span
 from tracelang.syntax.table import Table
 from tracelang.syntax.tree import Comment
-from tracelang.syntax.unreadable import unreadable
 
 MAX_NESTING = 64
 OPENING = {"{": "}", "(": ")"}
@@ -73,6 +72,8 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Repor
             tokens.append(Token(kind, word, match.start(), at))
         if at == len(text):
             return Lexed(_ended(tokens, tokens[-1].end if tokens else 0), tuple(comments))
+        from tracelang.syntax.unreadable import unreadable  # only now: most files need it not
+
         last = tokens[-1] if tokens else None
         found = unreadable(source, at, last.start if last and last.end == at and last.type == "NAME" else None)
         if found.start >= reported:

@@ -10,8 +10,6 @@ from typing import Any
 from tracelang.diagnostics import Diagnostic, Report, Source, Span
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import Token, lex, pattern
-from tracelang.syntax.messages import report_unexpected
-from tracelang.syntax.recovery import misspelt_start, resume
 from tracelang.syntax.table import Table, load
 from tracelang.syntax.text import bad_escapes
 from tracelang.syntax.tree import File
@@ -65,6 +63,9 @@ def _read_on(
     source: Source, table: Table, tokens: list[Token], failure: Failure, unreadable: list[int], report: Report
 ) -> None:
     """Report a failure and those of the statements after it. One that an earlier error brought about is no error."""
+    from tracelang.syntax.messages import report_unexpected  # a file without errors needs neither
+    from tracelang.syntax.recovery import misspelt_start, resume
+
     first = 0
     reported = -1
     left_open = 0

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from tracelang.diagnostics import Source
 from tracelang.syntax.lexer import Token
-from tracelang.syntax.messages import STATEMENTS, misspelt
+from tracelang.syntax.messages import misspelt
+from tracelang.syntax.phrases import STATEMENTS
 from tracelang.syntax.table import Table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
 from tracelang.syntax.text import quote
@@ -18,6 +19,15 @@ HINTS = {
     "[": "sets are grouped with ( )",
     ":": "a setting is written `name = value`",
     ".": "a number starts with a digit: write 0.5",
+    "|": "sets are joined with `,`; `&` means both in one picture",
+    "+": "sets are joined with `,`, and a number stands without +",
+    "*": "a glob of layers is a quoted text",
+    "\u2264": "a bound is written with <= or >=",
+    "\u2265": "a bound is written with <= or >=",
+    "\u2026": "a range is written with two points: `60%..100%`",
+    "\u2013": "a minus is written -",
+    "!": "quote it if it is part of a text",
+    "?": "quote it if it is part of a text",
 }
 
 
@@ -75,7 +85,10 @@ def _word(source: Source, at: int, word: int | None) -> Unreadable:
         end += 1
     start = at if word is None else word
     span = Span(source, start, end)
-    plain = re.sub(r"[^a-z0-9_]", "", span.text.lower()).lstrip("_0123456789")
+    if word is None and at and text[at - 1].isdigit():
+        message = "a number is made of digits, a point and an exponent"
+        return Unreadable(_error("TL104", message, Span(source, at, end), "write `1000`, `0.5` or `1e-3`"), at, end)
+    plain = re.sub(r"[^a-z0-9_]", "", normalize("NFKD", span.text).lower()).lstrip("_0123456789")
     advice = f"write `{plain}`, or quote it if it is a text" if plain else "quote it if it is a text"
     message = "a name is made of a-z, 0-9 and _, and starts with a letter"
     fix = Fix(f"write `{plain}`", (Edit(span, plain),), safe=False) if plain else None
