@@ -12,6 +12,7 @@ from tests.snippets import snippets
 from tracelang.diagnostics import Report, Source
 from tracelang.syntax import table
 from tracelang.syntax.parser import parse
+from tracelang.syntax.tree import Method
 
 HERE = Path(__file__).parent
 GOOD = [text for _, text in snippets(HERE / "good.txt")]
@@ -75,12 +76,26 @@ POSITIONS = (
 )
 
 
+@pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("keyword", KEYWORDS)
-def test_every_keyword_is_a_name_everywhere(keyword: str) -> None:
-    for position in POSITIONS:
-        text = position.format(k=keyword)
-        report = Report()
-        assert parse(Source("x", text), report), f"{text}: {report.findings[0].message}"
+def test_every_keyword_is_a_name_everywhere(keyword: str, position: str) -> None:
+    text = position.format(k=keyword)
+    report = Report()
+    assert parse(Source("x", text), report), f"{text}: {report.findings[0].message}"
+
+
+@pytest.mark.parametrize("other", KEYWORDS)
+@pytest.mark.parametrize("keyword", KEYWORDS)
+def test_two_keywords_follow_one_another_as_names(keyword: str, other: str) -> None:
+    """Where one item ends, the next may be called anything."""
+    settings = (
+        f"{keyword} = {other} {other}.{keyword} = 1 {keyword} {{}} {other} as {keyword} {{ {other} = {keyword} }}"
+    )
+    report = Report()
+    tree = parse(Source("x", f"method m {{ {settings} }}"), report)
+    assert tree, report.findings[0].message
+    (method,) = tree.statements
+    assert isinstance(method, Method) and method.body is not None and len(method.body.items) == 4
 
 
 def test_keywords_as_names_keep_their_meaning() -> None:

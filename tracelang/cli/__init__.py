@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "lint": "Find mistakes in recipes, and mend the safe ones.",
     "fmt": "Put recipes into the one canonical style.",
     "explain": "Print a recipe with every default spelled out.",
+    "rule": "Explain a finding's code.",
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",
     "apply": "Apply a recipe or a plan to a model.",
@@ -84,11 +85,14 @@ def _module(name: str) -> str:
 def show(findings: Any) -> None:
     """Print findings to standard error, in colour on a terminal."""
     import os
+    import shutil
 
     from tracelang.diagnostics.human import render
 
-    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    click.echo(render(findings, colour=colour), err=True, nl=False, color=colour)
+    terminal = sys.stderr.isatty()
+    colour = terminal and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if terminal else None
+    click.echo(render(findings, colour=colour, width=width), err=True, nl=False, color=colour)
 
 
 def _missing(command: str, module: str) -> str:

@@ -42,8 +42,17 @@ def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, recipe: str, model: str, out: Path, emit: tuple[str, ...], force: bool, device: str | None,
-    dtype: str | None, params: Mapping[str, str], root: Path | None, as_json: bool,
+    ctx: click.Context,
+    recipe: str,
+    model: str,
+    out: Path,
+    emit: tuple[str, ...],
+    force: bool,
+    device: str | None,
+    dtype: str | None,
+    params: Mapping[str, str],
+    root: Path | None,
+    as_json: bool,
 ) -> None:
     from tracelang import api
 
@@ -66,8 +75,12 @@ def command(
             ctx.exit(INTERRUPTED)
         shutil.rmtree(state, ignore_errors=True)
     if as_json:
-        outcome = {"out": str(out), "plan": plan.digest, "tensors": len(applied.edit.sites),
-                   "figures": applied.edit.figures}
+        outcome = {
+            "out": str(out),
+            "plan": plan.digest,
+            "tensors": len(applied.edit.sites),
+            "figures": applied.edit.figures,
+        }
         click.echo(json.dumps(outcome, indent=2))
     else:
         written = ",".join(emit)

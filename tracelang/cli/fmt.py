@@ -16,7 +16,7 @@ from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
 HELP = """Put recipes into the one canonical style: files, folders (all their .erase files), or - to read standard input
 and write standard output.
 
-Exits with 0, with 1 if --check found a file that would change, and with 2 if a file cannot be read or parsed."""
+Exits with 1 if a file cannot be read or parsed, or if --check found one that would change."""
 
 
 @click.command(help=HELP)
@@ -32,7 +32,7 @@ def command(ctx: click.Context, places: tuple[str, ...], check: bool, diff: bool
         failed += outcome is None
     if check and changed:
         click.echo(f"{changed} file{'s' if changed > 1 else ''} would change", err=True)
-    ctx.exit(2 if failed else 1 if check and changed else 0)
+    ctx.exit(1 if failed or (check and changed) else 0)
 
 
 def _format(place: str, check: bool, diff: bool) -> bool | None:

@@ -6,10 +6,12 @@ import click
 
 from tracelang.cli import show
 from tracelang.cli.writing import write_recipe
+from tracelang.diagnostics import Report, Source
 from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
 from tracelang.plan.compile import compile_with_findings
 from tracelang.semantics.tables import KINDS
+from tracelang.syntax.format import format_text
 from tracelang.syntax.text import normal, quote
 
 NEIGHBOURS = {
@@ -46,7 +48,7 @@ recipe {title} {{
   summary = {summary}
   # owner     = "who answers for this policy"
   # review_by = "2030-01-31"                 # the linter warns after this day
-  threat = open_weights                      # or hosted: users reach the model through a service only
+  threat = open_weights  # or hosted: users reach the model through a service only
 }}
 
 # What the model must no longer draw. The edit works on the names; the first is the canonical one.
@@ -89,7 +91,7 @@ def recipe(concept: str, kind: str, toward: str | None) -> str:
     words = set(name_of(f"{concept} {toward or ''}").split("_"))
     neighbours = [one for one in NEIGHBOURS[kind] if not words & set(name_of(one).split("_")) - {"a", "an", "the"}]
     name = name_of(concept, {"near": 1})
-    return RECIPE.format(
+    text = RECIPE.format(
         shown=quote(concept).replace("tracec:", "tracec :"),
         title=quote(name.replace("_", "-")),
         summary=quote(f"Removes {concept}."),
@@ -100,6 +102,7 @@ def recipe(concept: str, kind: str, toward: str | None) -> str:
         erase=f"erase {name}" + (f" toward {quote(toward)}" if toward else ""),
         expect=(UNSEEN if kind == "protected" else SEEN).format(concept=name, kept="near"),
     )
+    return format_text(Source("", text), Report()) or text
 
 
 def _text(given: str, option: str) -> str:

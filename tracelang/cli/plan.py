@@ -61,8 +61,16 @@ def _ones(detailed: bool) -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, recipe: str, model: str, device: str | None, dtype: str | None, params: Mapping[str, str],
-    root: Path | None, config_only: bool, detailed_exitcode: bool, as_json: bool,
+    ctx: click.Context,
+    recipe: str,
+    model: str,
+    device: str | None,
+    dtype: str | None,
+    params: Mapping[str, str],
+    root: Path | None,
+    config_only: bool,
+    detailed_exitcode: bool,
+    as_json: bool,
 ) -> None:
     from tracelang import api
 
@@ -83,9 +91,7 @@ def _facts(bound: Bound) -> dict[str, Any]:
 
     edited = sum(prod(site.shape) for site in bound.sites)
     components = {site.component for site in bound.sites}
-    total = sum(
-        prod(entry.shape) for name in components for _, entry in find(bound.folder / name).tensors.values()
-    )
+    total = sum(prod(entry.shape) for name in components for _, entry in find(bound.folder / name).tensors.values())
     return {
         "format_version": 1,
         "plan": bound.plan.digest,
@@ -95,10 +101,16 @@ def _facts(bound: Bound) -> dict[str, Any]:
         "parameters": {"edited": edited, "of": total},
         "passes": [
             {
-                "label": step.label, "kind": step.kind, "tensors": len(step.sites),
+                "label": step.label,
+                "kind": step.kind,
+                "tensors": len(step.sites),
                 "windows": [
-                    {"label": w.label, "written": f"{w.window.unit} {w.window.low:g}..{w.window.high:g}",
-                     "logsnr": [_finite(w.logsnr.low), _finite(w.logsnr.high)], "times": list(w.times)}
+                    {
+                        "label": w.label,
+                        "written": f"{w.window.unit} {w.window.low:g}..{w.window.high:g}",
+                        "logsnr": [_finite(w.logsnr.low), _finite(w.logsnr.high)],
+                        "times": list(w.times),
+                    }
                     for w in step.windows
                 ],
                 "rows": {"frozen": step.cost.frozen, "trained": step.cost.trained},
@@ -137,9 +149,7 @@ def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str
         states = model.encode([prompt.text for prompt in edit_prompts(plan, member)])
         return float(collateral(edit.text_maps, states).max())
 
-    return {
-        role: {" & ".join(member): change(member) for member in members} for role, members in _roles(plan).items()
-    }
+    return {role: {" & ".join(member): change(member) for member in members} for role, members in _roles(plan).items()}
 
 
 def _roles(plan: Plan) -> dict[str, list[Member]]:
@@ -165,8 +175,9 @@ def _text(facts: dict[str, Any]) -> str:
         cost = f", about {rows['frozen']:,} rows sampled and {rows['trained']:,} trained" if rows["trained"] else ""
         lines.append(f"  {step['label']}: {step['tensors'] or 'no'} tensors of its own{cost}")
         for window in step["windows"]:
-            low, high = (("-inf" if i == 0 else "inf") if v is None else f"{v:.2f}"
-                         for i, v in enumerate(window["logsnr"]))
+            low, high = (
+                ("-inf" if i == 0 else "inf") if v is None else f"{v:.2f}" for i, v in enumerate(window["logsnr"])
+            )
             times = "..".join(f"{time:.0f}" if time > 1 else f"{time:.3g}" for time in window["times"])
             lines.append(f"    {window['label']:8} {window['written']:22} log-SNR {low}..{high}  time {times}")
     if "collateral" in facts:

@@ -27,8 +27,16 @@ if TYPE_CHECKING:
 @click.option("--guidance", type=click.FloatRange(0), help="Default: the model's own.")
 @device_options
 def command(
-    model: str, prompts: tuple[str, ...], against: str | None, out: Path, count: int, seed: int, steps: int,
-    guidance: float | None, device: str | None, dtype: str | None,
+    model: str,
+    prompts: tuple[str, ...],
+    against: str | None,
+    out: Path,
+    count: int,
+    seed: int,
+    steps: int,
+    guidance: float | None,
+    device: str | None,
+    dtype: str | None,
 ) -> None:
     from tracelang import api
     from tracelang.checkpoint.locate import family_of, locate
@@ -46,8 +54,11 @@ def command(
             family.check(folder)
             loaded = family.load(folder, device or api.best_device(), dtype)
             images = sample(
-                loaded, [prompt for prompt in prompts for _ in range(count)],
-                [seed + i for _ in prompts for i in range(count)], steps=steps, guidance=guidance,
+                loaded,
+                [prompt for prompt in prompts for _ in range(count)],
+                [seed + i for _ in prompts for i in range(count)],
+                steps=steps,
+                guidance=guidance,
                 progress=lambda done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
             )
             for i, prompt in enumerate(prompts):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tracelang.diagnostics.diagnostic import Diagnostic
-from tracelang.diagnostics.human import safe
+from tracelang.diagnostics.human import painted, safe
 
 
-def render(findings: Iterable[Diagnostic]) -> str:
+def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
     """All findings, one line each."""
-    return "".join(f"{safe(f'{d.location}: {d.severity}[{d.code}]: {d.message}')}\n" for d in findings)
+    return "".join(
+        f"{safe(d.location)}: {painted(f'{d.severity}[{d.code}]', d.severity, colour)}: {safe(d.message)}\n"
+        for d in findings
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracelang.diagnostics.diagnostic import Diagnostic, Label
+from tracelang.diagnostics.diagnostic import Diagnostic, Fix, Label
 
 
 def as_data(finding: Diagnostic) -> dict[str, Any]:
@@ -17,7 +17,14 @@ def as_data(finding: Diagnostic) -> dict[str, Any]:
         "secondary": [_label(label) for label in finding.secondary],
         "help": finding.help,
         "note": finding.note,
+        "fix": _fix(finding.fix) if finding.fix else None,
     }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    """`text` of an edit is what goes in the place of its stretch."""
+    edits = [_label(Label(edit.span, edit.text)) for edit in fix.edits]
+    return {"message": fix.message, "safe": fix.safe, "edits": edits}
 
 
 def _label(label: Label) -> dict[str, Any]:

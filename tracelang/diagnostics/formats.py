@@ -11,10 +11,14 @@ from tracelang.diagnostics.diagnostic import Diagnostic
 FORMATS: dict[str, str] = {
     "human": "tracelang.diagnostics.human",
     "concise": "tracelang.diagnostics.concise",
+    "json": "tracelang.diagnostics.json",
+    "sarif": "tracelang.diagnostics.sarif",
+    "github": "tracelang.diagnostics.github",
+    "junit": "tracelang.diagnostics.junit",
 }
 
 
-def render(name: str, findings: Iterable[Diagnostic]) -> str:
+def render(name: str, findings: Iterable[Diagnostic], colour: bool = False) -> str:
     """The findings in a format of `FORMATS`."""
-    text: str = import_module(FORMATS[name]).render(findings)
+    text: str = import_module(FORMATS[name]).render(findings, colour=colour)
     return text

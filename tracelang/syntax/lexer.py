@@ -17,7 +17,6 @@ from tracelang.syntax.tree import Comment
 MAX_NESTING = 64
 OPENING = {"{": "}", "(": ")"}
 CLOSING = {"}": "{", ")": "("}
-QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019'`"
 
 
 @dataclass(slots=True)
@@ -30,7 +29,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Lexed:
-    """The tokens of a source, an `$END` after the last, and its comments. An unreadable part stopped the tokens."""
+    """The tokens of a source, an `$END` after the last, and its comments."""
 
     tokens: list[Token]
     comments: tuple[Comment, ...]
@@ -44,77 +43,55 @@ def pattern(table: Table) -> re.Pattern[str]:
 
 
 def lex(source: Source, table: Table, expression: re.Pattern[str], report: Report) -> Lexed:
-    """Cut a source into tokens; the first unreadable character or a nesting past the limit is reported and ends it."""
+    """Cut a source into tokens. What cannot be read is reported, once a line, and passed over.
+
+    Nesting past the limit is reported and ends the tokens.
+    """
     text = source.text
     tokens: list[Token] = []
     comments: list[Comment] = []
     depth = 0
     at = 0
-    for match in _matches(expression, text):
-        at = match.end()
-        kind = match.lastgroup or ""
-        if kind in table.ignored:
-            if kind == "COMMENT":
-                comments.append(Comment(match[0].rstrip("\r"), span=Span(source, match.start(), at)))
-            continue
-        word = match[0]
-        if kind == "MARK":
-            kind = table.literals[word]
-            depth += (word in OPENING) - (word in CLOSING)
-            if depth > MAX_NESTING:
-                span = Span(source, match.start(), at)
-                report.error("TL107", f"nested more than {MAX_NESTING} deep", span, help="flatten the nesting")
-                return Lexed(_ended(tokens, match.start()), tuple(comments))
-        tokens.append(Token(kind, word, match.start(), at))
-    if at < len(text):
-        _unreadable(source, at, tokens[-1] if tokens else None, report)
-    last = tokens[-1].end if tokens else 0
-    return Lexed(_ended(tokens, last if at == len(text) else at), tuple(comments))
+    reported = 0  # up to here: the end of the last line with something unreadable
+    while True:
+        for match in _matches(expression, text, at):
+            at = match.end()
+            kind = match.lastgroup or ""
+            if kind in table.ignored:
+                if kind == "COMMENT":
+                    comments.append(Comment(match[0].rstrip("\r"), span=Span(source, match.start(), at)))
+                continue
+            word = match[0]
+            if kind == "MARK":
+                kind = table.literals[word]
+                depth = max(0, depth + (word in OPENING) - (word in CLOSING))
+                if depth > MAX_NESTING:
+                    span = Span(source, match.start(), at)
+                    report.error("TL107", f"nested more than {MAX_NESTING} deep", span, help="flatten the nesting")
+                    return Lexed(_ended(tokens, match.start()), tuple(comments))
+            tokens.append(Token(kind, word, match.start(), at))
+        if at == len(text):
+            return Lexed(_ended(tokens, tokens[-1].end if tokens else 0), tuple(comments))
+        from tracelang.syntax.unreadable import unreadable  # only now: most files need it not
+
+        last = tokens[-1] if tokens else None
+        found = unreadable(source, at, last.start if last and last.end == at and last.type == "NAME" else None)
+        if found.start >= reported:
+            report.findings.append(found.finding)
+            line_end = text.find("\n", at)
+            reported = len(text) if line_end < 0 else line_end
+        if found.stand_in is not None:
+            if last and last.start == found.start:
+                tokens.pop()
+            tokens.append(Token(*found.stand_in, found.start, found.end))
+        at = found.end
 
 
-def _matches(expression: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Matches that lie end to end, from the start on."""
-    return iter(expression.scanner(text).match, None)  # type: ignore[attr-defined]
+def _matches(expression: re.Pattern[str], text: str, at: int) -> Iterator[re.Match[str]]:
+    """Matches that lie end to end, from one place on."""
+    return iter(expression.scanner(text, at).match, None)  # type: ignore[attr-defined]
 
 
 def _ended(tokens: list[Token], at: int) -> list[Token]:
     tokens.append(Token("$END", "", at, at))
     return tokens
-
-
-def _unreadable(source: Source, at: int, before: Token | None, report: Report) -> None:
-    """Report the character where the tokens end, with what to write instead."""
-    text = source.text
-    character = text[at]
-    end = at + 1
-    if character == '"':
-        line_end = text.find("\n", at)
-        end = len(text) if line_end < 0 else line_end
-        span = Span(source, at, end)
-        help = 'close it with " on the same line; write a line break as \\n'
-        report.error("TL103", "this text has no closing quote", span, help=help)
-    elif character in QUOTES:
-        report.error("TL104", "texts stand in straight double quotes", Span(source, at, end), help='write "…"')
-    elif character.isalpha() or character == "_":
-        while end < len(text) and (text[end].isalnum() or text[end] == "_"):
-            end += 1
-        if before is not None and before.end == at and before.type == "NAME":
-            at = before.start
-        word = text[at:end]
-        plain = re.sub(r"[^a-z0-9_]", "", word.lower()).lstrip("_0123456789")
-        advice = f"write `{plain}`, or quote it if it is a text" if plain else "quote it if it is a text"
-        message = "a name is made of a-z, 0-9 and _, and starts with a letter"
-        report.error("TL104", message, Span(source, at, end), help=advice)
-    else:
-        hints = {
-            ";": "statements need no mark between them",
-            "/": "a comment starts with #",
-            "<": "a bound is written with <= or >=",
-            ">": "a bound is written with <= or >=",
-            "[": "sets are grouped with ( )",
-            ":": "a setting is written `name = value`",
-            ".": "a number starts with a digit: write 0.5",
-        }
-        name = ascii(character)[1:-1] if not character.isprintable() else character
-        message = f"`{name}` has no meaning here"
-        report.error("TL104", message, Span(source, at, end), help=hints.get(character, ""))

@@ -4,74 +4,18 @@ from __future__ import annotations
 
 from tracelang.diagnostics import Label, Report, Source, Span
 from tracelang.syntax.lexer import CLOSING, OPENING, Token
+from tracelang.syntax.phrases import A_CONCEPT, A_RANGE, AFTER, FORMS, INNER, MAX_KEYWORD, MEANT, STATEMENTS, TOKENS
 from tracelang.syntax.table import Table
 
-STATEMENTS = {
-    "TRACELANG": "tracelang",
-    "RECIPE": "recipe",
-    "IMPORT": "import",
-    "FROM": "from",
-    "INCLUDE": "include",
-    "PARAM": "param",
-    "TEMPLATES": "templates",
-    "CONCEPT": "concept",
-    "GROUP": "group",
-    "WINDOW": "window",
-    "LAYERS": "layers",
-    "ERASE": "erase",
-    "PRESERVE": "preserve",
-    "METHOD": "method",
-    "DEFINE": "define",
-    "EXPECT": "expect",
-}
 
-A_CONCEPT = 'a quoted text like `"cat"`, or the name of a concept or group'
-A_RANGE = "a range like `60%..100%`"
-A_LAYER_SET = "a layer set like `text in (mid, up)`"
+def misspelt(word: str) -> str:
+    """The statement keyword that a word nearly is, or nothing."""
+    if len(word) > MAX_KEYWORD:
+        return ""
+    from difflib import get_close_matches
 
-# What belongs after a token, by the statement that it stands in ("" = any).
-AFTER: dict[tuple[str, str], str] = {
-    ("", "ERASE"): A_CONCEPT,
-    ("", "PRESERVE"): A_CONCEPT,
-    ("", "TOWARD"): A_CONCEPT,
-    ("", "EXCEPT"): A_CONCEPT,
-    ("", "AND"): A_CONCEPT,
-    ("GROUP", "EQUALS"): A_CONCEPT,
-    ("ERASE", "COMMA"): A_CONCEPT,
-    ("PRESERVE", "COMMA"): A_CONCEPT,
-    ("GROUP", "COMMA"): A_CONCEPT,
-    ("ERASE", "DEGREE"): "a degree like `60%`, or `param.name`",
-    ("PRESERVE", "WEIGHT"): "a weight like `0.5`, or `param.name`",
-    ("CONCEPT", "KIND"): "a kind: object, style, identity, explicit or protected",
-    ("CONCEPT", "NAMES"): 'a quoted text, or `list "file"`',
-    ("CONCEPT", "PROBES"): 'a quoted text, or `list "file"`',
-    ("CONCEPT", "TEMPLATES"): 'a template like `"a photo of {}"`, or the name of some',
-    ("TEMPLATES", "EQUALS"): 'a template like `"a photo of {}"`, or the name of some',
-    ("WINDOW", "EQUALS"): A_RANGE,
-    ("", "DURING"): f"{A_RANGE}, or the name of a window",
-    ("PARAM", "IN"): A_RANGE,
-    ("PARAM", "EQUALS"): "a number or a percentage",
-    ("", "TO"): "the upper end of the range",
-    ("LAYERS", "EQUALS"): A_LAYER_SET,
-    ("LAYERS", "COMMA"): A_LAYER_SET,
-    ("LAYERS", "MINUS"): A_LAYER_SET,
-    ("LAYERS", "IN"): "a place, or places in parentheses",
-    ("", "ON"): A_LAYER_SET,
-    ("METHOD", "EQUALS"): "a value",
-    ("RECIPE", "EQUALS"): "a quoted text or a name",
-    ("", "RECIPE"): "the recipe's name in quotes",
-    ("", "IMPORT"): "a file name in quotes",
-    ("", "FROM"): "a file name in quotes",
-    ("", "INCLUDE"): "a file name in quotes",
-    ("", "LIST"): "a file name in quotes",
-    ("", "COLUMN"): "the column's name in quotes",
-    ("EXPECT", "OVER"): "a number of samples",
-    ("EXPECT", "SEED"): "a number",
-    ("", "AT_MOST"): "a bound like `2%`",
-    ("", "AT_LEAST"): "a bound like `90%`",
-}
-
-TOKENS = {"STRING": "a quoted text", "NAME": "a name", "NUMBER": "a number"}
+    near = get_close_matches(word, STATEMENTS.values(), n=1, cutoff=0.6)
+    return near[0] if near else ""
 
 
 def accepted(table: Table, stack: list[int]) -> list[str]:
@@ -101,7 +45,8 @@ def report_unexpected(source: Source, table: Table, before: list[Token], token: 
         code, message = "TL101", f"expected {wanted}, found {_found(token)}"
     if statement is not None and statement.start != span.start:
         also.append(Label(Span(source, statement.start, statement.end), f"in this `{statement.text}` statement"))
-    report.error(code, message, span, also=also, help=_help(statement, previous, token, opening, wanted))
+    last = before[-1] if before else None
+    report.error(code, message, span, also=also, help=_help(table, stack, statement, last, token, opening, wanted))
 
 
 def _replay(table: Table, tokens: list[Token]) -> tuple[list[int], list[Token | None]]:
@@ -173,29 +118,60 @@ def _unclosed(tokens: list[Token]) -> Token | None:
     return open_ones[-1] if open_ones else None
 
 
-def _help(statement: Token | None, previous: Token | None, token: Token, opening: Token | None, wanted: str) -> str:
+def _help(
+    table: Table,
+    stack: list[int],
+    statement: Token | None,
+    last: Token | None,
+    token: Token,
+    opening: Token | None,
+    wanted: str,
+) -> str:
+    """What to do about a token after the `last` one; the first advice that fits."""
+    inside = statement.type if statement else "-"
     if token.type == "$END" and opening is not None:
         return f"close it with `{OPENING[opening.text]}`"
+    if opening is not None and opening.text == "{" and token.text in STATEMENTS.values():
+        return "is the `{` before it closed with `}`?"
     if token.type == "DOT":
         return "a number starts with a digit: `0.5`"
     if wanted == A_RANGE and token.type in {"NUMBER", "STRING"}:
         return "write both ends, the lower one first"
-    if statement is None:
-        if token.type == "NAME":
-            from difflib import get_close_matches
-
-            near = get_close_matches(token.text, STATEMENTS.values(), n=1, cutoff=0.6)
-            if near:
-                return f"did you mean `{near[0]}`?"
-        return f"a statement starts with {_listing([f'`{word}`' for word in STATEMENTS.values()])}"
-    if previous is not None and previous.type == "IN" and statement.type in {"METHOD", "DEFINE"}:
+    keyword = last is not None and last is not statement and last.text in STATEMENTS.values()
+    if last is not None and keyword and (inside, last.text) not in INNER:
+        return f"`{last.text}` is read as a name here: something is missing before it"
+    if last is not None and last.type == "IN" and inside in {"METHOD", "DEFINE"}:
         return "a layer set in a setting stands in parentheses: `on = (text in (mid, up))`"
-    if previous is not None and previous is not statement and previous.text in STATEMENTS.values():
-        return f"`{previous.text}` is read as a name here: something is missing before it"
+    meant = MEANT.get((inside, token.text)) or MEANT.get(("", token.text))
+    if meant:
+        return meant
+    if token.type == "NAME" and (near := _near(table, stack, token.text)):
+        return f"did you mean `{near}`?"
+    if statement is None:
+        return f"a statement starts with {_listing([f'`{word}`' for word in STATEMENTS.values()])}"
     if token.type == "NAME" and wanted == A_CONCEPT:
         return 'quote a text: `"cat"`'
-    if token.text == "{" and statement.type in {"ERASE", "PRESERVE"}:
+    if token.text == "{" and inside in {"ERASE", "PRESERVE"}:
         return f"`{statement.text}` has no block; settings stand in `method`"
-    if token.type == "STRING":
+    if last is not None and last.type == "STRING" and token.type == "STRING":
         return "separate several texts with commas"
-    return f"this is how it may go on: {wanted}" if wanted != "nothing more" else "remove it"
+    if last is not None and last.type == "COMMA":
+        return "write one more after the comma, or remove it"
+    if token.type == "NUMBER" and "a name" in wanted:
+        return "a name starts with a letter"
+    if token.type == "NUMBER" and inside in {"WINDOW", "PARAM"}:
+        return "a range is written `60%..100%`"
+    if token.type == "STRING" and wanted == "a name":
+        return "a name stands without quotes"
+    return f"an example: `{FORMS[inside]}`"
+
+
+def _near(table: Table, stack: list[int], word: str) -> str:
+    """The keyword that could stand here and that a word nearly is, or nothing."""
+    if len(word) > MAX_KEYWORD:
+        return ""
+    from difflib import get_close_matches
+
+    here = set(accepted(table, stack))
+    near = get_close_matches(word, (text for text, kind in table.literals.items() if kind in here), n=1, cutoff=0.6)
+    return near[0] if near else ""

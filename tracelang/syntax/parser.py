@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Diagnostic, Report, Source, Span
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import Token, lex, pattern
-from tracelang.syntax.messages import report_unexpected
 from tracelang.syntax.table import Table, load
 from tracelang.syntax.text import bad_escapes
 from tracelang.syntax.tree import File
 
+MAX_ERRORS = 100
+
 _table = cache(load)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The token that did not fit, and the one that began its statement."""
+
+    at: int
+    begun: int
 
 
 @cache
@@ -22,30 +33,73 @@ def _pattern() -> Any:
 
 
 def parse(source: Source, report: Report) -> File | None:
-    """The tree of a source, or None when it has a syntax error, which then stands in `report`."""
+    """The tree of a source, or None when it has syntax errors, which then stand in `report` by place."""
     table = _table()
-    before = len(report.findings)
-    lexed = lex(source, table, _pattern(), report)
-    unreadable = len(report.findings) > before
+    own = Report()
+    lexed = lex(source, table, _pattern(), own)
+    unreadable = [finding.primary.span.start for finding in own.findings]
+    statements, failure = _run(source, table, lexed.tokens, 0)
+    if failure is not None:
+        _read_on(source, table, lexed.tokens, failure, unreadable, own)
     for token in lexed.tokens:
-        if token.type == "STRING":
+        if token.type == "STRING" and "\\" in token.text:
             for start, end in bad_escapes(token.text):
                 span = Span(source, token.start + start, token.start + end)
-                report.error("TL103", "no such escape", span, help='the escapes are \\" \\\\ \\n \\t and \\u{…}')
-    statements = _run(source, table, lexed.tokens, report, quiet=unreadable)
-    if statements is None or len(report.findings) > before:
+                own.error("TL103", "no such escape", span, help='the escapes are \\" \\\\ \\n \\t and \\u{…}')
+    if own.findings:
+        report.findings += _limited(own.in_order())
         return None
     return File(source, statements, lexed.comments)
 
 
-def _run(source: Source, table: Table, tokens: list[Token], report: Report, *, quiet: bool) -> Any:
-    """Drive the automaton; `quiet`: the tokens end at a part that is already reported, so their end is no error."""
+def _limited(findings: list[Diagnostic]) -> list[Diagnostic]:
+    if len(findings) <= MAX_ERRORS:
+        return findings
+    note = f"more errors follow: only the first {MAX_ERRORS} of a file are shown"
+    return [*findings[: MAX_ERRORS - 1], replace(findings[MAX_ERRORS - 1], note=note)]
+
+
+def _read_on(
+    source: Source, table: Table, tokens: list[Token], failure: Failure, unreadable: list[int], report: Report
+) -> None:
+    """Report a failure and those of the statements after it. One that an earlier error brought about is no error."""
+    from tracelang.syntax.messages import report_unexpected  # a file without errors needs neither
+    from tracelang.syntax.recovery import misspelt_start, resume
+
+    first = 0
+    reported = -1
+    left_open = 0
+    reports = 0
+    following: Failure | None = failure
+    while following is not None and reports <= MAX_ERRORS:
+        begun, failed = following.begun, following.at
+        token = tokens[failed]
+        stray = begun == failed and token.type == "CLOSE" and left_open > 0
+        left_open -= stray
+        # what could not be read right before a statement may have been its keyword
+        new = begun == failed or misspelt_start(source, table, tokens, begun, failed)
+        since = tokens[begun].start if not new else tokens[failed - 1].end if failed else 0
+        until = token.end if token.type != "$END" else len(source.text)
+        known = bisect_right(unreadable, until) > bisect_left(unreadable, since)
+        if not (stray or known or failed == reported):
+            report_unexpected(source, table, tokens[first:failed], token, report)
+            reports += 1
+        reported = failed
+        resumption = resume(source, table, tokens, begun, failed)
+        first = resumption.at
+        left_open += resumption.left_open
+        _, following = _run(source, table, tokens, first) if first < len(tokens) - 1 else (None, None)
+
+
+def _run(source: Source, table: Table, tokens: list[Token], first: int) -> tuple[Any, Failure | None]:
+    """Drive the automaton over the tokens from `first` on: what the file is, or where that ends."""
     states, rules, literals = table.states, table.rules, table.literals
     stack = [table.start]
     values: list[Any] = []
     starts: list[int] = []
     ends: list[int] = []
-    for at, token in enumerate(tokens):
+    for at in range(first, len(tokens)):
+        token = tokens[at]
         kind = token.type
         actions = states[stack[-1]]
         if kind == "NAME":
@@ -55,9 +109,7 @@ def _run(source: Source, table: Table, tokens: list[Token], report: Report, *, q
         while True:
             action = states[stack[-1]].get(kind)
             if action is None:
-                if not (quiet and kind == "$END"):
-                    report_unexpected(source, table, tokens[:at], token, report)
-                return None
+                return None, Failure(at, _begun(table, tokens, stack, starts, at))
             if action >= 0:
                 token.type = kind
                 stack.append(action)
@@ -73,12 +125,19 @@ def _run(source: Source, table: Table, tokens: list[Token], report: Report, *, q
             del stack[cut + 1 :], values[cut:], starts[cut:], ends[cut:]
             state = states[stack[-1]][rule.origin]
             if state == table.end:
-                return value
+                return value, None
             stack.append(state)
             values.append(value)
             starts.append(start)
             ends.append(end)
-    return None
+    raise AssertionError("the tokens end with $END")
+
+
+def _begun(table: Table, tokens: list[Token], stack: list[int], starts: list[int], at: int) -> int:
+    """The token that began the statement in which the automaton stands: `at`, where it stands between two."""
+    between = {table.start} | {to for symbol, to in table.states[table.start].items() if symbol.startswith("_")}
+    depth = max(i for i, state in enumerate(stack) if state in between)
+    return bisect_left(tokens, starts[depth], key=lambda token: token.start) if depth < len(starts) else at
 
 
 def _reduce(rule: Any, source: Source, start: int, end: int, values: list[Any]) -> Any:

@@ -1,0 +1,75 @@
+"""Where to read on after a syntax error, so that one run finds every independent error of a file.
+
+A statement keyword is a plausible start where it begins a line, or follows the brace that closes the broken
+statement's block. Inside a block that is still open, keywords may be the names of settings: there it must also stand
+no deeper than the broken statement does, and its next token must fit it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracelang.diagnostics import Source
+from tracelang.syntax.lexer import Token
+from tracelang.syntax.messages import misspelt
+from tracelang.syntax.phrases import STATEMENTS
+from tracelang.syntax.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """The token to read on from, and how many blocks were left open before it."""
+
+    at: int
+    left_open: int
+
+
+def resume(source: Source, table: Table, tokens: list[Token], begun: int, failed: int) -> Resumption:
+    """Where to read on when the statement that began at one token failed at another; `$END` at the latest."""
+    indent = _indent(source.text, tokens[begun].start)
+    # A keyword that was taken as a name right before the failure was, on a line of its own, the next statement.
+    earliest = max(begun + 1, failed - 1)
+    depth = 0
+    closed = False
+    for at in range(begun, len(tokens) - 1):
+        token = tokens[at]
+        if at >= earliest:
+            first = _begins_line(source, tokens, at)
+            if token.text in STATEMENTS.values():
+                # a block that the author has not closed ends where a line starts like a statement
+                unclosed = first and _indent(source.text, token.start) <= indent and _fits(table, tokens, at)
+                if unclosed or (depth == 0 and (closed or first)):
+                    token.type = "NAME"
+                    return Resumption(at, depth)
+            elif depth == 0 and at > failed and misspelt_start(source, table, tokens, begun, at):
+                return Resumption(at, depth)
+        closed = token.type == "CLOSE" and depth <= 1
+        depth = max(0, depth + (token.type == "OPEN") - (token.type == "CLOSE"))
+    return Resumption(len(tokens) - 1, depth)
+
+
+def misspelt_start(source: Source, table: Table, tokens: list[Token], begun: int, at: int) -> bool:
+    """Whether a token looks like a statement's keyword with a slip in it, after the statement begun at another."""
+    token = tokens[at]
+    if token.type != "NAME" or token.text in table.literals or not _begins_line(source, tokens, at):
+        return False
+    return _indent(source.text, token.start) <= _indent(source.text, tokens[begun].start) and misspelt(token.text) != ""
+
+
+def _begins_line(source: Source, tokens: list[Token], at: int) -> bool:
+    return at == 0 or source.text.find("\n", tokens[at - 1].end, tokens[at].start) >= 0
+
+
+def _indent(text: str, at: int) -> int:
+    """The indentation of the line on which a character stands."""
+    line = text.rfind("\n", 0, at) + 1
+    end = line
+    while end < at and text[end] in " \t":
+        end += 1
+    return end - line
+
+
+def _fits(table: Table, tokens: list[Token], at: int) -> bool:
+    """Whether the token after a statement keyword can follow it."""
+    follow = table.states[table.states[table.start][table.literals[tokens[at].text]]]
+    return tokens[at + 1].type in follow or table.literals.get(tokens[at + 1].text) in follow

@@ -1,0 +1,99 @@
+"""Text that is no token: what to say about it, and which token stands in for it so that reading goes on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from unicodedata import normalize
+
+from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
+from tracelang.syntax.text import quote
+
+QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019'`"
+
+HINTS = {
+    ";": "statements need no mark between them",
+    "/": "a comment starts with #",
+    "<": "a bound is written with <= or >=",
+    ">": "a bound is written with <= or >=",
+    "[": "sets are grouped with ( )",
+    ":": "a setting is written `name = value`",
+    ".": "a number starts with a digit: write 0.5",
+    "|": "sets are joined with `,`; `&` means both in one picture",
+    "+": "sets are joined with `,`, and a number stands without +",
+    "*": "a glob of layers is a quoted text",
+    "\u2264": "a bound is written with <= or >=",
+    "\u2265": "a bound is written with <= or >=",
+    "\u2026": "a range is written with two points: `60%..100%`",
+    "\u2013": "a minus is written -",
+    "!": "quote it if it is part of a text",
+    "?": "quote it if it is part of a text",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stretch without a token, the finding about it, and the type and text of its stand-in, if it has one."""
+
+    finding: Diagnostic
+    start: int
+    end: int
+    stand_in: tuple[str, str] | None = None
+
+
+def unreadable(source: Source, at: int, word: int | None) -> Unreadable:
+    """What stands at `at`; `word`: where the name begins that ends there, if one does."""
+    character = source.text[at]
+    if character == '"':
+        return _unclosed(source, at)
+    if character in QUOTES:
+        return _curly(source, at)
+    if character.isalpha() or character == "_":
+        return _word(source, at, word)
+    name = character if character.isprintable() else ascii(character)[1:-1]
+    span = Span(source, at, at + 1)
+    fix = Fix("remove it", (Edit(span, ""),)) if character == ";" else None
+    return Unreadable(_error("TL104", f"`{name}` has no meaning here", span, HINTS.get(character, ""), fix), at, at + 1)
+
+
+def _unclosed(source: Source, at: int) -> Unreadable:
+    end = source.text.find("\n", at)
+    end = len(source.text) if end < 0 else end
+    help = 'close it with " on the same line; write a line break as \\n'
+    finding = _error("TL103", "this text has no closing quote", Span(source, at, end), help)
+    return Unreadable(finding, at, end, ("STRING", '""'))
+
+
+def _curly(source: Source, at: int) -> Unreadable:
+    """A text in other quotes: up to the quote that closes it, else the mark alone."""
+    text = source.text
+    closing = re.compile(f'[{QUOTES}"\n]').search(text, at + 1)
+    span = Span(source, at, at + 1)
+    message = "texts stand in straight double quotes"
+    if closing is None or closing[0] in '"\n':
+        return Unreadable(_error("TL104", message, span, 'write "…"'), at, at + 1)
+    end = closing.end()
+    literal = quote(text[at + 1 : end - 1])
+    fix = Fix(f"write {literal}", (Edit(Span(source, at, end), literal),))
+    return Unreadable(_error("TL104", message, span, 'write "…"', fix), at, end, ("STRING", literal))
+
+
+def _word(source: Source, at: int, word: int | None) -> Unreadable:
+    text = source.text
+    end = at + 1
+    while end < len(text) and (text[end].isalnum() or text[end] == "_"):
+        end += 1
+    start = at if word is None else word
+    span = Span(source, start, end)
+    if word is None and at and text[at - 1].isdigit():
+        message = "a number is made of digits, a point and an exponent"
+        return Unreadable(_error("TL104", message, Span(source, at, end), "write `1000`, `0.5` or `1e-3`"), at, end)
+    plain = re.sub(r"[^a-z0-9_]", "", normalize("NFKD", span.text).lower()).lstrip("_0123456789")
+    advice = f"write `{plain}`, or quote it if it is a text" if plain else "quote it if it is a text"
+    message = "a name is made of a-z, 0-9 and _, and starts with a letter"
+    fix = Fix(f"write `{plain}`", (Edit(span, plain),), safe=False) if plain else None
+    return Unreadable(_error("TL104", message, span, advice, fix), start, end, ("NAME", plain or "unreadable"))
+
+
+def _error(code: str, message: str, span: Span, help: str, fix: Fix | None = None) -> Diagnostic:
+    return Diagnostic(code, "error", message, Label(span), help=help, fix=fix)
