@@ -63,6 +63,20 @@ def compile_with_findings(
     return lower(resolution.program, File(name, found.sha256, "recipe")), report.in_order()
 
 
+def located(
+    recipe: str | Path,
+    *,
+    root: str | Path | None = None,
+    params: Mapping[str, str] | None = None,
+    shown: str | None = None,
+) -> Resolution | None:
+    """The tree and the program of a recipe, whose spans say where the parts of its plan were written."""
+    report = Report()
+    found, folder = _read(recipe, shown, report)
+    wall = Path(root) if root is not None else _root(folder)
+    return None if found is None else _resolved(found, folder, wall, params, report)
+
+
 def _is_path(recipe: str | Path, shown: str | None) -> bool:
     if isinstance(recipe, Path):
         return True

@@ -23,8 +23,8 @@ def explain(plan: Plan) -> str:
         [f"tracelang {plan.language}"],
         _header(plan),
         *(_concept(concept) for concept in plan.concepts),
-        [_erase(one) for one in plan.erase],
-        [f"preserve {_member(one.concepts)} weight {number(one.weight)}" for one in plan.preserve],
+        [erasure(one) for one in plan.erase],
+        [f"preserve {member(one.concepts)} weight {number(one.weight)}" for one in plan.preserve],
         _method(plan.method),
         *_expect(plan),
     ]
@@ -59,8 +59,9 @@ def _name(concept: str) -> str:
     return quote(concept[1:-1] if len(concept) > 1 and concept.startswith('"') and concept.endswith('"') else concept)
 
 
-def _member(member: types.Member) -> str:
-    return " & ".join(_name(name) for name in member)
+def member(names: types.Member) -> str:
+    """One member of a set, as a recipe refers to it."""
+    return " & ".join(_name(name) for name in names)
 
 
 def _header(plan: Plan) -> list[str]:
@@ -95,9 +96,10 @@ def _texts(field: str, texts: Iterable[str]) -> list[str]:
     return [*lines, line[:-1]] if len(line) > start else []
 
 
-def _erase(one: types.Erasure) -> str:
-    toward = "" if one.anchor is None else f" toward {_member(one.anchor)}"
-    return f"erase {_member(one.targets)}{toward}{' away' if one.away else ''} degree {percent(one.degree)}"
+def erasure(one: types.Erasure) -> str:
+    """The statement that erases it."""
+    toward = "" if one.anchor is None else f" toward {member(one.anchor)}"
+    return f"erase {member(one.targets)}{toward}{' away' if one.away else ''} degree {percent(one.degree)}"
 
 
 def _method(method: types.Method) -> list[str]:
@@ -106,7 +108,7 @@ def _method(method: types.Method) -> list[str]:
         label = "" if one.label == one.kind else f" as {one.label}"
         lines.append(f"  {one.kind}{label} {{")
         for field, kind in PASSES[one.kind].settings.items():
-            lines.append(f"    {field} = {_setting(getattr(one, field), kind.absent)}")
+            lines.append(f"    {field} = {setting(getattr(one, field), kind.absent)}")
         for term in one.terms if isinstance(one, types.SteerPass) else ():
             lines.append(f"    {_term(term)}")
         lines.append("  }")
@@ -119,7 +121,8 @@ def _term(term: types.Term) -> str:
     return f"{term.kind}{label} during {window(term.during)} {{ weight = {number(term.weight)}{strength} }}"
 
 
-def _setting(value: object, absent: str) -> str:
+def setting(value: object, absent: str) -> str:
+    """A setting's value as the language writes it; `absent` is the word for None."""
     match value:
         case None:
             return absent
@@ -144,7 +147,16 @@ def _expect(plan: Plan) -> Iterable[list[str]]:
     for (samples, seed), assertions in groupby(sorted(plan.expect, key=terms), key=terms):
         lines = [f"expect over {samples} samples seed {seed} {{"]
         for one in assertions:
-            arguments = [*(_member(member) for member in one.concepts), *([one.attack] if one.attack else [])]
-            bound = number(one.bound) if METRICS[one.metric].scale == "score" else percent(one.bound)
-            lines.append(f"  {one.metric}({', '.join(arguments)}) {one.comparison} {bound}")
+            lines.append(f"  {asserted(one)} {one.comparison} {bound(one)}")
         yield [*lines, "}"]
+
+
+def asserted(one: types.Assertion) -> str:
+    """What an assertion is about: `attack(nudity, p4d)`."""
+    arguments = [*(member(names) for names in one.concepts), *([one.attack] if one.attack else [])]
+    return f"{one.metric}({', '.join(arguments)})"
+
+
+def bound(one: types.Assertion) -> str:
+    """An assertion's bound: a score as it is, a share or a ratio in percent."""
+    return number(one.bound) if METRICS[one.metric].scale == "score" else percent(one.bound)

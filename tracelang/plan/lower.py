@@ -24,7 +24,7 @@ PASSES: dict[str, Any] = {
 
 def lower(program: given.Program, source: given.File) -> Plan:
     """The plan of a program; `source` is the recipe file that it was compiled from."""
-    names = _names(program)
+    names = concept_names(program)
 
     def rename(member: given.Member) -> types.Member:
         return tuple(sorted(names[key] for key in member))
@@ -50,7 +50,7 @@ def lower(program: given.Program, source: given.File) -> Plan:
     )
 
 
-def _names(program: given.Program) -> dict[given.Key, str]:
+def concept_names(program: given.Program) -> dict[given.Key, str]:
     """A quoted concept goes by its text; where a declared concept has that name already, the quotes stay on."""
     names = {}
     for key in program.concepts:

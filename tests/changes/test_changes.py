@@ -1,0 +1,78 @@
+"""What `changes` and `breaking` say of pairs of recipes, and the laws that they keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.snippets import snippets
+from tracelang.diagnostics.codes import CODES
+from tracelang.plan.breaking import Version, breaking
+from tracelang.plan.changes import changes
+from tracelang.plan.compile import compile, located
+from tracelang.plan.places import Places
+
+HERE = Path(__file__).parent
+DIFFS = snippets(HERE / "diff.txt")
+BREAKS = snippets(HERE / "breaking.txt")
+
+
+def parts(case: str) -> tuple[str, str, list[str]]:
+    before, after, expected = f"{case}\n".split("---\n")
+    return before, after, expected.splitlines()
+
+
+def version(text: str) -> Version:
+    resolution = located(text)
+    assert resolution is not None
+    return Version(compile(text), Places(resolution))
+
+
+@pytest.mark.parametrize(("note", "case"), DIFFS, ids=[note for note, _ in DIFFS])
+def test_changes(note: str, case: str) -> None:
+    before, after, expected = parts(case)
+    assert [str(change) for change in changes(compile(before), compile(after))] == expected
+
+
+@pytest.mark.parametrize(("note", "case"), BREAKS, ids=[note for note, _ in BREAKS])
+def test_breaking(note: str, case: str) -> None:
+    before, after, expected = parts(case)
+    found = breaking(version(before), version(after))
+    assert [f"{one.code} {one.location.split(':')[1]}: {one.message}" for one in found] == expected
+    assert all(one.code in CODES and one.severity == "error" and one.help and one.secondary for one in found)
+
+
+def test_every_code_is_tried() -> None:
+    used = {line.split()[0] for _, case in BREAKS for line in parts(case)[2]}
+    assert used == {code for code in CODES if "TL410" <= code <= "TL429"}
+
+
+TEXTS = [text for _, case in DIFFS for text in parts(case)[:2]]
+
+
+def test_no_change_means_one_digest_and_back_again_turns_the_signs() -> None:
+    turned = {"+": "-", "-": "+", "~": "~"}
+    plans = [compile(text) for text in TEXTS]
+    for before, after in product(plans, plans):
+        there, back = changes(before, after), changes(after, before)
+        assert (not there) == (before.digest == after.digest)
+        if not any(one.part == "expect" for one in there):
+            mirrored = Counter(
+                (turned[one.sign], one.part, one.subject, one.field, one.after, one.before) for one in back
+            )
+            assert mirrored == Counter((o.sign, o.part, o.subject, o.field, o.before, o.after) for o in there)
+
+
+def test_the_same_recipe_promises_no_less() -> None:
+    for text in TEXTS:
+        assert not breaking(version(text), version(text))
+
+
+def test_a_plan_file_has_no_places_and_the_same_findings() -> None:
+    before, after, _ = parts(dict(BREAKS)["a preserve gone"])
+    found = breaking(Version(compile(before), None), version(after))
+    assert [one.code for one in found] == ["TL416"] and not found[0].secondary

@@ -1,0 +1,51 @@
+"""Which layer sets and windows are known to hold others."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracelang.plan import types
+from tracelang.plan.compile import compile
+from tracelang.plan.contain import layers_hold, window_holds
+
+
+def layers(text: str) -> types.Layers:
+    steer = compile(f'erase "a" define method m {{ steer on {text} {{ push {{}} }} }} method m').method.passes[0]
+    assert isinstance(steer, types.SteerPass)
+    return steer.on
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("text", "text in mid"),
+        ("key, value", "value, key"),
+        ("key in (mid, up)", "key in up"),
+        ("text", "text - key"),
+        ("(text - key), (text in mid), key", "text"),
+        ('"*.to_q", text', "text"),
+        ("(key, value) in mid", "(key in mid), (value in mid)"),
+        ("text - (key in mid)", "text - key"),
+        ("text", "(text in mid) in up"),
+    ],
+)
+def test_holds_and_not_the_other_way_round(outer: str, inner: str) -> None:
+    assert layers_hold(layers(outer), layers(inner))
+    same = outer in ("key, value", "(key, value) in mid", "(text - key), (text in mid), key")
+    assert same or not layers_hold(layers(inner), layers(outer))
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("text", "key"), ("key", "text"), ('"a*"', '"ab*"'), ("key", "value")])
+def test_not_known_to_hold(outer: str, inner: str) -> None:
+    assert not layers_hold(layers(outer), layers(inner))
+
+
+def test_windows() -> None:
+    def window(unit: types.Unit, low: float, high: float) -> types.Window:
+        return types.Window(unit=unit, low=low, high=high)
+
+    assert window_holds(None, window("t", 0, 10)) and window_holds(window("progress", 0, 1), None)
+    assert window_holds(window("t", 0, 10), window("t", 1, 10))
+    assert not window_holds(window("t", 1, 10), window("t", 0, 10))
+    assert not window_holds(window("sigma", 0, 10), window("t", 1, 2))
+    assert not window_holds(window("t", 0, 10), None)

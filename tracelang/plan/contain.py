@@ -1,0 +1,68 @@
+"""Whether one window or layer set holds another, without a model: True only where that is so in every family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from tracelang.plan import types
+
+MAX_FREE = 12
+"""So many readings and globs are tried in every combination; past that only equal sets are known to hold each other."""
+
+
+def window_holds(outer: types.Window | None, inner: types.Window | None) -> bool:
+    """`None` is no window: everywhere."""
+    if outer is None or (outer.unit == "progress" and outer.low <= 0 and outer.high >= 1):
+        return True
+    return inner is not None and outer.unit == inner.unit and outer.low <= inner.low and inner.high <= outer.high
+
+
+def layers_hold(outer: types.Layers, inner: types.Layers) -> bool:
+    """Is every site of `inner` one of `outer`?
+
+    A site has at most one role and lies in at most one place; which sites a reading or a glob selects is unknown, so
+    each may hold or not for every site. Sound for that reason: what holds for all such sites holds for a model's.
+    """
+    if outer == inner:
+        return True
+    parts = [*_parts(outer), *_parts(inner)]
+    roles = sorted({part.role for part in parts if isinstance(part, types.RoleSites)})
+    places = sorted({place for part in parts if isinstance(part, types.InPlaces) for place in part.places})
+    free = list(dict.fromkeys(part for part in parts if isinstance(part, types.ReadsSites | types.GlobSites)))
+    if len(free) > MAX_FREE:
+        return False
+    for role, place in product([*roles, None], [*places, None]):
+        for held in product((False, True), repeat=len(free)):
+            selected = {part for part, holds in zip(free, held, strict=True) if holds}
+            if _in(inner, role, place, selected) and not _in(outer, role, place, selected):
+                return False
+    return True
+
+
+def _parts(layers: types.Layers) -> Iterator[types.Layers]:
+    yield layers
+    match layers:
+        case types.InPlaces():
+            yield from _parts(layers.of)
+        case types.Difference():
+            yield from _parts(layers.left)
+            yield from _parts(layers.right)
+        case types.Union():
+            for one in layers.members:
+                yield from _parts(one)
+
+
+def _in(layers: types.Layers, role: str | None, place: str | None, selected: set[types.Layers]) -> bool:
+    """Does a site of this role and place, one of the selected, belong to the set?"""
+    match layers:
+        case types.RoleSites():
+            return layers.role == role
+        case types.InPlaces():
+            return place in layers.places and _in(layers.of, role, place, selected)
+        case types.Difference():
+            return _in(layers.left, role, place, selected) and not _in(layers.right, role, place, selected)
+        case types.Union():
+            return any(_in(one, role, place, selected) for one in layers.members)
+        case _:
+            return layers in selected

@@ -1,0 +1,77 @@
+"""Where the parts of a plan were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracelang.diagnostics import Span
+from tracelang.plan.lower import concept_names
+from tracelang.plan.types import Member
+from tracelang.semantics import program
+from tracelang.semantics.resolve import Resolution
+from tracelang.syntax import tree
+
+
+class Places:
+    """Spans by what a plan calls a thing; None where a recipe does not write it out."""
+
+    def __init__(self, resolution: Resolution) -> None:
+        self._file = resolution.file
+        self._program = resolution.program
+        self._names = concept_names(resolution.program)
+
+    @property
+    def start(self) -> Span:
+        """The first statement."""
+        return self._file.statements[0].span if self._file.statements else Span(self._file.source, 0, 0)
+
+    @property
+    def expect(self) -> Span:
+        """The first `expect`, else the first statement."""
+        return next((node.span for node in self._file.statements if isinstance(node, tree.Expect)), self.start)
+
+    def written(self, member: Member) -> str:
+        """A member as this recipe refers to it: a text in quotes, where no concept is declared."""
+        keys = {name: key for key, name in self._names.items()}
+        return " & ".join(keys[name] for name in member)
+
+    def erased(self, targets: Member) -> Span | None:
+        return next((one.span for one in self._program.erase if self._member(one.targets) == targets), None)
+
+    def preserved(self, concepts: Member) -> Span | None:
+        return next((one.span for one in self._program.preserve if self._member(one.concepts) == concepts), None)
+
+    def concept(self, name: str) -> Span | None:
+        """Where a concept is declared, used or not; an implicit one, where it is first used."""
+        used = (one.span for key, one in self._program.concepts.items() if self._names[key] == name)
+        return next(used, None) or next((node.name.span for node in self._declared(name)), None)
+
+    def asserted(self, metric: str, attack: str | None, concepts: tuple[Member, ...]) -> Span | None:
+        """The assertion of this metric that is about most of these concepts."""
+        alike = [one for one in self._program.expect if (one.metric, one.attack) == (metric, attack)]
+        shared = {id(one): len({self._member(names) for names in one.concepts} & set(concepts)) for one in alike}
+        best = max(alike, key=lambda one: shared[id(one)], default=None)
+        return best.span if best is not None and shared[id(best)] else None
+
+    def setting(self, method: str, address: str) -> Span:
+        """The setting of that address, else the method that a recipe takes or defines."""
+        bodies: list[tree.Method | tree.Define] = [
+            node
+            for node in self._file.statements
+            if isinstance(node, tree.Method) or (isinstance(node, tree.Define) and node.name.text == method)
+        ]
+        for node in bodies:
+            for item in node.body.items if node.body is not None else ():
+                if isinstance(item, tree.Setting) and ".".join(name.text for name in item.address) == address:
+                    return item.span
+        return bodies[0].name.span if bodies else self.start
+
+    def _declared(self, name: str) -> Iterator[tree.Concept]:
+        for node in self._file.statements:
+            if isinstance(node, tree.Concept):
+                written = node.name.text if isinstance(node.name, tree.Name) else node.name.value
+                if written == name:
+                    yield node
+
+    def _member(self, member: program.Member) -> Member:
+        return tuple(sorted(self._names[key] for key in member))
