@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "compile": "Compile a recipe to a plan.",
     "lint": "Find mistakes in recipes, and mend the safe ones.",
     "fmt": "Put recipes into the one canonical style.",
+    "diff": "Show what changes between two recipes, or two versions of one.",
+    "breaking": "Find what a recipe promises less than it did before.",
     "explain": "Print a recipe with every default spelled out.",
     "rule": "Explain a finding's code.",
     "models": "List the models that come with this installation.",

@@ -21,11 +21,15 @@ LINK = "120000"
 STANDARD = "std/"
 
 
+class Trouble(click.ClickException):
+    """Nothing could be compared."""
+
+    exit_code = 2
+
+
 def trouble(message: str) -> NoReturn:
     """Stop with a message and the exit code 2."""
-    error = click.ClickException(safe(message))
-    error.exit_code = 2
-    raise error
+    raise Trouble(safe(message))
 
 
 def top(folder: Path) -> Path:

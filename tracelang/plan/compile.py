@@ -74,7 +74,8 @@ def located(
     report = Report()
     found, folder = _read(recipe, shown, report)
     wall = Path(root) if root is not None else _root(folder)
-    return None if found is None else _resolved(found, folder, wall, params, report)
+    path = Path(recipe) if _is_path(recipe, shown) else None
+    return None if found is None else _resolved(found, folder, wall, params, report, path)
 
 
 def _is_path(recipe: str | Path, shown: str | None) -> bool:

@@ -34,7 +34,7 @@ def layers_hold(outer: types.Layers, inner: types.Layers) -> bool:
         return False
     for role, place in product([*roles, None], [*places, None]):
         for held in product((False, True), repeat=len(free)):
-            selected = {part for part, holds in zip(free, held, strict=True) if holds}
+            selected: set[types.Layers] = {part for part, holds in zip(free, held, strict=True) if holds}
             if _in(inner, role, place, selected) and not _in(outer, role, place, selected):
                 return False
     return True
