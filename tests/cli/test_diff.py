@@ -161,3 +161,15 @@ def test_breaking_against_a_file_a_plan_or_another_path(repository: Path) -> Non
     git("commit", "-qam", "second")
     assert run("breaking", "policy/r.erase", "--against", "HEAD").exit_code == 0
     assert run("breaking", "-", "--against", "old.erase", stdin=b'erase "cat", "lion" preserve "dog"').exit_code == 0
+
+
+def test_includes_and_imports_are_those_of_the_revision(repository: Path) -> None:
+    Path("policy/all.erase").write_text('include "r.erase"\nfrom "std/things.erase" import photos', "utf-8")
+    git("add", "."), git("commit", "-qm", "all")
+    Path("policy/r.erase").write_text('erase "cat" preserve "dog"', "utf-8")
+    assert run("diff", "HEAD:policy/all.erase").stdout == "~ erase cat: degree 60% -> 100%\n"
+    git("commit", "-qam", "more")
+    Path("policy/r.erase").write_text('erase "cat" degree 5% preserve "dog"', "utf-8")
+    result = run("breaking", "policy/all.erase", "--against", "HEAD")
+    assert result.exit_code == 1 and "error[TL411]" in result.stderr
+    assert " ::: HEAD:policy/r.erase:1:7\n" in result.stderr

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tracelang.cli.options import read_recipe
 from tracelang.cli.revisions import Revision, top, trouble
 from tracelang.diagnostics import CompileError
-from tracelang.plan.breaking import Version
+from tracelang.plan.breaking import Version, renamed
 from tracelang.plan.compile import compile_with_findings, located
 from tracelang.plan.load import load_plan
 from tracelang.plan.places import Places
@@ -54,7 +55,12 @@ def at_revision(
         recipe = commit.write(path, Path(name))
         if recipe is None:
             trouble(f"{revision} has no file {path!r}; write REV:./path for a path from here")
-        return _compiled(recipe, shown, params, Path(name) / _below(commit.top, root or commit.top))
+        copied = f"{Path(name).as_posix()}/", f"{revision}:"
+        try:
+            found = _compiled(recipe, shown, params, Path(name) / _below(commit.top, root or commit.top))
+        except CompileError as error:
+            raise CompileError(renamed(finding, *copied) for finding in error.diagnostics) from None
+        return replace(found, copied=copied)
 
 
 def _below(whole: Path, root: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from tracelang.diagnostics import Diagnostic, Label, Span
+from tracelang.diagnostics import Diagnostic, Label, Source, Span
 from tracelang.plan import types
 from tracelang.plan.changes import terms
 from tracelang.plan.contain import layers_hold, window_holds
@@ -22,10 +22,14 @@ UNPROVED = "without a model nothing says that the new one covers the old one"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A plan and where its parts were written; `places` is None for a plan that was read from a plan file."""
+    """A plan and where its parts were written; `places` is None for a plan that was read from a plan file.
+
+    `copied`: the folder that its files were copied to for reading, and what messages call that folder.
+    """
 
     plan: Plan
     places: Places | None
+    copied: tuple[str, str] = ("", "")
 
     def written(self, names: Member) -> str:
         return self.places.written(names) if self.places else member(names)
@@ -37,7 +41,22 @@ class Version:
 def breaking(before: Version, after: Version) -> list[Diagnostic]:
     """Every promise of `before` that `after` does not make, in the order of a recipe. `after` has places."""
     finds = (_erase, _names, _preserve, _method, _expect)
-    return [finding for find in finds for finding in find(before, after)]
+    return [renamed(finding, *before.copied) for find in finds for finding in find(before, after)]
+
+
+def renamed(finding: Diagnostic, folder: str, name: str) -> Diagnostic:
+    """The finding, with the sources below a folder called by another name."""
+    if not folder:
+        return finding
+
+    def label(one: Label) -> Label:
+        span = one.span
+        if not span.source.path.startswith(folder):
+            return one
+        source = Source(name + span.source.path.removeprefix(folder), span.source.text)
+        return replace(one, span=Span(source, span.start, span.end))
+
+    return replace(finding, primary=label(finding.primary), secondary=tuple(map(label, finding.secondary)))
 
 
 def _finding(code: str, message: str, help: str, here: Span, there: Span | None, was: str, now: str) -> Diagnostic:
