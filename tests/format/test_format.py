@@ -110,3 +110,26 @@ def test_long_lines_are_filled() -> None:
 def test_a_syntax_error_is_reported_and_nothing_else() -> None:
     report = Report()
     assert format_text(Source("r.erase", "erase\n"), report) is None and report.failed
+
+
+LONG = ", ".join(f'"thing number {i}"' for i in range(12))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'preserve "cats", {LONG}  # tracec: allow TL401 plural is meant\n',
+        f'# tracec: allow TL401 plural is meant\npreserve {LONG}, "cats"\n',
+        f'# tracec: allow TL401 plural is meant\n# indeed\npreserve {LONG}, "cats"\n',
+        'preserve "dogs",\n  "cats",  # tracec: allow TL401 plural is meant\n  "tree"\n',
+        '# tracec: allow TL401 plural is meant\npreserve "cats",\n  "dogs"\n',
+        f'group g = "dogs",\n  {LONG}, "cats"  # tracec: allow TL401 plural is meant\n',
+        f'concept "dogs" {{ names {LONG}, "dogs" }}  # tracec: allow TL501 not yet\n',
+    ],
+)
+def test_an_allowance_speaks_for_what_it_did(text: str) -> None:
+    """What `tracec lint` says about a line is neither silenced nor let loose by where its words went."""
+    whole = f'erase "cat", "dog"\n{text}'
+    assert formatted(whole) == whole
+    spaced = whole.replace(", ", " ,   ")
+    assert formatted(spaced) == whole

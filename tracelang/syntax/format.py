@@ -23,6 +23,9 @@ INDENT = 2
 ALIGNED = 80
 """A longer line does not push the comments of its neighbours to the right."""
 
+ALLOWANCE = "tracec:"
+"""How a comment begins that speaks to `tracec lint` about its line: what stands on that line is left as it is."""
+
 CLOSE_BEFORE = {",", ".", "..", ")", "%"}
 CLOSE_AFTER = {"(", ".", ".."}
 BREAK_BEFORE = {"toward", "degree", "weight", "during", "except", "&"}
@@ -91,6 +94,8 @@ class _Printer:
         self.starts = [word.start for word in self.words]
         self.comments = [Word(c.text.rstrip(), c.span.start, c.span.end) for c in file.comments]
         self.places = [comment.start for comment in self.comments]
+        said = ((comment.text.lstrip("#").strip(), comment.start) for comment in self.comments)
+        self.allowances = {start for text, start in said if text.startswith(ALLOWANCE)}
         expected = [node for node in file.statements if isinstance(node, tree.Expect)]
         self.metrics = {one.span.start for node in expected for one in node.assertions}
         self.lines: list[Line] = []
@@ -112,7 +117,8 @@ class _Printer:
         self._comments_before(words[0].start, indent)
         if not self._broken(node):
             line = Line(indent, self._one_line(node), type(node).__name__, self._split(node, words))
-            if line.width <= WIDTH:
+            allowing = self._allowing(words)
+            if self._on_one_line(words) if allowing else line.width <= WIDTH:
                 self._put(line, words[0].start, words[-1].end)
                 return
         if items is None:
@@ -139,7 +145,9 @@ class _Printer:
 
     def _row(self, row: list[tree.Node], indent: int) -> None:
         whole = "  ".join(self._one_line(item) for item in row)
-        if len(row) == 1 or indent + len(whole) > WIDTH or any(map(self._broken, row)):
+        words = [word for item in row for word in self._within(item)]
+        long = indent + len(whole) > WIDTH and not (self._allowing(words) and self._on_one_line(words))
+        if len(row) == 1 or long or any(map(self._broken, row)):
             for item in row:
                 self._node(item, indent)
             return
@@ -150,8 +158,9 @@ class _Printer:
     def _fill(self, words: list[Word], indent: int) -> None:
         """Print words over as many lines as they need, broken where `_pieces` allows it and at comments."""
         start, line, begun = words[0].start, "", False
-        pieces = self._pieces(words)
-        long = indent + sum(len(self._joined(piece)) + 1 for piece in pieces) - 1 > WIDTH
+        allowing = self._allowing(words)
+        pieces = self._as_written(words) if allowing else self._pieces(words)
+        long = not allowing and indent + sum(len(self._joined(piece)) + 1 for piece in pieces) - 1 > WIDTH
 
         def end() -> None:
             nonlocal line, begun
@@ -164,7 +173,8 @@ class _Printer:
         for piece in pieces:
             text = self._joined(piece)
             pending = self.shown < len(self.comments) and self.comments[self.shown].start < piece[0].start
-            if line and (pending or indent + INDENT * begun + len(line) + 1 + len(text) > WIDTH):
+            full = allowing or indent + INDENT * begun + len(line) + 1 + len(text) > WIDTH
+            if line and (pending or full):
                 end()
             if pending:
                 self._comments_before(piece[0].start, indent + INDENT * begun)
@@ -184,6 +194,43 @@ class _Printer:
             if after and (word.text in (",", "=") or after.text in BREAK_BEFORE or self._comment_between(word, after)):
                 pieces.append([])
         return pieces
+
+    def _as_written(self, words: list[Word]) -> list[list[Word]]:
+        """Words by the lines of the source."""
+        pieces = [[words[0]]]
+        for before, after in pairwise(words):
+            if self._on_one_line([before, after]):
+                pieces[-1].append(after)
+            else:
+                pieces.append([after])
+        return pieces
+
+    def _on_one_line(self, words: list[Word]) -> bool:
+        return "\n" not in self.source[words[0].end : words[-1].start]
+
+    def _allowing(self, words: list[Word]) -> bool:
+        """Whether an allowance stands among some words, behind them, or on the line above them.
+
+        Words that move to its line would be allowed too, and words that leave it no more.
+        """
+        if not self.allowances:
+            return False
+        start, end = words[0].start, words[-1].end
+        first = bisect_left(self.places, start)
+        begin = start
+        for comment in (self.comments[i] for i in range(first - 1, -1, -1)):
+            line = self.source[self.source.rfind("\n", 0, comment.start) + 1 : comment.start]
+            if line.strip() or self.source[comment.end : begin].strip():
+                break
+            if comment.start in self.allowances:
+                return True
+            begin = comment.start
+        for comment in (self.comments[i] for i in range(first, len(self.comments))):
+            if comment.start > end and self.source[end : comment.start].strip(" \t"):
+                break
+            if comment.start in self.allowances:
+                return True
+        return False
 
     def _comment_between(self, before: Word, after: Word) -> bool:
         at = bisect_left(self.places, before.end)
