@@ -63,6 +63,8 @@ def test_cost_grows_with_length_alone(piece: str) -> None:
 
 def damaged(chance: random.Random, text: str) -> str:
     """One truncation, flipped byte, deletion, doubled stretch or deep nesting somewhere in a recipe."""
+    if not text:
+        return text
     at = chance.randrange(len(text))
     end = at + chance.choice([1, 1, 2, 8, 60])
     match chance.randrange(6):
