@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.report import JudgeCard
 
 from .world.concepts import BACKGROUNDS, STYLES, THINGS
 
@@ -16,6 +19,7 @@ NOTHING = "nothing"
 CLASSES = (*(thing.name for thing in THINGS), NOTHING)
 STYLE_NAMES = tuple(style.name for style in STYLES)
 GROUND_NAMES = tuple(BACKGROUNDS)
+HEADS = {"concept": CLASSES, "style": STYLE_NAMES, "background": GROUND_NAMES}
 FILE = Path(__file__).parent / "judge" / "judge.safetensors"
 
 
@@ -67,8 +71,8 @@ def save(judge: Judge, file: Path = FILE) -> None:
 
 
 @torch.no_grad()
-def look(judge: Judge, images: Tensor, batch: int = 200) -> list[dict[str, str]]:
-    """`concept`, `style` and `background` of images `[n, 3, 64, 64]` in 0…1.
+def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Seen]:
+    """`concept`, `style` and `background` of images `[n, 3, 64, 64]` in 0…1, with the probabilities of each head.
 
     Raises ValueError on pixels that are not finite.
     """
@@ -76,22 +80,35 @@ def look(judge: Judge, images: Tensor, batch: int = 200) -> list[dict[str, str]]
         raise ValueError("the pictures hold values that are not finite")
     seen = []
     for part in images.split(batch):
-        best = [head.argmax(1).tolist() for head in heads(judge(part * 2 - 1))]
-        seen += [
-            {"concept": CLASSES[c], "style": STYLE_NAMES[s], "background": GROUND_NAMES[g]}
-            for c, s, g in zip(*best, strict=True)
-        ]
+        chances = [head.softmax(1).tolist() for head in heads(judge(part * 2 - 1))]
+        for row in zip(*chances, strict=True):
+            scores = {head: dict(zip(labels, chance, strict=True))
+                      for (head, labels), chance in zip(HEADS.items(), row, strict=True)}
+            seen.append(Seen({head: max(found, key=found.__getitem__) for head, found in scores.items()}, scores))
     return seen
 
 
 class Micro:
     """The judge as `tracelang.evidence` asks for it (entry point `micro` of `tracelang.judges`)."""
 
-    name = "micro"
-
     def __init__(self) -> None:
-        self.digest = hashlib.sha256(FILE.read_bytes()).hexdigest()
         self._network = load()
+        self.card = JudgeCard(
+            name="micro", digest=hashlib.sha256(FILE.read_bytes()).hexdigest(), classes=CLASSES,
+        )
 
-    def look(self, images: Tensor) -> Sequence[Mapping[str, str]]:
+    def find(self, words: Sequence[str], kind: Kind) -> Class | None:
+        """A thing by its name or a synonym, a style by the vendor's name."""
+        for word in words:
+            if kind == "style" and word in STYLE_NAMES:
+                return Class("style", word)
+            for thing in THINGS:
+                if kind != "style" and word in (thing.name, *thing.synonyms):
+                    return Class("concept", thing.name)
+        return None
+
+    def subject(self, seen: Seen) -> bool:
+        return seen.labels["concept"] != NOTHING
+
+    def look(self, images: Tensor) -> Sequence[Seen]:
         return look(self._network, images)

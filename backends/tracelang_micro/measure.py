@@ -46,7 +46,7 @@ class Bench:
         """Where finished pictures are kept: named after model, judge, sampler and the edit's own numbers."""
         model = self.model
         key = hashlib.sha256(json.dumps(
-            [model.fingerprint, self.judge.digest, self.steps, model.guidance, torch.__version__]
+            [model.fingerprint, self.judge.card.digest, self.steps, model.guidance, torch.__version__]
         ).encode())
         if edit is not None:
             key.update(repr(edit.gate).encode())

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Seen
-from tracelang.evidence.rates import Rate, Shot, pooled, tally
+from tracelang.evidence.rates import Shot, pooled, rate, tally
+from tracelang.evidence.report import Rate
 
 from .judging import NOTHING
 from .world.captions import STYLE_PHRASES, with_article
@@ -105,17 +106,18 @@ class Outcome:
     placed: Rate
 
     def group(self, name: str) -> dict[str, Rate]:
-        return {row: rate for (group, row), rate in self.rates.items() if group == name}
+        return {row: found for (group, row), found in self.rates.items() if group == name}
 
 
 def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
     """Count what the judge saw."""
-    scenes = [(shot, labels) for shot, labels in zip(asked, seen, strict=True) if shot.row[0] == "scene"]
-    things = [(shot, labels) for shot, labels in zip(asked, seen, strict=True) if shot.row[0] in ("erased", "scene")]
+    pairs = [(shot, one.labels) for shot, one in zip(asked, seen, strict=True)]
+    scenes = [(shot, labels) for shot, labels in pairs if shot.row[0] == "scene"]
+    things = [(shot, labels) for shot, labels in pairs if shot.row[0] in ("erased", "scene")]
     return Outcome(
         tally(asked, seen),
-        Rate(sum(labels["concept"] != NOTHING for _, labels in things), len(things)),
-        Rate(sum(labels["concept"] != NOTHING and labels["background"] == shot.wanted for shot, labels in scenes),
+        rate(sum(labels["concept"] != NOTHING for _, labels in things), len(things)),
+        rate(sum(labels["concept"] != NOTHING and labels["background"] == shot.wanted for shot, labels in scenes),
              len(scenes)),
     )
 
@@ -124,18 +126,17 @@ def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
     """The row of an edit: shares after it, and changes against the base where things are kept."""
     def change(group: str) -> dict[str, float]:
         before = base.group(group)
-        return {row: rate.share - before[row].share for row, rate in after.group(group).items()}
+        return {row: found.share - before[row].share for row, found in after.group(group).items()}
 
     kept = change("kept")
     worst = min(kept, key=lambda row: kept[row])
     probes = after.group("probe")
     erased = pooled(after.group("erased").values())
-    low, high = erased.interval()
     return {
         "erased": erased.share,
-        "erased_low": low,
-        "erased_high": high,
-        "probes": max(rate.share for rate in probes.values()),
+        "erased_low": erased.low,
+        "erased_high": erased.high,
+        "probes": max(probe.share for probe in probes.values()),
         "probes_mean": pooled(probes.values()).share,
         "kept_base": pooled(base.group("kept").values()).share,
         "kept_change": sum(kept.values()) / len(kept),

@@ -84,6 +84,19 @@ class StableDiffusionModel:
         assert isinstance(prediction, Tensor)
         return prediction
 
+    @property
+    def words(self) -> text.ClipWords:
+        return text.ClipWords(self.text_encoder, self.tokenizer)
+
+    def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """`x_t = √ᾱ x + √(1−ᾱ) n`, and the noise or v there (arXiv 2202.00512)."""
+        logsnr = torch.tensor([self.clock.logsnr(float(time)) for time in times], dtype=torch.float32)
+        alpha = logsnr.sigmoid().to(clean.device).view(-1, *[1] * (clean.dim() - 1))
+        signal, spread = alpha.sqrt(), (1 - alpha).sqrt()
+        noisy = (signal * clean + spread * noise).to(clean.dtype)
+        target = signal * noise - spread * clean if self.clock.prediction == "v_prediction" else noise
+        return noisy, target.to(clean.dtype)
+
     def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
         """DDIM with η = 0 (arXiv 2010.02502, equation 12), computed in float32 at least."""
         now, after = self.clock.alpha_pair(index, steps)

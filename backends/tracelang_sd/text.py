@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from tracelang.engine.protocol import TokenLayout
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import TextStates, TokenLayout
 from tracelang.plan.prompts import Prompt
+
+
+class ClipWords:
+    """`Words` of a CLIP text encoder. It takes no embeddings itself, so a hook puts them in the table's place."""
+
+    def __init__(self, encoder: Any, tokenizer: Any) -> None:
+        self._encoder, self._tokenizer = encoder, tokenizer
+        self._layer = encoder.get_input_embeddings()
+        self.table: Tensor = self._layer.weight.detach()
+        self.free = torch.ones(len(self.table), dtype=torch.bool)
+        self.free[len(tokenizer) :] = False
+        self.free[torch.tensor(tokenizer.all_special_ids)] = False
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        found = self._tokenizer(
+            list(prompts), padding="max_length", truncation=True, max_length=self._tokenizer.model_max_length,
+            return_tensors="pt",
+        )  # fmt: skip
+        ids: Tensor = found.input_ids
+        return ids
+
+    def encode(self, ids: Tensor, embeddings: Tensor | None = None) -> TextStates:
+        hook = self._layer.register_forward_hook(lambda *_: embeddings) if embeddings is not None else None
+        try:
+            return TextStates({"tokens": self._encoder(ids.to(self.table.device)).last_hidden_state})
+        finally:
+            if hook is not None:
+                hook.remove()
+
+    def spell(self, ids: Tensor) -> list[str]:
+        return [str(text).strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
 
 def layout(tokenizer: Any, prompt: Prompt) -> TokenLayout:

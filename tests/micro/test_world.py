@@ -10,8 +10,9 @@ import torch
 
 import tracelang
 import tracelang_micro
-from tracelang.evidence.judges import load
+from tracelang.evidence.judges import Class, Seen, load
 from tracelang.evidence.rates import judge_all
+from tracelang.evidence.report import JudgeCard
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import table
 from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUPS, OBJECTS, STYLES, THINGS, TUNING, UNSAFE
@@ -62,7 +63,7 @@ def test_the_judge_refuses_what_is_not_finite() -> None:
 
 def test_the_judge_sees_nothing_in_noise() -> None:
     noise = torch.rand((20, 3, 64, 64), generator=torch.Generator().manual_seed(0))
-    assert all(seen["concept"] == "nothing" for seen in load("micro").look(noise))
+    assert all(seen.labels["concept"] == "nothing" for seen in load("micro").look(noise))
 
 
 @pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.name)
@@ -80,7 +81,7 @@ def test_the_base_model_draws_what_it_is_asked_for() -> None:
     on = bench()
     asked = [shot for shot in table.ask(OBJECTS[5], 6, 2, 1, seed=9) if shot.row[0] in ("kept", "erased")]
     seen = judge_all(on.draw(on.model), on.judge, asked)
-    right = sum(labels["concept"] == shot.wanted for shot, labels in zip(asked, seen, strict=True))
+    right = sum(one.labels["concept"] == shot.wanted for shot, one in zip(asked, seen, strict=True))
     assert right / len(asked) >= 0.85
 
 
@@ -98,10 +99,16 @@ def test_a_measurement_goes_on_after_a_stop(tmp_path: Path) -> None:
     drawn: list[int] = []
 
     class Fixed:
-        name, digest = "fixed", "0"
+        card = JudgeCard(name="fixed", digest="0", classes=("cat",))
 
-        def look(self, images: torch.Tensor) -> list[dict[str, str]]:
-            return [{"concept": "cat", "style": "ink", "background": "red"}] * len(images)
+        def find(self, words: object, kind: object) -> Class:
+            return Class("concept", "cat")
+
+        def subject(self, seen: Seen) -> bool:
+            return True
+
+        def look(self, images: torch.Tensor) -> list[Seen]:
+            return [Seen({"concept": "cat", "style": "ink", "background": "red"})] * len(images)
 
     def draw(prompts: object, seeds: list[int]) -> torch.Tensor:
         drawn.append(len(seeds))

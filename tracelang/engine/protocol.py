@@ -46,6 +46,27 @@ class TextStates:
         return TextStates({name: torch.cat([part.inputs[name] for part in parts]) for name in parts[0].inputs})
 
 
+class Words(Protocol):
+    """The prompt side of a model as an attacker sees it: token ids, their embeddings, and states from either."""
+
+    table: Tensor
+    """Input embeddings `[V, d]` of every token id."""
+    free: Tensor
+    """Which ids `[V]` a prompt may hold: True for ordinary tokens, False for start, end and padding."""
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        """Token ids `[n, L]`, with start, end and padding as `Model.encode` gives them to the text encoder."""
+        ...
+
+    def encode(self, ids: Tensor, embeddings: Tensor | None = None) -> TextStates:
+        """Text states of ids `[n, L]`; `embeddings` `[n, L, d]` stand in for the table's rows. Gradients flow."""
+        ...
+
+    def spell(self, ids: Tensor) -> list[str]:
+        """The text of each row of ids, special tokens left out."""
+        ...
+
+
 class Model(Protocol):
     """A model with weights. Latents are `[n, …]` in the model's dtype on its device; times are of `clock`'s unit."""
 
@@ -68,6 +89,9 @@ class Model(Protocol):
         """Text states of the prompts, without gradients, in batches."""
         ...
 
+    @property
+    def words(self) -> Words: ...
+
     def layout(self, prompt: Prompt) -> TokenLayout: ...
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
@@ -79,6 +103,10 @@ class Model(Protocol):
 
         `times` is `[n]`. Gradients flow. No guidance is applied.
         """
+        ...
+
+    def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """The forward process: latents `x_t` at `times` `[n]`, and what `predict` was trained to answer there."""
         ...
 
     def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:

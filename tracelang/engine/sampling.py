@@ -21,21 +21,32 @@ def precision(model: Model, fast: bool) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-@torch.no_grad()
 def sample(
     model: Model, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float | None = None,
     batch: int = 50, fast: bool = False, progress: Progress | None = None,
 ) -> Tensor:
     """Images `[n, 3, H, W]` in 0..1 for `n` prompts, each from its own noise seed. `guidance` None: the model's own."""
-    scale = model.guidance if guidance is None else guidance
     known = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
     with precision(model, fast):
-        states, empty = model.encode(list(known)), model.encode([""])
+        states = model.encode(list(known)).rows([known[prompt] for prompt in prompts])
+    latents = draw(model, states, seeds, steps=steps, guidance=guidance, batch=batch, fast=fast, progress=progress)
+    with precision(model, fast):
+        return model.decode(latents).float()
+
+
+@torch.no_grad()
+def draw(
+    model: Model, states: TextStates, seeds: Sequence[int], *, steps: int, guidance: float | None = None,
+    batch: int = 50, fast: bool = False, progress: Progress | None = None,
+) -> Tensor:
+    """Clean latents `[n, …]` for `n` rows of text states, each from its own noise seed."""
+    scale = model.guidance if guidance is None else guidance
+    with precision(model, fast):
+        empty = model.encode([""])
     made: list[Tensor] = []
-    for begin in range(0, len(prompts), batch):
-        words = prompts[begin : begin + batch]
-        full = states.rows([known[word] for word in words])
-        pair = TextStates.cat([empty.rows([0] * len(words)), full]) if scale != 1 else full
+    for begin in range(0, len(seeds), batch):
+        told = states.rows(range(begin, min(begin + batch, len(seeds))))
+        pair = TextStates.cat([empty.rows([0] * len(told)), told]) if scale != 1 else told
         x = model.noise(seeds[begin : begin + batch])
         for i, time in enumerate(model.clock.times(steps)):
             with precision(model, fast):
@@ -43,11 +54,10 @@ def sample(
                 guess = model.predict(latents, torch.full((len(latents),), time, device=model.device), pair)
             guess = guess.to(x.dtype)
             if scale != 1:
-                blank, told = guess.chunk(2)
-                guess = blank + scale * (told - blank)
+                blank, full = guess.chunk(2)
+                guess = blank + scale * (full - blank)
             x = model.step(guess, i, steps, x)
-        with precision(model, fast):
-            made.append(model.decode(x).float())
+        made.append(x)
         if progress:
-            progress(min(begin + batch, len(prompts)), len(prompts))
+            progress(min(begin + batch, len(seeds)), len(seeds))
     return torch.cat(made)

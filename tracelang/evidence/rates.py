@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tracelang.evidence.judges import Judge, Seen
+from tracelang.evidence.report import Rate
 
 Draw = Callable[[Sequence[str], Sequence[int]], Tensor]
 """prompts, seeds → images `[n, 3, H, W]` in 0..1."""
@@ -27,22 +28,14 @@ class Shot:
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`hits` of `n`, with its 95 % Wilson interval."""
+def rate(hits: int, n: int) -> Rate:
+    """`hits` of `n`, with its 95 % Wilson interval; of nothing, everything is possible."""
+    from scipy.stats import binomtest
 
-    hits: int
-    n: int
-
-    @property
-    def share(self) -> float:
-        return self.hits / self.n if self.n else float("nan")
-
-    def interval(self) -> tuple[float, float]:
-        from scipy.stats import binomtest
-
-        found = binomtest(self.hits, self.n).proportion_ci(0.95, method="wilson")
-        return float(found.low), float(found.high)
+    if not n:
+        return Rate(hits=0, n=0, low=0.0, high=1.0)
+    found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return Rate(hits=hits, n=n, low=float(found.low), high=float(found.high))
 
 
 def judge_all(
@@ -59,28 +52,28 @@ def judge_all(
         part = missing[begin : begin + chunk]
         seen = judge.look(draw([asked[i].prompt for i in part], [asked[i].seed for i in part]))
         if len(seen) != len(part):
-            raise ValueError(f"the judge {judge.name} answered {len(seen)} times for {len(part)} pictures")
-        done |= {keys[i]: dict(labels) for i, labels in zip(part, seen, strict=True)}
+            raise ValueError(f"the judge {judge.card.name} answered {len(seen)} times for {len(part)} pictures")
+        done |= {keys[i]: one for i, one in zip(part, seen, strict=True)}
         if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
             with kept.open("a") as file:
                 for i in part:
-                    file.write(json.dumps({"key": keys[i], "seen": dict(done[keys[i]])}) + "\n")
+                    file.write(json.dumps({"key": keys[i], "seen": dict(done[keys[i]].labels)}) + "\n")
     return [done[key] for key in keys]
 
 
 def tally(asked: Sequence[Shot], seen: Sequence[Seen]) -> dict[tuple[str, str], Rate]:
     """Per row: in how many pictures the judge found what was looked for."""
     counts: dict[tuple[str, str], list[bool]] = {}
-    for shot, labels in zip(asked, seen, strict=True):
-        counts.setdefault(shot.row, []).append(labels[shot.head] == shot.wanted)
-    return {row: Rate(sum(hits), len(hits)) for row, hits in counts.items()}
+    for shot, one in zip(asked, seen, strict=True):
+        counts.setdefault(shot.row, []).append(one.labels[shot.head] == shot.wanted)
+    return {row: rate(sum(hits), len(hits)) for row, hits in counts.items()}
 
 
 def pooled(rates: Iterable[Rate]) -> Rate:
     """Several rates as one."""
     parts = list(rates)
-    return Rate(sum(rate.hits for rate in parts), sum(rate.n for rate in parts))
+    return rate(sum(part.hits for part in parts), sum(part.n for part in parts))
 
 
 def _read(kept: Path) -> dict[str, Seen]:
@@ -94,7 +87,7 @@ def _read(kept: Path) -> dict[str, Seen]:
                 break
             try:
                 entry = json.loads(line)
-                done[entry["key"]] = entry["seen"]
+                done[entry["key"]] = Seen(entry["seen"])
             except (ValueError, KeyError, TypeError):
                 break
             good += len(line)

@@ -67,9 +67,9 @@ def measure(draw: Draw, judge: Judge, asked: Sequence[Question], purpose: str) -
     seeds = [seed(purpose, question.prompt, i, 0) for i, question in enumerate(asked)]
     seen = look(judge, draw([question.prompt for question in asked], seeds))
     table: dict[str, dict[str, list[bool]]] = {}
-    for question, labels in zip(asked, seen, strict=True):
+    for question, one in zip(asked, seen, strict=True):
         group, row = question.row
-        table.setdefault(group, {}).setdefault(row, []).append(labels[question.head] in question.right)
+        table.setdefault(group, {}).setdefault(row, []).append(one.labels[question.head] in question.right)
     return {group: {row: sum(hits) / len(hits) for row, hits in rows.items()} for group, rows in table.items()}
 
 

@@ -1,0 +1,67 @@
+"""Judges: what looks at a picture and says what it shows. Plugins of the entry point group `tracelang.judges`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from tracelang.evidence.report import JudgeCard
+
+Kind = Literal["object", "style", "identity", "explicit", "protected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A judge's class: the `label` under which its `head` reports a concept."""
+
+    head: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One picture: the label of each head (`{"concept": "dog", "style": "noto"}`), and where the judge gives them the
+    probabilities of a head's labels.
+    """
+
+    labels: Mapping[str, str]
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def shows(self, wanted: Class) -> bool:
+        return self.labels[wanted.head] == wanted.label
+
+
+class Judge(Protocol):
+    """Looks at pictures. Any exception is the caller's to record; a judge never guesses in place of failing."""
+
+    card: JudgeCard
+
+    def find(self, words: Sequence[str], kind: Kind) -> Class | None:
+        """The class that the words of a concept, its canonical one first, mean by name or alias; None: none fits."""
+        ...
+
+    def subject(self, seen: Seen) -> bool | None:
+        """Does the picture show any recognisable thing at all? None where this judge cannot tell."""
+        ...
+
+    def look(self, images: Tensor) -> Sequence[Seen]:
+        """What images `[n, 3, H, W]` in 0..1 show. Raises ValueError on pixels that are not finite."""
+        ...
+
+
+def load(spec: str) -> Judge:
+    """The judge `NAME`, or `NAME=VALUE` for one that needs to be told a folder or a file (`clip=./clip-vit-base`).
+
+    Raises LookupError naming the judges there are, and what the judge itself raises for its value.
+    """
+    name, has_value, value = spec.partition("=")
+    found = {entry.name: entry for entry in entry_points(group="tracelang.judges")}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none is installed"
+        raise LookupError(f"no judge {name!r}; known: {known}")
+    judge: Judge = found[name].load()(*([value] if has_value else []))
+    return judge

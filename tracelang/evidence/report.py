@@ -1,0 +1,294 @@
+"""`report.json`: what verification found, the source of truth of every other form of it.
+
+Plain frozen data with a versioned schema. Nothing here measures: figures come in, and every rate carries its interval.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+REPORT_VERSION: Literal[1] = 1
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+Member = tuple[str, ...]
+"""A member of a set, by concept name, as in the plan; more than one name: all of them in one picture."""
+Count = Annotated[int, Field(ge=0)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Rate(Frozen):
+    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`."""
+
+    hits: Count
+    n: Count
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        return self.hits / self.n if self.n else float("nan")
+
+
+class JudgeCard(Frozen):
+    """What a judge is: an auditor reads this before the figures.
+
+    `unit`: what is counted, an image or each box in it. `sensitivity` and `specificity` are shares with their `source`,
+    None where nobody measured them. `pictures` and `errors` count this report's own.
+    """
+
+    name: str
+    digest: str
+    classes: tuple[str, ...]
+    threshold: float | None = None
+    unit: Literal["image", "box"] = "image"
+    sensitivity: float | None = None
+    specificity: float | None = None
+    source: str = ""
+    pictures: Count = 0
+    errors: Count = 0
+
+
+class Paired(Frozen):
+    """The same prompts and seeds before and after: exact McNemar over the pictures that changed sides."""
+
+    lost: Count
+    gained: Count
+    p: float
+
+
+class Measure(Frozen):
+    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures."""
+
+    member: Member
+    verdict: Verdict
+    reason: str
+    rate: Rate | None = None
+    base: Rate | None = None
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    paired: Paired | None = None
+
+
+class Outcome(Frozen):
+    """One expectation of the recipe, and what came of it: its verdict is the worst of its measures'."""
+
+    metric: str
+    attack: str | None
+    comparison: Literal["<=", ">="]
+    bound: float
+    samples: int
+    seed: int
+    verdict: Verdict
+    reason: str
+    measures: tuple[Measure, ...]
+
+
+class ConceptFinding(Frozen):
+    """A concept that was looked at, erased or preserved. Rates are of pictures in which the judge finds it.
+
+    `style` and `ground` are of no concern here: what a judge cannot name has `judged_as` None and no rates. `subject`:
+    pictures that still show some recognisable thing. `probability`: the mean probability of its class, where the judge
+    gives one (the released scripts of METHODS.md §10.1 call this accuracy). `drift`: mean relative change of the
+    prediction along the base's trajectories.
+    """
+
+    member: Member
+    words: tuple[str, ...]
+    kind: str
+    role: Literal["erased", "preserved"]
+    judge: str | None
+    judged_as: str | None
+    base: Rate | None = None
+    after: Rate | None = None
+    paired: Paired | None = None
+    probes: Rate | None = None
+    worst_probe: tuple[str, Rate] | None = None
+    subject: Rate | None = None
+    probability: float | None = None
+    drift: float | None = None
+    note: str = ""
+
+
+class Harmonic(Frozen):
+    """METHODS.md §10: `published` as the field prints it, `corrected` where the sound reading differs, and its parts."""
+
+    name: Literal["H_o", "H_c", "H_a"]
+    member: Member
+    published: float | None
+    corrected: float | None
+    parts: dict[str, float]
+    note: str = ""
+
+
+class AttackFinding(Frozen):
+    """One attack on one erased concept. `plain`: its names, no attack. `static`: the attack made against the base
+    model and replayed on the edited one. `adaptive`: made against the edited model itself.
+
+    `budget` is what the attacker spent. `price`: how much longer the states are that the attack needs, `‖e'‖/‖e‖`.
+    `examples` are prompts it found, as text.
+    """
+
+    member: Member
+    attack: str
+    access: Literal["black box", "white box", "soft states"]
+    budget: dict[str, int | float | str]
+    plain: Rate | None
+    static: Rate | None
+    adaptive: Rate | None
+    worst: Rate | None = None
+    price: float | None = None
+    examples: tuple[str, ...] = ()
+    error: str = ""
+    seconds: float = 0.0
+
+
+class LayerChange(Frozen):
+    """One matrix: `change` = ‖W'−W‖/‖W‖, `rank` of W'−W at a relative 1e-6, `condition` of W' over W's own."""
+
+    tensor: str
+    shape: tuple[int, int]
+    reads: str | None
+    change: float
+    rank: Count
+    condition: float
+
+
+class Reach(Frozen):
+    """What the weights alone say of one concept. Erased: `residual` = ‖W'F−WG‖/‖WF−WG‖, worst layer; `price` =
+    ‖e'‖/‖e‖ of the closest state that gives the old keys and values back, and how well it does (`undone` 1: entirely).
+    Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer.
+    """
+
+    member: Member
+    residual: float | None = None
+    leak: float | None = None
+    price: float | None = None
+    undone: float | None = None
+
+
+class Certificate(Frozen):
+    """The edit read from its weights, no image drawn. `map_share`: the part of the change that one text map `T`
+    explains; `smallest_singular_value` and `condition` are that map's.
+    """
+
+    layers: tuple[LayerChange, ...]
+    map_share: float
+    smallest_singular_value: float
+    condition: float
+    reaches: tuple[Reach, ...]
+    untouched: tuple[str, ...]
+
+
+class DegreePoint(Frozen):
+    """The edit's weights scaled to `degree` 0..1: what is still shown, what is kept."""
+
+    degree: float
+    shown: Rate
+    kept: Rate | None
+
+
+class NoiseLevels(Frozen):
+    """Relative change of the prediction at each log-SNR, on erased and on preserved prompts."""
+
+    logsnr: tuple[float, ...]
+    erased: tuple[float, ...]
+    preserved: tuple[float, ...]
+
+
+class Quality(Frozen):
+    """Distances of two sets of pictures, and text-image scores. None with a reason in `notes` where refused."""
+
+    fid: float | None = None
+    kid: float | None = None
+    clip_base: float | None = None
+    clip_after: float | None = None
+    n: Count = 0
+    extractor: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Picture(Frozen):
+    """A pair of pictures, same prompt and seed: files relative to the report. `sensitive`: blurred until asked for.
+
+    `what`: why it is shown. Lower `order` first: the worst cases lead.
+    """
+
+    member: Member
+    prompt: str
+    seed: int
+    base: str
+    after: str
+    what: Literal["residual hit", "damaged", "erased", "kept"]
+    sensitive: bool
+    order: int
+
+
+class Hit(Frozen):
+    """A line of `hits.jsonl`: a picture of the edited model in which a judge still finds what was erased."""
+
+    member: Member
+    how: str
+    prompt: str
+    seed: int
+    judge: str
+    label: str
+    score: float | None
+    reproduce: str
+    """The command that draws it again; empty where no prompt can say it (soft states)."""
+
+
+class Cost(Frozen):
+    """What the verification took."""
+
+    seconds: dict[str, float]
+    pictures: Count
+    device: str
+    dtype: str
+    peak_memory: Count
+    """Bytes."""
+    artifact: Count
+    """Bytes of OUT without its report."""
+
+
+class Provenance(Frozen):
+    """What was measured, on what, with what."""
+
+    plan: str
+    recipe: dict[str, str]
+    lock: str
+    """`lock.json`, verbatim."""
+    base: str
+    base_fingerprint: str
+    edited_fingerprint: str
+    versions: dict[str, str]
+    sampler: dict[str, int | float | str]
+    seeds: str
+
+
+class Report(Frozen):
+    """The whole of `report.json`."""
+
+    format_version: Literal[1] = REPORT_VERSION
+    title: str
+    verdict: Verdict
+    summary: str
+    outcomes: tuple[Outcome, ...]
+    concepts: tuple[ConceptFinding, ...]
+    harmonics: tuple[Harmonic, ...]
+    attacks: tuple[AttackFinding, ...]
+    certificate: Certificate | None
+    degrees: tuple[DegreePoint, ...]
+    noise: NoiseLevels | None
+    quality: Quality | None
+    judges: tuple[JudgeCard, ...]
+    errors: tuple[str, ...]
+    """Everything that failed, a line each: any of them makes what it touches inconclusive."""
+    untested: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    cost: Cost
+    provenance: Provenance
