@@ -80,6 +80,7 @@ CODES: dict[str, str] = {
     "TL421": "an expectation over fewer samples",
     "TL422": "a probe of what is erased that is gone",
     "TL423": "a model family or threat that is no longer named",
+    "TL424": "a template of what is erased or preserved that is gone",
     "TL501": "a definition that nothing uses",
     "TL502": "a local definition shadows the prelude",
     "TL503": "a quoted text that a declared concept already names",

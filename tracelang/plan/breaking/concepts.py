@@ -1,4 +1,4 @@
-"""What is erased and preserved: concepts, degrees, weights, names and probes."""
+"""What is erased and preserved: concepts, degrees, weights, and the texts of concepts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Diagnostic
 from tracelang.plan.breaking.version import Version, covers, less
 from tracelang.plan.explain import erasure, member, number, percent
+from tracelang.plan.types import Member
 from tracelang.syntax.text import quote
+
+LOST = {"name": "TL418", "probe": "TL422", "template": "TL424"}
 
 
 def erase(before: Version, after: Version) -> Iterator[Diagnostic]:
@@ -31,48 +34,76 @@ def erase(before: Version, after: Version) -> Iterator[Diagnostic]:
 
 def names(before: Version, after: Version) -> Iterator[Diagnostic]:
     """Names that a concept had when it was erased or preserved, and that no concept in the same role has now."""
-    for was, now, what in (
-        ([one.targets for one in before.plan.active], [one.targets for one in after.plan.active], "erased"),
-        ([one.concepts for one in before.plan.preserve], [one.concepts for one in after.plan.preserve], "preserved"),
-    ):
-        known: set[str] = set().union(*(after.names(names[0]) for names in now if len(names) == 1))
-        still = {name for names in now for name in names}
-        for concept in dict.fromkeys(name for names in was for name in names if name in still):
+    for role, (was, now) in _roles(before, after).items():
+        known: set[str] = set().union(*(after.names(targets[0]) for targets in now if len(targets) == 1))
+        still = {name for targets in now for name in targets}
+        for concept in dict.fromkeys(name for targets in was for name in targets if name in still):
             texts = before.plan.concept(concept).names
-            gone = [text for text in texts if text.casefold() not in known | after.names(concept)]
+            gone = tuple(text for text in texts if text.casefold() not in known | after.names(concept))
             if gone:
-                yield _lost(before, after, concept, "name", gone, f"{_list(gone)} {what}")
+                yield _lost(before, after, "name", [(concept, concept)], gone, role)
 
 
 def probes(before: Version, after: Version) -> Iterator[Diagnostic]:
     """Texts held out to test an erased concept, that test no erased concept now and are no name of one either."""
-    erased = dict.fromkeys(name for one in after.plan.active for name in one.targets)
+    was, now = _roles(before, after)["erased"]
+    erased = dict.fromkeys(name for targets in now for name in targets)
     known: set[str] = set().union(*(after.names(name) for name in erased))
     known |= {text.casefold() for name in erased for text in after.plan.concept(name).probes}
-    for old in before.plan.active:
-        found = covers(before, after, old.targets, [(one.targets, one.targets) for one in after.plan.active])
-        for concept in old.targets if found else ():
-            now = concept if concept in erased else found[0][0] if len(old.targets) == 1 else ""
-            gone = [text for text in before.plan.concept(concept).probes if text.casefold() not in known]
-            if gone and now:
-                yield _lost(before, after, concept, "probe", gone, f"{_list(gone)} held out", now)
-            known.update(text.casefold() for text in gone)  # a concept may be part of several targets
+    for concept, heir in _heirs(before, after, was, now):
+        gone = tuple(text for text in before.plan.concept(concept).probes if text.casefold() not in known)
+        if gone:
+            yield _lost(before, after, "probe", [(concept, heir)], gone, "held out")
+
+
+def templates(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Templates in which a concept was erased or preserved, and is not now; one finding for all that lost the same."""
+    for role, (was, now) in _roles(before, after).items():
+        lost: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for concept, heir in _heirs(before, after, was, now):
+            kept = after.plan.concept(heir).templates
+            gone = tuple(text for text in before.plan.concept(concept).templates if text not in kept)
+            if gone:
+                lost.setdefault(gone, []).append((concept, heir))
+        for gone, concepts in lost.items():
+            yield _lost(before, after, "template", concepts, gone, role)
+
+
+def _roles(before: Version, after: Version) -> dict[str, tuple[list[Member], list[Member]]]:
+    """What each version erases, and what it preserves."""
+    was, now = before.plan, after.plan
+    return {
+        "erased": ([one.targets for one in was.active], [one.targets for one in now.active]),
+        "preserved": ([one.concepts for one in was.preserve], [one.concepts for one in now.preserve]),
+    }
+
+
+def _heirs(before: Version, after: Version, was: list[Member], now: list[Member]) -> Iterator[tuple[str, str]]:
+    """Each concept of a role with the one that has its place in the newer version, if there is one."""
+    still = {name for targets in now for name in targets}
+    for concept in dict.fromkeys(name for targets in was for name in targets):
+        if concept in still:
+            yield concept, concept
+        elif (concept,) in was and (found := covers(before, after, (concept,), [(one, one) for one in now])):
+            yield concept, found[0][0]
 
 
 def _lost(
-    before: Version, after: Version, concept: str, field: str, gone: list[str], was: str, now: str = ""
+    before: Version, after: Version, what: str, concepts: list[tuple[str, str]], gone: tuple[str, ...], was: str
 ) -> Diagnostic:
-    """A finding about texts of a concept that the newer version of it, `now`, does not have."""
-    now = now or concept
-    here = after.here.concept(now) or after.here.start
+    """A finding about texts that concepts had, and that the ones in their place do not have."""
+    (concept, heir), *more = concepts
+    texts, field = _list(gone), f"{what}s"
+    here = after.here.concept(heir) or after.here.start
     there = before.places.concept(concept) if before.places else None
-    code = {"name": "TL418", "probe": "TL422"}[field]
-    message = f"{member((concept,))} has lost the {field}{'s' if len(gone) > 1 else ''} {_list(gone)}"
-    has = _list(getattr(after.plan.concept(now), f"{field}s")) or f"no {field}s"
-    return less(code, message, f"add {_list(gone)} to its `{field}s`", here, there, was, has)
+    name = member((concept,)) + (f" (and {len(more)} more)" if more else "")
+    message = f"{name} {'have' if more else 'has'} lost the {what if len(gone) == 1 else field} {texts}"
+    has = _list(getattr(after.plan.concept(heir), field)) or f"no {field}"
+    help = f"add {texts} to {'their' if more else 'its'} `{field}`"
+    return less(LOST[what], message, help, here, there, f"{texts} {was}", has)
 
 
-def _list(texts: list[str] | tuple[str, ...]) -> str:
+def _list(texts: tuple[str, ...]) -> str:
     return ", ".join(quote(text) for text in texts)
 
 
