@@ -88,3 +88,10 @@ def test_every_setting_is_known_to_have_a_direction_or_none() -> None:
 @pytest.mark.parametrize("text", sorted({text for _, case in BREAKS for text in parts(case)[:2]}))
 def test_a_recipe_holds_its_own_promises(text: str) -> None:
     assert not breaking(version(text), version(text))
+
+
+def test_what_promises_no_less_twice_over_promises_no_less() -> None:
+    versions = [version(text) for text in sorted({text for _, case in BREAKS for text in parts(case)[:2]})]
+    rows = [{i for i, after in enumerate(versions) if not breaking(before, after)} for before in versions]
+    assert all(rows[i] <= row for row in rows for i in row)
+    assert len(versions) < sum(map(len, rows)) < len(versions) ** 2 / 2

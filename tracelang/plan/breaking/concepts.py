@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracelang.diagnostics import Diagnostic
-from tracelang.plan.breaking.version import Version, covers, less
+from tracelang.plan.breaking.version import Version, less, weakest
 from tracelang.plan.explain import erasure, member, number, percent
 from tracelang.plan.types import Member
 from tracelang.syntax.text import quote
@@ -18,13 +18,13 @@ def erase(before: Version, after: Version) -> Iterator[Diagnostic]:
     for old in before.plan.active:
         name = member(old.targets)
         there = before.places.erased(old.targets) if before.places else None
-        found = covers(before, after, old.targets, [(one.targets, one) for one in after.plan.active])
-        if not found:
+        active = [(one.targets, one) for one in after.plan.active]
+        new = weakest(before, after, old.targets, active, lambda one: one.degree)
+        if new is None:
             here = after.here.erased(old.targets) or after.here.concept(old.targets[0]) or after.here.start
             again = f"write `erase {before.written(old.targets)}`"
             yield less("TL410", f"{name} is no longer erased", again, here, there, erasure(old), "not erased")
             continue
-        new = max(found, key=lambda one: one.degree)
         if new.degree < old.degree:
             was, now = percent(old.degree), percent(new.degree)
             here = after.here.erased(new.targets) or after.here.start
@@ -84,8 +84,8 @@ def _heirs(before: Version, after: Version, was: list[Member], now: list[Member]
     for concept in dict.fromkeys(name for targets in was for name in targets):
         if concept in still:
             yield concept, concept
-        elif (concept,) in was and (found := covers(before, after, (concept,), [(one, one) for one in now])):
-            yield concept, found[0][0]
+        elif (concept,) in was and (heir := weakest(before, after, (concept,), [(one, one) for one in now], len)):
+            yield concept, heir[0]
 
 
 def _lost(
@@ -112,14 +112,14 @@ def preserve(before: Version, after: Version) -> Iterator[Diagnostic]:
     for old in before.plan.preserve:
         name = member(old.concepts)
         there = before.places.preserved(old.concepts) if before.places else None
-        found = covers(before, after, old.concepts, [(one.concepts, one) for one in after.plan.preserve])
-        if not found:
+        entries = [(one.concepts, one) for one in after.plan.preserve]
+        new = weakest(before, after, old.concepts, entries, lambda one: one.weight)
+        if new is None:
             here = after.here.concept(old.concepts[0]) or after.here.start
             message = f"{name} is no longer preserved"
             again = f"write `preserve {before.written(old.concepts)}`"
             yield less("TL416", message, again, here, there, "preserved", "not preserved")
             continue
-        new = max(found, key=lambda one: one.weight)
         if new.weight < old.weight:
             was, now = f"weight {number(old.weight)}", f"weight {number(new.weight)}"
             here = after.here.preserved(new.concepts) or after.here.start

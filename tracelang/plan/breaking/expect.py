@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracelang.diagnostics import Diagnostic, Span
-from tracelang.plan.breaking.version import Version, covers, less
+from tracelang.plan.breaking.version import Version, less
 from tracelang.plan.explain import asserted, bound, member
 from tracelang.plan.types import Assertion, Member
 
@@ -25,7 +25,7 @@ def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
         fewer: dict[Assertion, None] = {}
         alike = [one for one in after.plan.expect if _sort(one) == _sort(old)]
         for names in old.concepts:
-            found = covers(before, after, names, [(name, one) for one in alike for name in one.concepts])
+            found = _covers(before, after, names, alike)
             strict = [one for one in found if _slack(one) <= _slack(old)]
             if not found:
                 gone.append(names)
@@ -46,6 +46,15 @@ def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
             message = f"`{_shown(one)}` is expected over fewer samples: {one.samples} instead of {old.samples}"
             help = f"write `expect over {was}` or more"
             yield less("TL421", message, help, here, there, f"over {was}", f"over {now}")
+
+
+def _covers(before: Version, after: Version, old: Member, alike: list[Assertion]) -> list[Assertion]:
+    """Those about the same concepts or fewer of them together, else about a concept that has all the names."""
+    found = [(names, one) for one in alike for names in one.concepts]
+    same = [one for names, one in found if set(names) <= set(old)]
+    if same or len(old) > 1:
+        return same
+    return [one for names, one in found if len(names) == 1 and before.names(old[0]) <= after.names(names[0])]
 
 
 def _sort(one: Assertion) -> tuple[str, str | None, str]:

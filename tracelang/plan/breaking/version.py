@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -59,10 +59,23 @@ def less(code: str, message: str, help: str, here: Span, there: Span | None, was
     return Diagnostic(code, "error", message, Label(here, f"now: {now}" if now else ""), also, help)
 
 
-def covers(before: Version, after: Version, old: Member, candidates: Iterable[tuple[Member, T]]) -> list[T]:
-    """What is about the same: the same concepts or fewer of them together, or a concept that has all the names."""
-    found = [(names, one) for names, one in candidates]
+def weakest(
+    before: Version, after: Version, old: Member, candidates: Iterable[tuple[Member, T]], strength: Callable[[T], float]
+) -> T | None:
+    """What holds of all that `old` is: the strongest about the same, or name by name, and of those the weakest.
+
+    A name that nothing has is a finding of its own where a concept of the same name is still there.
+    """
+    found = list(candidates)
     same = [one for names, one in found if set(names) <= set(old)]
-    if same or len(old) > 1:
-        return same
-    return [one for names, one in found if len(names) == 1 and before.names(old[0]) <= after.names(names[0])]
+    if len(old) > 1:
+        return max(same, key=strength, default=None)
+    single = [(after.names(names[0]), one) for names, one in found if len(names) == 1]
+    best = [
+        max((one for names, one in single if name in names), key=strength, default=None)
+        for name in sorted(before.names(old[0]))
+    ]
+    held = [one for one in best if one is not None]
+    if len(held) < len(best) and not same:
+        return None
+    return min(held or same, key=strength)
