@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sarif_pydantic import Sarif
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Report, Source, Span
 from tracelang.diagnostics.formats import FORMATS, render
@@ -95,8 +96,7 @@ def test_sarif_names_a_file_by_its_bytes(name: bytes) -> None:
 
 
 def test_sarif_is_what_a_reader_of_sarif_takes() -> None:
-    sarif = pytest.importorskip("sarif_pydantic")
-    log = sarif.Sarif.model_validate_json(render("sarif", FINDINGS))
+    log = Sarif.model_validate_json(render("sarif", FINDINGS))
     assert len(log.runs[0].results) == len(FINDINGS)
 
 
