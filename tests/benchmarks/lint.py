@@ -2,7 +2,8 @@
 
 Start-up, as ratios to bare `python -c pass` of the same interpreter, the sides taking turns, the best of each: a cold
 lint of a 100-line recipe that is clean, and `--help`. They run in an environment made for it, with the packages laid
-out as an installation lays them: an editable one makes the bare interpreter itself slower, which flatters.
+out and byte-compiled as pip installs them: an editable installation makes the bare interpreter itself slower, which
+flatters, and an environment that forbids writing bytecode would have every module compiled again in every run.
 
 Throughput, as statements a second of processor time from text to findings in a process that has linted before:
 generated recipes of 10,000 and 100,000 statements of every sort (the larger one is past the size of a file that the
@@ -12,6 +13,7 @@ command reads, so it is measured in the process). Prints each beside its bar and
 from __future__ import annotations
 
 import argparse
+import compileall
 import gc
 import os
 import shutil
@@ -62,6 +64,7 @@ def installed(folder: Path) -> tuple[str, dict[str, str]]:
     shutil.copytree(TOP / "tracelang", folder / "site" / "tracelang", ignore=skip)
     for name in ("grammar", "recipes"):
         shutil.copytree(TOP / name, folder / "site" / "tracelang" / name)
+    compileall.compile_dir(folder / "site", quiet=1)
     path = os.pathsep.join([str(folder / "site"), sysconfig.get_path("purelib")])
     return str(folder / "venv" / "bin" / "python"), {**os.environ, "PYTHONPATH": path}
 
