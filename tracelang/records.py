@@ -9,7 +9,6 @@ all the same: the standard `fields`, `replace` and `asdict`, `match` and picklin
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass", "field", "replace"]
@@ -34,7 +33,7 @@ else:
         def made(cls: type) -> type:
             body = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
             own = {name: _options(body, name) for name in body.get("__annotations__", ())}
-            body["__own_fields__"] = own
+            body["__options__"] = {**getattr(cls, "__options__", {}), **own}
             body["__dataclass_fields__"] = _Described()
             body["__match_args__"] = (
                 *getattr(cls, "__match_args__", ()),
@@ -70,33 +69,23 @@ def _options(body: dict[str, Any], name: str) -> Options:
     return value.options if isinstance(value, _Given) else {"default": value}
 
 
-@cache
-def _fields(cls: Any) -> dict[str, Options]:
-    """The fields of a class, those of its bases first."""
-    found: dict[str, Options] = {}
-    for one in reversed(cls.__mro__):
-        found |= vars(one).get("__own_fields__", {})
-    return found
-
-
-@cache
-def _having(cls: Any, option: str, default: bool) -> tuple[str, ...]:
-    """The names of the fields for which an option holds."""
-    return tuple(name for name, options in _fields(cls).items() if options.get(option, default))
+def _having(record: Any, option: str) -> list[tuple[str, Any]]:
+    """The fields that an option does not leave out, by name, with their values."""
+    return [(name, getattr(record, name)) for name, options in record.__options__.items() if options.get(option, True)]
 
 
 class _Described:
     """The fields as the standard library describes them, in place of this from the first look on."""
 
-    def __get__(self, instance: object, cls: type) -> Any:
+    def __get__(self, instance: object, cls: Any) -> Any:
         import dataclasses
 
         body: dict[str, Any] = {"__module__": cls.__module__, "__annotations__": {}}
         for one in reversed(cls.__mro__):
             body["__annotations__"] |= vars(one).get("__annotations__", {})
-        body |= {name: dataclasses.field(**options) for name, options in _fields(cls).items()}
+        body |= {name: dataclasses.field(**options) for name, options in cls.__options__.items()}
         plain: Any = dataclasses.dataclass(init=False, repr=False, eq=False)(type(cls.__name__, (), body))
-        cls.__dataclass_fields__ = plain.__dataclass_fields__  # type: ignore[attr-defined]
+        cls.__dataclass_fields__ = plain.__dataclass_fields__
         return plain.__dataclass_fields__
 
 
@@ -118,7 +107,7 @@ def _fill(self: Any, cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -
     if len(values) > len(given) or not named.keys().isdisjoint(given):
         return False
     given |= named
-    for name, options in _fields(cls).items():
+    for name, options in cls.__options__.items():
         if name in given:
             value = given.pop(name)
         elif "default" in options:
@@ -138,7 +127,7 @@ def _compiled(cls: Any) -> Any:
     parameters = ["self"]
     keywords: list[str] = []
     lines: list[str] = []
-    for name, options in _fields(cls).items():
+    for name, options in cls.__options__.items():
         parameter = name
         if "default" in options:
             names[f"_default_{name}"] = options["default"]
@@ -156,7 +145,7 @@ def _compiled(cls: Any) -> Any:
 
 
 def _compared(self: Any) -> tuple[Any, ...]:
-    return tuple([getattr(self, name) for name in _having(type(self), "compare", True)])
+    return tuple([value for _, value in _having(self, "compare")])
 
 
 def _eq(self: Any, other: object) -> Any:
@@ -168,7 +157,7 @@ def _hash(self: Any) -> int:
 
 
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _having(type(self), "repr", True))
+    shown = ", ".join(f"{name}={value!r}" for name, value in _having(self, "repr"))
     return f"{type(self).__qualname__}({shown})"
 
 
@@ -179,7 +168,7 @@ def _refuse(self: Any, name: str, *value: Any) -> None:
 
 
 def _state(self: Any) -> dict[str, Any]:
-    return {name: getattr(self, name) for name in _fields(type(self))}
+    return {name: getattr(self, name) for name in self.__options__}
 
 
 def _restore(self: Any, state: dict[str, Any]) -> None:
