@@ -48,6 +48,7 @@ def test_construction_comparison_and_display(module: Any) -> None:
     assert (one.name, one.words, one.notes, one.span, one.loud) == ("a", ("b",), [], 1, "A")
     assert one == Leaf("a", words=("b",), span=2) != Leaf("b", span=1)
     assert hash(one) == hash(Leaf("a", ("b",), span=2)) and one != "a"
+    assert Leaf.__qualname__ == "classes.<locals>.Leaf" and Leaf.__doc__ == "A leaf."
     assert repr(one).endswith("Leaf(name='a', words=('b',), notes=[])")
     assert Leaf("a", span=1).notes is not Leaf("a", span=1).notes
     assert Open() == Open([]) and Open.__hash__ is None

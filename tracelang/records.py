@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
 
     def field(**options: Any) -> Any:
-        """What stands in a class for a field with options."""
+        """A field with options."""
         return _Given(options)
 
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, slots: bool = False, eq: bool = True) -> Any:
@@ -33,6 +33,7 @@ else:
         def made(cls: type) -> type:
             body = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
             own = {name: _options(body, name) for name in body.get("__annotations__", ())}
+            body["__qualname__"] = cls.__qualname__
             body["__options__"] = {**getattr(cls, "__options__", {}), **own}
             body["__dataclass_fields__"] = _Described()
             body["__match_args__"] = (
@@ -57,6 +58,8 @@ else:
 
 
 class _Given:
+    """Stands in a class for a field, as a default would."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
