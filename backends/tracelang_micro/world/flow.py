@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
 STEPS, BATCH, RATE, DECAY = 11_000, 64, 1e-3, 0.9995
-GUIDED_STEPS, GUIDED_RATE, GUIDED_DECAY = 2_500, 5e-4, 0.998
+GUIDED_STEPS, GUIDED_RATE, GUIDED_DECAY = 2_000, 5e-4, 0.998
 HIGHEST = 6.0  # guidance is distilled from 1 up to this
 CAPTIONS = 8  # per picture, drawn once
 UNPOOLED = 0.2  # how often the pooled path is told nothing, so that T5's states learn to carry the concept alone
