@@ -54,16 +54,18 @@ def test_the_closed_form_is_one_text_map_and_the_certificate_finds_it() -> None:
     found = certify(CLOSED, base, after)
     assert abs(found.map_share - 1) < 1e-6
     assert all(layer.change > 0.05 and 0 < layer.rank <= min(layer.shape) for layer in found.layers)
-    maps = run(CLOSED, base, cache=None).text_maps.values()
+    maps = run(CLOSED, base, cache=None).text_maps
     # the matrices of each text input together have full rank here, so their map is determined
-    assert found.smallest_singular_value == pytest.approx(min(map(smallest_singular_value, maps)), rel=1e-4)
-    assert found.condition == pytest.approx(max(float(torch.linalg.cond(one.dense())) for one in maps), rel=1e-4)
+    assert found.smallest_singular_value == pytest.approx(min(map(smallest_singular_value, maps.values())), rel=1e-4)
+    conditions = [float(torch.linalg.cond(one.dense())) for one in maps.values()]
+    assert found.condition == pytest.approx(max(conditions), rel=1e-4)
     residual, price, undone = erased(found)
     assert residual < 0.6 and undone > 0.999  # an invertible T is exactly undone by T⁻¹e (METHODS.md §11.4)
-    F = constraints(CLOSED, refine(), base, ["tokens", "pooled"])
-    inverse = [torch.linalg.solve(one.dense(), F[name].F) for name, one in run(CLOSED, base, cache=None).text_maps.items()]
-    before, after_ = (sum(float(x.square().sum()) for x in part) for part in ([F[n].F for n in F], inverse))
-    assert price == pytest.approx((after_ / before) ** 0.5, rel=1e-3) and price > 2
+    problems = constraints(CLOSED, refine(), base, ["tokens", "pooled"])
+    F = [problems[name].F for name in maps]
+    inverse = [torch.linalg.solve(T.dense(), one) for T, one in zip(maps.values(), F, strict=True)]
+    longer, shorter = (sum(float(one.square().sum()) for one in part) for part in (inverse, F))
+    assert price == pytest.approx((longer / shorter) ** 0.5, rel=1e-3) and price > 2
     assert 0 < max(leaks(found)) < 0.5
     assert not any("`tokens`" in line for line in found.untouched)
 
@@ -124,7 +126,7 @@ def test_a_direction_that_is_closed_cannot_be_bought_back() -> None:
             W = after.weight(site)
             W.data -= (W.data @ u) @ u.T
     found = certify(CLOSED, base, after)
-    residual, price, undone = erased(found)
+    _, price, undone = erased(found)
     assert found.smallest_singular_value < 1e-5 and abs(found.map_share - 1) < 1e-6
     assert undone < 0.5 and price < 2  # nothing is gained by longer states, so none are asked for
     assert "a new embedding" in "\n".join(found.untouched)

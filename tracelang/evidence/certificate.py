@@ -176,7 +176,8 @@ def _precision(weight: Tensor) -> float:
 def _singular_values(matrix: Tensor) -> Tensor:
     """Largest first, from the Gram matrix of the shorter side: true down to `FLOOR` of the largest."""
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
-    return torch.linalg.eigvalsh(gram).flip(0).clamp_min(0).sqrt()
+    λ: Tensor = torch.linalg.eigvalsh(gram)
+    return λ.flip(0).clamp_min(0).sqrt()
 
 
 def _condition(matrix: Tensor) -> float:
