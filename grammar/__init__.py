@@ -1,1 +1,1 @@
-"""The syntax of the language as data: `erase.lark` and the parse table made from it."""
+"""The syntax of the language as data: `erase.lark`, the words for its errors, and the tables made from them."""

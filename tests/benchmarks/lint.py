@@ -8,7 +8,8 @@ which flatters, and an environment that forbids writing bytecode would have ever
 
 Throughput, as statements a second of processor time from text to findings in a process that has linted before:
 generated recipes of 10,000 and 100,000 statements of every sort (the larger one is past the size of a file that the
-command reads, so it is measured in the process). Prints each beside its bar and exits with 1 if one is missed.
+command reads, so it is measured in the process). The same growth for a text of nothing but mistakes, by its length.
+Prints each beside its bar and exits with 1 if one is missed.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from resource import RUSAGE_CHILDREN, getrusage
 from time import process_time
 
 from tracelang.cli.collecting import without_collecting
-from tracelang.diagnostics import Source
+from tracelang.diagnostics import Report, Source
 from tracelang.semantics.rules.lint import Lint
+from tracelang.syntax.parser import parse
 
 TOP = Path(__file__).parents[2]
 TRACEC = "from tracelang.cli import main; main()"
@@ -108,6 +110,19 @@ def throughput(count: int, runs: int) -> float:
     return count / best
 
 
+def mistakes(size: int, runs: int) -> float:
+    """Least seconds a character of reading a text with an error on every line."""
+    text = ('erase "a\n@ \u201ca\u201d Aa\nearse = x \\\n}' * (size // 30 + 1))[:size]
+    best = float("inf")
+    for _ in range(runs):
+        report = Report()
+        start = process_time()
+        parse(Source("mistakes.erase", text), report)
+        best = min(best, process_time() - start)
+        assert report.failed
+    return best / size
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=11)
@@ -121,6 +136,7 @@ def main() -> int:
         ("statements a second, 10,000 of them", small, ">=", THROUGHPUT),
         ("statements a second, 100,000 of them", large, ">=", THROUGHPUT),
         ("growth: seconds a statement, 100,000 / 10,000", small / large, "<=", GROWTH),
+        ("growth: of mistakes, 500,000 / 50,000 letters", mistakes(500_000, 2) / mistakes(50_000, 3), "<=", GROWTH),
     ]
     print(", ".join(f"{name} {taken * 1e3:.1f} ms" for name, taken in time.items()))
     missed = 0

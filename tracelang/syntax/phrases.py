@@ -1,122 +1,125 @@
-"""The words in which a syntax error is told: tables by statement and token."""
+"""The words for syntax errors: loaded from JSON, and derived from the bad snippets in `grammar/messages.txt`.
+
+`python -m tracelang.syntax.phrases` writes the JSON again. Its keys are states of the parse table, so it names the
+table that it was derived with. Only a file with a syntax error loads it.
+"""
 
 from __future__ import annotations
 
-STATEMENTS = {
-    "TRACELANG": "tracelang",
-    "RECIPE": "recipe",
-    "IMPORT": "import",
-    "FROM": "from",
-    "INCLUDE": "include",
-    "PARAM": "param",
-    "TEMPLATES": "templates",
-    "CONCEPT": "concept",
-    "GROUP": "group",
-    "WINDOW": "window",
-    "LAYERS": "layers",
-    "ERASE": "erase",
-    "PRESERVE": "preserve",
-    "METHOD": "method",
-    "DEFINE": "define",
-    "EXPECT": "expect",
-}
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
 
-A_CONCEPT = 'a quoted text like `"cat"`, or the name of a concept or group'
-A_RANGE = "a range like `60%..100%`"
-A_LAYER_SET = "a layer set like `text in (mid, up)`"
+from tracelang.diagnostics import Report, Source
+from tracelang.syntax.automaton import accepts, kind_of, replay, settled
+from tracelang.syntax.lexer import Token, lex, pattern
+from tracelang.syntax.table import FOLDER, TABLE, Table, load
 
-# What belongs after a token, by the statement that it stands in ("" = any).
-AFTER: dict[tuple[str, str], str] = {
-    ("", "ERASE"): A_CONCEPT,
-    ("", "PRESERVE"): A_CONCEPT,
-    ("", "TOWARD"): A_CONCEPT,
-    ("", "EXCEPT"): A_CONCEPT,
-    ("", "AND"): A_CONCEPT,
-    ("GROUP", "EQUALS"): A_CONCEPT,
-    ("ERASE", "COMMA"): A_CONCEPT,
-    ("PRESERVE", "COMMA"): A_CONCEPT,
-    ("GROUP", "COMMA"): A_CONCEPT,
-    ("ERASE", "DEGREE"): "a degree like `60%`, or `param.name`",
-    ("PRESERVE", "WEIGHT"): "a weight like `0.5`, or `param.name`",
-    ("CONCEPT", "KIND"): "a kind: object, style, identity, explicit or protected",
-    ("CONCEPT", "NAMES"): 'a quoted text, or `list "file"`',
-    ("CONCEPT", "PROBES"): 'a quoted text, or `list "file"`',
-    ("CONCEPT", "TEMPLATES"): 'a template like `"a photo of {}"`, or the name of some',
-    ("TEMPLATES", "EQUALS"): 'a template like `"a photo of {}"`, or the name of some',
-    ("WINDOW", "EQUALS"): A_RANGE,
-    ("", "DURING"): f"{A_RANGE}, or the name of a window",
-    ("PARAM", "IN"): A_RANGE,
-    ("PARAM", "EQUALS"): "a number or a percentage",
-    ("", "TO"): "the upper end of the range",
-    ("LAYERS", "EQUALS"): A_LAYER_SET,
-    ("LAYERS", "COMMA"): A_LAYER_SET,
-    ("LAYERS", "MINUS"): A_LAYER_SET,
-    ("LAYERS", "IN"): "a place, or places in parentheses",
-    ("", "ON"): A_LAYER_SET,
-    ("METHOD", "EQUALS"): "a value",
-    ("RECIPE", "EQUALS"): "a quoted text or a name",
-    ("", "RECIPE"): "the recipe's name in quotes",
-    ("FROM", "IMPORT"): "a name",
-    ("", "IMPORT"): "a file name in quotes",
-    ("", "FROM"): "a file name in quotes",
-    ("", "INCLUDE"): "a file name in quotes",
-    ("", "LIST"): "a file name in quotes",
-    ("", "COLUMN"): "the column's name in quotes",
-    ("EXPECT", "OVER"): "a number of samples",
-    ("EXPECT", "SEED"): "a number",
-    ("", "AT_MOST"): "a bound like `2%`",
-    ("", "AT_LEAST"): "a bound like `90%`",
-}
+SNIPPETS = FOLDER / "messages.txt"
+MESSAGES = FOLDER / "messages.json"
+COMMAND = "run python -m tracelang.syntax.phrases"
 
-# What a word or mark was most likely meant for, by the statement that it stands in ("" = any, "-" = none).
-MEANT: dict[tuple[str, str], str] = {
-    **{("-", word): "`erase` says what has to go" for word in ("delete", "remove", "forget", "unlearn", "drop")},
-    **{("-", word): "`preserve` says what has to stay" for word in ("keep", "retain", "protect", "hold")},
-    **{("-", word): "`expect { … }` says what must hold" for word in ("assert", "check", "test", "require")},
-    **{("-", word): "a number with a name is a `param`" for word in ("set", "let", "var", "const")},
-    ("-", "use"): "`method` chooses a method",
-    ("", "and"): "`&` means both in one picture, `,` each by itself",
-    ("", "or"): "`,` means each by itself",
-    ("", "not"): "`a except b` takes b out of a",
-    ("ERASE", "to"): "`toward` says what takes its place",
-    ("ERASE", "into"): "`toward` says what takes its place",
-    ("ERASE", "weight"): "how far it is erased is its `degree`",
-    ("ERASE", "preserve"): "`preserve` is a statement: start a line with it",
-    ("PRESERVE", "degree"): "how strongly it is held is its `weight`",
-    ("PRESERVE", "toward"): "`toward` belongs to `erase`: what is preserved stays as it is",
-    ("WINDOW", "to"): "a range is written `60%..100%`",
-    ("PARAM", "to"): "a range is written `60%..100%`",
-    ("EXPECT", "="): "a bound is written with <= or >=",
-    ("EXPECT", ","): "expectations follow one another without a mark",
-    ("LAYERS", "&"): "layer sets are joined with `,`, cut with `in` and lessened with `-`",
-    ("CONCEPT", "="): "in a concept, texts follow their word without a mark",
-    ("CONCEPT", "kind"): "`kind` stands before the `{`",
-}
 
-# One example of each statement.
-FORMS = {
-    "TRACELANG": "tracelang 1",
-    "RECIPE": 'recipe "cats" { version = "1.0" }',
-    "IMPORT": 'import "std/portraits.erase" as portraits',
-    "FROM": 'from "shared.erase" import plain, later',
-    "INCLUDE": 'include "company/minimum.erase"',
-    "PARAM": "param strength = 100% in 0%..100%",
-    "TEMPLATES": 'templates plain = "a photo of {}", "a painting of {}"',
-    "CONCEPT": 'concept cat kind object { names "cat", "kitten" }',
-    "GROUP": 'group pets = "cat", "dog"',
-    "WINDOW": "window later = 25%..100%",
-    "LAYERS": "layers deep = text in (mid, up)",
-    "ERASE": 'erase "cat" toward "dog" degree 60%',
-    "PRESERVE": 'preserve "dog", "horse" weight 0.5',
-    "METHOD": "method trace { steer.steps = 800 }",
-    "DEFINE": "define method gentle = trace { steer.push.strength = 0.5 }",
-    "EXPECT": 'expect over 200 samples seed 0 { shown("cat") <= 2% }',
-}
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """What should follow in a state, an example of what began with one, and help on tokens and unreadable characters.
 
-# Statement keywords that also stand inside a statement, after its own.
-INNER = {("FROM", "import"), ("DEFINE", "method"), ("CONCEPT", "templates")}
+    The keys of `help`: `STATE TOKEN` for a place, `STATE … TOKEN` for all that is inside of it. TOKEN is a word, a
+    mark or a token's type, or nothing for whatever comes.
+    """
 
-MAX_KEYWORD = 20
-"""Longer words are near no keyword."""
+    table: str
+    expected: dict[str, str]
+    example: dict[str, str]
+    help: dict[str, str]
+    character: dict[str, str]
 
-TOKENS = {"STRING": "a quoted text", "NAME": "a name", "NUMBER": "a number"}
+    def helps(self, stack: list[int], token: str) -> str:
+        """The help for a token after the settled `stack`: that of the place, else of the innermost state around it."""
+        around = (self.help.get(f"{state} … {token}") for state in reversed(stack))
+        return self.help.get(f"{stack[-1]} {token}") or next(filter(None, around), "")
+
+
+@cache
+def phrases() -> Phrases:
+    """The phrases that ship. RuntimeError if they belong to another table."""
+    found = Phrases(**json.loads(MESSAGES.read_bytes()))
+    if found.table != _digest():
+        raise RuntimeError(f"{MESSAGES.name} was derived with another {TABLE.name}: {COMMAND}")
+    return found
+
+
+def derive(text: str) -> Phrases:
+    """The phrases from labelled snippets. ValueError names each snippet that is not what its label says."""
+    table = load()
+    keys = {"expected": _after, "example": _after, "help": _help, "character": _character}
+    words: dict[str, dict[str, str]] = {sort: {} for sort in keys}
+    wrong = []
+    for block in text.split("\n### ")[1:]:
+        label, _, snippets = block.partition("\n")
+        sort, _, said = label.partition(" ")
+        for snippet in filter(str.strip, snippets.splitlines()):
+            try:
+                key = keys[sort](table, snippet)
+                if key in words[sort]:
+                    raise ValueError(f"this place has its words already: {words[sort][key]}")
+                words[sort][key] = said
+            except ValueError as error:
+                wrong.append(f"{snippet}: {error}")
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return Phrases(_digest(), **words)
+
+
+def dump(found: Phrases) -> str:
+    """The text of the JSON file."""
+    return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"
+
+
+def _after(table: Table, snippet: str) -> str:
+    return str(_states(table, snippet)[-1])
+
+
+def _help(table: Table, snippet: str) -> str:
+    right, _, wrong = f" {snippet} ".rpartition(" | ")
+    outer, inside, right = right.rpartition("…")
+    stack = _states(table, outer + right)
+    token = _tokens(table, wrong.replace("NAME", "name"))[0]
+    if accepts(table, stack, kind_of(table, stack, token)):
+        raise ValueError("nothing is wrong here")
+    around = settled(table, _states(table, outer))[-1]
+    stack = settled(table, stack)
+    if inside and around not in stack:
+        raise ValueError("what stands before the … ends before the last token")
+    told = token.type if token.type in {"STRING", "NUMBER"} else wrong.strip()
+    return f"{around} … {told}" if inside else f"{stack[-1]} {told}"
+
+
+def _character(table: Table, snippet: str) -> str:
+    found = snippet.rpartition(" | ")[2]
+    if len(found) != 1 or pattern(table).match(found):
+        raise ValueError("the last is no unreadable character")
+    return found
+
+
+def _states(table: Table, snippet: str) -> list[int]:
+    """The states after a snippet that is right so far."""
+    try:
+        return replay(table, _tokens(table, snippet)[:-1])[0]
+    except KeyError as error:
+        raise ValueError(f"not right up to its end: {error}") from None
+
+
+def _tokens(table: Table, snippet: str) -> list[Token]:
+    if rest := pattern(table).sub("", snippet):
+        raise ValueError(f"no token: {rest}")
+    return lex(Source("", snippet), table, pattern(table), Report()).tokens
+
+
+def _digest() -> str:
+    return hashlib.sha256(TABLE.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    MESSAGES.write_text(dump(derive(SNIPPETS.read_text("utf-8"))), "utf-8")

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracelang.diagnostics import Source
+from tracelang.syntax.automaton import statements
 from tracelang.syntax.lexer import Token
-from tracelang.syntax.messages import misspelt
-from tracelang.syntax.phrases import STATEMENTS
+from tracelang.syntax.messages import nearest
 from tracelang.syntax.table import Table
 
 
@@ -31,11 +31,12 @@ def resume(source: Source, table: Table, tokens: list[Token], begun: int, failed
     earliest = max(begun + 1, failed - 1)
     depth = 0
     closed = False
+    starts = statements(table)
     for at in range(begun, len(tokens) - 1):
         token = tokens[at]
         if at >= earliest:
             first = _begins_line(source, tokens, at)
-            if token.text in STATEMENTS.values():
+            if token.text in starts:
                 # a block that the author has not closed ends where a line starts like a statement
                 unclosed = first and _indent(source.text, token.start) <= indent and _fits(table, tokens, at)
                 if unclosed or (depth == 0 and (closed or first)):
@@ -53,7 +54,9 @@ def misspelt_start(source: Source, table: Table, tokens: list[Token], begun: int
     token = tokens[at]
     if token.type != "NAME" or token.text in table.literals or not _begins_line(source, tokens, at):
         return False
-    return _indent(source.text, token.start) <= _indent(source.text, tokens[begun].start) and misspelt(token.text) != ""
+    if _indent(source.text, token.start) > _indent(source.text, tokens[begun].start):
+        return False
+    return nearest(token.text, statements(table)) != ""
 
 
 def _begins_line(source: Source, tokens: list[Token], at: int) -> bool:

@@ -7,28 +7,10 @@ from dataclasses import dataclass
 from unicodedata import normalize
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
+from tracelang.syntax.phrases import phrases
 from tracelang.syntax.text import quote
 
 QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019'`"
-
-HINTS = {
-    ";": "statements need no mark between them",
-    "/": "a comment starts with #",
-    "<": "a bound is written with <= or >=",
-    ">": "a bound is written with <= or >=",
-    "[": "sets are grouped with ( )",
-    ":": "a setting is written `name = value`",
-    ".": "a number starts with a digit: write 0.5",
-    "|": "sets are joined with `,`; `&` means both in one picture",
-    "+": "sets are joined with `,`, and a number stands without +",
-    "*": "a glob of layers is a quoted text",
-    "\u2264": "a bound is written with <= or >=",
-    "\u2265": "a bound is written with <= or >=",
-    "\u2026": "a range is written with two points: `60%..100%`",
-    "\u2013": "a minus is written -",
-    "!": "quote it if it is part of a text",
-    "?": "quote it if it is part of a text",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +35,8 @@ def unreadable(source: Source, at: int, word: int | None) -> Unreadable:
     name = character if character.isprintable() else ascii(character)[1:-1]
     span = Span(source, at, at + 1)
     fix = Fix("remove it", (Edit(span, ""),)) if character == ";" else None
-    return Unreadable(_error("TL104", f"`{name}` has no meaning here", span, HINTS.get(character, ""), fix), at, at + 1)
+    help = phrases().character.get(character, "")
+    return Unreadable(_error("TL104", f"`{name}` has no meaning here", span, help, fix), at, at + 1)
 
 
 def _unclosed(source: Source, at: int) -> Unreadable:
