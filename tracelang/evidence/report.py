@@ -115,7 +115,7 @@ class ConceptFinding(Frozen):
 
 
 class Harmonic(Frozen):
-    """METHODS.md §10: `published` as the field prints it, `corrected` where the sound reading differs, and its parts."""
+    """METHODS.md §10: `published` as the field prints it, `corrected` in the sound reading, and its parts."""
 
     name: Literal["H_o", "H_c", "H_a"]
     member: Member

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -35,8 +35,21 @@ class Seen:
         return self.labels[wanted.head] == wanted.label
 
 
+class Asked(Protocol):
+    """A concept that a judge may be asked for: its words, the canonical one first. `plan.types.Concept` is one."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+
 class Judge(Protocol):
-    """Looks at pictures. Any exception is the caller's to record; a judge never guesses in place of failing."""
+    """Looks at pictures. Any exception is the caller's to record; a judge never guesses in place of failing.
+
+    A judge without classes of its own has a method `prepare(concepts: Sequence[Asked])`, which `told` calls.
+    """
 
     card: JudgeCard
 
@@ -51,6 +64,20 @@ class Judge(Protocol):
     def look(self, images: Tensor) -> Sequence[Seen]:
         """What images `[n, 3, H, W]` in 0..1 show. Raises ValueError on pixels that are not finite."""
         ...
+
+
+def told(judge: Judge, concepts: Sequence[Asked]) -> Judge:
+    """The judge, told what it will be asked for where it has no classes of its own; its card is whole only then."""
+    if isinstance(judge, Prepared):
+        judge.prepare(concepts)
+    return judge
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A judge whose classes are the recipe's own concepts."""
+
+    def prepare(self, concepts: Sequence[Asked]) -> None: ...
 
 
 def load(spec: str) -> Judge:
