@@ -17,7 +17,6 @@ from tracelang.evidence.judges import Class, Judge, Seen
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.picture import strip
 from tracelang.evidence.questions import Shot
-from tracelang.plan.types import Member
 
 BATCH = 50
 LATENTS = 200_000
@@ -167,7 +166,3 @@ def to_json(looks: Looks) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> dict[str, Look]:
     return {name: Look(**one) for name, one in data.items()}
 
-
-def sought_by(panel_classes: Mapping[Member, tuple[Sought, ...]], members: Sequence[Member]) -> list[Member]:
-    """Those of the members that a judge knows."""
-    return [member for member in members if member in panel_classes]
