@@ -23,6 +23,7 @@ from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, sample, starts
 from tracelang.engine.run import run
+from tracelang.evidence.drift import predictions, relative
 from tracelang.plan.types import Method, Plan, SteerPass, Window
 from tracelang_micro import measure, table
 from tracelang_micro.world.captions import with_article
@@ -58,21 +59,10 @@ def begins(plan: Plan) -> dict[str, float]:
     return rows | {f"{begin:.0%}..100%": begin for begin in NARROWER if begin > low}
 
 
-@torch.no_grad()
-def predictions(model: Model, edit: Edit, paths: Trajectories) -> torch.Tensor:
+def predicted(model: Model, edit: Edit, paths: Trajectories) -> torch.Tensor:
     """The edited model's predictions `[n, S, …]` on the trajectories' own latents."""
-    known = {text: i for i, text in enumerate(dict.fromkeys(paths.prompts))}
-    states = model.encode(list(known)).rows([known[text] for text in paths.prompts])
     with applied(model, edit) as edited:
-        return torch.stack([
-            edited.predict(paths.latents[:, i], torch.full((len(paths),), float(time)), states)
-            for i, time in enumerate(paths.times)
-        ], 1)
-
-
-def relative(moved: torch.Tensor, paths: Trajectories) -> list[float]:
-    """Mean of `‖moved‖ / ‖pred°‖` at each step."""
-    return (moved.flatten(2).norm(dim=2) / paths.conditional.flatten(2).norm(dim=2)).mean(0).tolist()
+        return predictions(edited, paths)
 
 
 def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
@@ -113,9 +103,9 @@ def measured(
     figures = table.figures(on.base(asked), on.after(edit, asked))
     change: dict[str, dict[str, list[float]]] = {"adapter": {}, CLOSED: {}}
     for kind, path in paths.items():
-        refined = predictions(model, Edit(edit.maps), path)
-        change["adapter"][kind] = relative(predictions(model, edit, path) - refined, path)
-        change[CLOSED][kind] = relative(refined - path.conditional, path)
+        refined = predicted(model, Edit(edit.maps), path)
+        change["adapter"][kind] = relative(predicted(model, edit, path) - refined, path.conditional)
+        change[CLOSED][kind] = relative(refined - path.conditional, path.conditional)
     return {"figures": figures, "change": change}
 
 

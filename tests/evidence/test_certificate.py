@@ -1,0 +1,200 @@
+"""The certificate as theorems: each figure where it is known, and a control where the effect is not there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.engine.plans import erasure, fuse, plan, refine, steer
+from tests.engine.toy import Toy
+from tracelang.engine.errors import EngineError
+from tracelang.engine.protocol import Model
+from tracelang.engine.run import run
+from tracelang.engine.statements import constraints
+from tracelang.engine.text_map import smallest_singular_value
+from tracelang.evidence.certificate import certify
+from tracelang.evidence.report import Certificate
+from tracelang.plan.types import Plan
+from tracelang_micro import micro_sd
+from tracelang_sd import StableDiffusion
+
+CLOSED = plan((erasure("cat", anchor=("ship",)),), refine(ridge=0.01))
+
+
+def edited(step: Plan) -> tuple[Toy, Toy]:
+    """The toy, and another one with the plan's edit in it."""
+    base, after = Toy(), Toy()
+    run(step, base, cache=None).to(after)
+    return base, after
+
+
+def erased(found: Certificate) -> tuple[float, float, float]:
+    """Residual, price and undone of the one erased concept."""
+    reach = next(reach for reach in found.reaches if reach.leak is None)
+    assert reach.residual is not None and reach.price is not None and reach.undone is not None
+    return reach.residual, reach.price, reach.undone
+
+
+def leaks(found: Certificate) -> list[float]:
+    return [reach.leak for reach in found.reaches if reach.leak is not None]
+
+
+def test_an_edit_that_does_nothing_changes_nothing_erases_nothing_and_leaks_nothing() -> None:
+    found = certify(CLOSED, Toy(), Toy())
+    assert len(found.layers) == 5  # every matrix that reads text, and no other
+    assert all((layer.change, layer.rank, layer.condition) == (0, 0, 1) for layer in found.layers)
+    assert (found.map_share, found.smallest_singular_value, found.condition) == (1, 1, 1)
+    assert erased(found) == (1, 1, 1) and leaks(found) == [0, 0]
+    text = "\n".join(found.untouched)
+    assert "`tokens`: 4 of 4" in text and "`pooled`: 1 of 1" in text and "2 of 2 matrices" in text
+
+
+def test_the_closed_form_is_one_text_map_and_the_certificate_finds_it() -> None:
+    base, after = edited(CLOSED)
+    found = certify(CLOSED, base, after)
+    assert abs(found.map_share - 1) < 1e-6
+    assert all(layer.change > 0.05 and 0 < layer.rank <= min(layer.shape) for layer in found.layers)
+    maps = run(CLOSED, base, cache=None).text_maps
+    # the matrices of each text input together have full rank here, so their map is determined
+    assert found.smallest_singular_value == pytest.approx(min(map(smallest_singular_value, maps.values())), rel=1e-4)
+    conditions = [float(torch.linalg.cond(one.dense())) for one in maps.values()]
+    assert found.condition == pytest.approx(max(conditions), rel=1e-4)
+    residual, price, undone = erased(found)
+    assert residual < 0.6 and undone > 0.999  # an invertible T is exactly undone by T⁻¹e (METHODS.md §11.4)
+    problems = constraints(CLOSED, refine(), base, ["tokens", "pooled"])
+    F = [problems[name].F for name in maps]
+    inverse = [torch.linalg.solve(T.dense(), one) for T, one in zip(maps.values(), F, strict=True)]
+    longer, shorter = (sum(float(one.square().sum()) for one in part) for part in (inverse, F))
+    assert price == pytest.approx((longer / shorter) ** 0.5, rel=1e-3) and price > 2
+    assert 0 < max(leaks(found)) < 0.5
+    assert not any("`tokens`" in line for line in found.untouched)
+
+
+def test_with_nothing_to_preserve_the_closed_form_does_all_that_was_asked() -> None:
+    alone = plan(CLOSED.erase, refine(ridge=1e-3, tokens="phrase"), preserve={})
+    found = certify(alone, *edited(alone))
+    assert erased(found)[0] < 0.1 and abs(found.map_share - 1) < 1e-6
+
+
+def test_residual_and_leak_are_what_their_definitions_say() -> None:
+    base, after = edited(CLOSED)
+    found = certify(CLOSED, base, after)
+    problems = constraints(CLOSED, refine(), base, ["tokens", "pooled"])
+    worst = 0.0
+    for site in base.sites:
+        if site.reads:
+            problem = problems[site.reads]
+            W, new = base.weight(site).detach().double(), after.weight(site).detach().double()
+            worst = max(worst, float((new @ problem.F - W @ problem.G).norm() / (W @ (problem.F - problem.G)).norm()))
+    assert erased(found)[0] == pytest.approx(worst, rel=1e-6)
+
+
+def test_a_stronger_ridge_leaves_more_and_moves_less() -> None:
+    weak = certify(CLOSED, *edited(plan(CLOSED.erase, refine(ridge=10.0))))
+    strong = certify(CLOSED, *edited(CLOSED))
+    assert erased(strong)[0] < erased(weak)[0] < 1
+    assert erased(weak)[1] < erased(strong)[1]  # what an attacker pays
+    assert max(layer.change for layer in weak.layers) < max(layer.change for layer in strong.layers)
+
+
+def test_half_a_degree_is_judged_by_what_it_asks_for() -> None:
+    half = plan((erasure("cat", anchor=("ship",), degree=0.5),), refine(ridge=0.01))
+    whole = erased(certify(CLOSED, *edited(CLOSED)))[0]
+    assert erased(certify(half, *edited(half)))[0] == pytest.approx(whole, rel=1e-4)  # T is linear in the degree
+    assert erased(certify(CLOSED, *edited(half)))[0] > whole + 0.1
+    none = plan((erasure("cat", degree=0.0),), refine())
+    assert [reach.residual for reach in certify(none, Toy(), Toy()).reaches] == [None, None]
+
+
+def test_adapters_are_no_text_map_and_a_rank_is_an_adapters_rank() -> None:
+    base, after = edited(plan(CLOSED.erase, steer(steps=8, rate=0.05, rank=2)))
+    found = certify(CLOSED, base, after)
+    assert 0 < found.map_share < 0.99
+    assert {layer.rank for layer in found.layers if layer.change > 0} == {2}
+    assert all(layer.condition > 0 for layer in found.layers)
+    both = certify(CLOSED, *edited(plan(CLOSED.erase, refine(ridge=0.01), steer(steps=8, rate=0.05), fuse())))
+    assert found.map_share < both.map_share < 1
+
+
+def test_a_direction_that_is_closed_cannot_be_bought_back() -> None:
+    """`T = I − uuᵀ` on every layer: what it takes from the states, no state gives back."""
+    base, after = Toy(), Toy()
+    F = constraints(CLOSED, refine(), base, ["tokens"])["tokens"].F
+    u = torch.linalg.svd(F).U[:, :1].float()
+    for site in base.sites:
+        if site.reads == "tokens":
+            W = after.weight(site)
+            W.data -= (W.data @ u) @ u.T
+    found = certify(CLOSED, base, after)
+    _, price, undone = erased(found)
+    assert found.smallest_singular_value < 1e-5 and abs(found.map_share - 1) < 1e-6
+    assert undone < 0.5 and price < 2  # nothing is gained by longer states, so none are asked for
+    assert "a new embedding" in "\n".join(found.untouched)
+
+
+def test_a_change_elsewhere_is_seen_and_is_no_text_map() -> None:
+    base, after = Toy(), Toy()
+    query = next(site for site in base.sites if site.role == "query")
+    after.weight(query).data += 0.1
+    found = certify(CLOSED, base, after)
+    assert found.map_share == 0 and erased(found) == (1, 1, 1) and leaks(found) == [0, 0]
+    assert next(layer for layer in found.layers if layer.tensor == query.tensor).rank == 1
+    assert "1 of 2 matrices" in "\n".join(found.untouched)
+
+
+def test_a_text_encoder_that_changed_is_not_called_untouched() -> None:
+    base, after = Toy(), Toy()
+    assert any("text encoder" in line for line in certify(CLOSED, base, after).untouched)
+    after.embedding = after.embedding + 0.1
+    assert not any("text encoder" in line for line in certify(CLOSED, base, after).untouched)
+
+
+def test_what_is_no_edit_of_the_base_is_refused() -> None:
+    other = Toy()
+    other.sites = other.sites[1:]
+    with pytest.raises(EngineError, match="no edit of it"):
+        certify(CLOSED, Toy(), other)
+    broken = Toy()
+    broken.weight(broken.sites[0]).data[0, 0] = float("nan")
+    with pytest.raises(EngineError, match=r"layers\.0\.to_k\.weight of the edited model holds NaN"):
+        certify(CLOSED, Toy(), broken)
+
+
+@pytest.fixture(scope="module")
+def micro() -> tuple[Model, Model]:
+    return StableDiffusion().load(micro_sd()), StableDiffusion().load(micro_sd())
+
+
+def test_on_the_embedded_model_without_running_its_denoiser(
+    micro: tuple[Model, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, after = micro
+    recipe = plan((erasure("cat", anchor=("ship",)),), refine(ridge=1e-4), preserve={"dog": 1.0})
+    edit = run(recipe, base, cache=None)
+
+    def never(*_: object) -> None:
+        raise AssertionError("the denoiser was run")
+
+    for name in ("predict", "decode", "step"):
+        monkeypatch.setattr(type(base), name, never)
+    nothing = certify(recipe, base, after)
+    assert nothing.map_share == 1 and erased(nothing) == (1, 1, 1) and leaks(nothing) == [0]
+    patch = edit.to(after)
+    found = certify(recipe, base, after)
+    patch.undo()
+    assert abs(found.map_share - 1) < 1e-6 and {layer.reads for layer in found.layers} == {"tokens"}
+    residual, price, undone = erased(found)
+    assert residual < 0.5 and price > 1 and undone > 0.9 and leaks(found)[0] < 0.2
+
+
+def test_halves_do_not_pretend_to_full_rank(micro: tuple[Model, Model]) -> None:
+    base, after = micro
+    recipe = plan((erasure("cat", anchor=("ship",)),), refine(tokens="phrase"), preserve={"dog": 1.0})
+    edit = run(recipe, base, cache=None)
+    patch = edit.to(after)
+    exact = {layer.tensor: layer.rank for layer in certify(recipe, base, after).layers}
+    for site in edit.sites:
+        after.weight(site).data = after.weight(site).data.half().float()
+    stored = {layer.tensor: layer.rank for layer in certify(recipe, base, after).layers}
+    patch.undo()
+    assert all(0 < stored[name] <= rank < 64 for name, rank in exact.items())

@@ -1,0 +1,106 @@
+"""Drift: nothing for an edit that does nothing, the truth for one that does, and no picture on the way."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.engine.plans import erasure, plan, refine
+from tests.engine.toy import Toy
+from tracelang.engine.errors import EngineError
+from tracelang.engine.protocol import TextStates
+from tracelang.engine.rollout import Start, sample
+from tracelang.engine.run import run
+from tracelang.engine.seeds import seed
+from tracelang.evidence.drift import STEPS, drift, levels, predictions, relative
+from tracelang.plan.types import Plan
+
+CLOSED = plan((erasure("cat", anchor=("ship",)),), refine())
+
+
+def edited(step: Plan = CLOSED) -> Toy:
+    after = Toy()
+    run(step, Toy(), cache=None).to(after)
+    return after
+
+
+def test_an_edit_that_does_nothing_does_not_drift() -> None:
+    assert drift(CLOSED, ("cat",), Toy(), Toy(), 6, 0) == 0
+    found = levels(CLOSED, Toy(), Toy(), 0, 4)
+    assert found.erased == found.preserved == (0.0,) * STEPS
+    assert list(found.logsnr) == sorted(found.logsnr)
+
+
+def test_an_edit_moves_what_it_erases_more_than_what_it_preserves() -> None:
+    after = edited()
+    gone, kept = (drift(CLOSED, member, Toy(), after, 8, 0) for member in (("cat",), ("dog",)))
+    assert gone > 2 * kept > 0
+    found = levels(CLOSED, Toy(), after, 0, 8)
+    assert len(found.erased) == len(found.preserved) == len(found.logsnr) == STEPS
+    assert sum(found.erased) > 2 * sum(found.preserved)
+
+
+def test_drift_is_the_mean_relative_change_and_independent_of_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, after = Toy(), edited()
+    prompts = ["a cat", "a small kitty", "the cat here", "the small kitty here"]
+    starts = [Start(prompts[i % 4], None, seed("drift", prompts[i % 4], i, 3)) for i in range(6)]
+    paths = sample(base, starts, STEPS, base.guidance)
+    assert torch.allclose(predictions(base, paths), paths.conditional)
+    share = relative(predictions(after, paths) - paths.conditional, paths.conditional)
+    found = drift(CLOSED, ("cat",), base, after, 6, 3)
+    assert found == pytest.approx(sum(share) / STEPS, rel=1e-5)
+    assert found != drift(CLOSED, ("cat",), base, after, 6, 4)
+    monkeypatch.setattr("tracelang.evidence.drift.CHUNK", 4)
+    assert drift(CLOSED, ("cat",), base, after, 6, 3) == pytest.approx(found, rel=1e-5)
+
+
+class Listening(Toy):
+    """A toy that notes what is sampled and refuses to decode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stepped: list[bool] = []
+
+    def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
+        self.stepped.append(torch.allclose(prediction, self.expected(latents, index, steps), atol=1e-4))
+        return super().step(prediction, index, steps, latents)
+
+    def expected(self, latents: Tensor, index: int, steps: int) -> Tensor:
+        """What the empty prompt predicts here: guidance adds nothing to it."""
+        states = self.encode([""] * len(latents))
+        inputs = TextStates({name: value for name, value in states.inputs.items()})
+        time = torch.full((len(latents),), self.clock.times(steps)[index])
+        with torch.no_grad():
+            return self.predict(latents, time, inputs)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        raise AssertionError("a picture was decoded")
+
+
+def test_a_protected_concept_is_asked_about_and_never_drawn() -> None:
+    concepts = tuple(
+        one.model_copy(update={"kind": "protected"}) if one.name == "cat" else one for one in CLOSED.concepts
+    )
+    guarded = CLOSED.model_copy(update={"concepts": concepts})
+    listening = Listening()
+    assert drift(guarded, ("cat",), listening, edited(), 4, 0) > 0.01
+    assert listening.stepped and all(listening.stepped)
+    drawn = Listening()
+    assert drift(CLOSED, ("cat",), drawn, edited(), 4, 0) > 0.01
+    assert not any(drawn.stepped)
+
+
+def test_a_broken_prediction_is_an_error_and_no_figure() -> None:
+    broken = Toy()
+    broken.denoiser.outer.weight.data[0, 0] = float("nan")
+    with pytest.raises(EngineError, match="NaN"):
+        drift(CLOSED, ("cat",), Toy(), broken, 2, 0)
+    with pytest.raises(ValueError, match="no trajectory"):
+        drift(CLOSED, ("cat",), Toy(), Toy(), 0, 0)
+
+
+def test_a_side_without_members_is_empty() -> None:
+    alone = plan((erasure("cat"),), refine(), preserve={})
+    found = levels(alone, Toy(), edited(alone), 0, 2)
+    assert found.preserved == () and len(found.erased) == STEPS

@@ -1,0 +1,107 @@
+"""How far an edit moves the prediction, along the frozen model's own trajectories under noise that no training saw.
+
+No picture is decoded. For a `protected` concept none is even approached: its prompts are only asked for a prediction,
+on trajectories of the empty prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.errors import EngineError
+from tracelang.engine.protocol import Model
+from tracelang.engine.rollout import Start, Trajectories, sample
+from tracelang.engine.seeds import seed as seed_of
+from tracelang.evidence.report import NoiseLevels
+from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.types import Member, Plan
+
+STEPS = 20
+"""Sampler steps of a trajectory: as many noise levels."""
+CHUNK = 32
+"""Trajectories in memory at a time."""
+
+
+def drift(plan: Plan, member: Member, base: Model, edited: Model, samples: int, seed: int) -> float:
+    """Mean of `‖pred' − pred°‖ / ‖pred°‖` over `samples` trajectories, dealt over the member's prompts, and all steps.
+
+    Raises `EngineError` where a prediction is not finite, ValueError for no samples.
+    """
+    return sum(_levels(base, edited, _asked(plan, [member], samples, seed))) / STEPS
+
+
+def levels(plan: Plan, base: Model, edited: Model, seed: int, n: int) -> NoiseLevels:
+    """The same at each noise level, noisiest first: `n` trajectories dealt over the erased members, `n` over the
+    preserved ones. A side without members is empty.
+    """
+    sides = ([one.targets for one in plan.active], [one.concepts for one in plan.preserve])
+    erased, preserved = (
+        tuple(_levels(base, edited, _asked(plan, members, n, seed))) if members else () for members in sides
+    )
+    logsnr = tuple(base.clock.logsnr(float(time)) for time in base.clock.times(STEPS))
+    return NoiseLevels(logsnr=logsnr, erased=erased, preserved=preserved)
+
+
+@torch.no_grad()
+def predictions(model: Model, paths: Trajectories, prompts: Sequence[str] | None = None) -> Tensor:
+    """The model's predictions `[n, S, …]` on the trajectories' latents, for their own prompts or for others.
+
+    Raises `EngineError` where one is not finite.
+    """
+    asked = paths.prompts if prompts is None else prompts
+    known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
+    states = model.encode(list(known)).rows([known[text] for text in asked])
+    found = []
+    for i, time in enumerate(paths.times):
+        x = paths.latents[:, i].to(model.device)
+        found.append(model.predict(x, torch.full((len(x),), float(time), device=model.device), states).cpu())
+    made = torch.stack(found, 1)
+    if not torch.isfinite(made).all():
+        raise EngineError("drift: the model's prediction holds NaN or infinity")
+    return made
+
+
+def relative(moved: Tensor, whole: Tensor) -> list[float]:
+    """Mean of `‖moved‖ / ‖whole‖` at each step, both `[n, S, …]`."""
+    shares: list[float] = (moved.flatten(2).norm(dim=2) / whole.flatten(2).norm(dim=2)).mean(0).tolist()
+    return shares
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One trajectory's start, and the prompt that predictions are asked for on it."""
+
+    start: Start
+    prompt: str
+
+
+def _asked(plan: Plan, members: Sequence[Member], n: int, seed: int) -> list[_Asked]:
+    """`n` trajectories dealt in turn over the members, and inside each over its prompts."""
+    if n < 1:
+        raise ValueError("drift: no trajectory was asked for")
+    prompts = [[prompt.text for prompt in edit_prompts(plan, member)] for member in members]
+    protected = [any(plan.concept(name).kind == "protected" for name in member) for member in members]
+    found = []
+    for i in range(n):
+        which, visit = i % len(members), i // len(members)
+        prompt = prompts[which][visit % len(prompts[which])]
+        start = Start("" if protected[which] else prompt, None, seed_of("drift", prompt, visit, seed))
+        found.append(_Asked(start, prompt))
+    return found
+
+
+def _levels(base: Model, edited: Model, asked: Sequence[_Asked]) -> list[float]:
+    total = torch.zeros(STEPS, dtype=torch.float64)
+    for begin in range(0, len(asked), CHUNK):
+        part = asked[begin : begin + CHUNK]
+        paths = sample(base, [one.start for one in part], STEPS, base.guidance)
+        prompts = [one.prompt for one in part]
+        own = list(paths.prompts) == prompts
+        before = paths.conditional if own else predictions(base, paths, prompts)
+        moved = predictions(edited, paths, prompts).double() - before.double()
+        total += len(part) * torch.tensor(relative(moved, before.double()), dtype=torch.float64)
+    return (total / len(asked)).tolist()
