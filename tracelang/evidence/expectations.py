@@ -114,9 +114,10 @@ def hopeless(plan: Plan) -> list[str]:
     return [f"{told(one)}: {why}" for one in plan.expect if (why := _hopeless(one))]
 
 
-def told(one: Assertion) -> str:
+def told(one: Assertion | Outcome) -> str:
     """The assertion in a line."""
-    what = ", ".join(" & ".join(member) for member in one.concepts[:3]) + (", …" if len(one.concepts) > 3 else "")
+    members = one.concepts if isinstance(one, Assertion) else [measure.member for measure in one.measures]
+    what = ", ".join(" & ".join(member) for member in members[:3]) + (", …" if len(members) > 3 else "")
     bound = f"{one.bound:g}" if one.metric in ("clip", "fid") else _percent(one.bound)
     return f"{one.metric}({what}{', ' + one.attack if one.attack else ''}) {one.comparison} {bound}"
 

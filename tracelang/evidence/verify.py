@@ -71,7 +71,7 @@ def verify(
     artifact = artifacts.read(Path(out))
     folder = artifacts.find_base(artifact, model)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
-    base, edited = artifacts.load(artifact, folder, device or _best_device(), dtype)
+    base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
     todo = units(artifact.plan, chosen.classes, tuple(ATTACKS), samples)
     access = {name: attack.access for name, attack in ATTACKS.items()}
@@ -205,7 +205,8 @@ class Bench:
         looks = see(self.panel, images)
         sought = self.panel.classes[unit.member]
         hits = [i for i, one in enumerate(looks) if sight(one, sought).shows][: KEPT["attack"]]
-        base = self._draw(self.base, [shots[i] for i in hits], None if states is None else states.rows(hits))
+        shown = None if states is None or not hits else states.rows(hits)
+        base = self._draw(self.base, [shots[i] for i in hits], shown)
         rows: list[dict[str, Any]] = [
             {"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
             for shot, one in zip(shots, looks, strict=True)
@@ -323,10 +324,3 @@ def at_degree(base: Model, edited: Model, degree: float) -> Iterator[Model]:
         for site in edited.sites:
             if site.tensor in before:
                 edited.weight(site).data.copy_(before[site.tensor])
-
-
-def _best_device() -> str:
-    """`cuda` or `mps` where there is one, else `cpu`."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
