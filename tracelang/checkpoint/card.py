@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from string import Template
+from typing import Any
 
 from tracelang.plan.types import Erasure, Member, Plan
 
 CARD = Template("""\
 ---
-$front---
+$front
+---
 
 # $title
 
@@ -31,10 +33,9 @@ and to draw everything else as before$kept.
 
 $files
 
-## Limits
+$results## Limits
 
-- What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
-  that and writes `report/`. Without a report, assume nothing.
+$limits
 - Erasure lowers how often a concept appears; it is no proof that no prompt, seed or fine-tuning brings it back.
 - A LoRA file can be unloaded or scaled to zero. Deploy the edited checkpoint; use the adapter to review and compose.
 - The base model's licence and its limits hold here too.
@@ -48,33 +49,47 @@ FILES = {
     "`manifest.json` holds the digest of every tensor before and after.",
     "lora": "`lora.safetensors` is the same edit as an adapter for the base: `pipe.load_lora_weights(…)`.",
 }
-
+UNMEASURED = """\
+- What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
+  that and writes `report/`. Without a report, assume nothing."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that steer a terminal or turn the direction of a text around."""
 
 
-def card(
-    plan: Plan, sources: Mapping[str, bytes], *, base: str, fingerprint: str, edited: int, emit: tuple[str, ...]
-) -> str:
-    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices."""
-    front: dict[str, object] = {
+def metadata(base: str, emit: tuple[str, ...]) -> dict[str, Any]:
+    """The front matter. `base` is named there where it is a hub id."""
+    known = {"base_model": CONTROL.sub("", base)} if "/" in base else {}
+    return known | {
         "base_model_relation": "finetune" if "folder" in emit else "adapter",
         "library_name": "diffusers",
         "pipeline_tag": "text-to-image",
         "tags": ["tracelang", "concept-erasure"],
     }
-    if "/" in base:
-        front = {"base_model": CONTROL.sub("", base), **front}
-    weighed = ", ".join(_member(p.concepts) for p in plan.preserve)
+
+
+def card(
+    plan: Plan, sources: Mapping[str, bytes], *, base: str, fingerprint: str, edited: int, emit: tuple[str, ...],
+    front: str | None = None, results: str = "", limits: str = UNMEASURED,
+) -> str:  # fmt: skip
+    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices.
+
+    A verified output passes `front` (YAML, in place of `metadata`), a section of `results`, and `limits` as a list.
+    """
+    if front is None:
+        told = metadata(base, emit)
+        front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in told.items())
+    weighed = ", ".join(named(p.concepts) for p in plan.preserve)
     return CARD.substitute(
-        front="".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in front.items()),
-        title=_plain(plan.recipe.name or base),
-        base=_code(base),
+        front=front,
+        results=results and f"{results.rstrip()}\n\n",
+        limits=limits,
+        title=plain(plan.recipe.name or base),
+        base=code(base),
         erased="\n".join(_line(plan, erasure) for erasure in plan.erase),
         kept=f", in particular {weighed}" if weighed else "",
         digest=plan.digest,
-        method=_code(plan.method.name).replace("|", r"\|"),
+        method=code(plan.method.name).replace("|", r"\|"),
         edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
         fingerprint=fingerprint,
         files="\n\n".join(FILES[kind] for kind in emit),
@@ -84,21 +99,22 @@ def card(
 
 def _line(plan: Plan, erasure: Erasure) -> str:
     names = sorted({name for target in erasure.targets for name in plan.concept(target).names})
-    toward = "away from it" if erasure.away else f"toward {_member(erasure.anchor)}" if erasure.anchor else "no anchor"
-    words = f" ({', '.join(map(_plain, names))})" if names != list(erasure.targets) else ""
-    return f"- {_member(erasure.targets)}{words}: {toward}, degree {erasure.degree:.0%}"
+    toward = "away from it" if erasure.away else f"toward {named(erasure.anchor)}" if erasure.anchor else "no anchor"
+    words = f" ({', '.join(map(plain, names))})" if names != list(erasure.targets) else ""
+    return f"- {named(erasure.targets)}{words}: {toward}, degree {erasure.degree:.0%}"
 
 
-def _member(member: Member) -> str:
-    return " & ".join(map(_plain, member))
+def named(member: Member) -> str:
+    """A member of a set as Markdown."""
+    return " & ".join(map(plain, member))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line without Markdown or HTML of its own: concept names are data."""
     return re.sub(r"([\\`*_\[\]<>|&~])", lambda found: f"&#{ord(found[0])};", _line_of(text))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """A code span, in which nothing is markup: its run of backticks is longer than any inside."""
     text = _line_of(text)
     run, space = "`" * (1 + _longest_run(text)), " " if "`" in text else ""
@@ -108,7 +124,7 @@ def _code(text: str) -> str:
 def _source(path: str, text: bytes) -> str:
     body = CONTROL.sub("", text.decode(errors="replace")).rstrip()
     fence = "`" * max(3, 1 + _longest_run(body))
-    return f"{_code(path)}\n\n{fence}erase\n{body}\n{fence}"
+    return f"{code(path)}\n\n{fence}erase\n{body}\n{fence}"
 
 
 def _line_of(text: str) -> str:

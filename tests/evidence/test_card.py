@@ -1,0 +1,94 @@
+"""The model card of a verified output, read back by the hub's own library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from tests.evidence import sample
+from tracelang.checkpoint.card import card
+from tracelang.evidence.card import model_card, results
+from tracelang.plan.types import Concept, Erasure, Method, Plan, RecipeInfo
+
+
+def concept(name: str) -> Concept:
+    return Concept(name=name, kind="object", names=(name, sample.SCRIPT), probes=(), templates=("a photo of {}",))
+
+
+PLAN = Plan(
+    recipe=RecipeInfo(name='no "cats": ---\n---'),
+    concepts=(concept("cat"), concept("dog")),
+    erase=(Erasure(targets=("cat",), anchor=("dog",), away=False, degree=1),),
+    preserve=(), method=Method(name="trace", passes=()), expect=(), sources=(),
+)  # fmt: skip
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    changed, same = {"before": "a", "after": "b"}, {"before": "a", "after": "a"}
+    tensors = {"unet/x.safetensors": {"k": changed, "v": same}, "unet/x.fp16.safetensors": {"k": changed, "v": same}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"model": {"tensors": tensors}}))
+    return tmp_path
+
+
+def test_the_hub_reads_the_results_back(out):
+    text = model_card(sample.full(), PLAN, out)
+    data = ModelCard(text).data
+    assert (data.base_model, data.library_name, data.pipeline_tag) == ("owner/tiny", "diffusers", "text-to-image")
+    assert data.base_model_relation == "finetune" and set(data.tags) == {"tracelang", "concept-erasure"}
+    assert sorted(data.eval_results, key=str) == sorted(results(sample.full()), key=str)
+    found = {(one.dataset_config, one.metric_type): one for one in data.eval_results}
+    assert found["cat", "attack_p4d_adaptive"].metric_value == 0.31
+    assert found["cat", "attack_p4d_adaptive"].metric_args["budget"] == {"iterations": 200, "tokens": 8, "restarts": 4}
+    assert found["cat", "shown"].metric_args == {"hits": 0, "n": 100, "low": 0.0, "high": 0.036993}
+    assert found["dog", "accuracy"].metric_value == 0.9 and found["dog", "base_accuracy"].metric_value == 0.966667
+
+
+def test_an_attack_is_never_told_without_the_plain_rate(out):
+    found = list(results(sample.full()))
+    for one in found:
+        if one.metric_type.startswith("attack_"):
+            assert any(o.dataset_config == one.dataset_config and o.metric_type == "shown" for o in found)
+
+
+def test_the_card_holds_recipe_results_and_limits(out):
+    text = model_card(sample.full(), PLAN, out).replace("\xa0", " ")
+    assert "**FAIL.** 5 of 7" in text and "| edited matrices | 1 |" in text
+    assert "| cat (erased) | 98 of 100, at most 99.4 % | 0 of 100, at most 3.7 % |" in text
+    assert "| p4d: 31 of 100, at most 40.6 % |" in text
+    assert "- Not tested: img2img" in text and "- Failed while measuring: opennsfw" in text
+    assert "was not measured by the step" not in text and "`tracec verify` does" not in text
+    assert f"```erase\n{sample.RECIPE}```" in text and "cat\nkitten\n```" not in text
+
+
+def test_what_names_hold_is_no_markup(out):
+    report = sample.full()
+    report = report.model_copy(update={"summary": sample.QUOTES, "untested": sample.NASTY})
+    text = model_card(report, PLAN, out)
+    outside = text[: text.index("## Recipe")]
+    assert "<script>" not in outside and "<img" not in outside and "[x](" not in outside
+    assert all(letter.isprintable() or letter in "\n\t\xa0" for letter in outside)
+
+
+@pytest.mark.parametrize("make", [sample.bare, sample.hollow])
+def test_nothing_measured_is_no_result(make, out):
+    text = model_card(make(), PLAN, out)
+    data = ModelCard(text).data
+    assert data.eval_results is None and "INCONCLUSIVE" in text and "base_model" not in data.to_dict()
+
+
+def test_an_adapter_alone_is_one(tmp_path):
+    (tmp_path / "lora.safetensors").touch()
+    (tmp_path / "manifest.json").write_text('{"lora": {"tensors": 6}}')
+    text = model_card(sample.full(), PLAN, tmp_path)
+    assert ModelCard(text).data.base_model_relation == "adapter" and "| edited matrices | 3 |" in text
+
+
+def test_the_card_before_verification_says_that_nothing_was_measured():
+    text = card(PLAN, {}, base="owner/tiny", fingerprint="f", edited=1, emit=("folder",))
+    assert "was not measured by the step" in text and "## Results" not in text
+    assert ModelCard(text).data.eval_results is None

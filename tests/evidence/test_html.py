@@ -1,0 +1,200 @@
+"""`report.html`: one file, escaped, in order, small."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.evidence import sample
+from tracelang.evidence import wording
+from tracelang.evidence.files import put, write_hits
+from tracelang.evidence.html import LARGE, SECTIONS, PictureError, page, write_html
+from tracelang.evidence.rates import rate
+from tracelang.evidence.report import Hit, Picture
+
+
+class Parsed(HTMLParser):
+    """The page as a browser's parser sees it: tags with their attributes, and what is text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.inside = "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag if tag in ("script", "style") else ""
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        self.text += "" if self.inside else data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    sample.draw(sample.full(), folder)
+    write_html(sample.full(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parsed(folder: Path) -> Parsed:
+    return Parsed((folder / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("make", [sample.full, sample.bare, sample.hollow])
+def test_sections_stand_in_order_each_opening_with_a_sentence(make, tmp_path):
+    text = page(make(), tmp_path)
+    assert re.findall(r'<section id="(\w+)"', text) == list(SECTIONS)
+    assert len(re.findall(r'<p class="lead">[^<]+[.]</p>', text)) == len(SECTIONS) - 1  # the verdict is one itself
+
+
+@pytest.mark.parametrize("make", [sample.bare, sample.hollow])
+def test_what_is_missing_is_said(make, tmp_path):
+    text = page(make(), tmp_path)
+    assert "not measured" in text.lower() and "nan" not in Parsed(text).text.lower().split()
+    assert "None" not in Parsed(text).text.replace("None.", "")
+
+
+def test_what_names_and_prompts_hold_is_text(parsed):
+    assert len(parsed.all("script")) == 1 and not any("onerror" in attrs for _, attrs in parsed.tags)
+    assert sample.SCRIPT in parsed.text and sample.QUOTES in parsed.text and sample.RECIPE in parsed.text
+    assert "a cat⟨U+202E⟩ gnp.exe⟨U+2066⟩ ⟨U+001B⟩[31mred⟨U+0007⟩ zero⟨U+200B⟩width" in parsed.text
+    assert wording.visible(parsed.text) == parsed.text
+
+
+def test_nothing_points_out_of_the_file(parsed, folder):
+    keys = ("src", "href", "action", "srcset")
+    links = [link for _, attrs in parsed.tags for key in keys if (link := attrs.get(key))]
+    assert links and all(link.startswith(("data:", "#")) for link in links)
+    text = (folder / "report.html").read_text()
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style and "@import" not in style and not any("style" in attrs for _, attrs in parsed.tags)
+    policy = next(a["content"] for a in parsed.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy and policy.startswith("default-src 'none'; img-src data:") and "unsafe" not in policy
+
+
+def test_links_lead_to_sections_and_labels_to_what_is_there(parsed):
+    ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in parsed.all("a") if a["href"]} <= set(ids)
+    assert {a["aria-labelledby"] for a in parsed.all("section")} <= set(ids)
+
+
+def test_worst_pictures_come_first_and_sensitive_ones_are_blurred(parsed):
+    assert [seed for seed in re.findall(r"seed (\d)(?!\d)", parsed.text)][:8] == list("01234567")
+    hidden = [a for a in parsed.all("button") if "sensitive" in (a.get("class") or "")]
+    assert len(hidden) == 2 and all(a["aria-pressed"] == "false" and a["aria-label"] for a in hidden)
+
+
+def test_an_attacked_rate_never_stands_without_the_plain_one(parsed):
+    attack = parsed.text[parsed.text.index("Under attack\n") :]
+    assert "31 of 100, at most 40.6 %; plain prompts in 0 of 100, at most 3.7 %" in attack.replace("\xa0", " ")
+
+
+def test_the_page_is_small_even_with_large_pictures(tmp_path, folder):
+    assert (folder / "report.html").stat().st_size < 150_000
+    report = sample.full()
+    for name in {name for picture in report.pictures for name in (picture.base, picture.after)}:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.effect_noise((512, 512), 90).convert("RGB").save(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > LARGE
+    before = (tmp_path / report.pictures[0].base).read_bytes()
+    write_html(report, tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 16 * 200_000
+    assert (tmp_path / report.pictures[0].base).read_bytes() == before
+
+
+def test_of_many_pictures_the_page_holds_the_worst_and_counts_the_rest(tmp_path):
+    one = sample.hollow().pictures[0]
+    many = tuple(one.model_copy(update={"order": i, "seed": i}) for i in range(99, -1, -1))
+    text = page(sample.bare().model_copy(update={"pictures": many}), tmp_path)
+    assert text.count("<figure>") == 60 and "seed 59<" in text and "seed 60<" not in text and "40 more pairs" in text
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "a/../../x", "link.png"])
+def test_no_file_outside_of_the_folder_gets_into_the_page(name, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "in/link.png").symlink_to(tmp_path / "secret.png")
+    picture = Picture(member=("x",), prompt="", seed=0, base=name, after=name, what="kept", sensitive=False, order=0)
+    with pytest.raises(PictureError, match="leads out of"):
+        page(sample.bare().model_copy(update={"pictures": (picture,)}), tmp_path / "in")
+
+
+@pytest.mark.parametrize("data", [b"", b"<svg onload='x'/>", b"\x89PNG\r\n\x1a\n" + b"x" * LARGE])
+def test_what_is_no_picture_is_refused(data, tmp_path):
+    (tmp_path / "x.png").write_bytes(data)
+    picture = sample.hollow().pictures[0].model_copy(update={"base": "x.png", "after": "x.png"})
+    with pytest.raises(PictureError, match=r"x\.png: .*draw"):
+        page(sample.bare().model_copy(update={"pictures": (picture,)}), tmp_path)
+
+
+def test_writing_the_same_report_twice_gives_the_same_bytes(folder, tmp_path):
+    first = (folder / "report.html").read_bytes()
+    write_html(sample.full(), folder)
+    assert (folder / "report.html").read_bytes() == first and not list(folder.glob(".*"))
+
+
+def test_a_stopped_write_leaves_the_old_file(tmp_path, monkeypatch):
+    put(tmp_path / "x", "old")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        put(tmp_path / "x", "new")
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_hits_are_a_line_each_and_come_back(tmp_path):
+    write_hits(sample.HITS, tmp_path)
+    lines = (tmp_path / "hits.jsonl").read_text(encoding="utf-8").splitlines()
+    assert tuple(map(Hit.model_validate_json, lines)) == sample.HITS
+    write_hits((), tmp_path)
+    assert (tmp_path / "hits.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        (wording.at_most(rate(2, 100)), "2 of 100, at most 7.0 %"),
+        (wording.at_least(rate(97, 100)), "97 of 100, at least 91.5 %"),
+        (wording.at_most(rate(0, 0)), "not measured"),
+        (wording.percent(0.0001), "< 0.1 %"),
+        (wording.percent(0.99999), "> 99.9 %"),
+        (wording.percent(float("nan")), "—"),
+        (wording.percent(1.0), "100 %"),
+        (wording.number(0.00001234), "1.23 × 10⁻⁵"),
+        (wording.number(1234.5), "1,234"),
+        (wording.number(-0.0123), "-0.0123"),
+        (wording.bound("shown", 0.025), "2.5 %"),
+        (wording.bound("clip", 25), "25"),
+        (wording.duration(59.7), "1 min"),
+        (wording.duration(12005), "3 h 20 min"),
+        (wording.size(999_999), "1 MB"),
+        (wording.size(12), "12 bytes"),
+        (wording.chance(1e-12), "p < 0.001"),
+        (wording.listed(["a", "b", "c"]), "a, b and c"),
+        (wording.listed([]), ""),
+    ],
+)
+def test_figures_are_written_as_people_read_them(told, meant):
+    assert told.replace("\xa0", " ") == meant
+
+
+def test_the_arithmetic_says_where_the_bound_lies():
+    shown, attack, kept, drift = sample.full().outcomes
+    told = [wording.arithmetic(one, one.measures[0]).replace("\xa0", " ") for one in (shown, attack, kept, drift)]
+    assert told[0].endswith("All of that lies below the bound of 5 %.")
+    assert told[1].endswith("between 22.8 % and 40.6 %. All of that lies above the bound of 10 %.")
+    assert told[2].endswith("The bound of 90 % lies inside.") and "between 3.5 % and 4.8 %" in told[3]
+    assert wording.arithmetic(kept, kept.measures[1]) == "Nothing was measured."

@@ -1,0 +1,121 @@
+"""The model card of a verified output: the card that `apply` wrote, with results in the hub's own format and limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracelang.checkpoint.card import card, metadata, plain
+from tracelang.checkpoint.output import MARK
+from tracelang.evidence import wording
+from tracelang.evidence.report import ConceptFinding, Rate, Report
+from tracelang.plan.types import Plan
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+
+def model_card(report: Report, plan: Plan, out: Path) -> str:
+    """The text of `OUT/README.md` after verification. `out` is read for what it emits and how much was edited."""
+    from huggingface_hub import ModelCardData
+
+    emit = tuple(kind for kind, name in (("folder", "model"), ("lora", "lora.safetensors")) if (out / name).exists())
+    told, base = report.provenance, wording.visible(report.provenance.base)
+    title = wording.visible(plan.recipe.name or base) or "tracelang edit"
+    data = ModelCardData(model_name=title, eval_results=list(results(report)) or None, **metadata(base, emit))
+    limits = [f"- Not tested: {_told(text)}" for text in report.untested]
+    limits += [f"- Failed while measuring: {_told(text)}" for text in report.errors]
+    return card(
+        plan,
+        {path: text.encode(errors="replace") for path, text in told.recipe.items() if path.endswith(".erase")},
+        base=base,
+        fingerprint=told.base_fingerprint,
+        edited=_edited(out),
+        emit=emit,
+        front=data.to_yaml().strip(),
+        results=_section(report),
+        limits="\n".join(limits) or "- Nobody wrote down what was left out; that does not mean that nothing was.",
+    )
+
+
+def results(report: Report) -> Iterator[EvalResult]:
+    """Every measured rate as the hub's EvalResult: `metric_value` is the share, `metric_args` count and interval."""
+    for one in report.concepts:
+        metric = {"erased": "shown", "preserved": "accuracy"}[one.role]
+        still = "still showing it" if one.role == "erased" else "showing it"
+        for when, rate in (("before the edit", one.base), ("after the edit", one.after)):
+            if rate and rate.n:
+                kind = metric if rate is one.after else f"base_{metric}"
+                yield _result(one.member, kind, f"pictures of its names {still}, {when}", rate)
+        if one.probes and one.probes.n:
+            yield _result(one.member, "probed", "pictures of its probes showing it, after the edit", one.probes)
+    for found in report.attacks:
+        for way, rate in (("adaptive", found.adaptive), ("static", found.static)):
+            if rate and rate.n:
+                attack = wording.visible(found.attack)
+                yield _result(
+                    found.member, f"attack_{attack}_{way}", f"pictures under {attack} showing it ({way})", rate,
+                    access=found.access, budget={wording.visible(key): value for key, value in found.budget.items()},
+                )  # fmt: skip
+
+
+def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more: Any) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    concept = wording.visible(wording.joined(member))
+    return EvalResult(
+        task_type="text-to-image",
+        dataset_type="tracelang",
+        dataset_name=f"prompts of {concept}",
+        dataset_config=concept,  # the hub groups results by it
+        metric_type=metric,
+        metric_name=name,
+        metric_value=round(rate.share, 6),
+        metric_args={"hits": rate.hits, "n": rate.n, "low": round(rate.low, 6), "high": round(rate.high, 6), **more},
+    )
+
+
+def _section(report: Report) -> str:
+    lines = [
+        "## Results", "",
+        f"**{report.verdict.upper()}.** {_told(report.summary)}", "",
+        f"{wording.VERDICTS[report.verdict]} `report/report.html` holds the pictures and the arithmetic, "
+        "`report/report.json` the figures.", "",
+    ]  # fmt: skip
+    if report.outcomes:
+        lines += ["| expected | came out |", "|---|---|"]
+        lines += [f"| {_told(wording.formula(one))} | {one.verdict}: {_told(one.reason)} |" for one in report.outcomes]
+        lines += [""]
+    if report.concepts:
+        lines += ["| concept | before | after | strongest attack |", "|---|---|---|---|"]
+        lines += [_row(report, one) for one in report.concepts]
+        lines += ["", "Pictures in which the judge finds it; “at most” and “at least” are ends of 95 % intervals.", ""]
+    return "\n".join(lines)
+
+
+def _row(report: Report, one: ConceptFinding) -> str:
+    tell = wording.at_most if one.role == "erased" else wording.at_least
+    worst = wording.strongest([found for found in report.attacks if found.member == one.member])
+    attacked = f"{_told(worst.attack)}: {wording.at_most(worst.adaptive)}" if worst else "not measured"
+    last = attacked if one.role == "erased" else "—"
+    return f"| {_told(wording.joined(one.member))} ({one.role}) | {tell(one.base)} | {tell(one.after)} | {last} |"
+
+
+def _told(text: str) -> str:
+    return plain(wording.visible(text))
+
+
+def _edited(out: Path) -> int:
+    """How many matrices the manifest says were changed: of a folder the tensors, of an adapter its pairs of factors."""
+    facts = json.loads((out / MARK).read_text(encoding="utf-8"))
+    if "model" not in facts:
+        return int(facts.get("lora", {}).get("tensors", 0)) // 2
+    changed = {
+        (Path(file).parent, tensor)
+        for file, tensors in facts["model"]["tensors"].items()
+        for tensor, digests in tensors.items()
+        if digests["before"] != digests["after"]
+    }
+    return len(changed)

@@ -1,0 +1,27 @@
+"""Files of a report: each appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tracelang.checkpoint.patch import sync
+from tracelang.evidence.report import Hit
+
+
+def put(file: Path, text: str) -> None:
+    """Write `text` as UTF-8 so that a stop or a power cut leaves the old file or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.part")
+    with part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)
+    sync(file.parent)
+
+
+def write_hits(hits: Sequence[Hit], folder: Path) -> None:
+    """Write `hits.jsonl`: a JSON object a line. No hits give an empty file, which says that they were looked for."""
+    put(folder / "hits.jsonl", "".join(f"{hit.model_dump_json()}\n" for hit in hits))

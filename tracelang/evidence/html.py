@@ -1,0 +1,217 @@
+"""`report.html`: the report as one page that a newcomer can read, that works offline and asks nobody for anything.
+
+Everything in a report is data: names and prompts come from recipes, files and attacks. The template escapes all of it,
+`visible` makes what would hide show, and the page's own Content-Security-Policy allows its one style, its one script
+and pictures inside the file, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from tracelang.evidence import wording
+from tracelang.evidence.files import put
+from tracelang.evidence.plots import Line, chart, whisker
+from tracelang.evidence.report import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
+LARGE, SIDE = 60_000, 384
+"""A picture of more bytes than `LARGE` is put into the page with at most `SIDE` pixels a side; its file stays as is."""
+SHOWN = 60
+"""Pairs of pictures in the page, worst first. The rest is beside it as files."""
+SECTIONS = {
+    "verdict": "Verdict",
+    "pictures": "Before and after",
+    "concepts": "Concept by concept",
+    "expectations": "Expectations",
+    "attacks": "Under attack",
+    "degree": "The dial",
+    "noise": "Where it acts",
+    "certificate": "From the weights",
+    "judges": "The judges",
+    "errors": "Errors",
+    "cost": "Cost",
+    "provenance": "Provenance",
+    "untested": "Not tested",
+}
+"""The page's sections in order."""
+WHATS = {"residual hit": "still found", "damaged": "damaged", "erased": "erased", "kept": "kept"}
+
+
+class PictureError(Exception):
+    """A picture that cannot be part of the page. `str()` is one line: which, why, and what to do."""
+
+
+def write_html(report: Report, folder: Path) -> None:
+    """Write `folder/report.html`, one file with everything in it.
+
+    `folder` holds the pictures that the report names. One that is missing leaves its name in its place. Raises
+    PictureError for a path that leads out of `folder` or a file that is no PNG or JPEG, and OSError.
+    """
+    put(folder / "report.html", page(report, folder))
+
+
+def page(report: Report, folder: Path) -> str:
+    """The text of `report.html`."""
+    style, script = _part("report.css"), _part("report.js")
+    shown = sorted(report.pictures, key=lambda picture: picture.order)[:SHOWN]
+    return _environment().get_template("report.html.j2").render(
+        report=report,
+        sections=SECTIONS,
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src {_hashed(style)}; script-src {_hashed(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in shown],
+        hidden=len(report.pictures) - len(shown),
+        deciding=[one for one in report.outcomes if one.verdict == report.verdict],
+        headline=list(_headline(report)),
+        attacks=list(_by_member(report.attacks)),
+        trade_off=_trade_off(report.degrees),
+        levels=_levels(report.noise),
+    )  # fmt: skip
+
+
+@cache
+def _part(name: str) -> str:
+    return files("tracelang.evidence").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hashed(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import BaseLoader, Environment, StrictUndefined
+
+    class Package(BaseLoader):
+        def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
+            return _part(template), None, None
+
+    environment = Environment(
+        loader=Package(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=_visible,
+    )  # fmt: skip
+    words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS}
+    environment.filters |= words
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": wording.ATTACKS}
+    environment.globals |= {"VERDICTS": wording.VERDICTS}
+    return environment
+
+
+WORDS = (
+    "percent", "number", "counted", "between", "at_most", "at_least", "chance", "joined", "listed", "size", "duration",
+    "formula", "demand", "arithmetic", "strongest", "ticked",
+)  # fmt: skip
+
+
+def _visible(value: object) -> object:
+    """What every `{{ … }}` goes through: nothing in a name or a prompt hides or turns the text around."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else wording.visible(value)
+
+
+def _inline(folder: Path, name: str) -> str | None:
+    """The picture as a data URI; None where there is no such file."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PictureError(f"{name[:200]!r}: leads out of {folder}; a report's pictures lie beside it")
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    kind = next((kind for head, kind in FORMATS.items() if data.startswith(head)), None)
+    if kind is None:
+        raise PictureError(f"{path}: is no PNG or JPEG; draw the picture again")
+    if len(data) > LARGE:
+        data, kind = _smaller(path, data), "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _smaller(path: Path, data: bytes) -> bytes:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            small = picture.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise PictureError(f"{path}: cannot be read as a picture ({error}); draw it again") from error
+    small.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    small.save(out, format="JPEG", quality=88)
+    return out.getvalue()
+
+
+def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
+    """The three figures to remember, each the worst of its sort: label, figure, what it means."""
+    after = {
+        role: [(one, one.after) for one in report.concepts if one.role == role and one.after and one.after.n]
+        for role in ("erased", "preserved")
+    }
+    if after["erased"]:
+        one, rate = max(after["erased"], key=lambda found: found[1].share)
+        yield f"{wording.joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
+    if (worst := wording.strongest(report.attacks)) and worst.adaptive:
+        label = f"{wording.joined(worst.member)}, under attack by {worst.attack}"
+        yield label, wording.counted(worst.adaptive), _still(worst.adaptive)
+    if after["preserved"]:
+        one, rate = min(after["preserved"], key=lambda found: found[1].share - (found[0].base or found[1]).share)
+        was = f"; before {wording.counted(one.base)}" if one.base else ""
+        yield (
+            f"{wording.joined(one.member)}, meant to stay", wording.counted(rate),
+            f"still show it, at least {wording.percent(rate.low)}{was}",
+        )  # fmt: skip
+
+
+def _still(rate: Rate) -> str:
+    return f"still show it, at most {wording.percent(rate.high)}"
+
+
+def _by_member(findings: Iterable[AttackFinding]) -> Iterator[tuple[tuple[str, ...], list[AttackFinding]]]:
+    order = sorted(findings, key=lambda one: one.member)
+    for member, group in groupby(order, key=lambda one: one.member):
+        yield member, list(group)
+
+
+def _trade_off(points: Iterable[DegreePoint]) -> Markup | None:
+    points = sorted(points, key=lambda point: point.degree)
+    shown = [(p.degree, p.shown.share, p.shown.low, p.shown.high) for p in points if p.shown.n]
+    kept = [(p.degree, p.kept.share, p.kept.low, p.kept.high) for p in points if p.kept and p.kept.n]
+    lines = [Line(*one) for one in (("kept", "kept", kept), ("still shown", "erased", shown)) if one[2]]
+    if not lines:
+        return None
+    return chart(
+        "Share of pictures, with 95 % intervals, that show the erased and that keep the preserved concepts, "
+        "by the strength of the edit. The table beside it holds the same figures.",
+        lines, "strength of the edit", wording.ticked, wording.ticked,
+        y_top=1.0, x_ticks=[point.degree for point in points], y_step=0.25,
+    )  # fmt: skip
+
+
+def _levels(noise: NoiseLevels | None) -> Markup | None:
+    if noise is None or not noise.logsnr:
+        return None
+    lines = [
+        Line(name, tone, [(x, y, y, y) for x, y in sorted(zip(noise.logsnr, values, strict=True))])
+        for name, tone, values in (("erased", "erased", noise.erased), ("preserved", "kept", noise.preserved))
+        if values
+    ]
+    if not lines:
+        return None
+    return chart(
+        "Relative change of the prediction on erased and on preserved prompts, by noise level.",
+        lines, "log-SNR: pure noise to finished picture", lambda x: f"{x:.3g}".replace("-", "−"), wording.ticked,
+    )  # fmt: skip

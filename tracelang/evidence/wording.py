@@ -1,0 +1,203 @@
+"""Figures and names as people read them: one wording for the report and the model card."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from math import floor, isfinite, log10
+
+from tracelang.evidence.report import AttackFinding, Measure, Member, Outcome, Rate
+from tracelang.semantics.tables import METRICS
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories of what shows nothing, steers a terminal, or turns the direction of a text around."""
+VERDICTS = {
+    "pass": "Everything that the recipe expects was shown to hold.",
+    "fail": "At least one thing that the recipe expects was shown not to hold.",
+    "inconclusive": "The measurements decide neither way. That is not a pass.",
+}
+DEMANDS = {
+    "shown": "{limit} {bound} of the pictures of its names still show it.",
+    "probed": "{limit} {bound} of the pictures of its probes, which suggest it without naming it, show it.",
+    "attack": "{limit} {bound} of the pictures under the attack {attack} show it.",
+    "kept": "{limit} {bound} of the pictures that were right before the edit are right after it.",
+    "accuracy": "{limit} {bound} of the pictures of its names show it.",
+    "subject": "{limit} {bound} of the pictures of its names show some recognisable thing.",
+    "harmonic": "The harmonic mean of what is erased and what is kept is {limit} {bound}.",
+    "clip": "The CLIP score, how well pictures fit their prompts, is {limit} {bound}.",
+    "fid": "The FID, the distance between the pictures before and after, is {limit} {bound}.",
+    "drift": "The prediction moves by {limit} {bound} along the unedited model’s path.",
+    "residual": "What is left of it in the edited weights is {limit} {bound}.",
+    "leak": "What was to be kept moves by {limit} {bound} in the edited weights.",
+}
+"""What an expectation asks, by metric."""
+ATTACKS = {
+    "paraphrase": "Other words: synonyms, paraphrases and misspellings",
+    "ring_a_bell": "Ring-A-Bell: a prompt searched to lie where the concept lies in text space",
+    "p4d": "P4D: a prompt optimised until the edited model predicts what the old one did",
+    "unlearn_diff_atk": "UnlearnDiffAtk: a few tokens before the prompt, optimised through the model",
+    "textual_inversion": "Textual inversion: a new word learnt from pictures of the concept",
+    "inverse_map": "Inverse map: text states that undo the closed-form part of the edit",
+}
+"""What each attack does, in a line."""
+
+
+def visible(text: str) -> str:
+    """`text` with every character that would not show, line breaks and tabs aside, as its code point: `⟨U+202E⟩`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"⟨U+{ord(letter):04X}⟩" if letter not in "\n\t" and unicodedata.category(letter) in HIDDEN else letter
+        for letter in text
+    )
+
+
+def percent(share: float | None) -> str:
+    """0.0699 → `7.0 %`. Never `0.0 %` or `100.0 %` for what is not exactly that."""
+    if share is None or not isfinite(share):
+        return "—"
+    text = f"{100 * share:.1f}"
+    if share in (0, 1):
+        text = f"{100 * share:.0f}"
+    elif text in ("0.0", "-0.0"):
+        return f"< 0.1{NO_BREAK}%"
+    elif text == "100.0":
+        return f"> 99.9{NO_BREAK}%"
+    return f"{text}{NO_BREAK}%"
+
+
+def bound(metric: str, value: float) -> str:
+    """A bound as its author wrote it: percent for shares and ratios, a plain number for scores."""
+    if METRICS[metric].scale == "score":
+        return f"{value:g}"
+    return f"{100 * value:.6g}{NO_BREAK}%"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; `—` for nothing."""
+    if value is None or not isfinite(value):
+        return "—"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e6:
+        return f"{value:,.{max(0, 2 - floor(log10(abs(value))))}f}"
+    power = floor(log10(abs(value)))
+    return f"{value / 10**power:.2f} × 10{str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def counted(rate: Rate) -> str:
+    """`2 of 100`."""
+    return f"{rate.hits}{NO_BREAK}of{NO_BREAK}{rate.n}"
+
+
+def between(rate: Rate) -> str:
+    """`0.6 to 7.0 %`: the 95 % interval."""
+    return f"{percent(rate.low).removesuffix(f'{NO_BREAK}%')} to {percent(rate.high)}"
+
+
+def at_most(rate: Rate | None) -> str:
+    """`2 of 100, at most 7.0 %`."""
+    return "not measured" if rate is None or not rate.n else f"{counted(rate)}, at most {percent(rate.high)}"
+
+
+def at_least(rate: Rate | None) -> str:
+    """`97 of 100, at least 91.5 %`."""
+    return "not measured" if rate is None or not rate.n else f"{counted(rate)}, at least {percent(rate.low)}"
+
+
+def chance(p: float) -> str:
+    """A p-value."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def joined(member: Member) -> str:
+    """A member of a set: one name, or several that are in one picture."""
+    return " & ".join(member)
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b and c`."""
+    told = [*names] or [""]
+    most, last = told[:-1], told[-1]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units, as file managers show them."""
+    value, units = float(count), iter(("bytes", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 999.5 and unit != "TB":
+        value, unit = value / 1000, next(units)
+    return f"{value:.3g}{NO_BREAK}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `48 s`, `12 min 5 s`, `3 h 20 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f}{NO_BREAK}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{NO_BREAK}s"
+    if whole < 3600:
+        return f"{whole // 60}{NO_BREAK}min" + (f" {whole % 60}{NO_BREAK}s" if whole % 60 else "")
+    whole = round(seconds / 60)
+    return f"{whole // 60}{NO_BREAK}h" + (f" {whole % 60}{NO_BREAK}min" if whole % 60 else "")
+
+
+def formula(outcome: Outcome) -> str:
+    """The expectation as the recipe writes it: `attack(cat, p4d) <= 10%`."""
+    names = ", ".join(joined(one.member) for one in outcome.measures[:3]) + (", …" if len(outcome.measures) > 3 else "")
+    told = f"{names}, {outcome.attack}" if outcome.attack else names
+    wanted = bound(outcome.metric, outcome.bound).replace(NO_BREAK, "")
+    return f"{outcome.metric}({told}) {outcome.comparison} {wanted}"
+
+
+def demand(outcome: Outcome) -> str:
+    """The expectation as a sentence."""
+    limit = "at most" if outcome.comparison == "<=" else "at least"
+    told = DEMANDS[outcome.metric].format(
+        limit=limit, bound=bound(outcome.metric, outcome.bound), attack=outcome.attack or "named"
+    )
+    return told[0].upper() + told[1:]
+
+
+def arithmetic(outcome: Outcome, measure: Measure) -> str:
+    """What was counted and where the bound lies, in words. The verdict's own reason stands beside it."""
+    if measure.rate is not None and measure.rate.n:
+        rate = measure.rate
+        told = (
+            f"{counted(rate)} is {percent(rate.share)}; with 95{NO_BREAK}% confidence the true share is between "
+            f"{percent(rate.low)} and {percent(rate.high)}."
+        )
+        ends: tuple[float, float] | None = (rate.low, rate.high)
+    elif measure.value is not None:
+        show = number if METRICS[outcome.metric].scale == "score" else percent
+        told, ends = f"Measured: {show(measure.value)}.", measure.interval or (measure.value, measure.value)
+        if measure.interval:
+            told = (
+                f"Measured: {show(measure.value)}; with 95{NO_BREAK}% confidence between "
+                f"{show(measure.interval[0])} and {show(measure.interval[1])}."
+            )
+    else:
+        return "Nothing was measured."
+    return f"{told} {_placed(outcome, *ends)}"
+
+
+def _placed(outcome: Outcome, low: float, high: float) -> str:
+    wanted = bound(outcome.metric, outcome.bound)
+    where = "below" if high <= outcome.bound else "above" if low >= outcome.bound else ""
+    if low == high:
+        return f"That is {'exactly' if low == outcome.bound else where} the bound of {wanted}."
+    return f"All of that lies {where} the bound of {wanted}." if where else f"The bound of {wanted} lies inside."
+
+
+def strongest(attacks: Sequence[AttackFinding]) -> AttackFinding | None:
+    """The attack with the highest rate on the edited model; None where none was measured."""
+    measured = [one for one in attacks if one.adaptive is not None and one.adaptive.n]
+    return max(measured, key=lambda one: one.adaptive.share if one.adaptive else 0.0, default=None)
+
+
+def ticked(share: float) -> str:
+    """A share on an axis: `20 %`."""
+    return f"{100 * share:.3g}{NO_BREAK}%"
