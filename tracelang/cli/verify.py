@@ -86,7 +86,8 @@ def command(
             ctx.exit(INTERRUPTED)
     if found is None:
         assert shard is not None
-        click.echo(safe(f"{out}: shard {shard[0]}/{shard[1]} is done; when all are: tracec merge {shlex.quote(str(out))}"))
+        then = shlex.join(["tracec", "merge", str(out)])
+        click.echo(safe(f"{out}: shard {shard[0]}/{shard[1]} is done; when all are: {then}"))
         return
     tell(out, found, as_json)
     ctx.exit(CODES[found.verdict])

@@ -12,16 +12,30 @@ from typing import Any, Literal
 
 import torch
 
-from tracelang.checkpoint.save import _versions as versions
 from tracelang.evidence import metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
+from tracelang.evidence.files import put, write_hits
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.questions import DEGREES, Row, Shot, degree_shots, drawable, main_row, roles, rows, shots_of
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import (
-    AttackFinding, Certificate, ConceptFinding, Cost, DegreePoint, Harmonic, Hit, JudgeCard, NoiseLevels, Outcome,
-    Picture, Provenance, Quality, Rate, Report, Verdict,
+    AttackFinding,
+    Certificate,
+    ConceptFinding,
+    Cost,
+    DegreePoint,
+    Harmonic,
+    Hit,
+    JudgeCard,
+    NoiseLevels,
+    Outcome,
+    Picture,
+    Provenance,
+    Quality,
+    Rate,
+    Report,
+    Verdict,
 )  # fmt: skip
 from tracelang.evidence.shots import Failed, Look, Sight, from_json, sight
 from tracelang.evidence.work import Run, Work
@@ -44,7 +58,6 @@ ALWAYS_UNTESTED = (
 def publish(artifact: Artifact, work: Work) -> Report:
     """Compose the report of finished work and write all forms of it. Raises WorkError where units are missing."""
     from tracelang.evidence.card import model_card
-    from tracelang.evidence.files import put, write_hits
     from tracelang.evidence.html import write_html
 
     report, hits = compose(artifact, work.run, work.records())
@@ -52,7 +65,7 @@ def publish(artifact: Artifact, work: Work) -> Report:
     put(folder / "report.json", report.model_dump_json(indent=2) + "\n")
     write_hits(hits, folder)
     write_html(report, folder)
-    put(folder / "README.md", model_card(report, artifact.plan, artifact.out))
+    put(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
     return report
 
 
@@ -87,7 +100,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """One side of an attack: `static`, made against the base, or `adaptive`. Its rows with the edited model's sights."""
+    """One side of an attack, made against the base (static) or the edited model (adaptive), and what it brought."""
 
     rows: tuple[tuple[Shot, Sight, tuple[str, str] | None], ...] = ()
     looks: tuple[Mapping[str, Look], ...] = ()
@@ -256,7 +269,7 @@ class Findings:
             bad = [sight.error for _, sight, _ in (*one.static.rows, *one.adaptive.rows) if sight.error]
             error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
             yield AttackFinding(
-                member=one.member, attack=one.attack, access=self.run.attacks[one.attack],  # type: ignore[arg-type]
+                member=one.member, attack=one.attack, access=self.run.attacks[one.attack],
                 budget=dict(one.adaptive.budget or one.static.budget or {}),
                 plain=_rate([pair.after.shows for pair in plain]) if plain else None,
                 static=one.static.rate, adaptive=one.adaptive.rate, worst=_worst_prompt(one.adaptive),
@@ -529,7 +542,7 @@ def _provenance(artifact: Artifact, run: Run) -> Provenance:
     return Provenance(
         plan=artifact.plan.digest, recipe=artifact.recipe(), lock=artifact.lock_text,
         base=str(artifact.lock.get("base_model", artifact.lock["model"]["name"])), base_fingerprint=facts["base"],
-        edited_fingerprint=facts["edited"], versions={**versions(), "torch": facts["torch"]},
+        edited_fingerprint=facts["edited"], versions=facts["versions"],
         sampler=facts["sampler"],
         seeds="sha256 of (purpose, prompt, number, the expectation's seed), the purpose of plain pictures being "
         "`verify`, so none is one of training's; base and edited model share every one",

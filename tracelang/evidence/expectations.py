@@ -244,6 +244,8 @@ def _valued(
     one: Assertion, member: Member, value: float, interval: tuple[float, float] | None = None, note: str = ""
 ) -> Measure:
     low, high = interval or (value, value)
+    if not (isfinite(value) and isfinite(low) and isfinite(high)):
+        return _open(member, f"the figure is no number ({value})")
     verdict = decide(low, high, one.comparison, one.bound)
     where = {"pass": "within", "fail": "beyond", "inconclusive": "not decided by"}[verdict]
     shown = f"{value:.4g}" + (f" ({low:.4g} to {high:.4g})" if interval else "")
@@ -279,7 +281,8 @@ def _clip(one: Assertion, measured: Measured, member: Member) -> Measure:
     if not drawable(measured.plan, member):
         return _open(member, "protected: no picture of it is ever drawn")
     if len(scores) < max(2, len(pairs)):
-        return _open(member, "no judge gives CLIP scores; add --judge clip=FOLDER" if not scores else "scores are missing")
+        none = "no judge gives CLIP scores; add --judge clip=FOLDER"
+        return _open(member, "scores are missing" if scores else none)
     mean, half = fmean(scores), 1.959963984540054 * stdev(scores) / sqrt(len(scores))
     return _valued(one, member, mean, (mean - half, mean + half))
 
@@ -303,7 +306,7 @@ def answers(pairs: Sequence[Pair]) -> Answers:
 
 
 def _harmonic(one: Assertion, measured: Measured, member: Member) -> Measure:
-    """H_o of objects, H_c of everything else; its interval from the ends of its parts' own, which is on the wide side."""
+    """H_o of objects, H_c of everything else; the interval is from the ends of its parts' own, so rather too wide."""
     plan = measured.plan
     kinds = {plan.concept(name).kind for name in member}
     role = roles(plan)

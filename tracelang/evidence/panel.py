@@ -87,9 +87,9 @@ def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sough
         if sought is None:
             return f"no judge has a class for {concept.names[0]!r} ({concept.kind}); name one that has with --judge"
         found.append(sought)
-    heads = {(one.judge, one.found.head) for one in found}
-    if len(heads) < len(found):
-        return f"the judge {found[0].judge} names one {found[0].found.head} a picture and cannot see {' & '.join(member)}"
+    if len({(one.judge, one.found.head) for one in found}) < len(found):
+        first = found[0]
+        return f"the judge {first.judge} names one {first.found.head} a picture and cannot see {' & '.join(member)}"
     return tuple(found)
 
 

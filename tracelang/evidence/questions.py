@@ -150,11 +150,12 @@ def attacks(plan: Plan, judged: Mapping[Member, object], known: Sequence[str], s
     )
 
 
-def drifts(plan: Plan) -> tuple[Unit, ...]:
+def drifts(plan: Plan, samples: int) -> tuple[Unit, ...]:
     """The drift of every concept, protected ones too: predictions, no picture."""
     asked = {(m, one.samples, one.seed): None for one in plan.expect if one.metric == "drift" for m in one.concepts}
     known = {member for member, _, _ in asked}
-    asked |= {(member, DRIFTS, DEFAULT_SEED): None for member in roles(plan) if member not in known}
+    others = [member for member in roles(plan) if member not in known] if samples else []
+    asked |= {(member, min(samples, DRIFTS), DEFAULT_SEED): None for member in others}
     return tuple(
         Unit(f"drift-{i:04d}", "drift", member=member, samples=n, seed=seed)
         for i, (member, n, seed) in enumerate(asked)
@@ -174,7 +175,10 @@ def degree_shots(plan: Plan, every: Sequence[Row]) -> dict[Shot, tuple[Member, .
 
 
 def units(plan: Plan, judged: Mapping[Member, object], known: Sequence[str], samples: int) -> tuple[Unit, ...]:
-    """All work, in a fixed order. No (prompt, seed) is drawn twice, whoever asks for it."""
+    """All work, in a fixed order. No (prompt, seed) is drawn twice, whoever asks for it.
+
+    Without `samples`, nothing but what the recipe expects, and the certificate, which costs nothing.
+    """
     every = rows(plan, judged, samples)
     wanted: dict[Shot, list[Member]] = {}
     shown: set[Shot] = set()
@@ -188,11 +192,11 @@ def units(plan: Plan, judged: Mapping[Member, object], known: Sequence[str], sam
     plain = {shot: tuple(members) for shot, members in wanted.items()}
     seen = {shot: members for shot, members in degree_shots(plan, every).items()
             if any(member in judged for member in members)}
-    found = [Unit("certificate", "certificate"), Unit("noise", "noise")]
+    found = [Unit("certificate", "certificate")] + ([Unit("noise", "noise")] if samples else [])
     found += cut("shots", plain, frozenset(shown))
-    for degree in DEGREES if seen else ():
+    for degree in DEGREES if seen and samples else ():
         found += cut(f"degree-{degree:.0%}".replace("%", ""), seen, frozenset(), degree)
-    return (*found, *attacks(plan, judged, known, samples), *drifts(plan))
+    return (*found, *attacks(plan, judged, known, samples), *drifts(plan, samples))
 
 
 def cut(

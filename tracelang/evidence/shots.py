@@ -122,7 +122,7 @@ def see(panel: Panel, images: Tensor) -> list[dict[str, Look]]:
 
 
 def sight(looks: Looks, sought: Sequence[Sought]) -> Sight:
-    """What the looks at a picture say of a member. Without a class, only of the subject, by whichever judge can tell."""
+    """What the looks at a picture say of a member; without a class, only whether a judge sees any subject."""
     involved = {one.judge: looks[one.judge] for one in sought} if sought else looks
     for name, one in involved.items():
         if one.error:

@@ -1,4 +1,4 @@
-"""`verify`: everything that a recipe expects of an edit, and what an auditor asks besides, measured and written down."""
+"""`verify`: what a recipe expects of an edit, and what an auditor asks besides, measured and written down."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import metadata
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ STEPS = 20
 """Sampler steps of every picture."""
 SAMPLES = 50
 """Pictures of each concept and attack of which the recipe expects nothing."""
+PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers", "scipy", "torchmetrics", "numpy")
 QUARRY = 16
 """Clean pictures of a concept that an attacker has."""
 NOISE_SAMPLES = 4
@@ -63,8 +65,9 @@ def verify(
 
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
-    each concept and attack of which the recipe expects nothing; 0 leaves them out. Raises EvidenceError, JudgeError,
-    ModelError, CompileError.
+    each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for.
+
+    Raises EvidenceError, JudgeError, ModelError, CompileError.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
@@ -127,7 +130,7 @@ class Bench:
             "samples": samples,
             "device": self.base.device.type,
             "dtype": str(self.base.dtype).removeprefix("torch."),
-            "torch": torch.__version__,
+            "versions": _versions(),
         }
 
     def done(self, unit: Unit, folder: Path) -> dict[str, Any]:
@@ -219,6 +222,8 @@ class Bench:
     def _drift(self, unit: Unit, folder: Path) -> dict[str, Any]:
         plan = self.artifact.plan
         value = attempt(lambda: float(drift(plan, unit.member, self.base, self.edited, unit.samples, unit.seed)))
+        if not isinstance(value, Failed) and not isfinite(value):
+            value = Failed("the drift is no number")
         told = {"member": list(unit.member), "samples": unit.samples, "seed": unit.seed}
         return {**told, "error": value.why} if isinstance(value, Failed) else {**told, "value": value}
 
@@ -324,3 +329,15 @@ def at_degree(base: Model, edited: Model, degree: float) -> Iterator[Model]:
         for site in edited.sites:
             if site.tensor in before:
                 edited.weight(site).data.copy_(before[site.tensor])
+
+
+def _versions() -> dict[str, str]:
+    """Of every package whose numbers go into the results, as far as it is here."""
+    return {name: version for name in PACKAGES if (version := _version(name))}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

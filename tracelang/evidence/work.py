@@ -106,7 +106,8 @@ class Work:
         """Every unit's record, in the run's order. Raises WorkError naming what is missing."""
         missing = self.missing()
         if missing:
-            raise WorkError(f"{self.folder}: {len(missing)} of {len(self.run.units)} units are missing: {_few(missing)}")
+            n = len(self.run.units)
+            raise WorkError(f"{self.folder}: {len(missing)} of {n} units are missing: {_few(missing)}")
         return {key: record for key in self.run.units if (record := self.record(key)) is not None}
 
 
@@ -142,7 +143,8 @@ def gather(target: Path, shards: Sequence[Path]) -> Work:
     have = {key for one in works for key in run.units if one.record(key) is not None}
     lost = [key for key in run.units if key not in have]
     if lost:
-        raise WorkError(f"{len(lost)} of {len(run.units)} units are missing: {_few(lost)}; verify the shard they are of")
+        n = len(run.units)
+        raise WorkError(f"{target}: {len(lost)} of {n} units are missing: {_few(lost)}; verify their shard")
     target.mkdir(parents=True, exist_ok=True)
     for one in works:
         for key in run.units:
