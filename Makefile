@@ -31,6 +31,7 @@ test: lint demo
 	$(BIN)/pytest -q
 
 bench: $(READY)
+	$(BIN)/python -m tests.benchmarks.lint
 	$(BIN)/python -m tests.benchmarks.steer_step --model micro-sd
 	$(BIN)/python -m tests.benchmarks.closed_form
 

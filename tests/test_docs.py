@@ -59,6 +59,23 @@ def test_every_fence_is_known() -> None:
     assert len(opened) == len(BLOCKS)
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link into a page can name: its headings, as the hosts of repositories spell them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if "://" in link:
+            continue
+        path, _, part = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not part or part in anchors(target), link
+
+
 def code(*words: str) -> str:
     return ", ".join(f"`{word}`" for word in words)
 

@@ -1,12 +1,14 @@
-"""Which layer sets and windows are known to hold others."""
+"""Which layer sets, windows and choices of tokens are known to hold others."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import pytest
 
 from tracelang.plan import types
 from tracelang.plan.compile import compile
-from tracelang.plan.contain import layers_hold, window_holds
+from tracelang.plan.contain import layers_hold, tokens_hold, window_holds
 
 
 def layers(text: str) -> types.Layers:
@@ -49,3 +51,11 @@ def test_windows() -> None:
     assert not window_holds(window("t", 1, 10), window("t", 0, 10))
     assert not window_holds(window("sigma", 0, 10), window("t", 1, 2))
     assert not window_holds(window("t", 0, 10), None)
+
+
+@pytest.mark.parametrize("choice", ["phrase", "last", "tail", "context", "all"])
+def test_choices_of_tokens(choice: types.Tokens) -> None:
+    """In "a small cat" `small cat` is the phrase, before an end and padding."""
+    rows = {"phrase": {2, 3}, "last": {3}, "tail": {3, 4, 5}, "context": {1, 4, 5}, "all": {1, 2, 3, 4, 5}}
+    held: set[types.Tokens] = {other for other in get_args(types.Tokens) if rows[other] <= rows[choice]}
+    assert {other for other in get_args(types.Tokens) if tokens_hold(choice, other)} == held

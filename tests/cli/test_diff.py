@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tracelang.cli import main
+from tracelang.diagnostics.formats import FORMATS
 
 FIRST = 'group g = list "lists/g.txt"\nerase g\npreserve "dog"\n'
 
@@ -73,6 +74,7 @@ def test_files_plans_and_standard_input(repository: Path) -> None:
 
 def test_json(repository: Path) -> None:
     data = json.loads(run("diff", "v1:policy/r.erase", "--json").stdout)
+    assert data == json.loads(run("diff", "v1:policy/r.erase", "--format", "json").stdout)
     assert not data["same"] and data["before"] != data["after"] and len(data["changes"]) == 3
     assert data["changes"][1] == {
         "sign": "~", "part": "erase", "subject": "cat", "field": "degree", "before": "100%", "after": "60%",
@@ -99,7 +101,8 @@ def test_links_inside_a_revision(repository: Path) -> None:
         (("diff", "bad.erase", "policy/r.erase"), "error[TL102]"),
         (("breaking", "policy/r.erase", "--against", "v2"), "no revision `v2`"),
         (("breaking", "bad.erase", "--against", "v1"), "error[TL102]"),
-        (("breaking", "new.erase", "--against", "v1"), "v1 has no file 'new.erase'"),
+        (("breaking", "new.erase", "--against", "v1:new.erase"), "v1 has no file 'new.erase'"),
+        (("breaking", "new.erase", "--against", "v2"), "no revision `v2`"),
         (("breaking", "-", "--against", "v1"), "REV:path"),
         (("breaking", "x.json", "--against", "v1"), "give the recipe"),
     ],
@@ -150,6 +153,36 @@ def test_breaking_says_what_was_promised_and_what_is_now(repository: Path) -> No
         "  |       - promised: erase lion degree 100%\n"
         '  = help: write `erase "lion"`\n'
     )
+
+
+def test_a_recipe_that_is_new_in_the_revision_breaks_nothing(repository: Path) -> None:
+    Path("new.erase").write_text('erase "x" preserve "y"', "utf-8")
+    result = run("breaking", "new.erase", "--against", "v1", "--json")
+    assert result.exit_code == 0 and "new.erase is new since v1: there is nothing to compare it with" in result.stderr
+    data = json.loads(result.stdout)
+    assert data["ok"] and data["before"] is None and len(data["after"]) == 64 and not data["diagnostics"]
+    Path("new.erase").write_text("erase", "utf-8")
+    assert run("breaking", "new.erase", "--against", "v1").exit_code == 2
+
+
+def test_breaking_in_every_format(repository: Path) -> None:
+    shown = {style: run("breaking", "policy/r.erase", "--against", "v1", "--format", style) for style in FORMATS}
+    assert {result.exit_code for result in shown.values()} == {1}
+    assert [style for style, result in shown.items() if result.stderr] == ["human"] and not shown["human"].stdout
+    assert shown["concise"].stdout.splitlines()[0].startswith("policy/r.erase:2:7: error[TL411]: cat is erased")
+    assert [one["code"] for one in json.loads(shown["json"].stdout)["diagnostics"]] == ["TL411", "TL410"]
+    results = json.loads(shown["sarif"].stdout)["runs"][0]["results"]
+    assert [one["ruleId"] for one in results] == ["TL411", "TL410"]
+    assert shown["github"].stdout.startswith("::error title=error[TL411],file=policy/r.erase,line=2,")
+    assert 'failures="2"' in shown["junit"].stdout
+
+
+def test_what_does_not_compile_is_told_in_the_format_asked_for(repository: Path) -> None:
+    Path("bad.erase").write_text("erase", "utf-8")
+    result = run("breaking", "bad.erase", "--against", "v1", "--format", "sarif")
+    assert result.exit_code == 2 and json.loads(result.stdout)["runs"][0]["results"][0]["ruleId"] == "TL102"
+    result = run("breaking", "bad.erase", "--against", "v1", "--json")
+    assert result.exit_code == 2 and not json.loads(result.stdout)["ok"]
 
 
 def test_breaking_against_a_file_a_plan_or_another_path(repository: Path) -> None:

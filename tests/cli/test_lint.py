@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import subprocess
@@ -152,7 +153,7 @@ def test_a_fault_of_ours_ends_with_its_own_exit_code(folder: Path, monkeypatch: 
 
 
 def test_the_clean_path_is_light(folder: Path) -> None:
-    heavy = "'pydantic', 'rich', 'lark', 'torch', 'numpy', 'difflib', 'tempfile', 'csv'"
+    heavy = "'pydantic', 'rich', 'lark', 'torch', 'numpy', 'difflib', 'tempfile', 'csv', 'hashlib', 'dataclasses'"
     code = (
         "import sys\nfrom tracelang.cli import main\n"
         "try:\n    main(['lint', sys.argv[1]])\nexcept SystemExit as end:\n    print(end.code)\n"
@@ -161,6 +162,20 @@ def test_the_clean_path_is_light(folder: Path) -> None:
     command = [sys.executable, "-c", code, str(folder / "clean.erase")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.stdout == "0\n[]\n", done
+
+
+def test_collecting_goes_on_after_a_lint_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracelang.semantics.rules import preserved_name
+
+    seen = []
+
+    def fault(subject: object) -> object:
+        seen.append(gc.isenabled())
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(preserved_name, "check", fault)
+    assert run("clean.erase").exit_code == 2
+    assert seen == [False] and gc.isenabled()
 
 
 def test_the_shipped_recipes_are_clean() -> None:

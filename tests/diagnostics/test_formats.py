@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sarif_pydantic import Sarif
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Report, Source, Span
 from tracelang.diagnostics.formats import FORMATS, render
@@ -84,9 +87,16 @@ def test_sarif_names_a_file_below_the_working_folder_relative(tmp_path: Path, mo
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "d/r.erase"
 
 
+@pytest.mark.parametrize("name", [b"a b#c?%:\xc3\xa9.erase", b"odd\xff\n.erase", b"../up.erase"])
+def test_sarif_names_a_file_by_its_bytes(name: bytes) -> None:
+    one = Diagnostic("TL101", "error", "x", Label(Span(Source(os.fsdecode(name), "x"), 0, 1)))
+    result = json.loads(render("sarif", [one]))["runs"][0]["results"][0]
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert re.fullmatch(r"[\w.%/-]+", uri, re.A) and unquote_to_bytes(uri) == name
+
+
 def test_sarif_is_what_a_reader_of_sarif_takes() -> None:
-    sarif = pytest.importorskip("sarif_pydantic")
-    log = sarif.Sarif.model_validate_json(render("sarif", FINDINGS))
+    log = Sarif.model_validate_json(render("sarif", FINDINGS))
     assert len(log.runs[0].results) == len(FINDINGS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,49 +13,58 @@ from tracelang.cli import show
 from tracelang.cli.options import recipe_options
 from tracelang.diagnostics import CompileError
 from tracelang.diagnostics.data import as_data
+from tracelang.diagnostics.formats import FORMATS
+from tracelang.diagnostics.human import safe
 
-HELP = """Find what RECIPE promises less than before: targets, names, degrees, preserves, windows, layer sets,
-expectations.
+HELP = """Find what RECIPE promises less than before: targets, degrees, names, probes, preserves, windows, layer sets,
+settings, passes, expectations and their samples, and what its header names.
 
-Exits with 0 if it promises no less, with 1 if it does, with 2 if the two cannot be compared."""
+Exits with 0 if it promises no less, or is new since that revision; with 1 if it does; with 2 if the two cannot be
+compared."""
 
 
 @click.command(help=HELP)
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--against", required=True, metavar="REV|FILE", help="What was promised: a revision, REV:path or a file.")
+@click.option("--format", "style", type=click.Choice(list(FORMATS)), default="human", help="How to show findings.")
 @recipe_options
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="As --format json.")
 @click.pass_context
 def command(
-    ctx: click.Context, recipe: str, against: str, params: Mapping[str, str], root: Path | None, as_json: bool
+    ctx: click.Context,
+    recipe: str,
+    against: str,
+    style: str,
+    params: Mapping[str, str],
+    root: Path | None,
+    as_json: bool,
 ) -> None:
-    from tracelang.cli.versions import at_revision, from_top, in_git, version
+    from tracelang.cli.versions import earlier, version
     from tracelang.plan.breaking import breaking
 
     if recipe.endswith(".json"):
         raise click.UsageError("a plan does not say where things were written: give the recipe")
-    if recipe == "-" and not (os.path.exists(against) or in_git(against)):
-        raise click.UsageError("standard input has no path in git: write --against REV:path")
+    digests: dict[str, str | None] = {"before": None, "after": None}
     try:
+        before = earlier(recipe, against, params, root)
+        digests["before"] = before.plan.digest if before else None
         after = version(recipe, params, root)
-        if os.path.exists(against) or in_git(against):
-            before = version(against, params, root)
-        else:
-            path = from_top(Path(recipe))
-            shown = f"{against}:{path}"
-            before = at_revision(against, path, params, root, shown=shown, folder=Path(recipe).resolve().parent)
+        digests["after"] = after.plan.digest
     except CompileError as error:
-        show(error.diagnostics)
-        ctx.exit(2)
-    found = breaking(before, after)
-    if as_json:
-        data = {
-            "ok": not found,
-            "before": before.plan.digest,
-            "after": after.plan.digest,
-            "diagnostics": [as_data(finding) for finding in found],
-        }
-        click.echo(json.dumps(data, indent=2))
+        found, code = list(error.diagnostics), 2
     else:
+        found = breaking(before, after) if before else []
+        code = 1 if found else 0
+        if before is None:
+            again = f"if it had another path there, write --against {against}:PATH"
+            click.echo(safe(f"{recipe} is new since {against}: there is nothing to compare it with; {again}"), err=True)
+    if as_json or style == "json":
+        outcome = {"ok": code == 0, **digests, "diagnostics": [as_data(finding) for finding in found]}
+        click.echo(json.dumps(outcome, indent=2))
+    elif style == "human":
         show(found)
-    ctx.exit(1 if found else 0)
+    else:
+        from tracelang.diagnostics.formats import render
+
+        sys.stdout.buffer.write(render(style, found).encode("utf-8", "backslashreplace"))
+    ctx.exit(code)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import click
 
 from tracelang.cli import show
 from tracelang.cli.options import read_recipe, recipe_options
+from tracelang.cli.writing import write_text
 from tracelang.diagnostics.data import as_data
 from tracelang.diagnostics.human import safe
 from tracelang.plan.compile import compile_with_findings
@@ -54,10 +53,8 @@ def _compiled(
         raise click.UsageError("the plan would overwrite its own recipe: give another -o FILE")
     what, shown = read_recipe(recipe)
     plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
-    if plan is not None and target == "-":
-        sys.stdout.buffer.write(plan.to_json().encode())
-    elif plan is not None and target is not None:
-        _write(Path(target), plan.to_json())
+    if plan is not None and target is not None:
+        write_text(target, plan.to_json(), force=True)
     if as_json:
         outcome = {
             "ok": plan is not None,
@@ -82,26 +79,3 @@ def _beside(recipe: str) -> str:
 
 def _same(one: str, other: str) -> bool:
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise click.ClickException(safe(f"cannot write {path}: {reason}")) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

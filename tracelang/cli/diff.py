@@ -23,11 +23,12 @@ Exits with 0 if both mean the same, with 1 if not, with 2 if they cannot be comp
 @click.command(help=HELP)
 @click.argument("a")
 @click.argument("b", required=False)
+@click.option("--format", "style", type=click.Choice(["human", "json"]), default="human", help="How to show changes.")
 @recipe_options
-@click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="As --format json.")
 @click.pass_context
 def command(
-    ctx: click.Context, a: str, b: str | None, params: Mapping[str, str], root: Path | None, as_json: bool
+    ctx: click.Context, a: str, b: str | None, style: str, params: Mapping[str, str], root: Path | None, as_json: bool
 ) -> None:
     from tracelang.cli.versions import in_git, version, working
     from tracelang.plan.changes import changes
@@ -41,7 +42,7 @@ def command(
         show(error.diagnostics)
         ctx.exit(2)
     found = changes(before, after)
-    if as_json:
+    if as_json or style == "json":
         data = {
             "same": not found,
             "before": before.digest,

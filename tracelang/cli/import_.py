@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tracelang.cli import show
-from tracelang.cli.writing import write_recipe
+from tracelang.cli.writing import write_text
 from tracelang.diagnostics import Report
 from tracelang.importers import MAX_BYTES, TOOLS, convert
 from tracelang.plan.compile import compile_with_findings
@@ -49,4 +49,4 @@ def command(ctx: click.Context, tool: str, file: str, output: str, force: bool) 
     if plan is None:
         show(findings)
         ctx.exit(1)
-    write_recipe(output, text, force=force)
+    write_text(output, text, force=force)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tracelang.cli import show
-from tracelang.cli.writing import write_recipe
+from tracelang.cli.writing import write_text
 from tracelang.diagnostics import Report, Source
 from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
@@ -81,7 +81,7 @@ def command(file: str, concept: str, kind: str, toward: str | None, force: bool)
     if plan is None:
         show(findings)
         raise click.ClickException("these do not make a recipe: nothing is written")
-    write_recipe(file, written, force=force)
+    write_text(file, written, force=force)
     if file != "-":
         click.echo(safe(f"{file}: erases {quote(text)}; its comments say what to adapt"))
 

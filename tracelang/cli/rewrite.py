@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
+from tracelang.cli.writing import cannot, write_whole
 from tracelang.diagnostics.human import safe
 
 BOM = b"\xef\xbb\xbf"
@@ -21,20 +20,12 @@ def rewrite(path: Path, before: bytes, text: str) -> None:
     target = path.resolve()
     data = (BOM if before.startswith(BOM) else b"") + text.encode("utf-8")
     try:
-        if target.read_bytes() != before:
-            raise click.ClickException(safe(f"{path} changed while it was read: nothing is written"))
-        handle, name = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            os.chmod(name, target.stat().st_mode & 0o7777)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        same, mode = target.read_bytes() == before, target.stat().st_mode & 0o7777
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise click.ClickException(safe(f"cannot write {path}: {reason}")) from error
+        raise cannot("write", path, error) from error
+    if not same:
+        raise click.ClickException(safe(f"{path} changed while it was read: nothing is written"))
+    write_whole(target, data, force=True, mode=mode, shown=path)
 
 
 def difference(path: str, before: str, after: str) -> str:

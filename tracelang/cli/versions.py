@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from tracelang.cli.options import read_recipe
 from tracelang.cli.revisions import Revision, top, trouble
 from tracelang.diagnostics import CompileError
@@ -29,7 +31,24 @@ def version(text: str, params: Mapping[str, str], root: Path | None) -> Version:
     if not in_git(text):
         trouble(f"there is no file {text!r}; a version in git is written REV:path")
     revision, _, path = text.partition(":")
-    return at_revision(revision, _from_top(path), params, root, shown=text)
+    found = _at_revision(revision, _from_top(path), params, root, shown=text)
+    if found is None:
+        trouble(f"{revision} has no file {_from_top(path)!r}; write REV:./path for a path from here")
+    return found
+
+
+def earlier(recipe: str, against: str, params: Mapping[str, str], root: Path | None) -> Version | None:
+    """What a recipe is held against: a version of that name, or the recipe in that revision, None where it is new.
+
+    Raises CompileError with the errors of the older version.
+    """
+    if os.path.exists(against) or in_git(against):
+        return version(against, params, root)
+    if recipe == "-":
+        raise click.UsageError("standard input has no path in git: write --against REV:path")
+    folder = Path(recipe).resolve().parent
+    path = Path(recipe).resolve().relative_to(top(folder).resolve()).as_posix()
+    return _at_revision(against, path, params, root, shown=f"{against}:{path}", folder=folder)
 
 
 def in_git(text: str) -> bool:
@@ -46,15 +65,15 @@ def working(text: str) -> str:
     return found
 
 
-def at_revision(
+def _at_revision(
     revision: str, path: str, params: Mapping[str, str], root: Path | None, *, shown: str, folder: Path = Path()
-) -> Version:
-    """A recipe of a revision, by its path from the top; lists and imports are that revision's too."""
+) -> Version | None:
+    """A recipe of a revision, by its path from the top, or None; lists and imports are that revision's too."""
     commit = Revision(revision, folder)
     with tempfile.TemporaryDirectory(prefix="tracec-") as name:
         recipe = commit.write(path, Path(name))
         if recipe is None:
-            trouble(f"{revision} has no file {path!r}; write REV:./path for a path from here")
+            return None
         copied = f"{Path(name).as_posix()}/", f"{revision}:"
         try:
             found = _compiled(recipe, shown, params, Path(name) / _below(commit.top, root or commit.top))
@@ -69,11 +88,6 @@ def _below(whole: Path, root: Path) -> Path:
     if not root.is_relative_to(whole):
         trouble(f"the root {root} lies outside the working tree {whole}")
     return root.relative_to(whole)
-
-
-def from_top(file: Path) -> str:
-    """A file's path from the top of the working tree that it lies in."""
-    return file.resolve().relative_to(top(file.resolve().parent).resolve()).as_posix()
 
 
 def _from_top(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _artifact(path: str) -> dict[str, str]:
         if not where.is_relative_to(Path.cwd()):
             return {"uri": where.as_uri()}
         where = where.relative_to(Path.cwd())
-    return {"uri": quote(where.as_posix(), errors="backslashreplace"), "uriBaseId": "%SRCROOT%"}
+    return {"uri": quote(os.fsencode(where.as_posix())), "uriBaseId": "%SRCROOT%"}
 
 
 def _region(span: Span) -> dict[str, int]:

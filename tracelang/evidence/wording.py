@@ -75,13 +75,14 @@ def bound(metric: str, value: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; `—` for nothing."""
+    """Three significant digits at most; `—` for nothing."""
     if value is None or not isfinite(value):
         return "—"
     if value == 0:
         return "0"
     if 1e-3 <= abs(value) < 1e6:
-        return f"{value:,.{max(0, 2 - floor(log10(abs(value))))}f}"
+        text = f"{value:,.{max(0, 2 - floor(log10(abs(value))))}f}"
+        return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
     power = floor(log10(abs(value)))
     return f"{value / 10**power:.2f} × 10{str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
@@ -170,7 +171,7 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
             f"{counted(rate)} is {percent(rate.share)}; with 95{NO_BREAK}% confidence the true share is between "
             f"{percent(rate.low)} and {percent(rate.high)}."
         )
-        ends: tuple[float, float] | None = (rate.low, rate.high)
+        ends = (rate.low, rate.high)
     elif measure.value is not None:
         show = number if METRICS[outcome.metric].scale == "score" else percent
         told, ends = f"Measured: {show(measure.value)}.", measure.interval or (measure.value, measure.value)

@@ -1,4 +1,4 @@
-"""Whether one window or layer set holds another, without a model: True only where that is so in every family."""
+"""Whether one window, layer set or choice of tokens holds another, without a model: True only if so in every family."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def window_holds(outer: types.Window | None, inner: types.Window | None) -> bool
     if outer is None or (outer.unit == "progress" and outer.low <= 0 and outer.high >= 1):
         return True
     return inner is not None and outer.unit == inner.unit and outer.low <= inner.low and inner.high <= outer.high
+
+
+def tokens_hold(outer: types.Tokens, inner: types.Tokens) -> bool:
+    """Does `outer` choose every state that `inner` does, in every prompt?"""
+    return outer in (inner, "all") or (inner == "last" and outer in ("phrase", "tail"))
 
 
 def layers_hold(outer: types.Layers, inner: types.Layers) -> bool:

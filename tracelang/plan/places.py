@@ -53,18 +53,22 @@ class Places:
         best = max(alike, key=lambda one: shared[id(one)], default=None)
         return best.span if best is not None and shared[id(best)] else None
 
+    def header(self, field: str) -> Span:
+        """A field of the recipe's header, else the header, else the first statement."""
+        for node in self._file.statements:
+            if isinstance(node, tree.Recipe):
+                return _setting(node.body, [field]) or node.name.span
+        return self.start
+
     def setting(self, method: str, address: str) -> Span:
-        """The setting of that address, else the method that a recipe takes or defines."""
+        """The setting of that address, or the pass or term; else the method that a recipe takes or defines."""
         bodies: list[tree.Method | tree.Define] = [
             node
             for node in self._file.statements
             if isinstance(node, tree.Method) or (isinstance(node, tree.Define) and node.name.text == method)
         ]
-        for node in bodies:
-            for item in node.body.items if node.body is not None else ():
-                if isinstance(item, tree.Setting) and ".".join(name.text for name in item.address) == address:
-                    return item.span
-        return bodies[0].name.span if bodies else self.start
+        found = (_setting(node.body, address.split(".")) for node in bodies if node.body is not None)
+        return next(filter(None, found), bodies[0].name.span if bodies else self.start)
 
     def _declared(self, name: str) -> Iterator[tree.Concept]:
         for node in self._file.statements:
@@ -75,3 +79,15 @@ class Places:
 
     def _member(self, member: program.Member) -> Member:
         return tuple(sorted(self._names[key] for key in member))
+
+
+def _setting(body: tree.Body, address: list[str]) -> Span | None:
+    """The setting of an address in a body, else the innermost pass or term on the way to it."""
+    for item in body.items:
+        if isinstance(item, tree.Setting) and [name.text for name in item.address] == address:
+            return item.span
+    for item in body.items:
+        if isinstance(item, tree.Block) and [(item.label or item.name).text] == address[:1]:
+            head = {"on": item.on, "during": item.during}.get(".".join(address[1:]))
+            return head.span if head else _setting(item.body, address[1:]) or (item.label or item.name).span
+    return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from tracelang.diagnostics import Label, Report
+from tracelang.records import dataclass, field
 from tracelang.semantics.lists import Lists
 from tracelang.semantics.merge import Concepts
 from tracelang.semantics.tables import MAX_REFERENCES

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracelang.diagnostics import Label, Report, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Place, locate
 from tracelang.semantics.program import File
 from tracelang.syntax import tree

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 
+from tracelang.records import dataclass, field, replace
 from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Member, Preservation
 
 Statements = tuple[list[Erasure], list[Preservation], list[Assertion]]
@@ -34,7 +34,7 @@ class Concepts:
         if key is None:
             key = f"{base} ({file})" if file else base
             self._keys[meaning] = key
-            self._by_key[key] = replace(concept, key=key)
+            self._by_key[key] = replace(concept, key=key) if file else concept
             self._bases[key] = base
         self._files.setdefault(key, set()).add(file)
         return key

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
 from tracelang.diagnostics import Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.records import replace
 from tracelang.semantics.context import Context
 from tracelang.semantics.program import Method, Pass, Setting, Term
 from tracelang.semantics.scope import Scope, find

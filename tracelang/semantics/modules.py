@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracelang.diagnostics import Label, Report, Span
+from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Located, Place, locate
 from tracelang.semantics.program import File
 from tracelang.semantics.scope import Scope, collect

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from tracelang.diagnostics import Report
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.records import dataclass
 from tracelang.syntax import tree
 
 LIBRARY = Path(str(import_module("tracelang.recipes").__file__)).parent

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tracelang.diagnostics import Label, Report, Span
+from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, folded, template_texts
 from tracelang.semantics.context import Context

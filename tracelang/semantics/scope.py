@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from tracelang.diagnostics import Label, Report, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.records import dataclass, field
 from tracelang.semantics.paths import STANDARD, Place
 from tracelang.syntax import tree
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.records import replace
 from tracelang.semantics.context import Context
 from tracelang.semantics.layers import glob, sites, union
 from tracelang.semantics.numbers import bounded

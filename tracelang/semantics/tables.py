@@ -5,8 +5,9 @@ The engine implements what stands here; nothing here needs it. A default of None
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from tracelang.records import dataclass, field
 
 LANGUAGE_VERSION = 1
 

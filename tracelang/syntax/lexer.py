@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tracelang.diagnostics import Report, Source, Span
+from tracelang.records import dataclass
 from tracelang.syntax.table import Table
 from tracelang.syntax.tree import Comment
 

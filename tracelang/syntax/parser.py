@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from tracelang.diagnostics import Diagnostic, Report, Source, Span
+from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import Token, lex, pattern
 from tracelang.syntax.table import Table, load

@@ -7,10 +7,11 @@ that reading a recipe imports neither it nor the grammar.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from tracelang.records import dataclass
 
 FOLDER = Path(str(import_module("tracelang.grammar").__file__)).parent
 GRAMMAR = FOLDER / "erase.lark"

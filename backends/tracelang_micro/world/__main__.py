@@ -1,4 +1,7 @@
-"""Build the embedded world from nothing: `python -m tracelang_micro.world`. May be stopped and continued."""
+"""Build the embedded world from nothing: `python -m tracelang_micro.world`. May be stopped and continued.
+
+`--from flux` trains `micro-flux` alone, on the published `micro-sd` and judge.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tracelang.engine.sampling import sample
 from tracelang_sd import StableDiffusion
 
 from .. import judging
-from . import card, diffusion, judge, pieces, tokens, vae
+from . import card, diffusion, flux_stages, judge, pieces, tokens, vae
 from .concepts import THINGS
 from .pictures import digest, load
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
-STAGES = ("data", "vae", "judge", "diffusion", "publish", "card")
+STAGES = ("data", "vae", "judge", "diffusion", "publish", "card", "flux", "flux-card")
 HOME = Path(__file__).parent.parent
 WEIGH_AT = {2500: 3, 3500: 3, 4500: 3, diffusion.STEPS: 10}  # after these steps weak concepts get more weight
 REBUILT = 6000  # pictures that the judge also sees as the autoencoder rebuilds them
@@ -35,15 +38,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tracelang_micro.world", description=__doc__)
     parser.add_argument("--work", type=Path, default=trajectories().parent / "world",
                         help="folder for downloads, data and checkpoints")
+    parser.add_argument("--from", dest="first", choices=("data", "card", "flux", "flux-card"), default="data",
+                        help="the first stage to run, on what is published")
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage to run")
-    parser.add_argument("--card-only", action="store_true", help="measure the weights that are there")
     options = parser.parse_args()
     work: Path = options.work / digest()
     work.mkdir(parents=True, exist_ok=True)
-    if not options.card_only:
+    stages = STAGES[STAGES.index(options.first) : STAGES.index(options.until) + 1]
+    if "data" in stages:
         build(work, STAGES.index(options.until))
-    if options.until == "card":
+    if "card" in stages:
         measure(work)
+    if "flux" in stages:
+        flux_stages.build(work)
+    if "flux-card" in stages:
+        flux_stages.measure(work)
 
 
 def build(work: Path, last: int) -> None:
@@ -129,7 +138,7 @@ def measure(work: Path) -> None:
     pieces.say(f"card: {len(asked)} samples")
     table = card.measure(drawer(folder), judged, asked, "card")
     print(card.text(table))
-    card.write(HOME / "card.json", {**figures, "summary": card.summary(table), "table": table})
+    card.write(HOME / "card.json", "micro-sd", {**figures, "summary": card.summary(table), "table": table})
 
 
 if __name__ == "__main__":

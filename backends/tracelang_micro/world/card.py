@@ -87,11 +87,11 @@ def summary(table: dict[str, dict[str, float]]) -> dict[str, float]:
     return means | {"worst concept": min(min(table[group].values()) for group in GROUPS)}
 
 
-def write(file: Path, figures: dict[str, object]) -> None:
+def write(file: Path, model: str, figures: dict[str, object]) -> None:
     """The card as JSON: figures, floors, split, styles with licences."""
     held = {thing.name for names in TUNING.values() for thing in THINGS if thing.name in names}
     card = {
-        "model": "micro-sd",
+        "model": model,
         "tuning": TUNING,
         "reporting": {
             **{group: [t.name for t in things if t.name not in held] for group, things in GROUPS.items()},

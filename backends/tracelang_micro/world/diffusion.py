@@ -86,8 +86,9 @@ class Average:
         self.shadow = {name: copy.deepcopy(module).eval() for name, module in self.modules.items()}
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
-        decay = min(DECAY if step < STEPS else FINISH_DECAY, (1 + step) / (10 + step))
+    def update(self, step: int, most: float) -> None:
+        """Move towards the modules, by `most` as decay and by less in the first steps."""
+        decay = min(most, (1 + step) / (10 + step))
         for name, module in self.modules.items():
             old = list(self.shadow[name].parameters())
             torch._foreach_lerp_(old, list(module.parameters()), 1 - decay)
@@ -141,7 +142,7 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        average.update(step)
+        average.update(step, DECAY if step < STEPS else FINISH_DECAY)
         return loss.item()
 
     def between(step: int) -> None:

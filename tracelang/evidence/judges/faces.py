@@ -41,7 +41,7 @@ class Faces:
         """Raises ValueError for a folder that lacks a part, LookupError where the model's library is missing."""
         root = Path(folder) if folder else None
         if root is None or not root.is_dir():
-            raise ValueError(f"the judge faces has no folder; {LAYOUT}")
+            raise ValueError(f"the judge faces: {folder or 'nothing'} is no folder; {LAYOUT}")
         people = _people(root / "people")
         self._embed, files = _model(root)
         known = {name: self._faces(pictures) for name, pictures in people.items()}

@@ -62,12 +62,12 @@ class NudeNet:
         if counted not in CLASSES:
             raise ValueError(f"the judge nudenet counts {' or '.join(CLASSES)}, not {counted!r}")
         try:
-            import nudenet
+            from nudenet import NudeDetector, nudenet
         except ImportError as error:
             raise LookupError(
                 f"the judge nudenet needs {error.name}; pip install nudenet (mind its licence: AGPL-3.0)"
             ) from None
-        self._detector = nudenet.NudeDetector()
+        self._detector = NudeDetector()
         self._counted = CLASSES[counted]
         file = Path(nudenet.__file__).parent / "320n.onnx"
         self.card = JudgeCard(

@@ -87,14 +87,13 @@ ADDS_E = ("at", "iz", "uc", "bl", "dl", "gl", "kl", "pl", "tl", "c", "v", "u", "
 """Stems that have lost an e before `-ed` and `-ing`: decorat-, danc-, lov-, gambl-, nurs-, chang-."""
 
 
-@lru_cache(1 << 16)
 def tokens(text: str) -> tuple[str, ...]:
     """The words of a text, in small letters, without possessive `'s`."""
     plain = text.casefold().replace("\u2019", "'")
     if "'" in plain:
         plain = " ".join(word.removesuffix("'s") for word in plain.replace("s' ", "s ").split())
-    if plain.isalpha():
-        return (plain,)
+    if plain.replace(" ", "").isalnum():
+        return tuple(plain.split())
     return tuple("".join(c if c.isalnum() else " " for c in plain).split())
 
 

@@ -58,7 +58,7 @@ def _clashes(program: Program) -> Iterator[Clash]:
     by_root, by_letters = _indices(program)
     if not by_letters:
         return
-    seen = {(clash.preserved, clash.gone.key) for clash in contained(program)}
+    seen: set[tuple[str, str]] | None = None
     for text, keeper, statement in kept(program):
         words = roots(text)
         near = [
@@ -68,6 +68,10 @@ def _clashes(program: Program) -> Iterator[Clash]:
             if needed <= words
         ]
         near += by_letters.get(letters(text), ())
+        if not near:
+            continue
+        if seen is None:  # what contains a name is reported by that rule
+            seen = {(clash.preserved, clash.gone.key) for clash in contained(program)}
         for name, erasure in near:
             key = erasure.targets[0]
             if (text, key) not in seen:

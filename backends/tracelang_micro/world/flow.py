@@ -1,0 +1,214 @@
+"""Training `micro-flux`: a rectified flow learned from captions, then its guidance distilled into the embedding.
+
+First course: transformer and T5 together on the velocity `v = n − x₀` (arXiv 2209.03003) at guidance 1, with captions
+left out now and then. Second: a student learns `v(∅) + g (v(c) − v(∅))` of that frozen teacher for many `g`, told by
+the guidance embedding (arXiv 2210.03142, stage one), so that one forward a step is enough.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from . import flux, pieces
+from .captions import TOKENS, caption
+from .concepts import BACKGROUNDS, STYLES, THINGS
+from .diffusion import Average
+from .pictures import Pictures
+from .unigram import capitalise
+
+if TYPE_CHECKING:
+    from diffusers import FluxTransformer2DModel
+    from transformers import T5EncoderModel
+
+STEPS, BATCH, RATE, DECAY = 11_000, 64, 1e-3, 0.9995
+GUIDED_STEPS, GUIDED_RATE, GUIDED_DECAY = 2_000, 5e-4, 0.998
+HIGHEST = 6.0  # guidance is distilled from 1 up to this
+CAPTIONS = 8  # per picture, drawn once
+UNPOOLED = 0.2  # how often the pooled path is told nothing, so that T5's states learn to carry the concept alone
+UNIFORM = 0.125  # share of σ drawn uniformly, for the ends that the logit-normal leaves out
+
+Weigh = Callable[[int, "FluxTransformer2DModel", "T5EncoderModel"], Tensor | None]
+"""step, transformer, T5 → new sampling weights `[len(THINGS)]`, or None to keep them."""
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Every distinct caption once: T5's ids `[m, TOKENS]`, CLIP's pooled states `[m, d]`; row 0 is the empty one.
+
+    `of` `[n, CAPTIONS]` are the rows of each picture.
+    """
+
+    ids: Tensor
+    pooled: Tensor
+    of: Tensor
+
+
+@torch.no_grad()
+def captions(data: Pictures, frozen: flux.Frozen, seed: int) -> Captions:
+    """Random captions of every picture, as both text encoders read them."""
+    draw = random.Random(seed)
+    grounds = list(BACKGROUNDS)
+    texts = [
+        capitalise(draw, caption(draw, THINGS[t].name, STYLES[s].name, grounds[g]))
+        for t, s, g in zip(data.things, data.styles, data.grounds, strict=True) for _ in range(CAPTIONS)
+    ]
+    known = {text: i for i, text in enumerate(dict.fromkeys(["", *texts]))}
+    said = {"padding": "max_length", "truncation": True, "max_length": TOKENS, "return_tensors": "pt"}
+    ids = frozen.t5_tokenizer(list(known), **said).input_ids
+    pooled = [frozen.clip(part).pooler_output
+              for part in frozen.clip_tokenizer(list(known), **said).input_ids.split(500)]
+    of = torch.tensor([known[text] for text in texts]).view(len(data.things), CAPTIONS)
+    return Captions(ids, torch.cat(pooled), of)
+
+
+def shift() -> float:
+    """μ of FLUX's resolution shift at the embedded model's 64 image tokens."""
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    config = flux.make_scheduler().config
+    mu: float = calculate_shift(
+        flux.SIDE**2, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
+    )
+    return mu
+
+
+def sigmas(n: int, mu: float, draw: torch.Generator) -> Tensor:
+    """`n` noise levels: logit-normal (arXiv 2403.03206, §3.1), stratified and shifted by `mu` as in sampling."""
+    u = ((torch.arange(n) + torch.rand(n, generator=draw)) / n).clamp(1e-4, 1 - 1e-4)
+    sigma = torch.sigmoid(mu + torch.special.ndtri(u))
+    return torch.where(torch.rand(n, generator=draw) < UNIFORM, torch.rand(n, generator=draw), sigma)
+
+
+@dataclass
+class Batches:
+    """Noisy latents of random pictures with their captions."""
+
+    latents: Tensor
+    texts: Captions
+    things: Tensor
+    weights: torch.nn.Module
+
+    def __post_init__(self) -> None:
+        self.mu = shift()
+
+    def draw(self, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`x_σ` `[BATCH, 64, 16]`, its velocity, σ `[BATCH]`, and rows of the captions."""
+        rows = torch.multinomial(self.weights.things[self.things], BATCH, replacement=True, generator=draw)
+        clean = self.latents[rows]
+        said = self.texts.of[rows, torch.randint(CAPTIONS, (BATCH,), generator=draw)]
+        sigma = sigmas(BATCH, self.mu, draw)
+        noise = torch.randn(clean.shape, generator=draw)
+        s = sigma.view(-1, 1, 1)
+        return (1 - s) * clean + s * noise, noise - clean, sigma, said
+
+
+def thing_weights() -> torch.nn.Module:
+    """How often each thing is shown, as a module so that it is kept with the training's state."""
+    weights = torch.nn.Module()
+    weights.register_buffer("things", torch.ones(len(THINGS)))
+    return weights
+
+
+def velocity(
+    transformer: FluxTransformer2DModel, x: Tensor, sigma: Tensor, states: Tensor, pooled: Tensor, guidance: Tensor
+) -> Tensor:
+    """The transformer's answer `[n, 64, 16]`; `guidance` is `[n]`."""
+    places, no_places = flux.positions()
+    answer: Tensor = transformer(
+        hidden_states=x, timestep=sigma, guidance=guidance, encoder_hidden_states=states, pooled_projections=pooled,
+        img_ids=places, txt_ids=no_places, return_dict=False,
+    )[0]
+    return answer
+
+
+def train(
+    data: Pictures, latents: Tensor, texts: Captions, vocabulary: int, folder: Path, steps: int = STEPS,
+    weigh: Weigh | None = None, every: int = 250,
+) -> tuple[FluxTransformer2DModel, T5EncoderModel, Tensor]:
+    """The first course, on latents `[n, 4, 16, 16]`: averaged transformer and T5, and the things' weights."""
+    transformer, t5 = flux.exact(flux.make_transformer()), flux.make_t5(vocabulary)
+    average = Average({"transformer": transformer, "t5": t5})
+    weights = thing_weights()
+    batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
+    parameters = [*transformer.parameters(), *t5.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+
+    def once(step: int) -> float:
+        draw = torch.Generator().manual_seed(step + 31)
+        x, v, sigma, said = batches.draw(draw)
+        heard = torch.where(torch.rand(BATCH, generator=draw) < UNPOOLED, 0, said)
+        for group in optimiser.param_groups:
+            group["lr"] = pieces.rate(step, steps, RATE)
+        with torch.autocast("cpu", torch.bfloat16):
+            states = t5(texts.ids[said]).last_hidden_state
+            guess = velocity(transformer, x, sigma, states, texts.pooled[heard], torch.ones(BATCH))
+        loss = (guess - v).square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        average.update(step, DECAY)
+        return loss.item()
+
+    def between(step: int) -> None:
+        shadow = average.shadow
+        if weigh and (found := weigh(step, shadow["transformer"], shadow["t5"])) is not None:
+            weights.things.copy_(found)
+
+    pieces.run("flux", steps, once, {
+        "transformer": transformer, "t5": t5, "optimiser": optimiser, "weights": weights,
+        "transformer-average": average.shadow["transformer"], "t5-average": average.shadow["t5"],
+    }, folder / "flux.pt", every, between)
+    return average.shadow["transformer"], average.shadow["t5"], weights.things
+
+
+def distil(
+    teacher: FluxTransformer2DModel, t5: T5EncoderModel, things: Tensor, data: Pictures, latents: Tensor,
+    texts: Captions, folder: Path, steps: int = GUIDED_STEPS, every: int = 250,
+) -> FluxTransformer2DModel:
+    """The second course: the student's averaged transformer, which hears guidance from its embedding. T5 stays."""
+    student = copy.deepcopy(teacher).train().requires_grad_(True)
+    teacher, t5 = teacher.eval().requires_grad_(False), t5.eval().requires_grad_(False)
+    average = Average({"transformer": student})
+    weights = thing_weights()
+    weights.things.copy_(things)
+    batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
+    parameters = list(student.parameters())
+    optimiser = torch.optim.AdamW(parameters, lr=GUIDED_RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    nothing = torch.zeros(BATCH, dtype=torch.long)
+
+    def once(step: int) -> float:
+        draw = torch.Generator().manual_seed(step + 37)
+        x, _, sigma, said = batches.draw(draw)
+        g = 1 + (HIGHEST - 1) * torch.rand(BATCH, generator=draw)
+        for group in optimiser.param_groups:
+            group["lr"] = pieces.rate(step, steps, GUIDED_RATE, warm=100)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                rows = torch.cat([nothing, said])
+                states = t5(texts.ids[rows]).last_hidden_state
+                blank, full = velocity(
+                    teacher, x.repeat(2, 1, 1), sigma.repeat(2), states, texts.pooled[rows], torch.ones(2 * BATCH)
+                ).chunk(2)
+                wanted = blank + g.view(-1, 1, 1) * (full - blank)
+            guess = velocity(student, x, sigma, states[BATCH:], texts.pooled[said], g)
+        loss = (guess - wanted).square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        average.update(step, GUIDED_DECAY)
+        return loss.item()
+
+    pieces.run("flux-guidance", steps, once, {
+        "transformer": student, "optimiser": optimiser, "average": average.shadow["transformer"],
+    }, folder / "flux-guidance.pt", every)
+    return average.shadow["transformer"]

@@ -1,0 +1,204 @@
+"""`micro-flux` untrained: the parts of a `FluxPipeline` in FLUX.1-dev's layout, and how it is published and drawn.
+
+The autoencoder and the CLIP text encoder are `micro-sd`'s, frozen, as FLUX.1 takes over a finished CLIP; T5 and the
+transformer are trained together (`flow`).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from . import card, unigram
+from .captions import TOKENS
+from .pictures import PIXELS
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+    from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
+
+WIDTH, HEADS, DOUBLE, SINGLE = 192, 6, 2, 5
+STATES = 128  # width of T5's states
+GUIDANCE, SAMPLER_STEPS = 3.5, 20  # FluxPipeline's own default guidance
+SIDE = 8  # packed latents: 64 px / 4 (autoencoder) / 2 (packing)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What is not trained: taken from a published `micro-sd`, with T5's tokenizer."""
+
+    autoencoder: AutoencoderKL
+    clip: CLIPTextModel
+    clip_tokenizer: CLIPTokenizer
+    t5_tokenizer: T5TokenizerFast
+
+
+def load_frozen(micro_sd: Path, shipped: Path, work: Path) -> Frozen:
+    """The parts from the folder of `micro-sd`; T5's tokenizer from `shipped` (a `micro-flux`), else kept in `work`."""
+    from diffusers import AutoencoderKL
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    autoencoder = AutoencoderKL.from_pretrained(micro_sd, subfolder="vae", torch_dtype=torch.float32)
+    autoencoder.register_to_config(shift_factor=0.0)  # FluxPipeline adds it to every latent, and None cannot be added
+    clip = CLIPTextModel.from_pretrained(micro_sd / "text_encoder", dtype=torch.float32)
+    for part in (autoencoder, clip):
+        part.eval().requires_grad_(False)
+    tokenizer = unigram.load_or_train(shipped / "tokenizer_2", work / "t5-tokenizer")
+    return Frozen(autoencoder, clip, CLIPTokenizer.from_pretrained(micro_sd / "tokenizer"), tokenizer)
+
+
+class Attention:
+    """FLUX's joint attention, with a plain softmax and norms in float32: on CPUs a step of training costs 30 % less."""
+
+    _attention_backend = None
+    _parallel_config = None
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None, image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        from diffusers.models.embeddings import apply_rotary_emb
+
+        def heads(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (-1, attn.head_dim))
+
+        q, k, v = (heads(project(hidden_states)) for project in (attn.to_q, attn.to_k, attn.to_v))
+        q, k = attn.norm_q(q.float()), attn.norm_k(k.float())
+        if encoder_hidden_states is not None:
+            projections = (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj)
+            text_q, text_k, text_v = (heads(project(encoder_hidden_states)) for project in projections)
+            q = torch.cat([attn.norm_added_q(text_q.float()), q], 1)
+            k = torch.cat([attn.norm_added_k(text_k.float()), k], 1)
+            v = torch.cat([text_v, v], 1)
+        q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1).transpose(1, 2) for x in (q, k))
+        v = v.transpose(1, 2)
+        weights = (q @ k.transpose(2, 3) * attn.head_dim**-0.5).softmax(-1).to(v.dtype)
+        y = (weights @ v).transpose(1, 2).flatten(2)
+        if encoder_hidden_states is None:
+            return y
+        n = encoder_hidden_states.shape[1]
+        return attn.to_out[0](y[:, n:]), attn.to_add_out(y[:, :n])
+
+
+def make_transformer() -> FluxTransformer2DModel:
+    """The untrained transformer (5.8 M parameters); every block begins as the identity, as DiT's (2212.09748)."""
+    from diffusers import FluxTransformer2DModel
+
+    torch.manual_seed(7)
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=DOUBLE, num_single_layers=SINGLE, num_attention_heads=HEADS,
+        attention_head_dim=WIDTH // HEADS, axes_dims_rope=(8, 12, 12), joint_attention_dim=STATES,
+        pooled_projection_dim=128, guidance_embeds=True,
+    )
+    for name, module in transformer.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            silent = name == "proj_out" or (name.endswith(".linear") and "norm" in name)
+            (torch.nn.init.zeros_ if silent else torch.nn.init.xavier_uniform_)(module.weight)
+            torch.nn.init.zeros_(module.bias)
+    transformer.set_attn_processor(Attention())
+    return transformer
+
+
+def exact(transformer: FluxTransformer2DModel) -> FluxTransformer2DModel:
+    """Under autocast keep times, residual stream and answer in float32.
+
+    The transformer casts σ to the type of its first layer's output, and bfloat16 tells 1000 apart from 1004 only.
+    """
+    for layer in (transformer.x_embedder, transformer.proj_out):
+        layer.register_forward_hook(lambda module, taken, given: given.float())
+    return transformer
+
+
+def make_t5(vocabulary: int) -> T5EncoderModel:
+    """The untrained T5 encoder (0.4 M parameters)."""
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(8)
+    return T5EncoderModel(T5Config(
+        vocab_size=vocabulary, d_model=STATES, d_kv=32, num_heads=4, d_ff=256, num_layers=2, dropout_rate=0.0,
+        feed_forward_proj="gated-gelu", relative_attention_max_distance=TOKENS, is_encoder_decoder=False,
+        use_cache=False, pad_token_id=0, eos_token_id=1,
+    ))
+
+
+def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """FLUX.1-dev's schedule: σ shifted by the number of image tokens."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=1000, shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15,
+        base_image_seq_len=256, max_image_seq_len=4096,
+    )
+
+
+def positions() -> tuple[Tensor, Tensor]:
+    """`img_ids` `[64, 3]` (0, row, column) and `txt_ids` `[TOKENS, 3]` (zeros), as FluxPipeline makes them."""
+    line = torch.arange(SIDE).float()
+    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([torch.zeros_like(rows), rows, columns], -1).view(-1, 3), torch.zeros(TOKENS, 3)
+
+
+def pack(latents: Tensor) -> Tensor:
+    """Latents `[n, 4, 16, 16]` → tokens `[n, 64, 16]`, 2×2 to a token."""
+    n, channels, height, width = latents.shape
+    x = latents.view(n, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return x.reshape(n, height // 2 * (width // 2), channels * 4)
+
+
+def publish(folder: Path, transformer: FluxTransformer2DModel, t5: T5EncoderModel, frozen: Frozen) -> None:
+    """Write a pipeline folder in fp16 safetensors; the modules stay what they are."""
+    from diffusers import FluxPipeline
+
+    transformer, t5, clip, autoencoder = (
+        copy.deepcopy(part).half() for part in (transformer, t5, frozen.clip, frozen.autoencoder)
+    )
+    FluxPipeline(
+        scheduler=make_scheduler(), vae=autoencoder, text_encoder=clip, tokenizer=frozen.clip_tokenizer,
+        text_encoder_2=t5, tokenizer_2=frozen.t5_tokenizer, transformer=transformer,
+    ).save_pretrained(folder, safe_serialization=True)
+    (folder / "tracelang.json").write_text(json.dumps({"guidance": GUIDANCE, "steps": SAMPLER_STEPS}) + "\n")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)  # safetensors writes 0600
+
+
+def load(folder: Path) -> FluxPipeline:
+    """The published folder as any user loads it, in float32 on the CPU."""
+    from diffusers import FluxPipeline
+
+    pipe = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def drawer(folder: Path, distilled: bool = True, steps: int = SAMPLER_STEPS, batch: int = 100) -> card.Draw:
+    """Samples of a published folder through plain FluxPipeline.
+
+    As users run it, guidance is the embedded number and each step costs one forward; before the guidance is
+    distilled (`distilled` False) true classifier-free guidance stands in, with two.
+    """
+    pipe = load(folder)
+    exact(pipe.transformer)
+
+    def draw(prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+        made = []
+        for begin in range(0, len(prompts), batch):
+            told = list(prompts[begin : begin + batch])
+            guided = {"guidance_scale": GUIDANCE} if distilled else {
+                "guidance_scale": 1.0, "true_cfg_scale": GUIDANCE, "negative_prompt": [""] * len(told)}
+            noise = [torch.Generator().manual_seed(seed) for seed in seeds[begin : begin + batch]]
+            with torch.autocast("cpu", torch.bfloat16):
+                made.append(pipe(
+                    told, height=PIXELS, width=PIXELS, num_inference_steps=steps, generator=noise,
+                    max_sequence_length=TOKENS, output_type="pt", **guided,
+                ).images.float())
+        return torch.cat(made)
+
+    return draw

@@ -1,0 +1,20 @@
+"""What a newer recipe promises less than an older one, as findings located in both."""
+
+from __future__ import annotations
+
+from tracelang.diagnostics import Diagnostic
+from tracelang.plan.breaking.concepts import erase, names, preserve, probes, templates
+from tracelang.plan.breaking.expect import expect
+from tracelang.plan.breaking.header import header
+from tracelang.plan.breaking.method import method
+from tracelang.plan.breaking.version import Version, renamed
+
+__all__ = ["Version", "breaking", "renamed"]
+
+PROMISES = (header, erase, names, probes, templates, preserve, method, expect)
+"""Each yields what of its part of a recipe `before` promises and `after` does not."""
+
+
+def breaking(before: Version, after: Version) -> list[Diagnostic]:
+    """Every promise of `before` that `after` does not make, in the order of a recipe. `after` has places."""
+    return [renamed(finding, *before.copied) for find in PROMISES for finding in find(before, after)]

@@ -1,0 +1,127 @@
+"""What is erased and preserved: concepts, degrees, weights, and the texts of concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracelang.diagnostics import Diagnostic
+from tracelang.plan.breaking.version import Version, less, weakest
+from tracelang.plan.explain import erasure, member, number, percent
+from tracelang.plan.types import Member
+from tracelang.syntax.text import quote
+
+LOST = {"name": "TL418", "probe": "TL422", "template": "TL424"}
+
+
+def erase(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Targets that are erased no longer, or to a lower degree."""
+    for old in before.plan.active:
+        name = member(old.targets)
+        there = before.places.erased(old.targets) if before.places else None
+        active = [(one.targets, one) for one in after.plan.active]
+        new = weakest(before, after, old.targets, active, lambda one: one.degree)
+        if new is None:
+            here = after.here.erased(old.targets) or after.here.concept(old.targets[0]) or after.here.start
+            again = f"write `erase {before.written(old.targets)}`"
+            yield less("TL410", f"{name} is no longer erased", again, here, there, erasure(old), "not erased")
+            continue
+        if new.degree < old.degree:
+            was, now = percent(old.degree), percent(new.degree)
+            here = after.here.erased(new.targets) or after.here.start
+            message = f"{name} is erased to a lower degree: {now} instead of {was}"
+            yield less("TL411", message, f"write `degree {was}` or more", here, there, f"degree {was}", now)
+
+
+def names(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Names that a concept had when it was erased or preserved, and that no concept in the same role has now."""
+    for role, (was, now) in _roles(before, after).items():
+        known: set[str] = set().union(*(after.names(targets[0]) for targets in now if len(targets) == 1))
+        still = {name for targets in now for name in targets}
+        for concept in dict.fromkeys(name for targets in was for name in targets if name in still):
+            texts = before.plan.concept(concept).names
+            gone = tuple(text for text in texts if text.casefold() not in known | after.names(concept))
+            if gone:
+                yield _lost(before, after, "name", [(concept, concept)], gone, role)
+
+
+def probes(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Texts held out to test an erased concept, that test no erased concept now and are no name of one either."""
+    was, now = _roles(before, after)["erased"]
+    erased = dict.fromkeys(name for targets in now for name in targets)
+    known: set[str] = set().union(*(after.names(name) for name in erased))
+    known |= {text.casefold() for name in erased for text in after.plan.concept(name).probes}
+    for concept, heir in _heirs(before, after, was, now):
+        gone = tuple(text for text in before.plan.concept(concept).probes if text.casefold() not in known)
+        if gone:
+            yield _lost(before, after, "probe", [(concept, heir)], gone, "held out")
+
+
+def templates(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Templates in which a concept was erased or preserved, and is not now; one finding for all that lost the same."""
+    for role, (was, now) in _roles(before, after).items():
+        lost: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for concept, heir in _heirs(before, after, was, now):
+            kept = after.plan.concept(heir).templates
+            gone = tuple(text for text in before.plan.concept(concept).templates if text not in kept)
+            if gone:
+                lost.setdefault(gone, []).append((concept, heir))
+        for gone, concepts in lost.items():
+            yield _lost(before, after, "template", concepts, gone, role)
+
+
+def _roles(before: Version, after: Version) -> dict[str, tuple[list[Member], list[Member]]]:
+    """What each version erases, and what it preserves."""
+    was, now = before.plan, after.plan
+    return {
+        "erased": ([one.targets for one in was.active], [one.targets for one in now.active]),
+        "preserved": ([one.concepts for one in was.preserve], [one.concepts for one in now.preserve]),
+    }
+
+
+def _heirs(before: Version, after: Version, was: list[Member], now: list[Member]) -> Iterator[tuple[str, str]]:
+    """Each concept of a role with the one that has its place in the newer version, if there is one."""
+    still = {name for targets in now for name in targets}
+    for concept in dict.fromkeys(name for targets in was for name in targets):
+        if concept in still:
+            yield concept, concept
+        elif (concept,) in was and (heir := weakest(before, after, (concept,), [(one, one) for one in now], len)):
+            yield concept, heir[0]
+
+
+def _lost(
+    before: Version, after: Version, what: str, concepts: list[tuple[str, str]], gone: tuple[str, ...], was: str
+) -> Diagnostic:
+    """A finding about texts that concepts had, and that the ones in their place do not have."""
+    (concept, heir), *more = concepts
+    texts, field = _list(gone), f"{what}s"
+    here = after.here.concept(heir) or after.here.start
+    there = before.places.concept(concept) if before.places else None
+    name = member((concept,)) + (f" (and {len(more)} more)" if more else "")
+    message = f"{name} {'have' if more else 'has'} lost the {what if len(gone) == 1 else field} {texts}"
+    has = _list(getattr(after.plan.concept(heir), field)) or f"no {field}"
+    help = f"add {texts} to {'their' if more else 'its'} `{field}`"
+    return less(LOST[what], message, help, here, there, f"{texts} {was}", has)
+
+
+def _list(texts: tuple[str, ...]) -> str:
+    return ", ".join(quote(text) for text in texts)
+
+
+def preserve(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """What is preserved no longer, or with a lower weight."""
+    for old in before.plan.preserve:
+        name = member(old.concepts)
+        there = before.places.preserved(old.concepts) if before.places else None
+        entries = [(one.concepts, one) for one in after.plan.preserve]
+        new = weakest(before, after, old.concepts, entries, lambda one: one.weight)
+        if new is None:
+            here = after.here.concept(old.concepts[0]) or after.here.start
+            message = f"{name} is no longer preserved"
+            again = f"write `preserve {before.written(old.concepts)}`"
+            yield less("TL416", message, again, here, there, "preserved", "not preserved")
+            continue
+        if new.weight < old.weight:
+            was, now = f"weight {number(old.weight)}", f"weight {number(new.weight)}"
+            here = after.here.preserved(new.concepts) or after.here.start
+            message = f"{name} is preserved with a lower weight: {number(new.weight)} instead of {number(old.weight)}"
+            yield less("TL417", message, f"write `{was}` or more", here, there, was, now)

@@ -1,0 +1,90 @@
+"""What the expectations promise: bounds, of whom, and from how many samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracelang.diagnostics import Diagnostic, Span
+from tracelang.plan.breaking.version import Version, less
+from tracelang.plan.explain import asserted, bound, member
+from tracelang.plan.types import Assertion, Member
+
+FROM_WEIGHTS = ("residual", "leak")
+"""Metrics that are read off weights and states: no sample is drawn for them."""
+
+
+def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """An assertion holds on if each member of its set is still under one of the same sort that is as strict and sure.
+
+    Fewer samples leave a wider interval: a model that breaks its promise is found out less surely. Another seed draws
+    other samples, no fewer.
+    """
+    for old in before.plan.expect:
+        gone: list[Member] = []
+        looser: dict[Assertion, None] = {}
+        fewer: dict[Assertion, None] = {}
+        alike = [one for one in after.plan.expect if _sort(one) == _sort(old)]
+        for names in old.concepts:
+            found = _covers(before, after, names, alike)
+            strict = [one for one in found if _slack(one) <= _slack(old)]
+            if not found:
+                gone.append(names)
+            elif not strict:
+                looser[min(found, key=lambda one: (_slack(one), -one.samples))] = None
+            elif not any(_samples(one) >= _samples(old) for one in strict):
+                fewer[max(strict, key=lambda one: one.samples)] = None
+        if gone:
+            yield _gone(before, after, old, gone)
+        for one in looser:
+            here, there = _where(before, after, old, one)
+            help = f"write `{old.comparison} {bound(old)}` or a stricter bound"
+            message = f"an expectation is looser: `{_shown(one)}` instead of `{_shown(old)}`"
+            yield less("TL414", message, help, here, there, _shown(old), _shown(one))
+        for one in fewer:
+            here, there = _where(before, after, old, one)
+            was, now = f"{old.samples} samples", f"{one.samples} samples"
+            message = f"`{_shown(one)}` is expected over fewer samples: {one.samples} instead of {old.samples}"
+            help = f"write `expect over {was}` or more"
+            yield less("TL421", message, help, here, there, f"over {was}", f"over {now}")
+
+
+def _covers(before: Version, after: Version, old: Member, alike: list[Assertion]) -> list[Assertion]:
+    """Those about the same concepts or fewer of them together, else about a concept that has all the names."""
+    found = [(names, one) for one in alike for names in one.concepts]
+    same = [one for names, one in found if set(names) <= set(old)]
+    if same or len(old) > 1:
+        return same
+    return [one for names, one in found if len(names) == 1 and before.names(old[0]) <= after.names(names[0])]
+
+
+def _sort(one: Assertion) -> tuple[str, str | None, str]:
+    return one.metric, one.attack, one.comparison
+
+
+def _slack(one: Assertion) -> float:
+    """How loose a bound is."""
+    return one.bound if one.comparison == "<=" else -one.bound
+
+
+def _samples(one: Assertion) -> int:
+    return 0 if one.metric in FROM_WEIGHTS else one.samples
+
+
+def _shown(one: Assertion) -> str:
+    return f"{asserted(one)} {one.comparison} {bound(one)}"
+
+
+def _gone(before: Version, after: Version, old: Assertion, gone: list[Member]) -> Diagnostic:
+    partly = len(gone) < len(old.concepts)
+    about = ", ".join(member(names) for names in gone)
+    message = f"{old.metric} is no longer asserted of {about}" if partly else f"`{_shown(old)}` is no longer expected"
+    here, there = _where(before, after, old, old)
+    again = ", ".join([*(before.written(names) for names in gone), *([old.attack] if old.attack else [])])
+    help = f"write `{old.metric}({again}) {old.comparison} {bound(old)}`"
+    return less("TL415", message, help, here, there, _shown(old), f"nothing about {about}")
+
+
+def _where(before: Version, after: Version, old: Assertion, new: Assertion) -> tuple[Span, Span | None]:
+    """Where the newer version asserts one of the two, and the older one the other."""
+    here = after.here.asserted(new.metric, new.attack, new.concepts) or after.here.expect
+    return here, before.places.asserted(old.metric, old.attack, old.concepts) if before.places else None
