@@ -121,10 +121,8 @@ def test_one_error_is_enough_for_inconclusive(metric: str, where: str) -> None:
 
 
 def test_a_concept_that_no_judge_knows_is_inconclusive() -> None:
-    one = found(plan("expect over 60 samples { kept(cat) >= 1% }"), {"cat": ["cat"] * 4},
-                classes={("dog",): CLASSES["dog",]}) if False else outcome(
-        plan("expect over 60 samples { kept(cat) >= 1% }").expect[0],
-        Measured(plan("expect over 60 samples { kept(cat) >= 1% }"), {}, {("cat",): "no judge has a class"}, {}))
+    kept = plan("expect over 60 samples { kept(cat) >= 1% }")
+    one = outcome(kept.expect[0], Measured(kept, {}, {("cat",): "no judge has a class"}, {}))
     assert one.verdict == "inconclusive" and "no judge has a class" in one.reason
 
 

@@ -11,7 +11,7 @@ from tracelang.evidence.questions import SHOTS, Row, Unit, drawable, rows, share
 from tracelang.plan.types import Plan
 
 PROTECTED = """tracelang 1
-concept secret { kind protected names "dog" probes "canine" templates "a {}", "the {}" }
+concept secret kind protected { names "dog" probes "canine" templates "a {}", "the {}" }
 concept cat { names "cat" templates "a {}" }
 erase secret toward cat
 preserve cat
