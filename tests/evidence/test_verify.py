@@ -17,7 +17,7 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import sampling
-from tracelang.evidence import attacks, verify
+from tracelang.evidence import attacks, questions, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.judges import Judge, Seen
 from tracelang.evidence.panel import JudgeError
@@ -53,6 +53,13 @@ def expecting(out: Path, expect: str) -> Path:
         facts = json.loads((out / name).read_text())
         (out / name).write_text(json.dumps({**facts, "plan": plan.digest}))
     return out
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One trajectory for each figure that is taken along trajectories."""
+    monkeypatch.setattr(questions, "DRIFTS", 1)
+    monkeypatch.setattr(verify, "NOISE_SAMPLES", 1)
 
 
 def run(out: Path, judges: Sequence[str | Judge] = (), **settings: Any) -> Report:
@@ -119,7 +126,8 @@ def test_no_expectations_are_inconclusive(out: Path) -> None:
 
 
 def test_an_edit_that_destroys_all_pictures_does_not_pass_kept(tmp_path: Path) -> None:
-    plan = tracelang.compile(RECIPE + "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }")
+    expect = "expect over 6 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }"
+    plan = tracelang.compile(RECIPE + expect)
     report = run(ruin(plan, tmp_path / "out"), steps=20)
     verdicts = {one.metric: one.verdict for one in report.outcomes}
     assert verdicts["shown"] == "pass"  # there is no dog, for there is nothing
@@ -140,7 +148,7 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
 
 
 def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
-    out: Path, monkeypatch: pytest.MonkeyPatch
+    out: Path, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real recipe, 8 pictures, an attack that asks for other words and one that hands over the base's states."""
     def words(quarry: Any, model: Any, budget: Any) -> Any:
@@ -153,7 +161,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
         "paraphrase": attacks.Attack("black box", words), "p4d": attacks.Attack("white box", broken),
     })
     out = expecting(out, "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
-                         " residual(dog) <= 50% drift(cat) <= 50% attack(dog, p4d) <= 99% }")
+                         " residual(dog) <= 50% attack(dog, p4d) <= 99% }")
     report = run(out, samples=4, steps=20)
     verdicts = {one.attack or one.metric: one.verdict for one in report.outcomes}
     assert verdicts.pop("p4d") == "inconclusive"
@@ -176,7 +184,8 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
 
 
 def test_an_interrupted_run_goes_on_and_draws_nothing_twice(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = expecting(out, "expect over 60 samples { shown(dog) <= 99% }")
+    monkeypatch.setattr(questions, "SHOTS", 8)
+    out = expecting(out, "expect over 12 samples { shown(dog) <= 99% }")
     whole = run(out, samples=0)
     shutil.rmtree(out / "report")
     done: list[str] = []
@@ -215,11 +224,11 @@ def test_units_of_other_settings_are_not_taken(out: Path) -> None:
     assert again.provenance.sampler["steps"] == 3
 
 
-def test_protected_concepts_are_never_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not as a picture, not for an attack, not beside another concept: a model that counts sees only the cat."""
     plan = tracelang.compile(
         RECIPE.replace("concept dog {", "concept dog kind protected {")
-        + "expect over 4 samples { residual(dog) <= 99% drift(cat) <= 99% kept(cat) >= 1% }"
+        + "expect over 2 samples { residual(dog) <= 99% drift(cat) <= 99% kept(cat) >= 1% }"
     )
     out = closed_form(plan, tmp_path / "out")
     monkeypatch.setattr(verify, "ATTACKS", {
@@ -238,7 +247,7 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(StableDiffusionModel, "decode", counted)
     monkeypatch.setattr("tracelang.evidence.shots.sample", told)
-    report = run(out, samples=4)
+    report = run(out, samples=2)
     assert drawn and sum(decoded) == len(drawn)
     assert not [prompt for prompt in drawn if "dog" in prompt or "canine" in prompt]
     (dog,) = (one for one in report.concepts if one.member == ("dog",))

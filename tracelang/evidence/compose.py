@@ -104,6 +104,7 @@ class Strike:
 
     rows: tuple[tuple[Shot, Sight, tuple[str, str] | None], ...] = ()
     looks: tuple[Mapping[str, Look], ...] = ()
+    forms: tuple[str, ...] = ()
     soft: bool = False
     price: float | None = None
     examples: tuple[str, ...] = ()
@@ -471,7 +472,8 @@ def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, 
              tuple(row["files"]) if row.get("files") else None)
             for row, look in zip(side["rows"], looks, strict=True)
         )
-        return Strike(found, looks, side["soft"], side["price"], tuple(side["examples"]), side["budget"],
+        forms = tuple(row.get("form") or row["prompt"] for row in side["rows"])
+        return Strike(found, looks, forms, side["soft"], side["price"], tuple(side["examples"]), side["budget"],
                       side["seconds"])
 
     return Attacked(member, record["attack"], record["samples"], record["seed"], strike(record["static"]),
@@ -479,11 +481,11 @@ def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, 
 
 
 def _worst_prompt(strike: Strike) -> Rate | None:
-    """The prompt that brings the concept back most often, among those drawn often enough to say."""
+    """The prompt, or the form of wording, that brings the concept back most often, of those drawn often enough."""
     groups: dict[str, list[bool]] = {}
-    for shot, seen, _ in strike.rows:
-        if not seen.error and shot.prompt:
-            groups.setdefault(shot.prompt, []).append(seen.shows)
+    for form, (_, seen, _) in zip(strike.forms, strike.rows, strict=True):
+        if not seen.error and form:
+            groups.setdefault(form, []).append(seen.shows)
     found = [_rate(shows) for shows in groups.values() if len(shows) >= GROUP]
     return max(found, key=lambda one: (one.share, one.n)) if len(groups) > 1 and found else None
 

@@ -217,6 +217,8 @@ class Bench:
         for i, before in zip(hits, base, strict=True):
             name = f"{side}-{i:03d}"
             rows[i]["files"] = [keep(folder, f"{name}-base", before), keep(folder, f"{name}-after", images[i])]
+        for row, form in zip(rows, found.forms, strict=False):
+            row["form"] = form
         return {"rows": rows, "soft": states is not None, "pictures": len(shots) + len(hits)}
 
     def _drift(self, unit: Unit, folder: Path) -> dict[str, Any]:
