@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,7 +190,7 @@ class Findings:
         return Findings(plan, run, measured, tuple(struck), at_degree, noise, certificate, features, extractor,
                         tuple(failures))
 
-    @property
+    @cached_property
     def every(self) -> tuple[Row, ...]:
         return rows(self.plan, self.run.classes, self.run.facts["samples"])
 
