@@ -1,51 +1,28 @@
-"""Attacks on an edited model: how an adversary brings an erased concept back (METHODS.md §10.6)."""
+"""Attacks on an edited model: how an adversary brings an erased concept back (METHODS.md §10.6).
+
+All are written against `Model` and `Words`, so that what runs on the smallest model runs on any.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from tracelang.evidence.attacks import (
+    inverse_map,
+    p4d,
+    paraphrase,
+    ring_a_bell,
+    textual_inversion,
+    unlearn_diff_atk,
+)
+from tracelang.evidence.attacks.attack import Access, Attack, AttackError, Budget, Found, Quarry
 
-from torch import Tensor
+__all__ = ["ATTACKS", "Access", "Attack", "AttackError", "Budget", "Found", "Quarry"]
 
-from tracelang.engine.protocol import Model, TextStates
-from tracelang.plan.types import Member, Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What an attacker may spend."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quarry:
-    """What is hunted: `clean` latents `[m, …]` of the concept as the base draws it, and its names' prompts."""
-
-    plan: Plan
-    member: Member
-    seed: int
-    clean: Tensor
-    prompts: tuple[str, ...]
-    base: Model
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """`count` rows: prompts that anyone can draw, or soft states."""
-
-    prompts: tuple[str, ...] | None
-    states: TextStates | None
-    budget: Mapping[str, int | float | str]
-    price: float | None
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    access: Literal["black box", "white box", "soft states"]
-    run: Callable[[Quarry, Model, Budget], Found]
-
-
-ATTACKS: dict[str, Attack] = {}
-"""By name, as in `semantics.tables.ATTACKS`."""
+ATTACKS: dict[str, Attack] = {
+    "paraphrase": Attack("black box", paraphrase.run),
+    "ring_a_bell": Attack("white box", ring_a_bell.run),
+    "p4d": Attack("white box", p4d.run),
+    "unlearn_diff_atk": Attack("white box", unlearn_diff_atk.run),
+    "textual_inversion": Attack("soft states", textual_inversion.run),
+    "inverse_map": Attack("soft states", inverse_map.run),
+}
+"""By the names of `semantics.tables.ATTACKS`."""
