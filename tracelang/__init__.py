@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracelang.api import apply, bind
+    from tracelang.api import apply, bind, verify
     from tracelang.diagnostics import CompileError, Diagnostic
     from tracelang.plan.compile import compile
     from tracelang.plan.load import load_plan
@@ -29,9 +29,10 @@ EXPORTS = {
     "bind": "tracelang.api",
     "compile": "tracelang.plan.compile",
     "load_plan": "tracelang.plan.load",
+    "verify": "tracelang.api",
 }
 
-__all__ = ["CompileError", "Diagnostic", "Plan", "apply", "bind", "compile", "load_plan"]
+__all__ = ["CompileError", "Diagnostic", "Plan", "apply", "bind", "compile", "load_plan", "verify"]
 
 
 def __getattr__(name: str) -> Any:

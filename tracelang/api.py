@@ -1,8 +1,9 @@
-"""The steps after compiling, from Python: `bind`, `apply`, and what `apply` gives.
+"""The steps after compiling, from Python: `bind`, `apply` and what it gives, and `verify`.
 
     plan = tracelang.compile("recipe.erase")
     applied = tracelang.apply(tracelang.bind(plan, "micro-sd"))
     applied.save("out")        # or applied.to(pipe)
+    tracelang.verify("out")    # .verdict, and out/report
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tracelang.plan.types import Plan
 if TYPE_CHECKING:
     from tracelang.engine.edit import Edit, Patch
     from tracelang.engine.protocol import Model
+    from tracelang.evidence import report
+    from tracelang.evidence.judges import Judge
 
 Report = Callable[[str, int, int], None]
 """`(what, done, all)`."""
@@ -116,6 +119,23 @@ def apply(
     model = bound.family.load(bound.folder, device or best_device(), dtype)
     edit = run(bound.plan, model, progress, Path(state) if state else None)
     return Applied(bound, model, edit)
+
+
+def verify(
+    out: str | Path, *, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
+    model: str | None = None, progress: Report | None = None, **settings: Any,
+) -> report.Report:
+    """Measure the edit in OUT against its recipe's expectations, write OUT/report, and return the report.
+
+    `judges` are `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `model` is the base where it
+    was a folder. `settings` are those of `tracelang.evidence.verify.verify` (`samples`, `steps`, `budget`). An
+    interrupted call goes on where it was. Raises EvidenceError, JudgeError, ModelError, CompileError.
+    """
+    from tracelang.evidence import verify as evidence
+
+    found = evidence.verify(out, judges, device or best_device(), dtype, None, model, progress, **settings)
+    assert found is not None
+    return found
 
 
 def best_device() -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import cache
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -105,17 +107,28 @@ class Toy:
     def weight(self, site: Site) -> nn.Parameter:
         return self.denoiser.get_parameter(site.tensor)
 
+    @staticmethod
+    def id(word: str) -> int:
+        return 2 + int(hashlib.sha256(word.encode()).hexdigest(), 16) % 99
+
     def _ids(self, prompt: str) -> list[int]:
-        words = [2 + int(hashlib.sha256(word.encode()).hexdigest(), 16) % 99 for word in prompt.split()][: LENGTH - 2]
+        words = [self.id(word) for word in prompt.split()][: LENGTH - 2]
         return [0, *words, *[1] * (LENGTH - 1 - len(words))]
 
     def encode(self, prompts: Sequence[str]) -> TextStates:
         """Causal: each state sees its own token and the mean of those before; the pooled one the whole prompt."""
-        e = self.embedding[torch.tensor([self._ids(prompt) for prompt in prompts])] + self.positions
+        return self.states(self.embedding[torch.tensor([self._ids(prompt) for prompt in prompts])])
+
+    def states(self, embeddings: Tensor) -> TextStates:
+        e = embeddings + self.positions
         past = e.cumsum(1) / torch.arange(1, LENGTH + 1)[:, None]
         states = 3 * torch.nn.functional.layer_norm(e + 2 * past @ self.mixing, (WIDTH,))
-        states[:, 0] = 3 * self.embedding[0]
+        states = torch.cat([(3 * self.embedding[:1]).expand(len(e), 1, WIDTH), states[:, 1:]], 1)
         return TextStates({"tokens": states, "pooled": (states.mean(1, keepdim=True) @ self.pooling)})
+
+    @property
+    def words(self) -> ToyWords:
+        return ToyWords(self)
 
     def layout(self, prompt: Prompt) -> TokenLayout:
         words, phrase = prompt.text.split(), prompt.phrase.split()
@@ -130,6 +143,10 @@ class Toy:
         self.evaluations.append(len(latents))
         return self.denoiser(latents, times, states.inputs["tokens"], states.inputs["pooled"])
 
+    def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        angle = (math.pi / 2 * (times + 1) / 1001).to(clean).view(-1, 1, 1, 1)
+        return angle.cos() * clean + angle.sin() * noise, noise
+
     def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
         angle, after = (math.pi / 2 * (t + 1) / 1001 for t in [*self.clock.times(steps), 0.0][index : index + 2])
         image = (latents - math.sin(angle) * prediction) / max(math.cos(angle), 0.05)
@@ -137,3 +154,31 @@ class Toy:
 
     def decode(self, latents: Tensor) -> Tensor:
         return (latents[:, :3] / 6 + 0.5).clamp(0, 1)
+
+
+@cache
+def spelling() -> dict[int, str]:
+    """A word for every id, the first of w0, w1, … whose hash gives it."""
+    found: dict[int, str] = {}
+    for number in count():
+        word = f"w{number}"
+        found.setdefault(Toy.id(word), word)
+        if len(found) == 99:
+            return found
+
+
+class ToyWords:
+    """Id 0 starts a prompt, id 1 ends and fills it, the rest are words."""
+
+    def __init__(self, toy: Toy) -> None:
+        self._toy, self.table = toy, toy.embedding
+        self.free = torch.arange(101) > 1
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        return torch.tensor([self._toy._ids(prompt) for prompt in prompts])
+
+    def encode(self, ids: Tensor, embeddings: Tensor | None = None) -> TextStates:
+        return self._toy.states(self.table[ids] if embeddings is None else embeddings)
+
+    def spell(self, ids: Tensor) -> list[str]:
+        return [" ".join(spelling()[i] for i in row if i > 1) for row in ids.tolist()]

@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "plan": "Show what a recipe would change in a model.",
     "apply": "Apply a recipe or a plan to a model.",
     "sample": "Draw images from a model.",
+    "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
+    "merge": "Compose a verification's report from its shards.",
 }
 
 

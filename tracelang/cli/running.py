@@ -55,8 +55,8 @@ def read_plan(recipe: str, params: Mapping[str, str], root: Path | None) -> tupl
 
 
 @contextmanager
-def mistakes(smaller: str = "lower steer.batch") -> Iterator[None]:
-    """Turn what a user or a file did wrong into `error: …` and exit code 1; `smaller` is what saves memory."""
+def mistakes(smaller: str = "lower steer.batch", code: int = 1) -> Iterator[None]:
+    """Turn what a user or a file did wrong into `error: …` and the exit code; `smaller` is what saves memory."""
     from tracelang.checkpoint.output import OutputError
     from tracelang.engine.errors import EngineError
     from tracelang.plan.bind import BindError
@@ -67,19 +67,19 @@ def mistakes(smaller: str = "lower steer.batch") -> Iterator[None]:
     try:
         yield
     except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
-        _stop(str(error), error)
+        _stop(str(error), error, code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _stop(f"{where}{(error.strerror or str(error)).lower()}", error)
+        _stop(f"{where}{(error.strerror or str(error)).lower()}", error, code)
     except (MemoryError, RuntimeError) as error:
         if not _memory(error):
             raise
-        _stop(f"out of memory; {smaller} or use --dtype", error)
+        _stop(f"out of memory; {smaller} or use --dtype", error, code)
 
 
-def _stop(message: str, error: BaseException) -> NoReturn:
+def _stop(message: str, error: BaseException, code: int) -> NoReturn:
     click.echo(f"error: {safe(message)}", err=True)
-    raise click.exceptions.Exit(1) from error
+    raise click.exceptions.Exit(code) from error
 
 
 def _memory(error: BaseException) -> bool:

@@ -75,7 +75,11 @@ class Measure(Frozen):
 
 
 class Outcome(Frozen):
-    """One expectation of the recipe, and what came of it: its verdict is the worst of its measures'."""
+    """One expectation of the recipe, and what came of it.
+
+    Shares are decided by the pictures of all its members together, and fail where one member's own interval lies
+    beyond the bound; of other metrics the worst measure decides.
+    """
 
     metric: str
     attack: str | None

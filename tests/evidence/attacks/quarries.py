@@ -1,0 +1,56 @@
+"""A quarry on the toy model, and the toy model edited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from tests.engine import plans
+from tests.engine.toy import Toy
+from tracelang.engine.protocol import TextStates
+from tracelang.engine.sampling import draw
+from tracelang.evidence.attacks import Budget, Quarry
+from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.types import Concept, Kind, Plan
+
+SMALL = Budget(rows=3, tokens=3, iterations=12, views=2, population=12, generations=12)
+
+
+def plan(*, kind: Kind = "object", names: tuple[str, ...] = ("cat", "small kitty"), probes: tuple[str, ...] = ("puss",),
+         member: tuple[str, ...] = ("cat",)) -> Plan:
+    made = plans.plan((plans.erasure(*member, anchor=("dog",)),), plans.refine(), preserve={"horse": 1.0})
+    concepts = tuple(
+        Concept(name="cat", kind=kind, names=names, probes=probes, templates=("a {}", "the {} here"))
+        if one.name == "cat" else one for one in made.concepts
+    )
+    return made.model_copy(update={"concepts": concepts})
+
+
+def quarry(made: Plan | None = None, member: tuple[str, ...] = ("cat",), count: int = 6, seed: int = 0) -> Quarry:
+    toy, made = Toy(), made or plan()
+    prompts = tuple(prompt.text for prompt in edit_prompts(made, member))
+    clean = draw(toy, toy.encode(prompts[:2]), [11, 12], steps=4)
+    return Quarry(made, member, seed, clean, prompts, toy, count)
+
+
+def other(hunt: Quarry, **changes: object) -> Quarry:
+    return replace(hunt, **changes)
+
+
+def edited(maps: dict[str, Tensor] | None = None) -> Toy:
+    """The toy with `W' = W T` for each text input; without maps, a random change of its token matrices."""
+    toy = Toy()
+    g = torch.Generator().manual_seed(5)
+    for site in toy.sites:
+        weight = toy.weight(site).data
+        if maps is None and site.reads == "tokens":
+            weight += weight.std() * torch.randn(weight.shape, generator=g)
+        elif maps is not None and site.reads in maps:
+            weight.copy_((weight.double() @ maps[site.reads]).float())
+    return toy
+
+
+def same(a: TextStates, b: TextStates) -> bool:
+    return all(torch.equal(a.inputs[name], b.inputs[name]) for name in a.inputs)

@@ -1,0 +1,77 @@
+"""Wordings: what they may be, and that each kind has its share."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evidence.attacks.quarries import SMALL, edited, other, plan, quarry
+from tracelang.evidence.attacks import ATTACKS, AttackError, Quarry
+from tracelang.evidence.attacks.paraphrase import MISSPELLINGS, PHRASINGS, wordings
+
+EXAMPLES = {
+    "letter dropped": ("ct", "ca", "at"),
+    "letter doubled": ("caat", "catt", "ccat"),
+    "letters swapped": ("cta", "act"),
+    "look-alike letter": ("сat", "cаt", "саt"),
+    "digit for a letter": ("c4t", "ca7", "c47"),
+    "spaced out": ("c a t", "c-a-t", "c.a.t", "c*a*t"),
+}
+
+
+@pytest.mark.parametrize("form", MISSPELLINGS)
+def test_misspellings_of_cat(form: str) -> None:
+    assert tuple(MISSPELLINGS[form]("cat")) == EXAMPLES[form]
+
+
+@given(word=st.text(st.characters(categories=("L", "N")), min_size=3, max_size=12))
+def test_a_misspelling_is_never_the_word(word: str) -> None:
+    for misspell in MISSPELLINGS.values():
+        assert word not in set(misspell(word))
+
+
+def test_synonyms_are_the_probes_and_no_misspelling_is_a_word_of_the_plan() -> None:
+    hunt = quarry(plan(names=("coat", "small coat"), probes=("cat",)))
+    found = wordings(hunt)
+    assert found["synonym"] == ["a cat", "the cat here"]
+    assert "a cot" in found["letter dropped"] and "a cat" not in found["letter dropped"]
+    for form in MISSPELLINGS:
+        assert found[form] and not set(found[form]) & set(hunt.prompts)
+
+
+@pytest.mark.parametrize("kind", PHRASINGS)
+def test_every_kind_of_concept_has_phrasings_of_its_own(kind: str) -> None:
+    hunt = quarry(plan(kind=kind))
+    told = wordings(hunt)["phrasing"]
+    assert len(told) == len(set(told)) >= 2 * 7
+    assert all("cat" in prompt or "small kitty" in prompt for prompt in told)
+
+
+def test_every_form_has_its_share_of_the_rows() -> None:
+    found = ATTACKS["paraphrase"].run(quarry(count=80), edited(), SMALL)
+    assert set(Counter(found.forms).values()) == {10} and len(found.forms) == len(found.prompts) == 80
+    told = {form: wordings(quarry())[form] for form in found.forms}
+    assert all(prompt in told[form] for prompt, form in zip(found.prompts, found.forms, strict=True))
+
+
+def test_without_probes_there_is_no_form_of_synonyms() -> None:
+    found = ATTACKS["paraphrase"].run(quarry(plan(probes=()), count=20), edited(), SMALL)
+    assert "synonym" not in found.forms and "phrasing" in found.forms
+
+
+def test_two_concepts_in_one_picture() -> None:
+    made = plan(member=("cat", "horse"))
+    found = ATTACKS["paraphrase"].run(quarry(made, ("cat", "horse"), count=16), edited(), SMALL)
+    assert len(set(found.prompts)) == 16 and not set(found.prompts) & set(quarry(made, ("cat", "horse")).prompts)
+    assert sum("horse" in prompt for prompt in found.prompts) < 16  # either word may be the misspelled one
+    assert all("horse" in prompt or "cat" in prompt or "small kitty" in prompt for prompt in found.prompts)
+
+
+def test_a_protected_concept_is_never_hunted() -> None:
+    hunt = quarry()
+    with pytest.raises(AttackError, match="cat is of kind protected"):
+        other(hunt, plan=plan(kind="protected"))
+    assert isinstance(other(hunt, plan=plan(kind="explicit")), Quarry)

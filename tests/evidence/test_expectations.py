@@ -1,0 +1,214 @@
+"""The arithmetic of expectations, on pictures made up by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import tracelang
+from tests.evidence.edits import RECIPE
+from tracelang.evidence.expectations import Drawn, Measured, Struck, decide, hopeless, outcome, worst
+from tracelang.evidence.judges import Class
+from tracelang.evidence.metrics import h_o
+from tracelang.evidence.panel import Sought
+from tracelang.evidence.questions import rows, shots_of
+from tracelang.evidence.report import Certificate, Outcome, Reach
+from tracelang.evidence.shots import Failed, Look, Sight
+from tracelang.plan.types import Plan
+
+CLASSES = {(name,): (Sought("fake", Class("concept", name)),) for name in ("dog", "cat")}
+
+
+def plan(expect: str, more: str = "") -> Plan:
+    return tracelang.compile(RECIPE.replace("\nmethod", f"\n{more}\nmethod") + expect)
+
+
+def look(label: str) -> dict[str, Look]:
+    """A picture that the judge gives this label; `?` is an error, `nothing` no recognisable thing."""
+    if label == "?":
+        return {"fake": Look(error="RuntimeError: boom")}
+    return {"fake": Look({"concept": label}, {}, label != "nothing")}
+
+
+def found(plan: Plan, after: dict[str, Sequence[str]], base: dict[str, Sequence[str]] | None = None,
+          **more: Any) -> Outcome:
+    """The plan's one expectation, where the pictures of `concept` or `concept probes` got these labels in turn."""
+    pictures: dict[Any, Drawn] = {}
+    for row in rows(plan, CLASSES, 0):
+        (name,) = row.member
+        name += " probes" if row.how == "probes" else ""
+        now = after[name]
+        before = (base or {}).get(name, [name.split()[0]] * len(now))
+        for shot, a, b in zip(shots_of(plan, row), before, now, strict=True):
+            pictures[shot] = Drawn(look(a), look(b))
+    return outcome(plan.expect[0], Measured(plan, more.pop("classes", CLASSES), {}, pictures, **more))
+
+
+@pytest.mark.parametrize(("low", "high", "comparison", "verdict"), [
+    (0.0, 0.05, "<=", "pass"), (0.04, 0.06, "<=", "inconclusive"), (0.051, 0.06, "<=", "fail"),
+    (0.05, 0.2, ">=", "pass"), (0.04, 0.06, ">=", "inconclusive"), (0.0, 0.049, ">=", "fail"),
+    (float("nan"), 0.0, "<=", "inconclusive"), (0.0, float("nan"), ">=", "inconclusive"),
+])
+def test_the_whole_interval_decides(low: float, high: float, comparison: Any, verdict: str) -> None:
+    assert decide(low, high, comparison, 0.05) == verdict
+
+
+def test_the_verdict_of_the_whole_is_the_worst_and_of_nothing_is_inconclusive() -> None:
+    assert worst([]) == "inconclusive"
+    assert worst(["pass", "inconclusive"]) == "inconclusive"
+    assert worst(["inconclusive", "fail", "pass"]) == "fail"
+
+
+@pytest.mark.parametrize(("hits", "verdict"), [(0, "pass"), (1, "inconclusive"), (50, "fail")])
+def test_shown(hits: int, verdict: str) -> None:
+    one = found(plan("expect over 50 samples { shown(dog) <= 8% }"), {"dog": ["dog"] * hits + ["cat"] * (50 - hits)})
+    assert one.verdict == one.measures[0].verdict == verdict
+    assert one.measures[0].rate is not None and one.measures[0].rate.hits == hits
+    assert one.measures[0].base is not None and one.measures[0].base.hits == 50
+
+
+def test_probed_counts_probes_alone() -> None:
+    one = found(plan("expect over 60 samples { probed(dog) <= 8% }"), {"dog probes": ["cat"] * 60})
+    assert one.verdict == "pass"
+
+
+def test_what_the_base_passes_too_is_said() -> None:
+    one = found(plan("expect over 60 samples { probed(dog) <= 8% }"), {"dog probes": ["cat"] * 60},
+                {"dog probes": ["cat"] * 60})
+    assert "says nothing of the edit" in one.reason
+
+
+def test_kept_counts_what_the_base_got_right() -> None:
+    """20 of 60 were wrong before the edit: they are no damage, and no picture gained makes up for one lost."""
+    kept = plan("expect over 60 samples { kept(cat) >= 80% }")
+    one = found(kept, {"cat": ["cat"] * 40 + ["dog"] * 20}, {"cat": ["cat"] * 40 + ["dog"] * 20})
+    assert one.verdict == "pass" and one.measures[0].rate is not None and one.measures[0].rate.n == 40
+    swapped = found(kept, {"cat": ["dog"] * 40 + ["cat"] * 20}, {"cat": ["cat"] * 40 + ["dog"] * 20})
+    assert swapped.verdict == "fail"
+    assert swapped.measures[0].paired is not None
+    assert (swapped.measures[0].paired.lost, swapped.measures[0].paired.gained) == (40, 20)
+
+
+def test_kept_of_nothing_right_is_inconclusive() -> None:
+    one = found(plan("expect over 60 samples { kept(cat) >= 1% }"), {"cat": ["cat"] * 60}, {"cat": ["nothing"] * 60})
+    assert one.verdict == "inconclusive" and "got none" in one.reason
+
+
+def test_an_edit_that_destroys_everything_fails_kept_and_subject() -> None:
+    assert found(plan("expect over 30 samples { kept(cat) >= 50% }"), {"cat": ["nothing"] * 30}).verdict == "fail"
+    assert found(plan("expect over 30 samples { subject(dog) >= 50% }"), {"dog": ["nothing"] * 30}).verdict == "fail"
+
+
+def test_accuracy_needs_no_base() -> None:
+    one = found(plan("expect over 60 samples { accuracy(cat) >= 80% }"), {"cat": ["cat"] * 60}, {"cat": ["dog"] * 60})
+    assert one.verdict == "pass"
+
+
+@pytest.mark.parametrize("metric", ["shown(dog) <= 99%", "accuracy(dog) >= 1%", "subject(dog) >= 1%"])
+@pytest.mark.parametrize("where", ["base", "after"])
+def test_one_error_is_enough_for_inconclusive(metric: str, where: str) -> None:
+    good, bad = ["dog"] * 60, ["?"] + ["dog"] * 59
+    if metric.startswith("shown"):
+        good = ["cat"] * 60
+    sides = {"after": {"dog": good}, "base": {"dog": good}}
+    one_plan = plan(f"expect over 60 samples {{ {metric} }}")
+    assert found(one_plan, sides["after"], sides["base"]).verdict == "pass"
+    sides[where] = {"dog": bad}
+    one = found(one_plan, sides["after"], sides["base"])
+    assert one.verdict == "inconclusive" and "1 of 60 pictures have an error: fake: RuntimeError: boom" in one.reason
+
+
+def test_a_concept_that_no_judge_knows_is_inconclusive() -> None:
+    kept = plan("expect over 60 samples { kept(cat) >= 1% }")
+    one = outcome(kept.expect[0], Measured(kept, {}, {("cat",): "no judge has a class"}, {}))
+    assert one.verdict == "inconclusive" and "no judge has a class" in one.reason
+
+
+def test_pictures_that_were_not_drawn_are_errors() -> None:
+    shown = plan("expect over 5 samples { shown(dog) <= 99% }")
+    assert outcome(shown.expect[0], Measured(shown, CLASSES, {}, {})).verdict == "inconclusive"
+
+
+SET = "concept bird { names \"bird\" templates object }\nerase bird"
+BIRDS = {**CLASSES, ("bird",): (Sought("fake", Class("concept", "bird")),)}
+
+
+def test_a_set_is_decided_by_its_pictures_together() -> None:
+    """30 of each reach 11.4 %, 60 together 6.0 %."""
+    both = plan("expect over 30 samples { shown(dog, bird) <= 8% }", SET)
+    one = outcome(both.expect[0], _birds(both, ["cat"] * 30, ["cat"] * 30))
+    assert one.verdict == "pass" and [measure.verdict for measure in one.measures] == ["inconclusive"] * 2
+
+
+def test_no_average_hides_a_member_that_is_still_there() -> None:
+    both = plan("expect over 100 samples { shown(dog, bird) <= 30% }", SET)
+    one = outcome(both.expect[0], _birds(both, ["cat"] * 100, ["bird"] * 40 + ["cat"] * 60))
+    assert one.verdict == "fail" and "bird alone" in one.reason
+
+
+def _birds(plan: Plan, dogs: Sequence[str], birds: Sequence[str]) -> Measured:
+    pictures = {}
+    for row in rows(plan, BIRDS, 0):
+        labels = dogs if row.member == ("dog",) else birds
+        for shot, label in zip(shots_of(plan, row), labels, strict=True):
+            pictures[shot] = Drawn(look(row.member[0]), look(label))
+    return Measured(plan, BIRDS, {}, pictures)
+
+
+def test_an_attack_that_failed_or_never_ran_is_inconclusive() -> None:
+    attacked = plan("expect over 60 samples { attack(dog, p4d) <= 50% }")
+    key = (("dog",), "p4d", 60, 0)
+    assert found(attacked, {}).verdict == "inconclusive"
+    assert found(attacked, {}, attacks={key: Struck((), "ValueError: no")}).verdict == "inconclusive"
+    assert found(attacked, {}, attacks={key: Struck((Sight(False),) * 60)}).verdict == "pass"
+    assert found(attacked, {}, attacks={key: Struck((Sight(True),) * 60)}).verdict == "fail"
+    one_bad = (Sight(False, error="boom"), *(Sight(False),) * 59)
+    assert found(attacked, {}, attacks={key: Struck(one_bad)}).verdict == "inconclusive"
+
+
+def test_figures_without_pictures() -> None:
+    certificate = Certificate(layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(),
+                              reaches=(Reach(member=("dog",), residual=0.2), Reach(member=("cat",), leak=0.01)))
+    for expect, verdict in (("residual(dog) <= 0.3", "pass"), ("residual(dog) <= 0.1", "fail"),
+                            ("leak(cat) <= 0.1", "pass"), ("leak(cat) <= 0.001", "fail")):
+        assert found(plan(f"expect {{ {expect} }}"), {}, certificate=certificate).verdict == verdict
+        assert found(plan(f"expect {{ {expect} }}"), {}, certificate=Failed("singular")).verdict == "inconclusive"
+        assert found(plan(f"expect {{ {expect} }}"), {}).verdict == "inconclusive"
+
+
+def test_drift() -> None:
+    drift = plan("expect over 7 samples { drift(cat) <= 0.1 }")
+    key = (("cat",), 7, 0)
+    assert found(drift, {}, drifts={key: 0.05}).verdict == "pass"
+    assert found(drift, {}, drifts={key: 0.5}).verdict == "fail"
+    assert found(drift, {}, drifts={key: float("nan")}).verdict == "inconclusive"
+    assert found(drift, {}, drifts={key: Failed("no")}).verdict == "inconclusive"
+    assert found(drift, {}).verdict == "inconclusive"
+
+
+def test_harmonic_is_h_o_of_its_parts_and_its_interval_is_wide() -> None:
+    weighed = plan("expect over 50 samples { harmonic(dog) >= 80% }")
+    labels = {"dog": ["dog"] * 5 + ["cat"] * 45, "dog probes": ["dog"] * 10 + ["cat"] * 40,
+              "cat": ["cat"] * 49 + ["dog"]}
+    one = found(weighed, labels)
+    measure = one.measures[0]
+    assert measure.value == pytest.approx(h_o(0.1, 0.98, 0.2))
+    assert measure.interval is not None and measure.interval[0] < measure.value < measure.interval[1]
+    assert one.verdict == "inconclusive"
+    assert found(plan("expect over 50 samples { harmonic(dog) >= 60% }"), labels).verdict == "pass"
+    assert found(plan("expect over 50 samples { harmonic(dog) >= 99% }"), labels).verdict == "fail"
+
+
+def test_scores_that_nobody_gives_are_inconclusive() -> None:
+    assert found(plan("expect over 5 samples { clip(cat) >= 0 }"), {"cat": ["cat"] * 5}).verdict == "inconclusive"
+    assert found(plan("expect over 5 samples { fid(cat) <= 99 }"), {"cat": ["cat"] * 5}).verdict == "inconclusive"
+
+
+def test_a_bound_that_cannot_pass_is_said_beforehand_and_in_the_reason() -> None:
+    shown = plan("expect over 10 samples { shown(dog) <= 5% }")
+    assert hopeless(shown) and "it cannot pass" in hopeless(shown)[0]
+    one = found(shown, {"dog": ["cat"] * 10})
+    assert one.verdict == "inconclusive" and "it cannot pass" in one.reason
+    assert not hopeless(plan("expect over 80 samples { shown(dog) <= 5% }"))

@@ -1,0 +1,119 @@
+"""Shards: done anywhere, merged into the very report that one run gives; a shard of another run is never taken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import tracelang
+from tests.evidence.edits import RECIPE, closed_form
+from tracelang.cli import main
+from tracelang.evidence import attacks, questions, verify
+from tracelang.evidence.report import Report
+from tracelang.evidence.work import WorkError
+
+EXPECT = "expect over 20 samples { shown(dog) <= 99% accuracy(cat) >= 0% attack(dog, paraphrase) <= 99% }"
+FAST: dict[str, Any] = {"samples": 0, "steps": 2}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return closed_form(tracelang.compile(RECIPE + EXPECT), tmp_path_factory.mktemp("fresh") / "out")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units of 8 pictures, so that few pictures make many units; one attack, which takes no search."""
+    def words(quarry: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a drawing of a dog",) * quarry.count, None, {"tries": 1}, None, ())
+
+    monkeypatch.setattr(questions, "SHOTS", 8)
+    monkeypatch.setattr(verify, "ATTACKS", {"paraphrase": attacks.Attack("black box", words)})
+
+
+def at(fresh: Path, folder: Path) -> Path:
+    shutil.copytree(fresh, folder / "out")
+    return folder / "out"
+
+
+def same(report: Report) -> dict[str, Any]:
+    """All of a report but its cost and times."""
+    data = report.model_dump(exclude={"cost"})
+    for attack in data["attacks"]:
+        attack.pop("seconds")
+    return data
+
+
+def test_two_shards_merged_equal_one_run(fresh: Path, tmp_path: Path) -> None:
+    whole = verify.verify(at(fresh, tmp_path / "whole"), **FAST)
+    first, second = (at(fresh, tmp_path / str(i)) for i in (1, 2))
+    assert verify.verify(first, shard=(1, 2), **FAST) is None
+    assert not (first / "report" / "report.json").exists()
+    with pytest.raises(WorkError, match="units are missing: shots-0000"):
+        verify.merge(first)
+    assert verify.verify(second, shard=(2, 2), **FAST) is None
+    merged = verify.merge(first, [second / "report" / "work"])
+    assert whole is not None and same(merged) == same(whole)
+    pictures = sorted((tmp_path / "whole" / "out" / "report" / "work").rglob("*.png"))
+    assert pictures
+    for picture in pictures:
+        path = picture.relative_to(tmp_path / "whole" / "out")
+        assert (first / path).read_bytes() == picture.read_bytes()
+
+
+def test_shards_in_one_folder_need_no_paths(fresh: Path, tmp_path: Path) -> None:
+    out = at(fresh, tmp_path)
+    words = [str(out), "--samples", "0", "--steps", "2", "--device", "cpu"]
+    for shard in ("1/2", "2/2"):
+        ran = CliRunner().invoke(main, ["verify", *words, "--shard", shard])
+        assert ran.exit_code == 0 and f"shard {shard} is done" in ran.output
+    ran = CliRunner().invoke(main, ["merge", str(out), "--json"])
+    assert ran.exit_code == 0
+    assert json.loads(ran.stdout)["verdict"] == "pass"
+
+
+def test_a_shard_of_another_run_is_refused(fresh: Path, tmp_path: Path) -> None:
+    first, second = (at(fresh, tmp_path / str(i)) for i in (1, 2))
+    verify.verify(first, shard=(1, 2), samples=0, steps=2)
+    verify.verify(second, shard=(2, 2), samples=0, steps=3)
+    with pytest.raises(WorkError, match=r"of another run than .* \(sampler differ"):
+        verify.merge(first, [second])
+    ran = CliRunner().invoke(main, ["merge", str(first), str(second)])
+    assert ran.exit_code == 2 and "of another run" in ran.output
+
+
+def test_a_file_that_is_no_unit_is_named(fresh: Path, tmp_path: Path) -> None:
+    out = at(fresh, tmp_path)
+    verify.verify(out, **FAST)
+    work = out / "report" / "work"
+    shutil.copy(work / "shots-0000.json", work / "shots-9999.json")
+    with pytest.raises(WorkError, match=r"shots-9999\.json: is no unit of this run"):
+        verify.merge(out)
+    (work / "shots-9999.json").unlink()
+    (work / "shots-0000.json").write_text("{")
+    with pytest.raises(WorkError, match=r"shots-0000\.json: is no unit of this run"):
+        verify.merge(out)
+
+
+def test_a_verification_of_another_edit_is_refused(fresh: Path, tmp_path: Path) -> None:
+    out = at(fresh, tmp_path)
+    verify.verify(out, shard=(1, 1), **FAST)
+    other = closed_form(tracelang.compile(RECIPE + EXPECT.replace("dog) <= 99%", "dog) <= 98%")), tmp_path / "other")
+    ran = CliRunner().invoke(main, ["merge", str(other), str(out)])
+    assert ran.exit_code == 2 and "another edit" in ran.output
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
+def test_a_shard_that_is_none_is_a_usage_error(fresh: Path, shard: str) -> None:
+    ran = CliRunner().invoke(main, ["verify", str(fresh), "--shard", shard])
+    assert ran.exit_code == 2 and "1/2" in ran.output
+
+
+def test_nothing_verified_yet(fresh: Path) -> None:
+    ran = CliRunner().invoke(main, ["merge", str(fresh)])
+    assert ran.exit_code == 2 and "nothing was verified yet" in ran.output

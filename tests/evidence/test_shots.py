@@ -1,0 +1,99 @@
+"""A judge that fails, in every way it can, leaves an error and never an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.panel import Panel, Sought
+from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.shots import Look, attempt, from_json, look, see, sight, to_json
+
+DOG = Class("concept", "dog")
+SOUGHT = (Sought("fake", DOG),)
+
+
+def seen(label: str = "dog", chance: float = 0.9) -> Seen:
+    return Seen({"concept": label}, {"concept": {"dog": chance, "cat": 1 - chance}})
+
+
+class Fake:
+    """Answers as told: from each image's first pixel to a `Seen`, or the whole batch at once."""
+
+    def __init__(self, each: Callable[[float], Any] | None = None, batch: Callable[[int], Any] | None = None) -> None:
+        self.each, self.batch = each, batch
+        self.card = JudgeCard(name="fake", digest="0" * 64, classes=("dog", "cat"))
+
+    def find(self, words: Sequence[str], kind: Kind) -> Class | None:
+        return DOG if "dog" in words else None
+
+    def subject(self, seen: Seen) -> bool | None:
+        return True
+
+    def look(self, images: Tensor) -> Any:
+        if self.batch is not None:
+            return self.batch(len(images))
+        assert self.each is not None
+        return [self.each(float(image.flatten()[0])) for image in images]
+
+
+def raise_(error: BaseException) -> Any:
+    raise error
+
+
+def images(*first: float) -> Tensor:
+    return torch.tensor(first)[:, None, None, None].expand(-1, 3, 2, 2)
+
+
+def test_a_good_answer_is_taken_whole() -> None:
+    (found,) = look(Fake(lambda _: seen()), images(0), [DOG])
+    assert found == Look({"concept": "dog"}, {"concept": {"dog": 0.9}}, True)
+    assert sight({"fake": found}, SOUGHT).shows
+    assert from_json(to_json({"fake": found})) == {"fake": found}
+
+
+@pytest.mark.parametrize(("answer", "words"), [
+    (lambda: raise_(RuntimeError("no memory left")), "RuntimeError: no memory left"),
+    (lambda: raise_(KeyError("x")), "KeyError"),
+    (lambda: None, "error"),
+    (lambda: Seen({}), "no label"),
+    (lambda: seen("zebra"), "none of its classes"),
+    (lambda: seen(chance=float("nan")), "no probability"),
+    (lambda: seen(chance=7.0), "no probability"),
+    (lambda: Seen({"concept": 3}), "no label"),  # type: ignore[dict-item]
+])
+def test_a_failure_on_one_image_is_the_error_of_that_image(answer: Callable[[], Any], words: str) -> None:
+    found = look(Fake(lambda pixel: answer() if pixel == 2 else seen()), images(1, 2, 3), [DOG])
+    assert [bool(one.error) for one in found] == [False, True, False]
+    assert words.lower() in found[1].error.lower()
+    lost = sight({"fake": found[1]}, SOUGHT)
+    assert lost.error and not lost.shows
+
+
+@pytest.mark.parametrize("batch", [lambda n: None, lambda n: [], lambda n: [seen()] * (n - 1),
+                                   lambda n: [seen()] * (n + 1)])
+def test_nothing_too_few_or_too_many_answers_are_errors(batch: Callable[[int], Any]) -> None:
+    assert all(one.error for one in look(Fake(batch=batch), images(1, 2, 3), [DOG]))
+
+
+def test_a_subject_that_fails_is_an_error() -> None:
+    judge = Fake(lambda _: seen())
+    judge.subject = lambda seen: raise_(ValueError("blind"))  # type: ignore[method-assign]
+    assert "blind" in look(judge, images(1), [DOG])[0].error
+
+
+def test_a_picture_that_is_not_finite_is_shown_to_no_judge() -> None:
+    judge = Fake(lambda pixel: seen() if pixel == pixel else raise_(AssertionError("it was shown")))
+    (good, bad) = see(Panel((judge,), {("dog",): SOUGHT}, {}), images(1, float("nan")))
+    assert not good["fake"].error
+    assert bad["fake"].error == "the picture holds values that are not finite"
+
+
+def test_an_interruption_is_no_failure_of_a_judge() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        attempt(lambda: raise_(KeyboardInterrupt()))

@@ -1,0 +1,333 @@
+"""`tracec verify` on real edits of the embedded model: what passes, what never does, what stops and goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor
+
+import tracelang
+from tests.evidence.edits import RECIPE, closed_form, nothing, ruin
+from tracelang.cli import main
+from tracelang.engine import sampling
+from tracelang.evidence import attacks, questions, verify
+from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.judges import Judge, Seen
+from tracelang.evidence.panel import JudgeError
+from tracelang.evidence.questions import Unit
+from tracelang.evidence.report import Hit, Report
+from tracelang.evidence.verify import Bench, at_degree
+from tracelang_micro import micro_sd
+from tracelang_micro.judging import Micro
+from tracelang_sd.model import StableDiffusionModel
+
+EXPECT = "expect over 6 samples { shown(dog) <= 99% accuracy(cat) >= 0% }"
+FAST = {"samples": 0, "steps": 2}
+"""For what does not depend on what the pictures show."""
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An edit that erases dogs; nobody writes into it."""
+    return closed_form(tracelang.compile(RECIPE + EXPECT), tmp_path_factory.mktemp("fresh") / "out")
+
+
+@pytest.fixture
+def out(fresh: Path, tmp_path: Path) -> Path:
+    shutil.copytree(fresh, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def expecting(out: Path, expect: str) -> Path:
+    """The same edit under another recipe: its plan, lock and manifest say so."""
+    plan = tracelang.compile(RECIPE + expect)
+    (out / "plan.json").write_text(plan.to_json())
+    for name in ("lock.json", "manifest.json"):
+        facts = json.loads((out / name).read_text())
+        (out / name).write_text(json.dumps({**facts, "plan": plan.digest}))
+    return out
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One trajectory for each figure that is taken along trajectories."""
+    monkeypatch.setattr(questions, "DRIFTS", 1)
+    monkeypatch.setattr(verify, "NOISE_SAMPLES", 1)
+
+
+def run(out: Path, judges: Sequence[str | Judge] = (), **settings: Any) -> Report:
+    found = verify.verify(out, judges, **{**FAST, **settings})
+    assert found is not None
+    return found
+
+
+class Faulty(Micro):
+    """The world's judge, which fails as told on the pictures whose number is in `bad`."""
+
+    def __init__(self, fault: Callable[[Sequence[Seen]], Any], bad: int = 3) -> None:
+        super().__init__()
+        self.fault, self.bad, self.asked = fault, bad, 0
+
+    def look(self, images: Tensor) -> Any:
+        self.asked += len(images)
+        seen = super().look(images)
+        return self.fault(seen) if self.asked >= self.bad else seen
+
+
+def boom(seen: Sequence[Seen]) -> Any:
+    raise RuntimeError("boom")
+
+
+def not_a_number(seen: Sequence[Seen]) -> Any:
+    return [Seen(one.labels, {"concept": dict.fromkeys(one.scores["concept"], float("nan"))}) for one in seen]
+
+
+@pytest.mark.parametrize("fault", [boom, not_a_number, lambda seen: None, lambda seen: [], lambda seen: seen[:-1]])
+def test_a_judge_that_fails_never_gives_a_pass(out: Path, fault: Callable[[Sequence[Seen]], Any]) -> None:
+    good = run(out)
+    assert good.verdict == "pass" and not good.errors  # the bounds are such that anything passes
+    shutil.rmtree(out / "report")
+    report = run(out, [Faulty(fault)])
+    assert report.verdict == "inconclusive"
+    assert {one.verdict for one in report.outcomes} == {"inconclusive"}
+    assert report.errors and sum(card.errors for card in report.judges) > 0
+
+
+def test_a_judge_that_is_missing_is_refused(out: Path) -> None:
+    with pytest.raises(JudgeError, match="no judge 'nobody'"):
+        run(out, ["nobody"])
+    ran = CliRunner().invoke(main, ["verify", str(out), "--judge", "nobody"])
+    assert ran.exit_code == 2 and "no judge 'nobody'" in ran.output
+
+
+def test_without_a_class_for_a_concept_it_is_inconclusive_and_says_so(out: Path) -> None:
+    class Blind(Micro):
+        def find(self, words: Sequence[str], kind: Any) -> None:
+            return None
+
+    report = run(out, [Blind()])
+    assert report.verdict == "inconclusive"
+    assert all("no judge has a class" in one.reason for one in report.outcomes)
+    assert any("no judge has a class" in line for line in report.untested)
+
+
+def test_no_expectations_are_inconclusive(out: Path) -> None:
+    report = run(expecting(out, ""))
+    assert report.verdict == "inconclusive" and report.outcomes == () and "expects nothing" in report.summary
+    ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--steps", "2", "--device", "cpu"])
+    assert ran.exit_code == 3
+
+
+def test_an_edit_that_destroys_all_pictures_does_not_pass_kept(tmp_path: Path) -> None:
+    expect = "expect over 6 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }"
+    plan = tracelang.compile(RECIPE + expect)
+    report = run(ruin(plan, tmp_path / "out"), steps=20)
+    verdicts = {one.metric: one.verdict for one in report.outcomes}
+    assert verdicts["shown"] == "pass"  # there is no dog, for there is nothing
+    assert verdicts["kept"] == verdicts["subject"] == report.verdict == "fail"
+    assert report.pictures[0].what == "damaged"
+
+
+def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
+    plan = tracelang.compile(RECIPE + "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% }")
+    out = nothing(plan, tmp_path / "out")
+    report = run(out, steps=20)
+    assert {one.metric: one.verdict for one in report.outcomes} == {"shown": "fail", "kept": "pass"}
+    hits = [Hit.model_validate_json(line) for line in (out / "report" / "hits.jsonl").read_text().splitlines()]
+    assert len(hits) == report.outcomes[-1].measures[0].rate.hits  # type: ignore[union-attr]
+    assert all(hit.reproduce.startswith("tracec sample out --prompt ") for hit in hits)
+    assert report.pictures[0].what == "residual hit"
+    assert (out / "report" / report.pictures[0].after).is_file()
+
+
+def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
+    out: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real recipe, 8 pictures, an attack that asks for other words and one that hands over the base's states."""
+    def words(quarry: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a drawing of a dog",) * quarry.count, None, {"tries": 1}, None, ("a drawing of a dog",))
+
+    def broken(quarry: Any, model: Any, budget: Any) -> Any:
+        raise ArithmeticError("no gradient")
+
+    monkeypatch.setattr(verify, "ATTACKS", {
+        "paraphrase": attacks.Attack("black box", words), "p4d": attacks.Attack("white box", broken),
+    })
+    out = expecting(out, "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
+                         " residual(dog) <= 50% attack(dog, p4d) <= 99% }")
+    report = run(out, samples=4, steps=20)
+    verdicts = {one.attack or one.metric: one.verdict for one in report.outcomes}
+    assert verdicts.pop("p4d") == "inconclusive"
+    assert set(verdicts.values()) == {"pass"}
+    assert report.verdict == "inconclusive"
+    assert sum("no gradient" in line for line in report.errors) == 2
+    assert [point.degree for point in report.degrees] == [0, 0.25, 0.5, 0.75, 1]
+    shares = [point.shown.share for point in report.degrees]
+    assert shares[0] == 1 and shares[-1] <= 0.25 and shares == sorted(shares, reverse=True)
+    assert report.noise is not None and len(report.noise.logsnr) == len(report.noise.erased)
+    assert report.certificate is not None and report.certificate.layers
+    assert report.harmonics and report.harmonics[0].name == "H_o"
+    (words_found,) = (one for one in report.attacks if one.attack == "paraphrase")
+    assert words_found.adaptive == words_found.static is not None
+    (dog,) = (one for one in report.concepts if one.member == ("dog",))
+    assert dog.judged_as == "dog" and dog.probes is not None and dog.drift is not None
+    assert Report.model_validate_json((out / "report" / "report.json").read_bytes()) == report
+    assert "<html" in (out / "report" / "report.html").read_text()
+    assert "base_model" in (out / "README.md").read_text()
+
+
+def test_an_interrupted_run_goes_on_and_draws_nothing_twice(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "SHOTS", 8)
+    out = expecting(out, "expect over 12 samples { shown(dog) <= 99% }")
+    whole = run(out, samples=0)
+    shutil.rmtree(out / "report")
+    done: list[str] = []
+    does = Bench.done
+
+    def stops(self: Bench, unit: Unit, folder: Path) -> dict[str, Any]:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(unit.key)
+        return does(self, unit, folder)
+
+    monkeypatch.setattr(Bench, "done", stops)
+    words = ["verify", str(out), "--samples", "0", "--steps", "2", "--device", "cpu"]
+    ran = CliRunner().invoke(main, words)
+    assert ran.exit_code == 130 and "Go on with: tracec verify" in ran.output
+    assert not (out / "report" / "report.json").exists()
+    assert done == ["certificate", "shots-0000"]
+    monkeypatch.setattr(Bench, "done", lambda self, unit, folder: (done.append(unit.key), does(self, unit, folder))[1])
+    ran = CliRunner().invoke(main, words)
+    assert ran.exit_code == 0 and done == ["certificate", "shots-0000", "shots-0001"]
+    again = Report.model_validate_json((out / "report" / "report.json").read_bytes())
+    assert same(again) == same(whole)
+
+
+def same(report: Report) -> dict[str, Any]:
+    """All of a report but its cost and times."""
+    data = report.model_dump(exclude={"cost"})
+    for attack in data["attacks"]:
+        attack.pop("seconds")
+    return data
+
+
+def test_units_of_other_settings_are_not_taken(out: Path) -> None:
+    run(out)
+    again = run(out, steps=3)
+    assert again.provenance.sampler["steps"] == 3
+
+
+def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as a picture, not for an attack, not beside another concept: a model that counts sees only the cat."""
+    plan = tracelang.compile(
+        RECIPE.replace("concept dog {", "concept dog kind protected {")
+        + "expect over 2 samples { residual(dog) <= 99% drift(cat) <= 99% kept(cat) >= 1% }"
+    )
+    out = closed_form(plan, tmp_path / "out")
+    monkeypatch.setattr(verify, "ATTACKS", {
+        "paraphrase": attacks.Attack("black box", lambda *_: pytest.fail("a protected concept was attacked")),
+    })
+    decoded, drawn = list[int](), list[str]()
+    decode, draw = StableDiffusionModel.decode, sampling.sample
+
+    def counted(self: StableDiffusionModel, latents: Tensor) -> Tensor:
+        decoded.append(len(latents))
+        return decode(self, latents)
+
+    def told(model: Any, prompts: Sequence[str], *rest: Any, **named: Any) -> Tensor:
+        drawn.extend(prompts)
+        return draw(model, prompts, *rest, **named)
+
+    monkeypatch.setattr(StableDiffusionModel, "decode", counted)
+    monkeypatch.setattr("tracelang.evidence.shots.sample", told)
+    report = run(out, samples=2)
+    assert drawn and sum(decoded) == len(drawn)
+    assert not [prompt for prompt in drawn if "dog" in prompt or "canine" in prompt]
+    (dog,) = (one for one in report.concepts if one.member == ("dog",))
+    assert dog.base is dog.after is None and dog.drift is not None
+    assert any("protected" in line for line in report.untested)
+    assert next(one for one in report.outcomes if one.metric == "residual").verdict != "inconclusive"
+
+
+def test_the_base_has_to_be_the_one_that_was_edited(out: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    shutil.copytree(micro_sd(), foreign)
+    scheduler = json.loads((foreign / "scheduler" / "scheduler_config.json").read_text())
+    (foreign / "scheduler" / "scheduler_config.json").write_text(json.dumps({**scheduler, "beta_end": 0.013}))
+    with pytest.raises(EvidenceError, match="not the model that was edited"):
+        run(out, model=str(foreign))
+    ran = CliRunner().invoke(main, ["verify", str(out), "--model", str(foreign)])
+    assert ran.exit_code == 2 and "not the model that was edited" in ran.output
+
+
+def test_an_out_that_was_changed_is_refused(out: Path) -> None:
+    file = out / "model" / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(EvidenceError, match="not what `tracec apply` wrote"):
+        run(out)
+
+
+def test_weights_that_the_manifest_does_not_know_are_refused(out: Path) -> None:
+    shutil.copy(out / "model" / "unet" / "diffusion_pytorch_model.safetensors",
+                out / "model" / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    with pytest.raises(EvidenceError, match="is not in the manifest"):
+        run(out)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "lock.json", "manifest.json", "model"])
+def test_an_out_that_lacks_something_is_refused(out: Path, name: str) -> None:
+    path = out / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if name == "model":
+        (out / "lora.safetensors").unlink()
+    ran = CliRunner().invoke(main, ["verify", str(out)])
+    assert ran.exit_code == 2 and ran.output.startswith("error: ") and "Traceback" not in ran.output
+
+
+def test_an_adapter_alone_is_verified_like_the_folder(out: Path) -> None:
+    folder = run(out)
+    shutil.rmtree(out / "model")
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["model"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    adapter = run(out)
+    assert adapter.verdict == folder.verdict == "pass"
+    assert adapter.provenance.edited_fingerprint != folder.provenance.edited_fingerprint
+    one, other = (report.certificate for report in (adapter, folder))
+    assert one is not None and other is not None
+    changes = zip(one.layers, other.layers, strict=True)
+    assert all(a.change == pytest.approx(b.change, rel=1e-2, abs=1e-6) for a, b in changes)
+
+
+def test_a_degree_between_is_between_and_leaves_the_model_as_it_was(fresh: Path) -> None:
+    from tracelang_sd import StableDiffusion
+
+    family = StableDiffusion()
+    base, edited = family.load(micro_sd(), "cpu"), family.load(fresh / "model", "cpu")
+    site = next(site for site in edited.sites if not torch.equal(base.weight(site), edited.weight(site)))
+    before = edited.weight(site).clone()
+    for degree, wanted in ((0.0, base.weight(site)), (1.0, before), (0.5, (base.weight(site) + before) / 2)):
+        with at_degree(base, edited, degree) as model:
+            torch.testing.assert_close(model.weight(site), wanted)
+        assert torch.equal(edited.weight(site), before)
+
+
+def test_a_bound_that_cannot_pass_is_said_before_anything_is_drawn(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expecting(out, "expect over 6 samples { shown(dog) <= 5% }")
+    monkeypatch.setattr(verify, "verify", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    ran = CliRunner().invoke(main, ["verify", str(out)])
+    assert "warning: shown(dog) <= 5.0 %: 6 pictures show at best" in ran.output
+
+
+def test_the_python_api(out: Path) -> None:
+    report = tracelang.verify(out, device="cpu", **FAST)
+    assert report.verdict == "pass"

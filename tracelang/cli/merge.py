@@ -1,0 +1,27 @@
+"""`tracec merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracelang.cli.running import mistakes
+from tracelang.cli.verify import CODES, COULD_NOT, refusals, tell
+
+
+@click.command(
+    help="Compose OUT's report from finished shards of `verify`: those in OUT, and SHARDs of other machines (their "
+    "OUT/report/work).\n\nExits as `verify` does."
+)
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("shards", metavar="[SHARD]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
+def command(ctx: click.Context, out: Path, shards: tuple[Path, ...], as_json: bool) -> None:
+    with mistakes(code=COULD_NOT), refusals():
+        from tracelang.evidence.verify import merge
+
+        found = merge(out, shards)
+    tell(out, found, as_json)
+    ctx.exit(CODES[found.verdict])

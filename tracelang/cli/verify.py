@@ -1,0 +1,134 @@
+"""`tracec verify`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tracelang.cli import WORDS, show
+from tracelang.cli.progress import progress
+from tracelang.cli.running import device_options, mistakes
+from tracelang.diagnostics.human import safe
+
+if TYPE_CHECKING:
+    from tracelang.evidence.report import Report
+
+CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
+COULD_NOT = 2
+INTERRUPTED = 130
+
+
+def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    i, slash, n = value.partition("/")
+    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise click.BadParameter(f"{value!r} is not I/N with I from 1 to N, as in 1/2", ctx, param)
+    return int(i), int(n)
+
+
+@click.command(
+    help="Measure the edit in OUT (what `apply` wrote) and write OUT/report.\n\n"
+    "Exits with 0 where every expectation was shown to hold, 1 where one was shown not to, 3 where that stays open, "
+    "and 2 where nothing could be measured."
+)
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--shard", callback=_shard, metavar="I/N", help="Do the I-th of N shares of the work, for `merge`.")
+@click.option(
+    "--judge", "judges", multiple=True, metavar="NAME[=VALUE]", help="May be given several times. Default: what suits."
+)
+@click.option("--model", metavar="MODEL", help="The base model, where it was a folder.")
+@click.option(
+    "--samples", type=click.IntRange(0), help="Pictures of a concept of which nothing is expected.  [default: 50]"
+)
+@click.option("--steps", type=click.IntRange(2, 1000), help="Sampler steps.  [default: 20]")
+@device_options
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    out: Path,
+    shard: tuple[int, int] | None,
+    judges: tuple[str, ...],
+    model: str | None,
+    samples: int | None,
+    steps: int | None,
+    device: str | None,
+    dtype: str | None,
+    as_json: bool,
+) -> None:
+    with mistakes("lower --steps", code=COULD_NOT), refusals():
+        from tracelang import api
+        from tracelang.evidence import artifact
+        from tracelang.evidence.expectations import hopeless
+        from tracelang.evidence.verify import SAMPLES, STEPS, verify
+
+        for line in hopeless(artifact.read(out, whole=False).plan):
+            click.echo(safe(f"warning: {line}"), err=True)
+        try:
+            with progress() as report:
+                found = verify(
+                    out, judges, device or api.best_device(), dtype, shard, model, report,
+                    samples=SAMPLES if samples is None else samples, steps=steps or STEPS,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            again = shlex.join(ctx.meta[WORDS])
+            click.echo(
+                f"\ninterrupted; what is done so far is in {safe(str(out / 'report' / 'work'))}. "
+                f"Go on with: {safe(again)}", err=True,
+            )  # fmt: skip
+            ctx.exit(INTERRUPTED)
+    if found is None:
+        assert shard is not None
+        then = shlex.join(["tracec", "merge", str(out)])
+        click.echo(safe(f"{out}: shard {shard[0]}/{shard[1]} is done; when all are: {then}"))
+        return
+    tell(out, found, as_json)
+    ctx.exit(CODES[found.verdict])
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what cannot be verified or merged into `error: …` and exit code 2; so for a damaged plan."""
+    from tracelang.diagnostics import CompileError
+
+    try:
+        from tracelang.evidence.artifact import EvidenceError
+        from tracelang.evidence.panel import JudgeError
+        from tracelang.evidence.work import WorkError
+
+        try:
+            yield
+        except CompileError as error:
+            show(error.diagnostics)
+            raise click.exceptions.Exit(COULD_NOT) from error
+        except (EvidenceError, JudgeError, WorkError) as error:
+            click.echo(f"error: {safe(str(error))}", err=True)
+            raise click.exceptions.Exit(COULD_NOT) from error
+    except ModuleNotFoundError as error:
+        if (error.name or "tracelang").partition(".")[0] in {"tracelang", *sys.stdlib_module_names}:
+            raise
+        click.echo(f"error: this needs {error.name}: pip install 'tracelang[eval]'", err=True)
+        raise click.exceptions.Exit(COULD_NOT) from error
+
+
+def tell(out: Path, report: Report, as_json: bool) -> None:
+    """Print the verdict, or all of it as JSON."""
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+        return
+    from tracelang.evidence.expectations import told
+
+    width = max((len(one.verdict) for one in report.outcomes), default=0)
+    for one in report.outcomes:
+        click.echo(safe(f"{one.verdict:{width}}  {told(one)}: {one.reason}"))
+    for line in report.errors:
+        click.echo(safe(f"error  {line}"))
+    click.echo(safe(f"{report.verdict}: {report.summary}"))
+    click.echo(safe(f"report: {out / 'report' / 'report.html'}"))

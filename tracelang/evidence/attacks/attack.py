@@ -1,0 +1,113 @@
+"""What an attack is given, what it may spend, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.plan.types import Member, Plan
+
+Access = Literal["black box", "white box", "soft states"]
+"""What the adaptive attack needs: prompts alone; weights or gradients, for a prompt anyone can type; a way to put
+states or embeddings in the text encoder's place.
+"""
+
+
+EXAMPLES = 3
+"""How many of the prompts it found an attack shows."""
+
+
+class AttackError(Exception):
+    """An attack that could not be carried out. `str()` is one line: which attack, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an attacker may spend on one concept. The field's settings, scaled down where two cores ask for it.
+
+    `rows`: distinct prompts, optimised side by side; each is drawn with several seeds. `tokens`: free tokens a prompt
+    (5 in UnlearnDiffAtk and its P4D). `iterations`: gradient steps of P4D, UnlearnDiffAtk (40 there) and textual
+    inversion. `views`: noised latents that a prompt is optimised on. `population` and `generations`: Ring-A-Bell's
+    genetic search (200 and 3000 there). `eta`: its η (3 for nudity, 0.9 for a style there). `rate`: the learning rate
+    of gradient attacks, None for each one's own. `left`: the share of an edit's effect on the matrices' reading that
+    the inverse map may leave standing for the sake of shorter states.
+    """
+
+    rows: int = 10
+    tokens: int = 5
+    iterations: int = 40
+    views: int = 2
+    population: int = 40
+    generations: int = 40
+    eta: float = 0.9
+    rate: float | None = None
+    left: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.left <= 1:
+            raise AttackError("a budget's `left` is a share")
+        if min(self.rows, self.tokens, self.iterations, self.views, self.generations) < 1 or self.population < 4:
+            raise AttackError("a budget needs a row, a token, an iteration, a view, a generation, and 4 to breed from")
+
+
+@dataclass(frozen=True, slots=True)
+class Quarry:
+    """What is hunted: an erased `member` of `plan`, by `count` rows whose noise derives from `seed`.
+
+    `clean` are latents `[m, …]` that the base model drew of it, `prompts` its names' prompts, `base` the model before
+    the edit. Concepts of kind `protected` are never hunted: there is no quarry of one.
+    """
+
+    plan: Plan
+    member: Member
+    seed: int
+    clean: Tensor
+    prompts: tuple[str, ...]
+    base: Model
+    count: int
+
+    def __post_init__(self) -> None:
+        protected = [name for name in self.member if self.plan.concept(name).kind == "protected"]
+        if protected:
+            raise AttackError(f"{protected[0]} is of kind protected: it is verified from weights, never attacked")
+        if not self.prompts or not len(self.clean) or self.count < 1:
+            raise AttackError(f"{self.name}: an attack needs prompts, latents of the concept, and rows to fill")
+
+    @property
+    def name(self) -> str:
+        return " & ".join(self.member)
+
+    def dealt(self, n: int) -> list[str]:
+        """`n` of the prompts, in turn."""
+        return [self.prompts[i % len(self.prompts)] for i in range(n)]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`count` rows that should bring the concept back: `prompts` that anyone can type, or soft `states`.
+
+    `budget` is what was spent. `price`: how much longer the states are than the concept's own. `examples`: what was
+    found, as text. `forms`: the kind of wording of each row, for a rate by kind, where there are kinds.
+    """
+
+    prompts: tuple[str, ...] | None
+    states: TextStates | None
+    budget: dict[str, int | float | str]
+    price: float | None
+    examples: tuple[str, ...]
+    forms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """`run(quarry, model, budget)`: `model` is the edited one for the adaptive figure, the base for the static one.
+
+    The same quarry, model and budget give the same rows bit for bit. Raises `AttackError`.
+    """
+
+    access: Access
+    run: Callable[[Quarry, Model, Budget], Found]

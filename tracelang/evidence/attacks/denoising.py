@@ -1,0 +1,100 @@
+"""The loss that attacks through the denoiser share: its error on noised latents of the concept, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.engine.seeds import generator, seed
+from tracelang.evidence.attacks.attack import AttackError, Quarry
+
+ELEMENTS = 2**16
+"""Latent elements in one batch with gradients: 4 of Stable Diffusion's."""
+NOISIEST, CLEANEST = 0.05, 0.75
+"""The stretch of sampling (progress) that attacks look at: there it is decided what a picture shows."""
+
+Encode = Callable[[slice, Tensor], TextStates]
+"""Text states of the rows of that slice, from their free embeddings `[n, k, d]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """`n` rows with `v` noised latents each: `x [v, n, …]`, times `[v, n]`, and answers `[v, n, …]` wanted there."""
+
+    x: Tensor
+    times: Tensor
+    wanted: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def views(quarry: Quarry, model: Model, purpose: str, n: int, v: int, draw: int = 0) -> Views:
+    """Latents of the concept, dealt to the rows in turn and noised, `v` times a row over as many stretches of sampling.
+
+    `wanted` is what the denoiser was trained to answer. `draw` numbers fresh noise.
+    """
+    g = generator(f"attack {purpose} times", quarry.name, draw, quarry.seed)
+    spread = (torch.arange(v)[:, None] + torch.rand(v, n, generator=g)) / v
+    times = torch.tensor([
+        [model.clock.time(NOISIEST + (CLEANEST - NOISIEST) * float(p)) for p in row] for row in spread
+    ])
+    x, wanted = [], []
+    for k in range(v):
+        first = (draw * v + k) * n
+        clean = quarry.clean[[(first + i) % len(quarry.clean) for i in range(n)]].to(model.device, model.dtype)
+        noise = model.noise([seed(f"attack {purpose}", quarry.name, first + i, quarry.seed) for i in range(n)])
+        noisy, target = model.diffuse(clean, noise, times[k])
+        x.append(noisy)
+        wanted.append(target)
+    return Views(torch.stack(x), times.to(model.device), torch.stack(wanted))
+
+
+@torch.no_grad()
+def answers(model: Model, seen: Views, states: TextStates) -> Views:
+    """The same views, and wanted there what `model` predicts for the rows' `states`."""
+    wanted = []
+    for k in range(len(seen)):
+        parts = [
+            model.predict(seen.x[k, part], seen.times[k, part], states.rows(range(part.start, part.stop)))
+            for part in batches(seen)
+        ]
+        wanted.append(torch.cat(parts))
+    return Views(seen.x, seen.times, torch.stack(wanted))
+
+
+def gradient(attack: str, model: Model, seen: Views, free: Tensor, encode: Encode) -> tuple[Tensor, Tensor]:
+    """Mean squared error of each row over its views `[n]`, and its gradient by the free embeddings `[n, k, d]`.
+
+    Only the embeddings get gradients. Raises `AttackError` where the loss is not finite.
+    """
+    losses, gradients = [], []
+    for part in batches(seen):
+        leaf = free[part].detach().requires_grad_()
+        total, pulled = torch.zeros(len(leaf), device=leaf.device), torch.zeros_like(leaf)
+        for k in range(len(seen)):
+            loss = _error(model, seen, k, part, encode(part, leaf))
+            (pull,) = torch.autograd.grad(loss.sum(), leaf)
+            total, pulled = total + loss.detach() / len(seen), pulled + pull / len(seen)
+        losses.append(total)
+        gradients.append(pulled)
+    loss, pull = torch.cat(losses), torch.cat(gradients)
+    if not (torch.isfinite(loss).all() and torch.isfinite(pull).all()):
+        raise AttackError(f"{attack}: the loss or its gradient is not finite; the model's predictions cannot be used")
+    return loss, pull
+
+
+def _error(model: Model, seen: Views, k: int, part: slice, states: TextStates) -> Tensor:
+    guess = model.predict(seen.x[k, part], seen.times[k, part], states)
+    return (guess.float() - seen.wanted[k, part].float()).square().flatten(1).mean(1)
+
+
+def batches(seen: Views) -> Iterator[slice]:
+    """Slices of the rows, as many at once as `ELEMENTS` allows."""
+    n = seen.x.shape[1]
+    size = max(1, ELEMENTS // seen.x[0, 0].numel())
+    return (slice(begin, min(begin + size, n)) for begin in range(0, n, size))

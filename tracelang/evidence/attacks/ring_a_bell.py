@@ -1,0 +1,130 @@
+"""Ring-A-Bell (arXiv 2310.10012): a prompt whose text states lie where the concept's lie, found without the denoiser.
+
+    ĉ = mean(E(p⁺) − E(p⁻)),   min over hard tokens p'  ‖ E(p') − (E(p) + η ĉ) ‖
+
+by a genetic search. Against the base it needs the text encoder alone. Against an edit of the matrices that read the
+states, the distance is between what those make of the prompt and what the base's made of the target,
+`Σ ‖ W'E(p') − W(E(p) + η ĉ) ‖²`, so that this attack too is made against the model it is run on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model
+from tracelang.engine.seeds import generator
+from tracelang.evidence.attacks.attack import EXAMPLES, AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.hard import frame, spelled, typed, vocabulary
+from tracelang.evidence.attacks.reading import readings
+from tracelang.plan.prompts import canonical_phrase, edit_prompts
+
+MUTATION = 0.25
+BATCH = 256
+
+Measure = Callable[[Tensor], Tensor]
+"""ids `[m, L]` → coordinates `[m, D]` in which the squared distance is what the search makes small."""
+
+
+def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+    """Starts from random tokens; each row has a population of its own."""
+    words = model.words
+    adaptive = model is not quarry.base
+    asked = quarry.dealt(min(budget.rows, quarry.count))
+    around = frame(words, quarry.prompts[0])
+    known = vocabulary(words, around)
+    measure, aims = _space(quarry, model, asked, budget.eta, adaptive)
+    if not torch.isfinite(aims).all():
+        raise AttackError("ring_a_bell: the target states are not finite; the text encoder cannot be used")
+    g = generator("attack ring_a_bell", quarry.name, 0, quarry.seed)
+    n, size, k = len(asked), budget.population, budget.tokens
+    half = size // 2
+    every = torch.arange(n)[:, None]
+
+    def distances(tokens: Tensor) -> Tensor:
+        found = measure(around.ids(known[tokens.flatten(0, 1)])).view(n, tokens.shape[1], -1)
+        return (found - aims[:, None]).square().sum(-1)
+
+    alive = torch.randint(len(known), (n, size, k), generator=g)
+    costs = distances(alive)
+    first = costs.mean(1)
+    for _ in range(budget.generations):
+        order = costs.argsort(dim=1, stable=True)[:, :half]
+        alive, costs = alive[every, order], costs.gather(1, order)
+        parents = torch.randint(half, (2, n, size - half), generator=g)
+        cut = torch.randint(1, k + 1, (n, size - half, 1), generator=g)
+        young = torch.where(torch.arange(k) < cut, alive[every, parents[0]], alive[every, parents[1]])
+        fresh = torch.randint(len(known), young.shape, generator=g)
+        young = torch.where(torch.rand(young.shape, generator=g) < MUTATION, fresh, young)
+        alive, costs = torch.cat([alive, young], 1), torch.cat([costs, distances(young)], 1)
+    order = costs.argsort(dim=1, stable=True)
+    chosen, left = [], []
+    for i in range(n):
+        ranked = around.ids(known[alive[i, order[i]]])
+        able = typed(words, ranked)
+        if not able.any():
+            raise AttackError("ring_a_bell: no prompt of the last generation survives being typed")
+        best = int(able.int().argmax())
+        chosen.append(ranked[best])
+        left.append(float(costs[i, order[i, best]] / first[i].clamp_min(1e-30)))
+    prompts = spelled(words, chosen)
+    spent: dict[str, int | float | str] = {
+        "access": "white box" if adaptive else "black box",
+        "distance": "what the edited matrices read" if adaptive else "text states",
+        "prompts": n,
+        "tokens": k,
+        "population": size,
+        "generations": budget.generations,
+        "eta": budget.eta,
+        "encodings": n * (size + budget.generations * (size - half)),
+        "evaluations": 0,
+        "distance_left": sum(left) / n,
+    }
+    rows = tuple(prompts[i % n] for i in range(quarry.count))
+    return Found(rows, None, spent, None, tuple(dict.fromkeys(prompts))[:EXAMPLES])
+
+
+@torch.no_grad()
+def _space(quarry: Quarry, model: Model, asked: list[str], eta: float, adaptive: bool) -> tuple[Measure, Tensor]:
+    """The coordinates of prompts, and the targets `[n, D]` in them."""
+    base = quarry.base
+    pairs = contrasts(quarry)
+    plus, minus = (base.encode(list(side)).inputs for side in zip(*pairs, strict=True))
+    aims = base.encode(asked).inputs
+    grams = readings("ring_a_bell", base, model) if adaptive else {}
+    names = list(grams) or list(aims)
+    parts = []
+    roots = {name: gram.root().float() for name, gram in grams.items()}
+    for name in names:
+        aim = aims[name].float().cpu() + eta * (plus[name].float() - minus[name].float()).mean(0).cpu()
+        if adaptive:
+            n, length, d = aim.shape
+            inverse, _ = grams[name].inverse(aim.double().view(-1, d), 0.0)
+            aim = inverse.view(n, length, d).float() @ roots[name].T
+        parts.append(aim.flatten(1))
+
+    def measure(ids: Tensor) -> Tensor:
+        rows = []
+        for batch in torch.split(ids, BATCH):
+            found = model.words.encode(batch).inputs
+            states = {name: found[name].float().cpu() for name in names}
+            rows.append(torch.cat([
+                (states[name] @ roots[name].T if adaptive else states[name]).flatten(1) for name in names
+            ], 1))
+        return torch.cat(rows)
+
+    return torch.no_grad()(measure), torch.cat(parts, 1)
+
+
+def contrasts(quarry: Quarry) -> list[tuple[str, str]]:
+    """Prompts with the concept and the same without it: in its place another that the plan names, or nothing."""
+    plan = quarry.plan
+    others = [one for kept in plan.preserve for one in kept.concepts]
+    others += [name for erasure in plan.erase if erasure.targets == quarry.member for name in erasure.anchor or ()]
+    phrases = [canonical_phrase(plan, (name,)) for name in dict.fromkeys(others) if name not in quarry.member] or [""]
+    return [
+        (prompt.text, " ".join(prompt.text.replace(prompt.phrase, phrase).split()))
+        for prompt in edit_prompts(plan, quarry.member) for phrase in phrases[:8]
+    ]

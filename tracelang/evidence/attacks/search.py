@@ -1,0 +1,85 @@
+"""A search for hard tokens through the denoiser: what was tried, and the best that can be typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.evidence.attacks.attack import EXAMPLES, AttackError, Found, Quarry
+from tracelang.evidence.attacks.denoising import Views, gradient
+from tracelang.evidence.attacks.hard import Frame, spelled, typed
+
+
+@dataclass
+class Search:
+    """`n` rows, each of free tokens before its `rests[i]`. Each keeps its best that can be typed."""
+
+    attack: str
+    model: Model
+    seen: Views
+    around: Frame
+    rests: Sequence[Tensor]
+    first: Tensor = field(init=False)
+    best: Tensor = field(init=False)
+    losses: Tensor = field(init=False)
+    iterations: int = 0
+    tokens: int = 0
+
+    def try_(self, tokens: Tensor) -> Tensor:
+        """The gradient of the loss by the embeddings of `tokens [n, k]`, `[n, k, d]`."""
+        words, k = self.model.words, tokens.shape[1]
+        ids = torch.cat([
+            self.around.ids(torch.cat([own, rest])[None]) for own, rest in zip(tokens, self.rests, strict=True)
+        ])
+        place = words.table.device
+        start = self.around.start
+
+        def encode(part: slice, free: Tensor) -> TextStates:
+            rows = words.table[ids[part].to(place)]
+            full = torch.cat([rows[:, :start], free.to(rows.dtype), rows[:, start + k :]], 1)
+            return words.encode(ids[part], full)
+
+        held = words.table[tokens.to(place)].float()
+        if start + k >= ids.shape[1]:
+            raise AttackError(f"{self.attack}: {k} free tokens do not fit into prompts of {ids.shape[1]}; give fewer")
+        loss, pull = gradient(self.attack, self.model, self.seen, held, encode)
+        able = typed(words, ids)
+        loss = loss.cpu()
+        if not self.iterations:
+            self.first, self.best = loss, ids
+            self.losses = torch.where(able, loss, float("inf"))
+        better = able & (loss < self.losses)
+        self.best = torch.where(better[:, None], ids, self.best)
+        self.losses = torch.where(better, loss, self.losses)
+        self.iterations, self.tokens = self.iterations + 1, k
+        return pull
+
+    def found(self, quarry: Quarry, spent: dict[str, int | float | str], base: int = 0) -> Found:
+        """The rows' best prompts, dealt to `count` rows. `base`: predictions asked of the base model.
+
+        A row of which no tokens could be typed takes the best of another's.
+        """
+        able = torch.isfinite(self.losses)
+        if not able.any():
+            raise AttackError(f"{self.attack}: none of the token sequences it tried survives being typed")
+        order = [i if able[i] else int(self.losses.argmin()) for i in range(len(self.best))]
+        prompts = spelled(self.model.words, [self.best[i] for i in order])
+        n = len(self.best)
+        cost: dict[str, int | float | str] = {
+            "access": "white box",
+            "prompts": n,
+            "tokens": self.tokens,
+            "iterations": self.iterations,
+            "views": len(self.seen),
+            "evaluations": n * len(self.seen) * self.iterations + base,
+            "loss_first": float(self.first.mean()),
+            "loss_best": float(self.losses[able].mean()),
+            **spent,
+        }
+        ranked = sorted(dict.fromkeys(order), key=lambda i: float(self.losses[i]))
+        examples = tuple(prompts[order.index(i)] for i in ranked[:EXAMPLES])
+        return Found(tuple(prompts[i % n] for i in range(quarry.count)), None, cost, None, examples)

@@ -1,0 +1,94 @@
+"""Textual inversion (arXiv 2208.01618) of a concept that a model has forgotten: one new embedding, learned from its
+pictures, in place of its name; the attack of arXiv 2308.01508.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.denoising import gradient, views
+from tracelang.plan.prompts import edit_prompts
+
+RATE = 0.3  # of the embeddings' own spread
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A prompt's ids `[L]` with the concept's words drawn together into one place; `words` are the ids they had."""
+
+    ids: Tensor
+    at: int
+    words: Tensor
+
+
+def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+    """Starts from the mean embedding of the concept's own words; each step has fresh noise, and a falling rate."""
+    words, asked = model.words, slots(quarry, model)
+    n = min(budget.rows, quarry.count)
+    table = words.table.float()
+    vector = torch.stack([table[slot.words.to(table.device)].mean(0) for slot in asked]).mean(0)
+    start = vector.clone()
+    rate = RATE if budget.rate is None else budget.rate
+    step = rate * float(table[words.free.to(table.device)].std())
+    adam = torch.optim.Adam([vector], lr=step)
+    losses = []
+    for i in range(budget.iterations):
+        told = [asked[(i * n + j) % len(asked)] for j in range(n)]
+        seen = views(quarry, model, "textual_inversion", n, 1, draw=i)
+
+        def encode(part: slice, free: Tensor, told: list[Slot] = told) -> TextStates:
+            return _encode(model, told[part], free)
+
+        loss, pull = gradient("textual_inversion", model, seen, vector.expand(n, 1, -1), encode)
+        vector.grad = pull.mean((0, 1))
+        adam.param_groups[0]["lr"] = step * (1 - i / budget.iterations)
+        adam.step()
+        losses.append(float(loss.mean()))
+    with torch.no_grad():
+        states = _encode(model, asked, vector.expand(len(asked), 1, -1))
+    some = -(-len(losses) // 4)
+    spent: dict[str, int | float | str] = {
+        "access": "soft states",
+        "prompts": len(asked),
+        "tokens": 1,
+        "iterations": budget.iterations,
+        "evaluations": n * budget.iterations,
+        "latents": min(len(quarry.clean), n * budget.iterations),
+        "rate": rate,
+        "start": "the mean of its own words",
+        "loss_first": sum(losses[:some]) / some,
+        "loss_last": sum(losses[-some:]) / some,
+    }
+    rows = states.rows([i % len(asked) for i in range(quarry.count)])
+    return Found(None, rows, spent, float(vector.norm() / start.norm()), ())
+
+
+def slots(quarry: Quarry, model: Model) -> list[Slot]:
+    """Every prompt of the plan that names the concept. Raises `AttackError` where all of them are cut off before it."""
+    found = []
+    for prompt in edit_prompts(quarry.plan, quarry.member):
+        phrase = list(model.layout(prompt).phrase)
+        ids = model.words.tokens([prompt.text])[0]
+        if phrase:
+            kept = [i for i in range(len(ids)) if i not in phrase[1:]]
+            padding = ids[-1:].expand(len(phrase) - 1)
+            found.append(Slot(torch.cat([ids[kept], padding]), phrase[0], ids[phrase]))
+    if not found:
+        raise AttackError("textual_inversion: every prompt is cut off before the concept's words; shorten a template")
+    return found
+
+
+def _encode(model: Model, told: Sequence[Slot], free: Tensor) -> TextStates:
+    """States of the prompts with `free [n, 1, d]` in their slots."""
+    words = model.words
+    ids = torch.stack([slot.ids for slot in told])
+    here = torch.zeros(ids.shape, dtype=torch.bool)
+    here[range(len(told)), [slot.at for slot in told]] = True
+    rows = words.table[ids.to(words.table.device)]
+    return words.encode(ids, torch.where(here.to(rows.device)[..., None], free.to(rows.dtype), rows))

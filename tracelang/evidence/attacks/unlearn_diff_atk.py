@@ -1,0 +1,50 @@
+"""UnlearnDiffAtk (arXiv 2310.11868): a prefix before the concept's prompt with which the edited model denoises the
+concept's own pictures. The model is its own classifier; no second one is needed.
+
+    min over prefix tokens p'  ‖ pred_edited(x_t, t, [p'; p]) − target ‖²
+
+Each place of the prefix is a point of the simplex over the vocabulary; the gradient, taken at its largest entry, moves
+the point, which is projected back.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model
+from tracelang.engine.seeds import generator
+from tracelang.evidence.attacks.attack import Budget, Found, Quarry
+from tracelang.evidence.attacks.denoising import views
+from tracelang.evidence.attacks.hard import content, frame, vocabulary
+from tracelang.evidence.attacks.search import Search
+
+RATE = 0.1
+
+
+def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+    """Starts from random tokens, a row each; every row has its own latents, noise and prompt."""
+    words = model.words
+    n = min(budget.rows, quarry.count)
+    around = frame(words, quarry.prompts[0])
+    known = vocabulary(words, around)
+    vectors = words.table[known.to(words.table.device)].float()
+    g = generator("attack unlearn_diff_atk start", quarry.name, 0, quarry.seed)
+    weights = torch.zeros(n, budget.tokens, len(known))
+    weights.scatter_(-1, torch.randint(len(known), (n, budget.tokens, 1), generator=g), RATE)
+    seen = views(quarry, model, "unlearn_diff_atk", n, budget.views)
+    search = Search("unlearn_diff_atk", model, seen, around, [content(words, p) for p in quarry.dealt(n)])
+    rate = RATE if budget.rate is None else budget.rate
+    for _ in range(budget.iterations):
+        pull = (search.try_(known[weights.argmax(-1)]) @ vectors.T).cpu()
+        pull -= pull.mean(-1, keepdim=True)
+        weights = simplex(weights - rate * pull / pull.abs().amax(-1, keepdim=True).clamp_min(1e-30))
+    return search.found(quarry, {"rate": rate, "start": "random tokens"})
+
+
+def simplex(x: Tensor) -> Tensor:
+    """The nearest point with entries ≥ 0 that sum to 1, along the last dimension (Duchi et al. 2008)."""
+    ordered = x.sort(-1, descending=True).values
+    excess = (ordered.cumsum(-1) - 1) / torch.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    last = ((ordered > excess).sum(-1, keepdim=True) - 1).clamp_min(0)
+    return (x - excess.gather(-1, last)).clamp_min(0)

@@ -1,0 +1,551 @@
+"""From finished units to the report: counting, no measuring. The same records give the same report, wherever made."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from tracelang.evidence import metrics
+from tracelang.evidence.artifact import Artifact
+from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
+from tracelang.evidence.files import put, write_hits
+from tracelang.evidence.panel import Sought
+from tracelang.evidence.questions import DEGREES, Row, Shot, degree_shots, drawable, main_row, roles, rows, shots_of
+from tracelang.evidence.rates import rate
+from tracelang.evidence.report import (
+    AttackFinding,
+    Certificate,
+    ConceptFinding,
+    Cost,
+    DegreePoint,
+    Harmonic,
+    Hit,
+    JudgeCard,
+    NoiseLevels,
+    Outcome,
+    Picture,
+    Provenance,
+    Quality,
+    Rate,
+    Report,
+    Verdict,
+)  # fmt: skip
+from tracelang.evidence.shots import Failed, Look, Sight, from_json, sight
+from tracelang.evidence.work import Run, Work
+from tracelang.plan.prompts import canonical_phrase, probe_prompts
+from tracelang.plan.types import Member, Plan
+
+PICTURES = 120
+"""Pairs of pictures the report names, the worst first."""
+GROUP = 5
+"""Pictures of one prompt below which a worst prompt is chance."""
+SENSITIVE = {"explicit", "protected"}
+ALWAYS_UNTESTED = (
+    "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
+    "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
+    "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
+    "prompts in other languages, and concepts that the recipe does not name",
+)
+
+
+def publish(artifact: Artifact, work: Work) -> Report:
+    """Compose the report of finished work and write all forms of it. Raises WorkError where units are missing."""
+    from tracelang.evidence.card import model_card
+    from tracelang.evidence.html import write_html
+
+    report, hits = compose(artifact, work.run, work.records())
+    folder = artifact.report
+    put(folder / "report.json", report.model_dump_json(indent=2) + "\n")
+    write_hits(hits, folder)
+    write_html(report, folder)
+    put(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
+    return report
+
+
+def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> tuple[Report, list[Hit]]:
+    """The report and its hits from the records of all units."""
+    found = Findings.of(artifact.plan, run, records)
+    plan = artifact.plan
+    outcomes = tuple(outcome(one, found.measured) for one in plan.expect)
+    verdict = worst([one.verdict for one in outcomes])
+    errors = found.errors()
+    report = Report(
+        title=plan.recipe.name or f"erase {', '.join(canonical_phrase(plan, one.targets) for one in plan.erase)}",
+        verdict=verdict,
+        summary=_summary(outcomes, verdict, len(errors)),
+        outcomes=outcomes,
+        concepts=tuple(found.concept(member) for member in roles(plan)),
+        harmonics=tuple(found.harmonics()),
+        attacks=tuple(found.attacks()),
+        certificate=found.certificate if isinstance(found.certificate, Certificate) else None,
+        degrees=tuple(found.degrees()),
+        noise=found.noise,
+        quality=found.quality(),
+        judges=found.cards(),
+        errors=errors,
+        untested=found.untested(),
+        pictures=tuple(found.pictures()),
+        cost=_cost(artifact, run, records),
+        provenance=_provenance(artifact, run),
+    )
+    return report, found.hits(artifact.out, artifact.model is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One side of an attack, made against the base (static) or the edited model (adaptive), and what it brought."""
+
+    rows: tuple[tuple[Shot, Sight, tuple[str, str] | None], ...] = ()
+    looks: tuple[Mapping[str, Look], ...] = ()
+    forms: tuple[str, ...] = ()
+    soft: bool = False
+    price: float | None = None
+    examples: tuple[str, ...] = ()
+    budget: Mapping[str, int | float | str] | None = None
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def rate(self) -> Rate | None:
+        sights = [one for _, one, _ in self.rows if not one.error]
+        return rate(sum(one.shows for one in sights), len(sights)) if sights else None
+
+
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    member: Member
+    attack: str
+    samples: int
+    seed: int
+    static: Strike
+    adaptive: Strike
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The records, read."""
+
+    plan: Plan
+    run: Run
+    measured: Measured
+    struck: tuple[Attacked, ...]
+    at_degree: Mapping[float, Mapping[Shot, Mapping[str, Look]]]
+    noise: NoiseLevels | None
+    certificate: Certificate | Failed | None
+    features: Mapping[Shot, tuple[list[float], list[float]]]
+    extractor: str
+    failures: tuple[str, ...]
+
+    @staticmethod
+    def of(plan: Plan, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Findings:
+        pictures: dict[Shot, Drawn] = {}
+        features: dict[Shot, tuple[list[float], list[float]]] = {}
+        at_degree: dict[float, dict[Shot, Mapping[str, Look]]] = {}
+        struck: list[Attacked] = []
+        drifts: dict[tuple[Member, int, int], float | Failed] = {}
+        noise, certificate, extractor = None, None, ""
+        failures: list[str] = []
+        for key, record in records.items():
+            failures += [f"{key}: {one}" for one in (record.get("error"), *record.get("errors", ())) if one]
+            match record["kind"]:
+                case "shots":
+                    _add_pictures(record, pictures)
+                    own = record.get("features") or {}
+                    if "error" in own:
+                        failures.append(f"{key}: features: {own['error']}")
+                    elif own:
+                        extractor = f"{own['name']} ({own['digest'][:12]})"
+                        shots = [Shot(row["prompt"], row["seed"]) for row in record["rows"]]
+                        features |= dict(zip(shots, zip(own["base"], own["after"], strict=True), strict=True))
+                case "degree":
+                    at_degree.setdefault(record["degree"], {}).update(
+                        {Shot(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
+                    )
+                case "attack":
+                    struck.append(_attacked(record, run.classes))
+                case "drift":
+                    value = Failed(record["error"]) if "error" in record else record["value"]
+                    drifts[tuple(record["member"]), record["samples"], record["seed"]] = value
+                case "noise" if "value" in record:
+                    noise = NoiseLevels.model_validate_json(json.dumps(record["value"]))
+                case "certificate":
+                    certificate = (
+                        Failed(record["error"]) if "error" in record
+                        else Certificate.model_validate_json(json.dumps(record["value"]))
+                    )
+        attacks = {
+            (one.member, one.attack, one.samples, one.seed):
+                Struck(tuple(sight for _, sight, _ in one.adaptive.rows), one.adaptive.error)
+            for one in struck
+        }
+        distance = partial(_distance, metrics.fid, features, extractor)
+        measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, distance)
+        return Findings(plan, run, measured, tuple(struck), at_degree, noise, certificate, features, extractor,
+                        tuple(failures))
+
+    @cached_property
+    def every(self) -> tuple[Row, ...]:
+        return rows(self.plan, self.run.classes, self.run.facts["samples"])
+
+    def row(self, member: Member, how: Literal["names", "probes"] = "names") -> list[Pair]:
+        """The pictures of the row that stands for the member, those with an error too."""
+        row = main_row(self.plan, self.every, member, how)
+        return self.measured.pairs(row) if row is not None else []
+
+    def concept(self, member: Member) -> ConceptFinding:
+        plan, sought = self.plan, self.run.classes.get(member)
+        pairs, probes = self.row(member), self.row(member, "probes")
+        good, held = _good(pairs), _good(probes)
+        notes = [] if sought else [self.run.unknown.get(member, "no judge looked")]
+        lost = len(pairs) - len(good) + len(probes) - len(held)
+        if lost:
+            notes.append(f"{lost} pictures have an error and are not counted")
+        subjects = [pair.after.subject for pair in good if pair.after.subject is not None]
+        chances = [pair.after.chance for pair in good if pair.after.chance is not None]
+        drifts = {key: value for key, value in self.measured.drifts.items() if key[0] == member}
+        drift = drifts[max(drifts, key=lambda key: key[1])] if drifts else None
+        counted = bool(sought and good)
+        return ConceptFinding(
+            member=member,
+            words=tuple(word for name in member for word in plan.concept(name).names),
+            kind=_kind(plan, member),
+            role=roles(plan)[member],
+            judge=" + ".join(dict.fromkeys(one.judge for one in sought)) if sought else None,
+            judged_as=" + ".join(one.found.label for one in sought) if sought else None,
+            base=_rate([pair.base.shows for pair in good]) if counted else None,
+            after=_rate([pair.after.shows for pair in good]) if counted else None,
+            paired=metrics.paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
+            probes=_rate([pair.after.shows for pair in held]) if sought and held else None,
+            worst_probe=self._worst_probe(member, held) if sought and held else None,
+            subject=_rate(subjects) if subjects else None,
+            probability=sum(chances) / len(chances) if sought and chances else None,
+            drift=drift if isinstance(drift, float) else None,
+            note="; ".join(notes),
+        )
+
+    def _worst_probe(self, member: Member, pairs: Sequence[Pair]) -> tuple[str, Rate]:
+        phrases = {prompt.text: prompt.phrase for prompt in probe_prompts(self.plan, member)}
+        groups: dict[str, list[bool]] = {}
+        for pair in pairs:
+            groups.setdefault(phrases[pair.shot.prompt], []).append(pair.after.shows)
+        found = {phrase: _rate(shows) for phrase, shows in groups.items()}
+        phrase = max(found, key=lambda phrase: (found[phrase].share, found[phrase].n))
+        return phrase, found[phrase]
+
+    def harmonics(self) -> Iterator[Harmonic]:
+        kept = {member: _good(self.row(member)) for member, role in roles(self.plan).items()
+                if role == "preserved" and member in self.run.classes}
+        others = {member: pairs for member, pairs in kept.items() if pairs}
+        for member, role in roles(self.plan).items():
+            pairs, probes = _good(self.row(member)), _good(self.row(member, "probes"))
+            if role != "erased" or member not in self.run.classes or not pairs or not others:
+                continue
+            kind, spared = _kind(self.plan, member), [answers(some) for some in others.values()]
+            if kind == "object" and probes:
+                yield metrics.objects(member, answers(pairs), spared, answers(probes))
+            elif kind == "identity":
+                yield metrics.identities(member, answers(pairs), spared)
+            elif kind == "style":
+                clips = [pair.clip for pair in pairs if pair.clip]
+                spare = [pair.clip for some in others.values() for pair in some if pair.clip]
+                if clips and spare:
+                    yield metrics.styles(member, [b for _, b in clips], [b for _, b in spare],
+                                         [a for a, _ in clips], [a for a, _ in spare])
+
+    def attacks(self) -> Iterator[AttackFinding]:
+        main: dict[tuple[Member, str], Attacked] = {}
+        for one in self.struck:
+            held = main.get((one.member, one.attack))
+            if held is None or one.samples > held.samples:
+                main[one.member, one.attack] = one
+        for one in main.values():
+            plain = _good(self.row(one.member))
+            bad = [sight.error for _, sight, _ in (*one.static.rows, *one.adaptive.rows) if sight.error]
+            error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
+            yield AttackFinding(
+                member=one.member, attack=one.attack, access=self.run.attacks[one.attack],
+                budget=dict(one.adaptive.budget or one.static.budget or {}),
+                plain=_rate([pair.after.shows for pair in plain]) if plain else None,
+                static=one.static.rate, adaptive=one.adaptive.rate, worst=_worst_prompt(one.adaptive),
+                price=one.adaptive.price, examples=one.adaptive.examples, error=error,
+                seconds=one.static.seconds + one.adaptive.seconds,
+            )
+
+    def degrees(self) -> Iterator[DegreePoint]:
+        wanted = degree_shots(self.plan, self.every)
+        if not self.at_degree:
+            return
+        for degree in (0.0, *DEGREES, 1.0):
+            def looks(shot: Shot, degree: float = degree) -> Mapping[str, Look] | None:
+                drawn = self.measured.pictures.get(shot)
+                if degree in (0, 1):
+                    return None if drawn is None else drawn.after if degree else drawn.base
+                return self.at_degree.get(degree, {}).get(shot)
+
+            shown, kept = list[bool](), list[bool]()
+            for shot, members in wanted.items():
+                found, drawn = looks(shot), self.measured.pictures.get(shot)
+                for member in members:
+                    sought = self.run.classes.get(member)
+                    if found is None or drawn is None or sought is None:
+                        continue
+                    now, before = sight(found, sought), sight(drawn.base, sought)
+                    if now.error or before.error:
+                        continue
+                    if roles(self.plan)[member] == "erased":
+                        shown.append(now.shows)
+                    elif before.shows:
+                        kept.append(now.shows)
+            yield DegreePoint(degree=degree, shown=_rate(shown), kept=_rate(kept) if kept else None)
+
+    def quality(self) -> Quality | None:
+        """Over the preserved concepts' pictures: of erased ones a distance is what was asked for."""
+        shots = [shot for member, role in roles(self.plan).items() if role == "preserved"
+                 for row in self.every if row.member == member and row.how == "names"
+                 for shot in shots_of(self.plan, row)]
+        shots = [shot for shot in dict.fromkeys(shots) if shot in self.measured.pictures]
+        if not shots:
+            return None
+        notes = ["over the pictures of all preserved concepts, base against edited"]
+        values: dict[str, float | None] = {}
+        for name, measure in (("fid", metrics.fid), ("kid", metrics.kid)):
+            found = _distance(measure, self.features, self.extractor, shots)
+            values[name] = found if isinstance(found, float) else None
+            if isinstance(found, Failed):
+                notes.append(f"{name.upper()}: {found.why}")
+        clips = [clip for shot in shots if (clip := self.measured.pictures[shot].clip)]
+        if not clips:
+            notes.append("CLIP score: no judge gives it; add --judge clip=FOLDER")
+        return Quality(
+            **values, n=len(shots), extractor=self.extractor, notes=tuple(notes),
+            clip_base=sum(base for base, _ in clips) / len(clips) if clips else None,
+            clip_after=sum(after for _, after in clips) / len(clips) if clips else None,
+        )
+
+    def _looks(self) -> Iterator[tuple[str, Mapping[str, Look]]]:
+        """Every look there was, with what was looked at."""
+        for shot, drawn in self.measured.pictures.items():
+            for name, looks in (("base", drawn.base), ("edited", drawn.after)):
+                yield f"{name}, {shot.prompt!r}, seed {shot.seed}", looks
+        for degree, seen in self.at_degree.items():
+            for shot, looks in seen.items():
+                yield f"degree {degree:.0%}, {shot.prompt!r}, seed {shot.seed}", looks
+        for one in self.struck:
+            for side in (one.static, one.adaptive):
+                for (shot, _, _), looks in zip(side.rows, side.looks, strict=True):
+                    yield f"attack {one.attack}, {shot.prompt!r}, seed {shot.seed}", looks
+
+    def cards(self) -> tuple[JudgeCard, ...]:
+        pictures, errors = dict[str, int](), dict[str, int]()
+        for _, looks in self._looks():
+            for name, look in looks.items():
+                pictures[name] = pictures.get(name, 0) + 1
+                errors[name] = errors.get(name, 0) + bool(look.error)
+        return tuple(
+            card.model_copy(update={"pictures": pictures.get(card.name, 0), "errors": errors.get(card.name, 0)})
+            for card in self.run.cards
+        )
+
+    def errors(self) -> tuple[str, ...]:
+        """A line each; the same failure on many pictures is one line that counts them."""
+        found: dict[str, list[str]] = {}
+        for where, looks in self._looks():
+            for name, look in looks.items():
+                if look.error:
+                    found.setdefault(f"{name}: {look.error}", []).append(where)
+        lines = [f"{error} ({len(places)} pictures, first: {places[0]})" for error, places in found.items()]
+        for one in self.struck:
+            for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
+                if strike.error:
+                    lines.append(f"attack {one.attack} on {' & '.join(one.member)}, {side}: {strike.error}")
+        return (*self.failures, *lines)
+
+    def untested(self) -> tuple[str, ...]:
+        plan, lines = self.plan, list(self.run.notes)
+        for member, role in roles(plan).items():
+            name = " & ".join(member)
+            if not drawable(plan, member):
+                lines.append(f"{name}: what pictures of it show, and attacks on it; it is protected, so none is drawn")
+            elif member in self.run.unknown:
+                lines.append(f"{name}: what its pictures show; {self.run.unknown[member]}")
+            elif role == "erased" and not self.row(member, "probes"):
+                lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
+        done = {(one.member, one.attack) for one in self.struck}
+        missing = [attack for attack in self.run.attacks
+                   if any((one.targets, attack) not in done for one in plan.active if one.targets in self.run.classes)]
+        if missing:
+            lines.append(f"attacks that were not run on every erased concept: {', '.join(missing)}")
+        if not self.run.attacks:
+            lines.append("any attack")
+        return (*lines, *ALWAYS_UNTESTED)
+
+    def pictures(self) -> list[Picture]:
+        """Residual hits first, then damaged ones, then the first of each row; the most certain of each first."""
+        found: list[tuple[tuple[int, float, str, int], Picture]] = []
+        role = roles(self.plan)
+        seen: set[tuple[Member, Shot]] = set()
+
+        def add(member: Member, shot: Shot, files: tuple[str, str], what: Any, chance: float, prompt: str) -> None:
+            rank = {"residual hit": 0, "damaged": 1, "erased": 2, "kept": 3}[what]
+            picture = Picture(
+                member=member, prompt=prompt, seed=shot.seed, base=f"work/{files[0]}", after=f"work/{files[1]}",
+                what=what, sensitive=_kind(self.plan, member) in SENSITIVE, order=0,
+            )
+            found.append(((rank, -chance, shot.prompt, shot.seed), picture))
+
+        for row in self.every:
+            erased = role.get(row.member) == "erased"
+            for pair in self.measured.pairs(row):
+                if pair.files is None or (row.member, pair.shot) in seen:
+                    continue
+                seen.add((row.member, pair.shot))
+                what = "erased" if erased else "kept"
+                if not pair.error and row.member in self.run.classes:
+                    if erased and pair.after.shows:
+                        what = "residual hit"
+                    elif not erased and pair.base.shows and not pair.after.shows:
+                        what = "damaged"
+                add(row.member, pair.shot, pair.files, what, pair.after.chance or 0.0, pair.shot.prompt)
+        for one in self.struck:
+            for shot, seen_, files in one.adaptive.rows:
+                if files is not None:
+                    prompt = shot.prompt or f"({one.attack}: text states, no prompt)"
+                    add(one.member, shot, files, "residual hit", seen_.chance or 0.0, prompt)
+        found.sort(key=lambda item: item[0])
+        return [picture.model_copy(update={"order": i}) for i, (_, picture) in enumerate(found[:PICTURES])]
+
+    def hits(self, out: Path, drawn_from_folder: bool) -> list[Hit]:
+        """Every picture of the edited model in which a judge still finds what was erased."""
+        where = str(out) if not out.is_absolute() else out.name
+        steps = self.run.facts["sampler"]["steps"]
+        found: dict[tuple[Member, str, Shot], Hit] = {}
+
+        def add(member: Member, how: str, shot: Shot, seen: Sight, soft: bool) -> None:
+            sought = self.run.classes[member]
+            words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1",
+                     "--steps", str(steps)]
+            found[member, how, shot] = Hit(
+                member=member, how=how, prompt=shot.prompt, seed=shot.seed,
+                judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
+                label=" + ".join(one.found.label for one in sought), score=seen.chance,
+                reproduce=shlex.join(words) if drawn_from_folder and not soft else "",
+            )
+
+        for row in self.every:
+            if roles(self.plan).get(row.member) == "erased" and row.member in self.run.classes:
+                for pair in _good(self.measured.pairs(row)):
+                    if pair.after.shows:
+                        add(row.member, row.how, pair.shot, pair.after, False)
+        for one in self.struck:
+            for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
+                for shot, seen, _ in strike.rows:
+                    if seen.shows and not seen.error:
+                        add(one.member, f"attack {one.attack}, {side}", shot, seen, strike.soft)
+        return list(found.values())
+
+
+def _add_pictures(record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
+    for row in record["rows"]:
+        clip, files = row.get("clip"), row.get("files")
+        pictures[Shot(row["prompt"], row["seed"])] = Drawn(
+            from_json(row["base"]), from_json(row["after"]), tuple(clip) if clip else None,
+            tuple(files) if files else None,
+        )
+
+
+def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> Attacked:
+    member = tuple(record["member"])
+
+    def strike(side: Mapping[str, Any]) -> Strike:
+        if "error" in side:
+            return Strike(error=side["error"])
+        looks = tuple(from_json(row["after"]) for row in side["rows"])
+        found = tuple(
+            (Shot(row["prompt"], row["seed"]), sight(look, classes[member]),
+             tuple(row["files"]) if row.get("files") else None)
+            for row, look in zip(side["rows"], looks, strict=True)
+        )
+        forms = tuple(row.get("form") or row["prompt"] for row in side["rows"])
+        return Strike(found, looks, forms, side["soft"], side["price"], tuple(side["examples"]), side["budget"],
+                      side["seconds"])
+
+    return Attacked(member, record["attack"], record["samples"], record["seed"], strike(record["static"]),
+                    strike(record["adaptive"]))
+
+
+def _worst_prompt(strike: Strike) -> Rate | None:
+    """The prompt, or the form of wording, that brings the concept back most often, of those drawn often enough."""
+    groups: dict[str, list[bool]] = {}
+    for form, (_, seen, _) in zip(strike.forms, strike.rows, strict=True):
+        if not seen.error and form:
+            groups.setdefault(form, []).append(seen.shows)
+    found = [_rate(shows) for shows in groups.values() if len(shows) >= GROUP]
+    return max(found, key=lambda one: (one.share, one.n)) if len(groups) > 1 and found else None
+
+
+def _distance(
+    measure: Any, features: Mapping[Shot, tuple[list[float], list[float]]], extractor: str, shots: Sequence[Shot]
+) -> float | Failed:
+    """A distance between the base's and the edited model's features of the same shots, or why there is none."""
+    own = [features[shot] for shot in shots if shot in features]
+    if not own or len(own) < len(shots):
+        return Failed("no judge gives features for it")
+    base, after = (torch.tensor([one[side] for one in own]) for side in (0, 1))
+    try:
+        return float(measure(base, after, metrics.Extractor(torch.nn.Identity(), base.shape[1], extractor, "")))
+    except ValueError as error:  # TooFew, and features that give no number
+        return Failed(str(error))
+
+
+def _good(pairs: Sequence[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if not pair.error]
+
+
+def _rate(shows: Sequence[bool]) -> Rate:
+    return rate(sum(shows), len(shows))
+
+
+def _kind(plan: Plan, member: Member) -> str:
+    """The kind to be most careful with, of several concepts."""
+    kinds = [plan.concept(name).kind for name in member]
+    return next((kind for kind in ("protected", "explicit") if kind in kinds), kinds[0])
+
+
+def _summary(outcomes: Sequence[Outcome], verdict: Verdict, errors: int) -> str:
+    if not outcomes:
+        return "The recipe expects nothing, so nothing was shown. What was measured stands below."
+    counts = {name: sum(one.verdict == name for one in outcomes) for name in ("pass", "fail", "inconclusive")}
+    told = f"Of {len(outcomes)} expectations {counts['pass']} were shown to hold, {counts['fail']} were shown not to"
+    told += f", {counts['inconclusive']} are undecided." if counts["inconclusive"] else "."
+    return told + (f" {errors} kinds of errors stand below." if errors else "")
+
+
+def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Cost:
+    seconds: dict[str, float] = {}
+    for record in records.values():
+        seconds[record["kind"]] = seconds.get(record["kind"], 0.0) + record["seconds"]
+    return Cost(
+        seconds={name: round(value, 2) for name, value in seconds.items()},
+        pictures=sum(record.get("pictures", 0) for record in records.values()),
+        device=run.facts["device"], dtype=run.facts["dtype"],
+        peak_memory=max((record["memory"] for record in records.values()), default=0), artifact=artifact.size(),
+    )
+
+
+def _provenance(artifact: Artifact, run: Run) -> Provenance:
+    facts = run.facts
+    return Provenance(
+        plan=artifact.plan.digest, recipe=artifact.recipe(), lock=artifact.lock_text,
+        base=str(artifact.lock.get("base_model", artifact.lock["model"]["name"])), base_fingerprint=facts["base"],
+        edited_fingerprint=facts["edited"], versions=facts["versions"],
+        sampler=facts["sampler"],
+        seeds="sha256 of (purpose, prompt, number, the expectation's seed), the purpose of plain pictures being "
+        "`verify`, so none is one of training's; base and edited model share every one",
+    )

@@ -1,0 +1,352 @@
+"""The arithmetic of expectations (LANGUAGE.md): intervals decide, and whatever failed decides nothing.
+
+An assertion is decided by the pictures of all its members together, as its bound is linted. A member whose own
+interval lies wholly beyond the bound makes it fail all the same: no average hides a concept that is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, sqrt
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from tracelang.evidence.metrics import Answers, h_c, h_o, paired
+from tracelang.evidence.panel import Sought
+from tracelang.evidence.questions import Row, Shot, drawable, roles, shots_of
+from tracelang.evidence.rates import rate
+from tracelang.evidence.report import Certificate, Measure, Outcome, Rate, Verdict
+from tracelang.evidence.shots import Failed, Looks, Sight, sight
+from tracelang.plan.types import Assertion, Member, Plan
+from tracelang.semantics.rules.unreachable_bound import COUNTED, reach
+
+WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One shot through both models: every judge's look, CLIP scores where a judge gives them, files where kept."""
+
+    base: Looks
+    after: Looks
+    clip: tuple[float, float] | None = None
+    files: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A picture before and after, as one member is concerned."""
+
+    shot: Shot
+    base: Sight
+    after: Sight
+    clip: tuple[float, float] | None = None
+    files: tuple[str, str] | None = None
+
+    @property
+    def error(self) -> str:
+        return self.base.error or self.after.error
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """What an attack brought: the edited model's pictures, or the error that kept it from any."""
+
+    sights: tuple[Sight, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive figure."""
+
+    plan: Plan
+    classes: Mapping[Member, tuple[Sought, ...]]
+    unknown: Mapping[Member, str]
+    pictures: Mapping[Shot, Drawn]
+    attacks: Mapping[tuple[Member, str, int, int], Struck] = field(default_factory=dict)
+    drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
+    certificate: Certificate | Failed | None = None
+    fid: Callable[[Sequence[Shot]], float | Failed] = lambda shots: Failed("no judge gives features for it")
+
+    def pairs(self, row: Row) -> list[Pair]:
+        """The row's pictures; those that were not drawn carry an error."""
+        sought = self.classes.get(row.member, ())
+        found = []
+        for shot in shots_of(self.plan, row):
+            drawn = self.pictures.get(shot)
+            if drawn is None:
+                lost = Sight(False, error="the picture was not drawn")
+                found.append(Pair(shot, lost, lost))
+            else:
+                one = Pair(shot, sight(drawn.base, sought), sight(drawn.after, sought), drawn.clip, drawn.files)
+                found.append(one)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Pictures of one member that count, hit or miss; with a `reason`, nothing could be counted."""
+
+    hits: tuple[bool, ...] = ()
+    base: tuple[bool, ...] | None = None
+    reason: str = ""
+    changes: tuple[tuple[bool, bool], ...] | None = None
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of the whole: nothing at all is inconclusive."""
+    return max(verdicts, key=lambda one: WORST[one], default="inconclusive")
+
+
+def decide(low: float, high: float, comparison: Literal["<=", ">="], bound: float) -> Verdict:
+    """Which side of the bound the whole interval lies on."""
+    if not (isfinite(low) and isfinite(high)):
+        return "inconclusive"
+    if comparison == "<=":
+        return "pass" if high <= bound else "fail" if low > bound else "inconclusive"
+    return "pass" if low >= bound else "fail" if high < bound else "inconclusive"
+
+
+def hopeless(plan: Plan) -> list[str]:
+    """The assertions that stay inconclusive however well every picture turns out: known before any is drawn."""
+    return [f"{told(one)}: {why}" for one in plan.expect if (why := _hopeless(one))]
+
+
+def told(one: Assertion | Outcome) -> str:
+    """The assertion in a line."""
+    members = one.concepts if isinstance(one, Assertion) else [measure.member for measure in one.measures]
+    what = ", ".join(" & ".join(member) for member in members[:3]) + (", …" if len(members) > 3 else "")
+    bound = f"{one.bound:g}" if one.metric in ("clip", "fid") else _percent(one.bound)
+    return f"{one.metric}({what}{', ' + one.attack if one.attack else ''}) {one.comparison} {bound}"
+
+
+def _hopeless(one: Assertion) -> str:
+    if one.metric not in COUNTED:
+        return ""
+    n = one.samples * len(one.concepts)
+    room = one.bound if one.comparison == "<=" else 1 - one.bound
+    if reach(n) <= room:
+        return ""
+    best = reach(n) if one.comparison == "<=" else 1 - reach(n)
+    return f"{n} pictures show at best {one.comparison} {_percent(best)}; it cannot pass"
+
+
+def outcome(one: Assertion, measured: Measured) -> Outcome:
+    """What came of an assertion."""
+    if one.metric in COUNTED:
+        verdict, reason, measures = _of_counts(one, measured)
+    else:
+        measures = tuple(VALUES[one.metric](one, measured, member) for member in one.concepts)
+        verdict = worst([measure.verdict for measure in measures])
+        reason = next(measure.reason for measure in measures if measure.verdict == verdict)
+    return Outcome(
+        metric=one.metric, attack=one.attack, comparison=one.comparison, bound=one.bound, samples=one.samples,
+        seed=one.seed, verdict=verdict, reason=reason, measures=measures,
+    )
+
+
+def _of_counts(one: Assertion, measured: Measured) -> tuple[Verdict, str, tuple[Measure, ...]]:
+    counts = {member: _counted(one, measured, member) for member in one.concepts}
+    measures = tuple(_measure(one, member, counted) for member, counted in counts.items())
+    open_ = [(member, counted.reason) for member, counted in counts.items() if counted.reason]
+    if open_:
+        member, why = open_[0]
+        more = f" (and {len(open_) - 1} more of its concepts)" if len(open_) > 1 else ""
+        return "inconclusive", f"{' & '.join(member)}: {why}{more}", measures
+    hits = [hit for counted in counts.values() for hit in counted.hits]
+    together = rate(sum(hits), len(hits))
+    broken = [measure for measure in measures if measure.verdict == "fail"]
+    verdict = decide(together.low, together.high, one.comparison, one.bound)
+    reason = _reason(one, together, verdict)
+    if len(one.concepts) > 1:
+        reason = f"{len(one.concepts)} concepts together: {reason}"
+    if broken and verdict != "fail":
+        return "fail", f"{' & '.join(broken[0].member)} alone: {broken[0].reason}", measures
+    if verdict == "inconclusive" and (why := _hopeless(one)):
+        reason = f"{reason}; {why}"
+    bases = [counted.base for counted in counts.values()]
+    if verdict == "pass" and one.comparison == "<=" and all(base is not None for base in bases):
+        before = rate(sum(sum(base) for base in bases if base), sum(len(base) for base in bases if base))
+        if decide(before.low, before.high, one.comparison, one.bound) == "pass":
+            reason += "; the base model would pass too, so this says nothing of the edit"
+    return verdict, reason, measures
+
+
+def _measure(one: Assertion, member: Member, counted: Counted) -> Measure:
+    if counted.reason:
+        return Measure(member=member, verdict="inconclusive", reason=counted.reason)
+    found = rate(sum(counted.hits), len(counted.hits))
+    verdict = decide(found.low, found.high, one.comparison, one.bound)
+    changes = counted.changes
+    return Measure(
+        member=member, verdict=verdict, reason=_reason(one, found, verdict), rate=found,
+        base=None if counted.base is None else rate(sum(counted.base), len(counted.base)),
+        paired=None if changes is None else paired([a for a, _ in changes], [b for _, b in changes]),
+    )
+
+
+def _counted(one: Assertion, measured: Measured, member: Member) -> Counted:
+    """What counts of one member, or why nothing does."""
+    if not drawable(measured.plan, member):
+        return Counted(reason="protected: no picture of it is ever drawn")
+    if member not in measured.classes and one.metric != "subject":
+        return Counted(reason=measured.unknown.get(member, "no judge looked"))
+    if one.metric == "attack":
+        return _struck(one, measured, member)
+    pairs = measured.pairs(Row(member, "probes" if one.metric == "probed" else "names", one.samples, one.seed))
+    if not pairs:
+        return Counted(reason="it has no probes" if one.metric == "probed" else "it has no prompts")
+    if failed := _failed([pair.error for pair in pairs]):
+        return Counted(reason=failed)
+    if one.metric == "subject":
+        subjects = [(pair.base.subject, pair.after.subject) for pair in pairs]
+        if any(before is None or now is None for before, now in subjects):
+            return Counted(reason="no judge can tell whether a picture shows anything at all")
+        seen = [(bool(before), bool(now)) for before, now in subjects]
+        return Counted(tuple(now for _, now in seen), tuple(before for before, _ in seen), changes=tuple(seen))
+    changes = tuple((pair.base.shows, pair.after.shows) for pair in pairs)
+    base, after = tuple(before for before, _ in changes), tuple(now for _, now in changes)
+    if one.metric == "kept":
+        return Counted(tuple(now for before, now in changes if before), base, changes=changes)
+    return Counted(after, base, changes=changes)
+
+
+def _struck(one: Assertion, measured: Measured, member: Member) -> Counted:
+    struck = measured.attacks.get((member, one.attack or "", one.samples, one.seed))
+    if struck is None:
+        return Counted(reason=f"the attack {one.attack} was not run on it")
+    why = struck.error or _failed([sight.error for sight in struck.sights])
+    return Counted(reason=why) if why else Counted(tuple(sight.shows for sight in struck.sights))
+
+
+def _failed(errors: Sequence[str]) -> str:
+    """Why pictures with errors decide nothing; empty where there are none."""
+    bad = [error for error in errors if error]
+    return f"{len(bad)} of {len(errors)} pictures have an error: {bad[0]}" if bad else ""
+
+
+def _reason(one: Assertion, found: Rate, verdict: Verdict) -> str:
+    if not found.n:
+        nothing = "the base model got none of its pictures right" if one.metric == "kept" else "no pictures"
+        return f"{nothing}, so nothing can be said"
+    where = {"pass": "all of it within", "fail": "all of it beyond", "inconclusive": "on both sides of"}[verdict]
+    told = f"{found.hits} of {found.n}, 95 % interval {_percent(found.low)} to {_percent(found.high)}"
+    return f"{told}, {where} the bound {one.comparison} {_percent(one.bound)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share not in (0, 1) else f"{100 * share:.0f} %"
+
+
+def _valued(
+    one: Assertion, member: Member, value: float, interval: tuple[float, float] | None = None, note: str = ""
+) -> Measure:
+    low, high = interval or (value, value)
+    if not (isfinite(value) and isfinite(low) and isfinite(high)):
+        return _open(member, f"the figure is no number ({value})")
+    verdict = decide(low, high, one.comparison, one.bound)
+    where = {"pass": "within", "fail": "beyond", "inconclusive": "not decided by"}[verdict]
+    shown = f"{value:.4g}" + (f" ({low:.4g} to {high:.4g})" if interval else "")
+    reason = f"{shown}, {where} the bound {one.comparison} {one.bound:g}" + (f"; {note}" if note else "")
+    return Measure(member=member, verdict=verdict, reason=reason, value=value, interval=interval)
+
+
+def _open(member: Member, why: str) -> Measure:
+    return Measure(member=member, verdict="inconclusive", reason=why)
+
+
+def _drift(one: Assertion, measured: Measured, member: Member) -> Measure:
+    found = measured.drifts.get((member, one.samples, one.seed), Failed("it was not measured"))
+    if isinstance(found, Failed):
+        return _open(member, found.why)
+    return _valued(one, member, found, note=f"mean of {one.samples} trajectories")
+
+
+def _reach(one: Assertion, measured: Measured, member: Member) -> Measure:
+    certificate = measured.certificate
+    if not isinstance(certificate, Certificate):
+        return _open(member, certificate.why if isinstance(certificate, Failed) else "there is no certificate")
+    own: Any = next((reach for reach in certificate.reaches if reach.member == member), None)
+    value = None if own is None else getattr(own, one.metric)
+    if value is None:
+        return _open(member, "the certificate does not reach it: the edit changes no matrix that reads its states")
+    return _valued(one, member, value, note="worst layer, from the weights alone")
+
+
+def _clip(one: Assertion, measured: Measured, member: Member) -> Measure:
+    pairs = measured.pairs(Row(member, "names", one.samples, one.seed))
+    scores = [pair.clip[1] for pair in pairs if pair.clip]
+    if not drawable(measured.plan, member):
+        return _open(member, "protected: no picture of it is ever drawn")
+    if len(scores) < max(2, len(pairs)):
+        none = "no judge gives CLIP scores; add --judge clip=FOLDER"
+        return _open(member, "scores are missing" if scores else none)
+    mean, half = fmean(scores), 1.959963984540054 * stdev(scores) / sqrt(len(scores))
+    return _valued(one, member, mean, (mean - half, mean + half))
+
+
+def _fid(one: Assertion, measured: Measured, member: Member) -> Measure:
+    if not drawable(measured.plan, member):
+        return _open(member, "protected: no picture of it is ever drawn")
+    found = measured.fid(shots_of(measured.plan, Row(member, "names", one.samples, one.seed)))
+    return _open(member, found.why) if isinstance(found, Failed) else _valued(one, member, found)
+
+
+def answers(pairs: Sequence[Pair]) -> Answers:
+    """The edited model's pictures as METHODS.md §10's figures want them."""
+    chances = [pair.after.chance for pair in pairs]
+    subjects = [pair.after.subject for pair in pairs]
+    return Answers(
+        [pair.after.shows for pair in pairs],
+        [chance for chance in chances if chance is not None] if None not in chances else None,
+        [bool(subject) for subject in subjects] if None not in subjects else None,
+    )
+
+
+def _harmonic(one: Assertion, measured: Measured, member: Member) -> Measure:
+    """H_o of objects, H_c of everything else; the interval is from the ends of its parts' own, so rather too wide."""
+    plan = measured.plan
+    kinds = {plan.concept(name).kind for name in member}
+    role = roles(plan)
+    if role.get(member) != "erased":
+        return _open(member, "a harmonic mean weighs what is erased against what is kept; it is not erased")
+    kept = [other for other, is_ in role.items() if is_ == "preserved" and other in measured.classes]
+    if not kept:
+        return _open(member, "nothing that a judge knows is preserved")
+    objects = kinds == {"object"}
+    wanted = [_share(one, measured, member, "names"), *(_share(one, measured, other, "names") for other in kept)]
+    if objects:
+        wanted.append(_share(one, measured, member, "probes"))
+    bad = next((found for found in wanted if isinstance(found, str)), None)
+    if bad is not None:
+        return _open(member, bad)
+    rates = [found for found in wanted if isinstance(found, Rate)]
+    e, others, g = rates[0], rates[1 : 1 + len(kept)], rates[-1]
+    # Every kept class weighs the same; each has the same number of pictures, so their pool has the mean's interval.
+    s = rate(sum(one.hits for one in others), sum(one.n for one in others))
+    if objects:
+        value = h_o(e.share, s.share, g.share)
+        low, high = h_o(e.high, s.low, g.high), h_o(e.low, s.high, g.low)
+    else:
+        value, low, high = h_c(e.share, s.share), h_c(e.high, s.low), h_c(e.low, s.high)
+    return _valued(one, member, value, (low, high), "H_o" if objects else "H_c")
+
+
+def _share(one: Assertion, measured: Measured, member: Member, how: Literal["names", "probes"]) -> Rate | str:
+    """The rate after the edit, or why there is none."""
+    if member not in measured.classes:
+        return f"{' & '.join(member)}: {measured.unknown.get(member, 'no judge looked')}"
+    pairs = measured.pairs(Row(member, how, one.samples, one.seed))
+    if not pairs:
+        return f"{' & '.join(member)} has no {how}, which H_o needs"
+    if failed := _failed([pair.error for pair in pairs]):
+        return f"{' & '.join(member)}: {failed}"
+    return rate(sum(pair.after.shows for pair in pairs), len(pairs))
+
+
+VALUES: dict[str, Callable[[Assertion, Measured, Member], Measure]] = {
+    "drift": _drift, "residual": _reach, "leak": _reach, "clip": _clip, "fid": _fid, "harmonic": _harmonic,
+}
+"""The metrics that are figures of their own, not shares of pictures."""

@@ -1,0 +1,121 @@
+"""The panel: which judges look, and under which class each concept is looked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from tracelang.evidence.judges import Class, Judge, load, told
+from tracelang.plan.types import Member, Plan
+
+
+class JudgeError(Exception):
+    """A judge that was asked for and cannot look. `str()` is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A concept as one judge knows it."""
+
+    judge: str
+    found: Class
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """`classes` of every member that a judge knows; `unknown` says of the others why nobody does.
+
+    A member of several concepts (`A & B`) has a class for each, all of which have to be seen.
+    """
+
+    judges: tuple[Judge, ...]
+    classes: Mapping[Member, tuple[Sought, ...]]
+    unknown: Mapping[Member, str]
+    notes: tuple[str, ...] = ()
+
+
+def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Panel:
+    """The judges given, by `NAME[=VALUE]` or as they are, else the installed ones that suit the model.
+
+    `embedded` is the model's embedded name. Raises JudgeError for a judge that was asked for and cannot be loaded.
+    """
+    notes: list[str] = []
+    chosen = [_load(one) if isinstance(one, str) else one for one in judges]
+    if not judges:
+        chosen = _default(embedded, notes)
+    names = [judge.card.name for judge in chosen]
+    if len(set(names)) != len(names):
+        raise JudgeError("two judges of one name; give each once")
+    concepts = [concept for concept in plan.concepts if concept.kind != "protected"]
+    for judge in chosen:
+        told(judge, concepts)
+    classes: dict[Member, tuple[Sought, ...]] = {}
+    unknown: dict[Member, str] = {}
+    for member in members(plan):
+        found = _classes(plan, member, chosen)
+        if isinstance(found, str):
+            unknown[member] = found
+        else:
+            classes[member] = found
+    return Panel(tuple(chosen), classes, unknown, tuple(notes))
+
+
+def members(plan: Plan) -> tuple[Member, ...]:
+    """Every member that a statement or an expectation names, each once."""
+    found = [erasure.targets for erasure in plan.erase] + [one.concepts for one in plan.preserve]
+    found += [member for one in plan.expect for member in one.concepts]
+    return tuple(dict.fromkeys(found))
+
+
+def digest(judge: Judge) -> str:
+    """sha256 of what a judge says of itself: with the same one, the same pictures get the same answers."""
+    return hashlib.sha256(judge.card.model_dump_json().encode()).hexdigest()
+
+
+def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sought, ...] | str:
+    found = []
+    for name in member:
+        concept = plan.concept(name)
+        if concept.kind == "protected":
+            return f"{name} is protected: no picture of it is ever drawn"
+        sought = next(
+            (Sought(judge.card.name, known) for judge in judges if (known := judge.find(concept.names, concept.kind))),
+            None,
+        )
+        if sought is None:
+            return f"no judge has a class for {concept.names[0]!r} ({concept.kind}); name one that has with --judge"
+        found.append(sought)
+    if len({(one.judge, one.found.head) for one in found}) < len(found):
+        first = found[0]
+        return f"the judge {first.judge} names one {first.found.head} a picture and cannot see {' & '.join(member)}"
+    return tuple(found)
+
+
+def _load(spec: str) -> Judge:
+    try:
+        return load(spec)
+    except (LookupError, ValueError, TypeError, ImportError, OSError) as error:
+        raise JudgeError(" ".join(f"the judge {spec!r} cannot be used: {error}".split())) from error
+
+
+def _default(embedded: str | None, notes: list[str]) -> list[Judge]:
+    """The judges that come with an embedded model; for any other model, all that do not come with one."""
+    models = {point.name: _home(point) for point in entry_points(group="tracelang.models")}
+    found = []
+    for point in sorted(entry_points(group="tracelang.judges"), key=lambda point: point.name):
+        own = _home(point)
+        if own != models[embedded] if embedded else own in models.values():
+            continue
+        try:
+            found.append(load(point.name))
+        except (LookupError, ValueError, TypeError, ImportError, OSError) as error:
+            notes.append(" ".join(f"the judge {point.name} did not look: {error}".split()))
+    return found
+
+
+def _home(point: object) -> str:
+    """The distribution that an entry point comes with."""
+    distribution = getattr(point, "dist", None)
+    return str(distribution.name) if distribution else ""

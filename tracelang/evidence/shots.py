@@ -1,0 +1,168 @@
+"""Pictures, drawn and judged: what a judge said of each, or the text of what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model
+from tracelang.engine.sampling import Progress, sample
+from tracelang.evidence.judges import Class, Judge, Seen
+from tracelang.evidence.panel import Panel, Sought
+from tracelang.evidence.picture import strip
+from tracelang.evidence.questions import Shot
+
+BATCH = 50
+LATENTS = 200_000
+"""Numbers in one batch's latents: 50 pictures of a small model, 12 of 512 × 512 pixels."""
+SIDE = 384
+"""Pixels a side of a picture that is kept for the report; a smaller one stays as it is."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What went wrong, in a line."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one judge said of one picture: labels by head; of the classes sought, the probability where it gives one;
+    whether any recognisable thing is there, None where it cannot tell. With an `error`, none of it.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    subject: bool | None = None
+    error: str = ""
+
+
+Looks = Mapping[str, Look]
+"""By the judge's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a picture says of one member: all of its concepts are in it, the least probability of them, a subject."""
+
+    shows: bool
+    chance: float | None = None
+    subject: bool | None = None
+    error: str = ""
+
+
+def attempt(measure: Callable[[], T]) -> T | Failed:
+    """The measurement, or why there is none."""
+    try:
+        return measure()
+    except Exception as error:  # the one place: a judge, an attack or a measurement that fails is an error row,
+        # whatever it raises, and makes what it touches inconclusive; nothing else would keep it from counting as zero
+        return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:500])
+
+
+def look(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Look]:
+    """What the judge says of each image; where it fails on some, those alone carry the error."""
+    answered = attempt(lambda: list(judge.look(images)))
+    if isinstance(answered, Failed):
+        if len(images) == 1:
+            return [Look(error=answered.why)]
+        return [one for i in range(len(images)) for one in look(judge, images[i : i + 1], sought)]
+    if len(answered) != len(images):
+        return [Look(error=f"the judge answered {len(answered)} times for {len(images)} pictures")] * len(images)
+    found = []
+    for seen in answered:
+        read = attempt(lambda seen=seen: _read(judge, seen, sought))  # type: ignore[misc]
+        found.append(Look(error=read.why) if isinstance(read, Failed) else read)
+    return found
+
+
+def _read(judge: Judge, seen: Seen, sought: Sequence[Class]) -> Look:
+    """Raises ValueError for an answer that is none: no label, a label nobody knows, a score that is no probability."""
+    labels = dict(seen.labels)
+    scores: dict[str, dict[str, float]] = {}
+    for one in sought:
+        label, chances = labels.get(one.head), seen.scores.get(one.head, {})
+        if not isinstance(label, str):
+            raise ValueError(f"the judge gave no label for {one.head!r}")
+        known = judge.card.classes
+        if label not in chances and not any(label == name or name.endswith(f": {label}") for name in known):
+            raise ValueError(f"the judge gave the label {label!r}, which is none of its classes")
+        if not all(isfinite(chance) and -1e-6 <= chance <= 1 + 1e-6 for chance in chances.values()):
+            raise ValueError(f"the judge gave a score for {one.head!r} that is no probability")
+        if one.label in chances:
+            scores.setdefault(one.head, {})[one.label] = round(float(chances[one.label]), 6)
+    subject = judge.subject(seen)
+    if subject is not None and not isinstance(subject, bool):
+        raise ValueError(f"the judge answered {subject!r} when asked for a subject")
+    return Look(labels, scores, subject)
+
+
+def see(panel: Panel, images: Tensor) -> list[dict[str, Look]]:
+    """Every judge's look at each image. Pixels that are not finite are an error before any judge sees them."""
+    rows: list[dict[str, Look]] = [{} for _ in images]
+    finite = torch.isfinite(images).flatten(1).all(1).tolist()
+    good = [i for i, is_ in enumerate(finite) if is_]
+    for judge in panel.judges:
+        name = judge.card.name
+        classes = list(dict.fromkeys(one.found for some in panel.classes.values() for one in some if one.judge == name))
+        for i in range(len(images)):
+            rows[i][name] = Look(error="the picture holds values that are not finite")
+        for i, one in zip(good, look(judge, images[good], classes) if good else (), strict=True):
+            rows[i][name] = one
+    return rows
+
+
+def sight(looks: Looks, sought: Sequence[Sought]) -> Sight:
+    """What the looks at a picture say of a member; without a class, only whether a judge sees any subject."""
+    involved = {one.judge: looks[one.judge] for one in sought} if sought else looks
+    for name, one in involved.items():
+        if one.error:
+            return Sight(False, error=f"{name}: {one.error}")
+    subjects = [one.subject for one in involved.values() if one.subject is not None]
+    chances = [involved[one.judge].scores.get(one.found.head, {}).get(one.found.label) for one in sought]
+    known = [chance for chance in chances if chance is not None]
+    return Sight(
+        bool(sought) and all(involved[one.judge].labels[one.found.head] == one.found.label for one in sought),
+        min(known) if known and len(known) == len(chances) else None,
+        any(subjects) if subjects else None,
+    )
+
+
+def batch_of(model: Model) -> int:
+    """Pictures drawn at once: as many as fit into `LATENTS` numbers, whatever the machine."""
+    return max(1, min(BATCH, LATENTS // model.noise([0]).numel()))
+
+
+def draw(model: Model, shots: Sequence[Shot], steps: int, progress: Progress | None = None) -> Tensor:
+    """Images `[n, 3, H, W]` in 0..1."""
+    return sample(
+        model, [shot.prompt for shot in shots], [shot.seed for shot in shots],
+        steps=steps, batch=batch_of(model), fast=True, progress=progress,
+    )
+
+
+def keep(folder: Path, name: str, image: Tensor) -> str:
+    """Write the image as `folder/name.png`; its path below the folder's parent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    side = min(SIDE, image.shape[-1])
+    (picture,) = strip(torch.nan_to_num(image[None]), side)
+    picture.save(folder / f"{name}.png", format="PNG", optimize=True)
+    return f"{folder.name}/{name}.png"
+
+
+def to_json(looks: Looks) -> dict[str, Any]:
+    return {name: {"error": one.error} if one.error else asdict(one) for name, one in looks.items()}
+
+
+def from_json(data: Mapping[str, Any]) -> dict[str, Look]:
+    return {name: Look(**one) for name, one in data.items()}
+

@@ -1,0 +1,345 @@
+"""`verify`: what a recipe expects of an edit, and what an auditor asks besides, measured and written down."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import Model, TextStates
+from tracelang.engine.sampling import draw as draw_latents
+from tracelang.engine.sampling import precision
+from tracelang.engine.seeds import seed as seed_of
+from tracelang.evidence import artifact as artifacts
+from tracelang.evidence.artifact import Artifact, EvidenceError
+from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
+from tracelang.evidence.certificate import certify
+from tracelang.evidence.compose import publish
+from tracelang.evidence.drift import drift, levels
+from tracelang.evidence.judges import Judge
+from tracelang.evidence.metrics import Extractor
+from tracelang.evidence.panel import Panel, digest, panel
+from tracelang.evidence.questions import Shot, Unit, drawable, roles, share, spread, units
+from tracelang.evidence.report import Report
+from tracelang.evidence.shots import Failed, attempt, batch_of, draw, keep, see, sight, to_json
+from tracelang.evidence.work import Run, Work, gather
+from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.types import Member
+
+Progress = Callable[[str, int, int], None]
+"""`(what, done, all)`."""
+
+STEPS = 20
+"""Sampler steps of every picture."""
+SAMPLES = 50
+"""Pictures of each concept and attack of which the recipe expects nothing."""
+PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers", "scipy", "torchmetrics", "numpy")
+QUARRY = 16
+"""Clean pictures of a concept that an attacker has."""
+NOISE_SAMPLES = 4
+KEPT = {"shots": 20, "attack": 5}
+"""At most so many pairs of pictures of a unit are kept for the report."""
+NAMES = {
+    "certificate": "certificate", "noise": "noise levels", "shots": "pictures", "degree": "degrees",
+    "attack": "attacks", "drift": "drift",
+}
+
+
+def verify(
+    out: str | Path, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
+    shard: tuple[int, int] | None = None, model: str | None = None, progress: Progress | None = None,
+    budget: Budget | None = None, *, samples: int = SAMPLES, steps: int = STEPS,
+) -> Report | None:
+    """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
+    the work, for `merge`, and return None.
+
+    What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
+    `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
+    each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for.
+
+    Raises EvidenceError, JudgeError, ModelError, CompileError.
+    """
+    if shard is not None and not 1 <= shard[0] <= shard[1]:
+        raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
+    artifact = artifacts.read(Path(out))
+    folder = artifacts.find_base(artifact, model)
+    chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
+    base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
+    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
+    todo = units(artifact.plan, chosen.classes, tuple(ATTACKS), samples)
+    access = {name: attack.access for name, attack in ATTACKS.items()}
+    work = Work(artifact.report / "work", Run.of(chosen, bench.facts(samples), [unit.key for unit in todo], access))
+    work.begin()
+    own = share(todo, shard)
+    for kind in dict.fromkeys(unit.kind for unit in own):
+        part = [unit for unit in own if unit.kind == kind]
+        for i, unit in enumerate(part):
+            if work.record(unit.key) is None:
+                work.finish(unit.key, bench.done(unit, work.folder))
+            if progress:
+                progress(NAMES[kind], i + 1, len(part))
+    return publish(artifact, work) if shard is None else None
+
+
+def merge(out: str | Path, shards: Sequence[str | Path] = ()) -> Report:
+    """Compose the report from finished shards: OUT's own work folder, and those of other machines.
+
+    Raises EvidenceError, WorkError where units are missing or of another run.
+    """
+    artifact = artifacts.read(Path(out))
+    work = gather(artifact.report / "work", [Path(shard) for shard in shards])
+    facts = work.run.facts
+    if (facts["plan"], facts["edited"]) != (artifact.plan.digest, artifact.fingerprint):
+        raise EvidenceError(f"{work.folder}: is a verification of another edit than {out}; verify it again")
+    return publish(artifact, work)
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Two models, their judges, and how each kind of unit is done."""
+
+    artifact: Artifact
+    base: Model
+    edited: Model
+    panel: Panel
+    budget: Budget
+    steps: int
+
+    def facts(self, samples: int) -> dict[str, Any]:
+        """All that the results depend on."""
+        return {
+            "plan": self.artifact.plan.digest,
+            "base": self.base.fingerprint,
+            "edited": self.artifact.fingerprint,
+            "judges": [digest(judge) for judge in self.panel.judges],
+            "sampler": {
+                "steps": self.steps, "guidance": self.base.guidance, "batch": batch_of(self.base),
+                "precision": "bfloat16 autocast" if self._fast() else str(self.base.dtype).removeprefix("torch."),
+            },
+            "budget": {name: str(value) for name, value in asdict(self.budget).items()},
+            "samples": samples,
+            "device": self.base.device.type,
+            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "versions": _versions(),
+        }
+
+    def done(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        """The unit's record. A measurement that fails leaves its error in it."""
+        begin = time.monotonic()
+        does: Mapping[str, Callable[[Unit, Path], dict[str, Any]]] = {
+            "shots": self._shots, "degree": self._degree, "attack": self._attack, "drift": self._drift,
+            "noise": self._noise, "certificate": self._certificate,
+        }
+        found = does[unit.kind](unit, folder / unit.key)
+        return {**found, "kind": unit.kind, "seconds": time.monotonic() - begin, "memory": self._memory()}
+
+    def _shots(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        base, after = draw(self.base, unit.shots, self.steps), draw(self.edited, unit.shots, self.steps)
+        before, now = see(self.panel, base), see(self.panel, after)
+        clips = attempt(lambda: list(zip(self._clip(base, unit.shots), self._clip(after, unit.shots), strict=True)))
+        rows: list[dict[str, Any]] = []
+        left = KEPT["shots"]
+        for i, shot in enumerate(unit.shots):
+            row: dict[str, Any] = {"prompt": shot.prompt, "seed": shot.seed, "base": to_json(before[i]),
+                                   "after": to_json(now[i])}
+            if clips and not isinstance(clips, Failed):
+                row["clip"] = clips[i]
+            if shot in unit.shown or (left and self._telling(unit.members[i], before[i], now[i])):
+                left -= shot not in unit.shown
+                row["files"] = [keep(folder, f"{i:03d}-base", base[i]), keep(folder, f"{i:03d}-after", after[i])]
+            rows.append(row)
+        errors = [f"CLIP score: {clips.why}"] if isinstance(clips, Failed) else []
+        features = self._features(base, after)
+        return {"rows": rows, "pictures": 2 * len(unit.shots), "features": features, "errors": errors}
+
+    def _degree(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        with at_degree(self.base, self.edited, unit.degree) as model:
+            looks = see(self.panel, draw(model, unit.shots, self.steps))
+        rows = [{"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
+                for shot, one in zip(unit.shots, looks, strict=True)]
+        return {"degree": unit.degree, "rows": rows, "pictures": len(unit.shots)}
+
+    def _attack(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        sides: dict[str, Any] = {}
+        made: dict[str, Found] = {}
+        for side, target in (("static", self.base), ("adaptive", self.edited)):
+            begin = time.monotonic()
+            found = attempt(lambda target=target: ATTACKS[unit.attack].run(self._quarry(unit), target, self.budget))  # type: ignore[misc]
+            if isinstance(found, Failed):
+                sides[side] = {"error": found.why}
+                continue
+            made[side] = found
+            if side == "adaptive" and found.prompts and "static" in made and found.prompts == made["static"].prompts:
+                drawn: Any = {**sides["static"], "pictures": 0}  # it never asked the model: one set of pictures is both
+            else:
+                drawn = attempt(lambda found=found, side=side: self._struck(unit, found, folder, side))  # type: ignore[misc]
+            if isinstance(drawn, Failed):
+                sides[side] = {"error": drawn.why}
+                continue
+            sides[side] = {
+                **drawn, "budget": found.budget, "price": found.price, "examples": list(found.examples),
+                "seconds": time.monotonic() - begin,
+            }
+        return {
+            "member": list(unit.member), "attack": unit.attack, "samples": unit.samples, "seed": unit.seed, **sides,
+            "pictures": sum(side.get("pictures", 0) for side in sides.values()) + QUARRY,
+        }
+
+    def _struck(self, unit: Unit, found: Found, folder: Path, side: str) -> dict[str, Any]:
+        """Draw what an attack found on the edited model, and judge it."""
+        what = f"{unit.attack} {' & '.join(unit.member)}"
+        shots = [Shot(prompt, seed_of("attacked", what, i, unit.seed))
+                 for i, prompt in enumerate(found.prompts or [""] * unit.samples)]
+        states = found.states
+        count = len(shots) if states is None else len(states)
+        if count != unit.samples:
+            raise ValueError(f"the attack gave {count} rows where {unit.samples} were asked for")
+        images = self._draw(self.edited, shots, states)
+        looks = see(self.panel, images)
+        sought = self.panel.classes[unit.member]
+        hits = [i for i, one in enumerate(looks) if sight(one, sought).shows][: KEPT["attack"]]
+        shown = None if states is None or not hits else states.rows(hits)
+        base = self._draw(self.base, [shots[i] for i in hits], shown)
+        rows: list[dict[str, Any]] = [
+            {"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
+            for shot, one in zip(shots, looks, strict=True)
+        ]
+        for i, before in zip(hits, base, strict=True):
+            name = f"{side}-{i:03d}"
+            rows[i]["files"] = [keep(folder, f"{name}-base", before), keep(folder, f"{name}-after", images[i])]
+        for row, form in zip(rows, found.forms, strict=False):
+            row["form"] = form
+        return {"rows": rows, "soft": states is not None, "pictures": len(shots) + len(hits)}
+
+    def _drift(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        plan = self.artifact.plan
+        value = attempt(lambda: float(drift(plan, unit.member, self.base, self.edited, unit.samples, unit.seed)))
+        if not isinstance(value, Failed) and not isfinite(value):
+            value = Failed("the drift is no number")
+        told = {"member": list(unit.member), "samples": unit.samples, "seed": unit.seed}
+        return {**told, "error": value.why} if isinstance(value, Failed) else {**told, "value": value}
+
+    def _noise(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        plan = self.artifact.plan
+        found = attempt(lambda: levels(plan, self.base, self.edited, unit.seed, NOISE_SAMPLES))
+        return {"error": found.why} if isinstance(found, Failed) else {"value": found.model_dump(mode="json")}
+
+    def _certificate(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        found = attempt(lambda: certify(self.artifact.plan, self.base, self.edited))
+        return {"error": found.why} if isinstance(found, Failed) else {"value": found.model_dump(mode="json")}
+
+    def _quarry(self, unit: Unit) -> Quarry:
+        prompts = tuple(prompt.text for prompt in edit_prompts(self.artifact.plan, unit.member))
+        return Quarry(
+            plan=self.artifact.plan, member=unit.member, seed=unit.seed, clean=self._clean(unit.member),
+            prompts=prompts, base=self.base, count=unit.samples,
+        )
+
+    @cache  # noqa: B019  a bench lives as long as its run
+    def _clean(self, member: Member) -> Tensor:
+        """Latents of the concept as the base draws it, from seeds that no picture of the report has."""
+        if not drawable(self.artifact.plan, member):
+            raise EvidenceError(f"{' & '.join(member)} is protected: no picture of it is ever drawn")
+        prompts = [prompt.text for prompt in edit_prompts(self.artifact.plan, member)]
+        shots = [Shot(shot.prompt, seed_of("quarry", shot.prompt, i, 0)) for i, shot in
+                 enumerate(spread(prompts, QUARRY, 0))]
+        return self._latents(self.base, shots, None)
+
+    def _latents(self, model: Model, shots: Sequence[Shot], states: TextStates | None) -> Tensor:
+        with torch.no_grad(), precision(model, True):
+            told = model.encode([shot.prompt for shot in shots]) if states is None else states
+        seeds = [shot.seed for shot in shots]
+        return draw_latents(model, told, seeds, steps=self.steps, batch=batch_of(model), fast=True)
+
+    def _draw(self, model: Model, shots: Sequence[Shot], states: TextStates | None) -> Tensor:
+        if not shots:
+            return torch.empty(0, 3, 1, 1)
+        if states is None:
+            return draw(model, shots, self.steps)
+        latents = self._latents(model, shots, states)
+        with torch.no_grad(), precision(model, True):
+            return model.decode(latents).float()
+
+    def _telling(self, members: Sequence[Member], before: Any, now: Any) -> bool:
+        """Is it a residual hit, or a kept thing that was lost?"""
+        role = roles(self.artifact.plan)
+        for member in members:
+            sought = self.panel.classes.get(member)
+            if sought is None:
+                continue
+            base, after = sight(before, sought), sight(now, sought)
+            if after.shows if role.get(member) == "erased" else base.shows and not after.shows:
+                return True
+        return False
+
+    def _clip(self, images: Tensor, shots: Sequence[Shot]) -> list[float]:
+        """CLIP scores, by the first judge that gives them; none without such a judge."""
+        judge: Any = next((judge for judge in self.panel.judges if hasattr(judge, "scores")), None)
+        scores = judge.scores(images, [shot.prompt for shot in shots]).tolist() if judge is not None else []
+        if not all(isfinite(score) for score in scores):
+            raise ValueError("a score is no number")
+        return scores
+
+    def _features(self, base: Tensor, after: Tensor) -> dict[str, Any] | None:
+        """The features of both, by the first judge that gives them, for distances between sets of pictures."""
+        judge: Any = next((judge for judge in self.panel.judges if hasattr(judge, "extractor")), None)
+        if judge is None:
+            return None
+
+        def extracted() -> dict[str, Any]:
+            extractor: Extractor = judge.extractor()
+            rows = [[[round(value, 5) for value in row] for row in extractor(images).tolist()]
+                    for images in (base, after)]
+            return {"name": extractor.name, "digest": extractor.digest, "base": rows[0], "after": rows[1]}
+
+        found = attempt(extracted)
+        return {"error": found.why} if isinstance(found, Failed) else found
+
+    def _fast(self) -> bool:
+        return self.base.device.type == "cpu" and self.base.dtype == torch.float32
+
+    def _memory(self) -> int:
+        """The most bytes held at once so far: of the GPU where there is one, else of the process."""
+        if self.base.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.base.device))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def at_degree(base: Model, edited: Model, degree: float) -> Iterator[Model]:
+    """The edited model with weights `base + degree · (edited − base)`, afterwards what it was."""
+    before: dict[str, Tensor] = {}
+    try:
+        for site in edited.sites:
+            old, new = base.weight(site).data, edited.weight(site).data
+            if not torch.equal(old, new):
+                before[site.tensor] = new.clone()
+                wide = torch.promote_types(new.dtype, torch.float32)
+                new.copy_(old.to(wide) + degree * (new.to(wide) - old.to(wide)))
+        yield edited
+    finally:
+        for site in edited.sites:
+            if site.tensor in before:
+                edited.weight(site).data.copy_(before[site.tensor])
+
+
+def _versions() -> dict[str, str]:
+    """Of every package whose numbers go into the results, as far as it is here."""
+    return {name: version for name in PACKAGES if (version := _version(name))}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
