@@ -41,7 +41,8 @@ class Reading:
             return torch.zeros_like(states), 0.0
         tried = [(r, (pulled / (values.clamp_min(0) + r * mean)) @ vectors.T) for r in RIDGES]
         missed = [self.residual(states, found) for _, found in tried]
-        bound = min(missed) ** 2 + (left * self.residual(states, states)) ** 2 + ROUNDING**2
+        least = min(missed) ** 2
+        bound = least + (left * self.residual(states, states)) ** 2 + ROUNDING * least + ROUNDING**2
         ridge, found = next(one for one, r in zip(tried, missed, strict=True) if r**2 <= bound)
         return found, ridge
 

@@ -19,7 +19,7 @@ from tracelang.evidence.attacks.denoising import views
 from tracelang.evidence.attacks.hard import content, frame, vocabulary
 from tracelang.evidence.attacks.search import Search
 
-RATE = 0.1
+RATE = 0.03
 
 
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
