@@ -171,7 +171,7 @@ def main() -> None:
                     done[label] = measured(on, target, windowed(shipped, begin, hold), paths, options)
                     options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
                 print(f"{thing}, {label}: {json.dumps(done[label]['figures'])}", flush=True)
-    report(rows, logsnr, options.out)
+    report({thing: rows[thing] for thing in options.things}, logsnr, options.out)
 
 
 if __name__ == "__main__":
