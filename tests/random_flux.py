@@ -56,7 +56,8 @@ def build(folder: Path, *, layout: Literal["dev", "schnell"] = "dev", seed: int 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         words, merges = _words(WORDS)
-        clip_tokenizer = CLIPTokenizer(vocab=words, merges=merges, model_max_length=TINY_TEXT["max_position_embeddings"])
+        length = TINY_TEXT["max_position_embeddings"]
+        clip_tokenizer = CLIPTokenizer(vocab=words, merges=merges, model_max_length=length)
         ends = {"bos_token_id": words[START], "eos_token_id": words[END], "pad_token_id": words[END]}
         clip = CLIPTextModel(CLIPTextConfig(vocab_size=len(words), **ends, **TINY_TEXT))
         t5_tokenizer = unigram()

@@ -26,7 +26,7 @@ FOREIGN = ("shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use
 
 @dataclass(frozen=True, slots=True)
 class FlowClock:
-    """A `Clock` over σ in 0..1; larger is noisier. `shift` is the schedule's s; `dynamic`, whether resolution set it."""
+    """A `Clock` over σ in 0..1; larger is noisier. `shift` is the schedule's s, `dynamic` if resolution set it."""
 
     shift: float
     dynamic: bool
@@ -35,7 +35,8 @@ class FlowClock:
     def time(self, progress: float) -> float:
         """σ of a progress in 0..1 along the shifted schedule: 0 is pure noise, 1 the clean image."""
         u = 1 - min(max(progress, 0.0), 1.0)
-        return self.shift * u / (self.shift * u + 1 - u)
+        part = self.shift * u
+        return part / (part + (1 - u))
 
     def logsnr(self, time: float) -> float:
         """`2 ln((1 − σ)/σ)`, finite at both ends."""

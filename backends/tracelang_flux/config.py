@@ -94,7 +94,8 @@ def settings(folder: Path) -> Settings:
         raise ModelError(f"{path}: guidance is {guidance!r}, not a number from 0 on; correct it")
     if size < 2 * scale:
         raise ModelError(f"{folder}: pictures of {size} pixels hold no token of {2 * scale}; correct the size")
-    return Settings(float(guidance) if distilled else None, size, size // (2 * scale), _whole(said, "tokens", tokens, path))
+    tokens = _whole(said, "tokens", tokens, path)
+    return Settings(float(guidance) if distilled else None, size, size // (2 * scale), tokens)
 
 
 def pixels(vae: dict[str, Any], source: Path) -> int:
@@ -106,7 +107,7 @@ def pixels(vae: dict[str, Any], source: Path) -> int:
 
 
 def _whole(table: dict[str, Any], key: str, otherwise: Any, path: Path) -> int:
-    value = table.get(key, otherwise)
+    value: object = table.get(key, otherwise)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 1 << 16:
         raise ModelError(f"{path}: {key} is {value!r}, not a positive whole number; correct it")
     return value
