@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tracelang.engine.protocol import TextStates, TokenLayout
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.prompts import Prompt
 from tracelang_flux import text
+from tracelang_flux.attention import LONGEST, PlainAttention
 from tracelang_flux.clock import FlowClock
 from tracelang_flux.config import Settings
 
@@ -48,6 +49,11 @@ class FluxModel:
     dtype: torch.dtype
     fingerprint: str
     guidance: float = 1.0
+
+    @property
+    def conditions(self) -> Mapping[str, float]:
+        told = {} if self.settings.guidance is None else {"embedded_guidance": self.settings.guidance}
+        return {"guidance": self.guidance, **told, "size": self.settings.size, "tokens": self.settings.tokens}
 
     def weight(self, site: Site) -> nn.Parameter:
         """The site's matrix `[out, in]`: the frozen one, also under an adapter."""
@@ -178,6 +184,8 @@ def load(
         tokenizer = _tokenizer(CLIPTokenizer, folder / "tokenizer", clip)
         tokenizer_2 = _tokenizer(T5TokenizerFast, folder / "tokenizer_2", t5)
     tokenizer.model_max_length = min(tokenizer.model_max_length, clip.config.max_position_embeddings)
+    if place.type == "cpu" and kind is torch.float32 and settings.side**2 + settings.tokens <= LONGEST:
+        transformer.set_attn_processor(PlainAttention())
     if kind is torch.float32:
         for layer in (transformer.x_embedder, transformer.proj_out):  # under autocast: residual stream and answer
             layer.register_forward_hook(lambda module, inputs, output: output.float())

@@ -157,7 +157,7 @@ def test_an_edit_toward_the_concept_itself_changes_no_bit(base):
 
 
 def test_the_closed_form_does_not_count_the_bias_twice(dev):
-    """With targets `W z + b` for a matrix whose bias stays, erased states would land at `W z + 2 b` (METHODS.md §2.4)."""
+    """Were targets `W z + b` and the bias left there, erased states would land at `W z + 2 b` (METHODS.md §2.4)."""
     model = Flux().load(dev)
     settings = refine(ridge=1e-9)
     one = plan((erasure("cat", anchor=("ship",)),), settings, preserve={})
@@ -221,6 +221,7 @@ def test_the_same_plan_gives_the_same_bytes_and_the_command_line_agrees(dev):
         assert (Path("one") / file).read_bytes() == (Path("two") / file).read_bytes()
     lock = json.loads(Path("one/lock.json").read_text())
     assert lock["family"] == "flux" and {"transformer", "text_encoder_2"} <= lock["model"]["components"].keys()
+    assert lock["conditions"] == {"guidance": 1, "embedded_guidance": 3.5, "size": 16, "tokens": LENGTH}
     shown = CliRunner().invoke(main, ["plan", "r.erase", "--model", str(dev), "--json"])
     facts = json.loads(shown.stdout)
     assert facts["family"] == "flux" and "context_embedder.weight" in facts["tensors"]

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from diffusers import FluxPipeline
+from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from peft import LoraConfig
 from random_flux import DEV_TRANSFORMER, LENGTH, build, dev_configs
 
@@ -13,6 +14,7 @@ from tracelang.engine.sampling import sample
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
 from tracelang_flux import Flux
+from tracelang_flux.attention import PlainAttention
 from tracelang_flux.config import settings
 from tracelang_flux.model import pack, places, unpack
 
@@ -72,6 +74,18 @@ def test_the_embedded_guidance_is_what_the_folder_says(folder, tmp_path, schnell
     told = plain(folder, guidance_scale=1.5)
     assert (ours(model) - told).abs().max() < 2e-5
     assert (plain(folder) - told).abs().max() > 1e-4
+
+
+def test_plain_attention_is_the_fused_one(model):
+    x, states, times = model.noise([0, 1]), model.encode(PROMPTS), torch.tensor([0.9, 0.2])
+    processors = {type(one) for one in model.denoiser.attn_processors.values()}
+    assert processors == {PlainAttention}
+    found = model.predict(x, times, states)
+    model.denoiser.set_attn_processor(FluxAttnProcessor())
+    try:
+        assert model.predict(x, times, states) == pytest.approx(found.numpy(), abs=2e-6)
+    finally:
+        model.denoiser.set_attn_processor(PlainAttention())
 
 
 def test_true_guidance_equals_a_plain_pipelines(folder, model):
