@@ -103,11 +103,11 @@ def pixels(vae: dict[str, Any], source: Path) -> int:
     widths = vae.get("block_out_channels")
     if not isinstance(widths, list) or not widths:
         raise ModelError(f"{source}: block_out_channels is {widths!r}, not a list of widths; download it again")
-    return 2 ** (len(widths) - 1)
+    return 1 << (len(widths) - 1)
 
 
 def _whole(table: dict[str, Any], key: str, otherwise: Any, path: Path) -> int:
-    value: object = table.get(key, otherwise)
+    value = table.get(key, otherwise)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 1 << 16:
         raise ModelError(f"{path}: {key} is {value!r}, not a positive whole number; correct it")
     return value
