@@ -58,7 +58,8 @@ class Applied:
         check_output(self.bound, out, emit=emit, force=force, root=root)
         plan = self.bound.plan
         extra = {"base_model": self.bound.name, "device": str(self.model.device),
-                 "dtype": str(self.model.dtype).removeprefix("torch."), "figures": self.edit.figures}
+                 "dtype": str(self.model.dtype).removeprefix("torch."), "conditions": dict(self.model.conditions),
+                 "figures": self.edit.figures}
         save(
             Path(out), self.bound.folder, self.bound.family, self.edit.deltas(self.model), plan,
             sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class StableDiffusionModel:
     device: torch.device
     dtype: torch.dtype
     fingerprint: str
+
+    @property
+    def conditions(self) -> Mapping[str, float]:
+        return {"guidance": self.guidance}
 
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`: the frozen one, also under an adapter."""

@@ -1,14 +1,17 @@
-"""An edit as a LoRA file in kohya names, which diffusers, ComfyUI and A1111 all read.
+"""An edit as a LoRA file in the names that other programs read; which ones, the edited component decides.
 
-`ΔW = up @ down` is exact: the edits are low rank by construction, so no weights are subtracted. All layers are padded
-with zeros to one rank, and `alpha` is that rank, hence scale 1: diffusers (0.42) keeps only the commonest alpha of a
-kohya file and would scale the layers of another rank wrongly, with no more than a warning. An adapter can be unloaded,
-so it is for review and composition; a deployment ships the edited folder.
+`ΔW = up @ down` is exact: the edits are low rank by construction, so no weights are subtracted. Every layer takes part
+at scale 1. An adapter can be unloaded, so it is for review and composition; a deployment ships the edited folder.
+
+A UNet's are kohya's names, which diffusers, ComfyUI and A1111 all read. All layers are padded with zeros to one rank,
+and `alpha` is that rank: diffusers (0.42) keeps only the commonest alpha of a kohya file and would scale the layers of
+another rank wrongly, with no more than a warning. A transformer's are diffusers' own names, without alphas, which means
+scale 1 at any rank: the matrices that read the prompt may need a rank of hundreds, the others eight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -19,16 +22,6 @@ from tracelang.checkpoint import header
 from tracelang.checkpoint.merge import DTYPES, raw_bytes
 from tracelang.engine.low_rank import LowRank, compress
 from tracelang.plan.family import ModelError, Site
-
-PREFIXES = {"unet": "lora_unet_"}
-"""By component. Other hosts read other names, so a family with another component adds its own line and its own test."""
-
-
-def kohya(site: Site) -> str:
-    """The layer's name in a LoRA file: `unet`, `down_blocks.0.….to_k` → `lora_unet_down_blocks_0_…_to_k`."""
-    if site.component not in PREFIXES:
-        raise ModelError(f"an edit of the {site.component} cannot be written as a LoRA file; emit the folder only")
-    return PREFIXES[site.component] + site.module.replace(".", "_")
 
 
 def write(path: Path, deltas: Mapping[Site, LowRank], dtype: str, metadata: Mapping[str, str]) -> None:
@@ -42,24 +35,59 @@ def write(path: Path, deltas: Mapping[Site, LowRank], dtype: str, metadata: Mapp
 
 
 def adapter(deltas: Mapping[Site, LowRank], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The file's tensors by name: `.alpha []` float32, `.lora_down.weight [r, in]` and `.lora_up.weight [out, r]`.
+    """The file's tensors by name, `down [r, in]` and `up [out, r]` of every layer that changes, after any alphas.
 
-    The alphas come first, so that every tensor is aligned to its dtype.
+    Raises ModelError for a component that no format is known for, and where an entry leaves the range of the dtype.
     """
-    found: dict[str, tuple[Site, LowRank]] = {}
+    found: dict[Site, LowRank] = {}
     for site, delta in deltas.items():
+        if site.component not in FORMATS:
+            raise ModelError(f"an edit of the {site.component} cannot be written as a LoRA file; emit the folder only")
         if not (delta.up.isfinite().all() and delta.down.isfinite().all()):
             raise ModelError(f"{site.tensor}: the edit is not finite; it cannot be stored")
         factors = compress(delta)
         if factors.rank:
-            found[kohya(site)] = site, factors
-    rank = max((factors.rank for _, factors in found.values()), default=0)
-    scales = {f"{name}.alpha": torch.tensor(float(rank)) for name in sorted(found)}
+            found[site] = LowRank(_stored(site, factors.up, dtype), _stored(site, factors.down, dtype))
     layers: dict[str, Tensor] = {}
-    for name, (site, factors) in sorted(found.items(), key=lambda item: item[0]):
+    for component in sorted({site.component for site in found}):
+        layers |= FORMATS[component]({site: part for site, part in found.items() if site.component == component})
+    return layers
+
+
+def kohya(found: Mapping[Site, LowRank]) -> dict[str, Tensor]:
+    """`down_blocks.0.….to_k` → `lora_unet_down_blocks_0_…_to_k.{alpha,lora_down.weight,lora_up.weight}`.
+
+    The alphas, float32, come first, so that every tensor is aligned to its dtype.
+    """
+    rank = max(factors.rank for factors in found.values())
+    named = [("lora_unet_" + site.module.replace(".", "_"), factors) for site, factors in found.items()]
+    named.sort(key=lambda item: item[0])
+    layers = {f"{name}.alpha": torch.tensor(float(rank)) for name, _ in named}
+    for name, factors in named:
         missing = rank - factors.rank
-        up, down = pad(factors.up, (0, missing)).to(dtype), pad(factors.down, (0, 0, 0, missing)).to(dtype)
-        if not (up.isfinite().all() and down.isfinite().all()):
-            raise ModelError(f"{site.tensor}: its adapter is not finite in {dtype}; emit the folder only")
-        layers[f"{name}.lora_down.weight"], layers[f"{name}.lora_up.weight"] = down, up
-    return scales | layers
+        layers[f"{name}.lora_down.weight"] = pad(factors.down, (0, 0, 0, missing))
+        layers[f"{name}.lora_up.weight"] = pad(factors.up, (0, missing))
+    return layers
+
+
+def diffusers(found: Mapping[Site, LowRank]) -> dict[str, Tensor]:
+    """`context_embedder` → `transformer.context_embedder.{lora_A,lora_B}.weight`."""
+    layers = {}
+    for site, factors in sorted(found.items(), key=lambda item: item[0].module):
+        name = f"{site.component}.{site.module}"
+        layers[f"{name}.lora_A.weight"], layers[f"{name}.lora_B.weight"] = factors.down, factors.up
+    return layers
+
+
+FORMATS: Mapping[str, Callable[[Mapping[Site, LowRank]], dict[str, Tensor]]] = {
+    "unet": kohya,
+    "transformer": diffusers,
+}
+"""By component. Other hosts read other names, so a family with another component adds its own line and its own test."""
+
+
+def _stored(site: Site, factor: Tensor, dtype: torch.dtype) -> Tensor:
+    cast = factor.to(dtype)
+    if not cast.isfinite().all():
+        raise ModelError(f"{site.tensor}: its adapter is not finite in {dtype}; emit the folder only")
+    return cast

@@ -146,8 +146,9 @@ def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str
         edit = refine(plan, step, model, edit)
 
     def change(member: Member) -> float:
-        states = model.encode([prompt.text for prompt in edit_prompts(plan, member)])
-        return float(collateral(edit.text_maps, states).max())
+        prompts = edit_prompts(plan, member)
+        states, start = model.encode([prompt.text for prompt in prompts]), model.layout(prompts[0]).start
+        return float(collateral(edit.text_maps, states, start).max())
 
     return {role: {" & ".join(member): change(member) for member in members} for role, members in _roles(plan).items()}
 

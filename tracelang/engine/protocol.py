@@ -81,6 +81,11 @@ class Model(Protocol):
     fingerprint: str
     """sha256 over the component weights' digests; keys every cache."""
 
+    @property
+    def conditions(self) -> Mapping[str, float]:
+        """What else decides its pictures and is fixed, for the record: guidance, sizes."""
+        ...
+
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`."""
         ...

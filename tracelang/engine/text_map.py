@@ -145,15 +145,15 @@ def smallest_singular_value(text_map: TextMap) -> float:
     return min(σ, 1.0) if 2 * n < d else σ
 
 
-def collateral(maps: Mapping[str, TextMap], states: TextStates) -> Tensor:
-    """`‖(T − I) e‖ / ‖e‖` per prompt `[n]`, over its states without the first; the worst of the text inputs.
+def collateral(maps: Mapping[str, TextMap], states: TextStates, start: int = 1) -> Tensor:
+    """`‖(T − I) e‖ / ‖e‖` per prompt `[n]`, over its states from `start` on; the worst of the text inputs.
 
     Needs no weights: the change that an edit's closed form will make to a prompt, before an image is drawn.
     """
     changes = [torch.zeros(len(states), dtype=torch.float64)]
     for name, text_map in maps.items():
         e = states.inputs[name].detach().to("cpu", torch.float64)
-        e = e[:, 1:] if e.shape[1] > 1 else e
+        e = e[:, start:] if e.shape[1] > 1 else e
         change = (e @ text_map.right) @ text_map.left.T
         changes.append(change.flatten(1).norm(dim=1) / e.flatten(1).norm(dim=1).clamp_min(1e-300))
     return torch.stack(changes).amax(0)

@@ -25,14 +25,15 @@ class Site:
 
     `tensor` is its name inside the component's weights file, `shape` is `(out, in)` in PyTorch's layout.
     `reads` names the text input whose states alone it multiplies (`"tokens"`, `"pooled"`), or is None where its
-    input is mixed with image content or time. `text` marks the text stream's projections, where adapters go.
+    input is mixed with image content or time. `text` marks the text stream's projections, where adapters go. `place`
+    is None for a matrix that stands before all blocks.
     """
 
     component: str
     tensor: str
     shape: tuple[int, int]
     role: Role
-    place: Place
+    place: Place | None
     reads: str | None
     text: bool
 

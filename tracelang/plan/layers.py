@@ -71,8 +71,8 @@ def _nearest(layers: Layers, sites: Sequence[Site]) -> str:
         close = get_close_matches(layers.pattern.replace("*", ""), names, n=3, cutoff=0.3)
         return "the nearest names are " + ", ".join(close or [site.tensor for site in sites[:3]])
     if isinstance(layers, InPlaces):
-        inside = select(layers.of, sites)
-        return f"{render(layers.of)} lies in " + ", ".join(dict.fromkeys(site.place for site in inside))
+        inside = dict.fromkeys(site.place or "no block" for site in select(layers.of, sites))
+        return f"{render(layers.of)} lies in " + ", ".join(inside)
     if isinstance(layers, Difference):
         return "the right side takes away all of the left"
     return "it has the roles " + ", ".join(dict.fromkeys(site.role for site in sites))

@@ -1,0 +1,50 @@
+"""The FLUX.1 family, as the compiler sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracelang.plan.family import ModelError, Site
+from tracelang_flux import check, config
+from tracelang_flux.clock import FlowClock, clock
+from tracelang_flux.sites import sites
+
+if TYPE_CHECKING:
+    from tracelang_flux.model import FluxModel
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+class Flux:
+    """`Family` of FLUX.1: a transformer over text and image tokens, T5 and CLIP, a KL autoencoder, a rectified flow."""
+
+    name = "flux"
+
+    def claims(self, folder: Path) -> bool:
+        return check.claims(folder)
+
+    def check(self, folder: Path) -> None:
+        check.check(folder, self.sites(folder))
+        self.clock(folder)
+
+    def sites(self, folder: Path) -> tuple[Site, ...]:
+        return sites(config.transformer(folder), folder / "transformer" / "config.json")
+
+    def clock(self, folder: Path) -> FlowClock:
+        table = config.part(folder, "scheduler", "_class_name", *config.CLASSES["scheduler"][1])
+        return clock(table, folder / "scheduler" / "scheduler_config.json", config.settings(folder).side ** 2)
+
+    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None) -> FluxModel:
+        """The model with weights, frozen. `dtype` None: float32 on the CPU, elsewhere the transformer's own.
+
+        Raises ModelError: everything that `check` finds, weights that lack a tensor, an unknown device or dtype.
+        """
+        self.check(folder)
+        if dtype not in (None, *DTYPES):
+            raise ModelError(f"{dtype!r} is no dtype to run in; choose one of {', '.join(DTYPES)}")
+        try:
+            from tracelang_flux.model import load
+        except ImportError as error:
+            raise ModelError(f"running a model needs {error.name}; pip install 'tracelang[run]'") from None
+        return load(folder, self.sites(folder), self.clock(folder), config.settings(folder), device, dtype)

@@ -1,0 +1,87 @@
+"""The prompt side of FLUX: T5's tokens, where a phrase stands among them, and what CLIP's pooled state is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.plan.prompts import Prompt
+
+
+class T5Words:
+    """`Words` of the T5 path. The pooled path follows with CLIP's plain encoding of the text that the ids spell:
+
+    CLIP has a vocabulary of its own, so embeddings that stand in for T5's are not seen there.
+    """
+
+    def __init__(self, t5: Any, tokenizer: Any, length: int, clip: Any, clip_tokenizer: Any) -> None:
+        self._t5, self._tokenizer, self._length = t5, tokenizer, length
+        self._clip, self._clip_tokenizer = clip, clip_tokenizer
+        self.table: Tensor = t5.get_input_embeddings().weight.detach()
+        self.free = torch.ones(len(self.table), dtype=torch.bool)
+        self.free[len(tokenizer) :] = False
+        self.free[torch.tensor(tokenizer.all_special_ids)] = False
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        return _ids(self._tokenizer, prompts, self._length)
+
+    def encode(self, ids: Tensor, embeddings: Tensor | None = None) -> TextStates:
+        pooled = self._pooled(self.spell(ids))
+        # no attention mask: FLUX was trained with padding in view
+        told = {"input_ids": ids.to(self.table.device)} if embeddings is None else {"inputs_embeds": embeddings}
+        return TextStates({"tokens": self._t5(**told)[0], "pooled": pooled})
+
+    def states(self, prompts: Sequence[str]) -> TextStates:
+        """As FluxPipeline encodes prompts: each tokenizer reads the text itself."""
+        ids = self.tokens(prompts).to(self.table.device)
+        return TextStates({"tokens": self._t5(input_ids=ids)[0], "pooled": self._pooled(prompts)})
+
+    def spell(self, ids: Tensor) -> list[str]:
+        return [str(text).strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+    def _pooled(self, texts: Sequence[str]) -> Tensor:
+        ids = _ids(self._clip_tokenizer, texts, self._clip_tokenizer.model_max_length)
+        pooled: Tensor = self._clip(ids.to(self.table.device)).pooler_output
+        return pooled[:, None]
+
+
+def layout(tokenizer: Any, prompt: Prompt, length: int) -> TokenLayout:
+    """The layout of a prompt padded to `length`, from the fast tokenizer's character offsets. T5 has no start token.
+
+    Every occurrence of the phrase counts, case aside and as whole words where there is one such. A prompt too long
+    loses its tail, and the phrase its tokens there. Raises ValueError where the text does not hold the phrase.
+    """
+    encoded = tokenizer(
+        prompt.text, padding="max_length", truncation=True, max_length=length, return_offsets_mapping=True
+    )
+    end = sum(encoded["attention_mask"]) - 1
+    spans = _spans(prompt)
+    phrase = tuple(
+        i
+        for i, (begin, stop) in enumerate(encoded["offset_mapping"][:end])
+        if any(begin < last and first < stop for first, last in spans)
+    )
+    return TokenLayout(0, end, length, phrase)
+
+
+def _ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:
+    found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    ids: Tensor = found.input_ids
+    return ids
+
+
+def _spans(prompt: Prompt) -> list[tuple[int, int]]:
+    """Character ranges of the phrase in the text."""
+    words = prompt.phrase.split()
+    if not words:
+        return []
+    pattern = r"\s+".join(map(re.escape, words))
+    for wrapped in (rf"(?<!\w){pattern}(?!\w)", pattern):
+        if found := [match.span() for match in re.finditer(wrapped, prompt.text, re.IGNORECASE)]:
+            return found
+    raise ValueError(f"the prompt {prompt.text!r} does not hold the phrase {prompt.phrase!r}")

@@ -1,0 +1,230 @@
+"""The main job on FLUX: compile, bind, apply, save, and reload in a plain FluxPipeline."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from diffusers import FluxPipeline
+from diffusers.utils import logging as diffusers_logging
+from random_flux import LENGTH, build
+from safetensors.torch import load_file
+
+import tracelang
+from tests.engine.plans import LATE, erasure, fuse, plan, refine, steer
+from tracelang.checkpoint import lora
+from tracelang.checkpoint.save import save
+from tracelang.cli import main
+from tracelang.engine.edit import applied
+from tracelang.engine.low_rank import LowRank
+from tracelang.engine.run import run
+from tracelang.engine.statements import constraints
+from tracelang.plan.bind import BindError, bind
+from tracelang.plan.types import ReadsSites, RoleSites
+from tracelang_flux import Flux
+
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+RECIPE = """
+templates object = "a photo of a {}", "a {}"
+erase "cat" toward "ship"
+preserve "dog", "truck"
+method %s
+"""
+METHODS = {
+    "uce": "uce",
+    "trace": "trace { steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 8 }",
+}
+PROMPTS = ["a photo of a cat", "a dog"]
+
+
+@pytest.fixture(scope="module", params=["dev", "schnell"])
+def base(tmp_path_factory, request) -> Path:
+    return build(tmp_path_factory.mktemp("flux") / request.param, layout=request.param)
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("flux") / "dev")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACELANG_CACHE", str(tmp_path / "cache"))
+
+
+def pipeline(folder: Path) -> FluxPipeline:
+    pipe = FluxPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def draw(pipe: FluxPipeline) -> torch.Tensor:
+    return pipe(
+        PROMPTS, height=16, width=16, num_inference_steps=5, generator=torch.Generator().manual_seed(1),
+        max_sequence_length=LENGTH, output_type="pt",
+    ).images  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["uce", "trace"])
+def test_one_recipe_from_text_to_pictures(method, base, caplog):
+    Path("r.erase").write_text(RECIPE % METHODS[method])
+    made = tracelang.apply(tracelang.bind(tracelang.compile("r.erase"), base), device="cpu")
+    made.save("out")
+    deltas = made.edit.deltas(made.model)
+    prompt_only = {site.module: site.reads for site in deltas if site.reads}
+    assert prompt_only == {"context_embedder": "tokens", "time_text_embed.text_embedder.linear_1": "pooled"}
+    streams = {site for site in made.model.sites if site.text} if method == "trace" else set()
+    assert {site for site in deltas if site.reads is None} == streams
+
+    plain, edited, adapted = pipeline(base), pipeline(Path("out/model")), pipeline(base)
+    diffusers_logging.enable_propagation()
+    with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
+        warnings.simplefilter("error")
+        caplog.clear()
+        adapted.load_lora_weights("out", weight_name="lora.safetensors", use_safetensors=True)
+    # diffusers says this of every adapter that leaves the text encoder alone
+    assert [r for r in caplog.messages if "No LoRA keys associated to CLIPTextModel" not in r] == []
+
+    names = {name.rsplit(".lora_", 1)[0] for name in load_file("out/lora.safetensors")}
+    assert names == {f"transformer.{site.module}" for site in deltas}
+    for site, delta in deltas.items():
+        exact = delta.dense()
+        assert exact.norm() > 0
+        layer = adapted.transformer.get_submodule(site.module)
+        (name,) = layer.active_adapters
+        effective = layer.scaling[name] * layer.lora_B[name].weight @ layer.lora_A[name].weight
+        old, new = (pipe.transformer.get_parameter(site.tensor) for pipe in (plain, edited))
+        assert (effective - exact).norm() <= 2e-6 * exact.norm()
+        assert (new - old - exact).norm() <= 2e-7 * old.norm() + 2e-6 * exact.norm()
+
+    before, after = load_file(base / WEIGHTS), load_file(Path("out/model") / WEIGHTS)
+    assert {n for n in before if not before[n].equal(after[n])} == {site.tensor for site in deltas}  # and no bias
+
+    images = [draw(pipe) for pipe in (plain, edited, adapted)]
+    assert (images[1] - images[2]).abs().max() < 2e-5
+    assert (images[0] - images[1]).abs().max() > 1e-3
+    patched = made.to(pipe := pipeline(base))
+    assert (draw(pipe) - images[1]).abs().max() < 2e-5
+    patched.undo()
+    assert draw(pipe).equal(images[0])
+
+
+def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(dev):
+    """All roles and places, at unequal ranks, which one file must carry without rescaling any."""
+    model = Flux().load(dev)
+    generator = torch.Generator().manual_seed(0)
+
+    def factor(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64) / 4
+
+    deltas = {s: LowRank(factor(s.shape[0], 1 + i % 5), factor(1 + i % 5, s.shape[1])) for i, s in
+              enumerate(model.sites)}  # fmt: skip
+    lora.write(Path("lora.safetensors"), deltas, "F32", {"format": "pt"})
+    pipe = pipeline(dev)
+    pipe.load_lora_weights(".", weight_name="lora.safetensors", use_safetensors=True)
+    pipe.fuse_lora()
+    for site, delta in deltas.items():
+        fused = pipe.transformer.get_submodule(site.module).base_layer.weight - model.weight(site)
+        assert (fused - delta.dense()).abs().max() < 1e-5
+    assert len({(site.role, site.place) for site in deltas}) == 8
+
+
+def test_an_edit_toward_the_concept_itself_changes_no_bit(base):
+    model = Flux().load(base)
+    before = {name: value.clone() for name, value in model.denoiser.state_dict().items()}
+    itself = plan((erasure("ship", anchor=("ship",)),), refine(), preserve={"dog": 1.0})
+    other = plan((erasure("ship", anchor=("truck",)),), refine(), preserve={"dog": 1.0})
+    x, states, times = model.noise([0, 1]), model.encode(["a ship", "a dog"]), torch.tensor([0.9, 0.2])
+    sources = {"r.erase": b'erase "ship" toward "ship"'}
+    with torch.no_grad():
+        frozen = model.predict(x, times, states)
+        edit = run(itself, model)
+        save(Path("out"), base, Flux(), edit.deltas(model), itself, sources)
+        assert Path("out/model", WEIGHTS).read_bytes() == (base / WEIGHTS).read_bytes()
+        with applied(model, edit) as same:
+            after = model.denoiser.state_dict()
+            assert all(before[name].equal(after[name]) for name in before)
+            assert same.predict(x, times, states).equal(frozen)
+        with applied(model, run(other, model)) as changed:
+            assert not changed.predict(x, times, states).equal(frozen)
+            after = model.denoiser.state_dict()
+            differ = {name for name in before if not before[name].equal(after[name])}
+    assert differ == {"context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"}
+
+
+def test_the_closed_form_does_not_count_the_bias_twice(dev):
+    """Were targets `W z + b` and the bias left there, erased states would land at `W z + 2 b` (METHODS.md §2.4)."""
+    model = Flux().load(dev)
+    settings = refine(ridge=1e-9)
+    one = plan((erasure("cat", anchor=("ship",)),), settings, preserve={})
+    edit = run(one, model)
+    for name, problem in constraints(one, settings, model, ["tokens", "pooled"]).items():
+        (site,) = [site for site in edit.maps if site.reads == name]
+        layer = model.denoiser.get_submodule(site.module)
+        F, G = problem.F.T.float(), problem.G.T.float()
+        with torch.no_grad():
+            wanted, was = layer(G), layer(F)
+            with applied(model, edit):
+                found = layer(F)
+        far = (was - wanted).norm()
+        doubled = (wanted + layer.bias - found).norm()
+        assert (found - wanted).norm() < 0.05 * far and doubled > 10 * (found - wanted).norm()
+        assert layer.bias.abs().max() > 0.05
+
+
+def test_both_text_paths_are_solved_and_reported(dev):
+    model = Flux().load(dev)
+    edit = run(plan((erasure("cat"),), refine(), preserve={"dog": 1.0}), model)
+    figures = edit.figures["refine"]
+    assert figures.keys() == {"tokens", "pooled"}
+    assert all(0 <= part["residual"] < 1 for part in figures.values())
+    assert set(edit.text_maps) == {"tokens", "pooled"}
+
+
+def test_a_closed_form_on_mixed_inputs_is_refused_and_says_why(dev):
+    family = Flux()
+    streams = refine(on=RoleSites(role="key"))
+    with pytest.raises(BindError, match=r"add_k_proj.weight does not read prompt states alone; use `on prompt`"):
+        bind(plan((erasure("cat"),), streams), family, dev)
+    two = (erasure("cat"), erasure("dog"))
+    with pytest.raises(BindError, match=r"does not read prompt states alone, so adapters cannot be fused"):
+        bind(plan(two, refine(), steer(), fuse(), preserve={}), family, dev)
+    prompt = steer(on=ReadsSites(reads="prompt"), steps=2, batch=4, trajectories=2)
+    several = plan(two, refine(), prompt, fuse(), preserve={"ship": 1.0})
+    bind(several, family, dev)
+    edit = run(several, Flux().load(dev), cache=None)
+    assert len(edit.adapters) == 1 and {site.reads for site in edit.sites} == {"tokens", "pooled"}
+
+
+def test_a_gate_works_on_the_text_stream(dev):
+    model = Flux().load(dev)
+    gated = run(plan((erasure("cat"),), steer(steps=4, gate=LATE, rate=0.1)), model, cache=None)
+    x, states = model.noise([0, 1]), model.encode(PROMPTS)
+    times = torch.tensor([model.clock.time(0.02), model.clock.time(0.9)])
+    with torch.no_grad():
+        frozen = model.predict(x, times, states)
+        with applied(model, gated) as edited:
+            change = (edited.predict(x, times, states) - frozen).flatten(1).norm(dim=1)
+    assert change[0] < 0.05 * change[1]
+
+
+def test_the_same_plan_gives_the_same_bytes_and_the_command_line_agrees(dev):
+    Path("r.erase").write_text(RECIPE % METHODS["trace"])
+    for out in ("one", "two"):
+        result = CliRunner().invoke(main, ["apply", "r.erase", "--model", str(dev), "--out", out, "--device", "cpu"])
+        assert result.exit_code == 0, result.stderr
+    for file in (f"model/{WEIGHTS}", "lora.safetensors", "lock.json"):
+        assert (Path("one") / file).read_bytes() == (Path("two") / file).read_bytes()
+    lock = json.loads(Path("one/lock.json").read_text())
+    assert lock["family"] == "flux" and {"transformer", "text_encoder_2"} <= lock["model"]["components"].keys()
+    assert lock["conditions"] == {"guidance": 1, "embedded_guidance": 3.5, "size": 16, "tokens": LENGTH}
+    shown = CliRunner().invoke(main, ["plan", "r.erase", "--model", str(dev), "--json"])
+    facts = json.loads(shown.stdout)
+    assert facts["family"] == "flux" and "context_embedder.weight" in facts["tensors"]
+    (late,) = [w for step in facts["passes"] for w in step["windows"] if w["label"] == "push"]
+    assert late["times"][1] == 0 < late["times"][0] < 1 and late["logsnr"][0] is not None
+    assert facts["collateral"]["erased"]["cat"] > facts["collateral"]["preserved"]["dog"]
