@@ -11,7 +11,7 @@ scale 1 at any rank: the matrices that read the prompt may need a rank of hundre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -54,19 +54,46 @@ def adapter(deltas: Mapping[Site, LowRank], dtype: torch.dtype) -> dict[str, Ten
     return layers
 
 
+def read(path: Path, sites: Sequence[Site]) -> dict[Site, LowRank]:
+    """The deltas of an adapter that `write` made for a model with these sites.
+
+    Raises ModelError for a tensor that is no part of an adapter of theirs.
+    """
+    from safetensors.torch import load_file
+
+    layers, found = load_file(path), dict[Site, LowRank]()
+    for site in sites:
+        down, up, alpha = _keys(site)
+        if down in layers and up in layers:
+            factors = layers.pop(down).double(), layers.pop(up).double()
+            scale = float(layers.pop(alpha)) / len(factors[0]) if alpha in layers else 1.0
+            found[site] = LowRank(factors[1] * scale, factors[0])
+    if layers:
+        raise ModelError(f"{path}: {min(layers)!r} is no layer of the base model")
+    return found
+
+
+def _keys(site: Site) -> tuple[str, str, str]:
+    """The names of a site's factors, down and up, and of its alpha."""
+    if FORMATS.get(site.component) is kohya:
+        name = "lora_unet_" + site.module.replace(".", "_")
+        return f"{name}.lora_down.weight", f"{name}.lora_up.weight", f"{name}.alpha"
+    name = f"{site.component}.{site.module}"
+    return f"{name}.lora_A.weight", f"{name}.lora_B.weight", ""
+
+
 def kohya(found: Mapping[Site, LowRank]) -> dict[str, Tensor]:
     """`down_blocks.0.….to_k` → `lora_unet_down_blocks_0_…_to_k.{alpha,lora_down.weight,lora_up.weight}`.
 
     The alphas, float32, come first, so that every tensor is aligned to its dtype.
     """
     rank = max(factors.rank for factors in found.values())
-    named = [("lora_unet_" + site.module.replace(".", "_"), factors) for site, factors in found.items()]
-    named.sort(key=lambda item: item[0])
-    layers = {f"{name}.alpha": torch.tensor(float(rank)) for name, _ in named}
-    for name, factors in named:
+    named = sorted(((_keys(site), factors) for site, factors in found.items()), key=lambda item: item[0])
+    layers = {alpha: torch.tensor(float(rank)) for (_, _, alpha), _ in named}
+    for (down, up, _), factors in named:
         missing = rank - factors.rank
-        layers[f"{name}.lora_down.weight"] = pad(factors.down, (0, 0, 0, missing))
-        layers[f"{name}.lora_up.weight"] = pad(factors.up, (0, missing))
+        layers[down] = pad(factors.down, (0, 0, 0, missing))
+        layers[up] = pad(factors.up, (0, missing))
     return layers
 
 
@@ -74,8 +101,8 @@ def diffusers(found: Mapping[Site, LowRank]) -> dict[str, Tensor]:
     """`context_embedder` → `transformer.context_embedder.{lora_A,lora_B}.weight`."""
     layers = {}
     for site, factors in sorted(found.items(), key=lambda item: item[0].module):
-        name = f"{site.component}.{site.module}"
-        layers[f"{name}.lora_A.weight"], layers[f"{name}.lora_B.weight"] = factors.down, factors.up
+        down, up, _ = _keys(site)
+        layers[down], layers[up] = factors.down, factors.up
     return layers
 
 

@@ -11,11 +11,9 @@ from typing import Any
 
 import torch
 
-from tracelang.checkpoint import weights
+from tracelang.checkpoint import lora, weights
 from tracelang.checkpoint.locate import HUB_ID, embedded, family_of, locate
-from tracelang.checkpoint.lora import PREFIXES, kohya
 from tracelang.checkpoint.merge import merged
-from tracelang.engine.low_rank import LowRank
 from tracelang.engine.protocol import Model
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan
@@ -133,20 +131,10 @@ def load(artifact: Artifact, base: Path, device: str, dtype: str | None) -> tupl
 
 @torch.no_grad()
 def _adapt(model: Model, file: Path) -> None:
-    """Add a kohya adapter to a loaded model's weights."""
-    from safetensors.torch import load_file
-
-    layers, used = load_file(file), set()
-    for site in model.sites:
-        if site.component not in PREFIXES or f"{(name := kohya(site))}.lora_down.weight" not in layers:
-            continue
-        down, up = layers[f"{name}.lora_down.weight"], layers[f"{name}.lora_up.weight"]
-        scale = float(layers[f"{name}.alpha"]) / len(down)
+    """Add the adapter to a loaded model's weights."""
+    for site, factors in lora.read(file, model.sites).items():
         weight = model.weight(site)
-        weight.data.copy_(merged(weight.data.cpu(), LowRank(up.double() * scale, down.double())))
-        used |= {f"{name}.{part}" for part in ("alpha", "lora_down.weight", "lora_up.weight")}
-    if layers.keys() - used:
-        raise EvidenceError(f"{file}: {min(layers.keys() - used)!r} is no layer of the base model")
+        weight.data.copy_(merged(weight.data.cpu(), factors))
 
 
 def _check(artifact: Artifact, manifest: dict[str, Any]) -> None:
