@@ -14,7 +14,7 @@ from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.plan.explain import explain
 
 HERE = Path(__file__).parent
-TEXTS = [path.read_text("utf-8") for path in sorted(HERE.parents[1].glob("recipes/*.erase"))]
+TEXTS = [path.read_text("utf-8") for path in sorted(HERE.parents[1].glob("recipes/**/*.erase"))]
 TEXTS += [text for _, text in snippets(HERE.parent / "plan" / "good.txt")]
 TEXTS += [text for _, text in snippets(HERE.parent / "syntax" / "good.txt") if text]
 WORDS = " ".join(TEXTS).split()
