@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import weights
-from tracelang.checkpoint.header import FLOATS
-from tracelang.checkpoint.weights import Weights
+from tracelang.checkpoint import layout, weights
 from tracelang.plan.family import ModelError, Site
 from tracelang_flux import config
 from tracelang_flux.sites import sizes
@@ -17,24 +15,12 @@ PIPELINE = "FluxPipeline"
 
 def claims(folder: Path) -> bool:
     """Is it a FLUX.1 pipeline by its `model_index.json`?"""
-    try:
-        index = config.read(folder / "model_index.json")
-    except ModelError:
-        return False
-    return index.get("_class_name") == PIPELINE and all(_named(index, name) for name in config.CLASSES)
+    return layout.claims(folder, PIPELINE, config.CLASSES)
 
 
 def check(folder: Path, sites: tuple[Site, ...]) -> None:
     """Raise ModelError, one line, unless every component is there and its weights' headers fit the configs."""
-    index = config.read(folder / "model_index.json")
-    if index.get("_class_name") != PIPELINE:
-        raise ModelError(f"{folder}: is a {index.get('_class_name')!r}, not a {PIPELINE}; use another backend's model")
-    for name, (library, classes) in config.CLASSES.items():
-        if not _named(index, name):
-            raise ModelError(
-                f"{folder / 'model_index.json'}: {name} is {index.get(name)!r}, not {library}'s {min(classes)}; "
-                "pass a complete FLUX.1 folder"
-            )
+    layout.complete(folder, PIPELINE, config.CLASSES, "FLUX.1")
     _tokenizer(folder / "tokenizer", "merges.txt", "vocab.json")
     _tokenizer(folder / "tokenizer_2", "spiece.model")
     transformer, vae = config.transformer(folder), config.vae(folder)
@@ -43,19 +29,13 @@ def check(folder: Path, sites: tuple[Site, ...]) -> None:
     _together(folder, transformer, clip, t5, vae)
     _transformer(folder / "transformer", transformer, sites)
     latents, widths = vae["latent_channels"], vae["block_out_channels"]
-    _holds(folder / "vae", weights.find(folder / "vae"), "decoder.conv_in.weight", (widths[-1], latents, 3, 3))
+    layout.holds(folder / "vae", weights.find(folder / "vae"), "decoder.conv_in.weight", (widths[-1], latents, 3, 3))
     stored = weights.find(folder / "text_encoder")
     prefix = "" if "embeddings.token_embedding.weight" in stored.tensors else "text_model."  # before transformers 5
     shape = (clip["vocab_size"], clip["hidden_size"])
-    _holds(folder / "text_encoder", stored, f"{prefix}embeddings.token_embedding.weight", shape)
-    _holds(folder / "text_encoder_2", weights.find(folder / "text_encoder_2"), "shared.weight",
+    layout.holds(folder / "text_encoder", stored, f"{prefix}embeddings.token_embedding.weight", shape)
+    layout.holds(folder / "text_encoder_2", weights.find(folder / "text_encoder_2"), "shared.weight",
            (t5["vocab_size"], t5["d_model"]))  # fmt: skip
-
-
-def _named(index: dict[str, Any], name: str) -> bool:
-    library, classes = config.CLASSES[name]
-    entry = index.get(name)
-    return isinstance(entry, list) and len(entry) == 2 and entry[0] == library and entry[1] in classes
 
 
 def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> None:
@@ -83,33 +63,22 @@ def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> N
 def _transformer(component: Path, table: dict[str, Any], sites: tuple[Site, ...]) -> None:
     stored, size = weights.find(component), sizes(table, component / "config.json")
     for site in sites:
-        _holds(component, stored, site.tensor, site.shape)
-        _holds(component, stored, f"{site.module}.bias", site.shape[:1])
+        layout.holds(component, stored, site.tensor, site.shape)
+        layout.holds(component, stored, f"{site.module}.bias", site.shape[:1])
     width = sites[0].shape[0]
-    _holds(component, stored, "x_embedder.weight", (width, size["in_channels"]))
-    _holds(component, stored, "proj_out.weight", (size["in_channels"], width))
+    layout.holds(component, stored, "x_embedder.weight", (width, size["in_channels"]))
+    layout.holds(component, stored, "proj_out.weight", (size["in_channels"], width))
     guided = "time_text_embed.guidance_embedder.linear_1.weight"
     if table.get("guidance_embeds", False):
-        _holds(component, stored, guided, (width, 256))
+        layout.holds(component, stored, guided, (width, 256))
     elif guided in stored.tensors:
         raise ModelError(f"{component}: the weights hold {guided!r}, the config says that guidance is not embedded")
-
-
-def _holds(component: Path, stored: Weights, name: str, shape: tuple[int, ...]) -> None:
-    if name not in stored.tensors:
-        raise ModelError(f"{component}: the weights lack {name!r}, which the config asks for; download them again")
-    file, entry = stored.tensors[name]
-    if entry.shape != shape or entry.dtype not in FLOATS:
-        raise ModelError(
-            f"{file}: {name!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)} in floating "
-            "point; weights and config do not belong together"
-        )
 
 
 def _tokenizer(folder: Path, *slow: str) -> None:
     """A `tokenizer.json`, or the files from which one can be made."""
     if (folder / "tokenizer.json").is_file():
-        config.read(folder / "tokenizer.json")
+        layout.read(folder / "tokenizer.json")
         return
     for name in slow:
         if not (folder / name).is_file():

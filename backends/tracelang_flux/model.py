@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from tracelang.checkpoint import weights
+from tracelang.checkpoint.parts import component, line, quiet
 from tracelang.engine.protocol import TextStates, TokenLayout
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.prompts import Prompt
@@ -176,11 +175,11 @@ def load(
         stored = weights.find(folder / "transformer").tensors[sites[0].tensor][1].dtype
         dtype = "float32" if place.type == "cpu" else STORED[stored]
     kind: torch.dtype = getattr(torch, dtype)
-    with _quiet():
-        transformer = _part(FluxTransformer2DModel, folder / "transformer", torch_dtype=kind)
-        clip = _part(CLIPTextModel, folder / "text_encoder", dtype=kind)
-        t5 = _part(T5EncoderModel, folder / "text_encoder_2", dtype=kind)
-        vae = _part(AutoencoderKL, folder / "vae", torch_dtype=kind)
+    with quiet():
+        transformer = component(FluxTransformer2DModel, folder / "transformer", torch_dtype=kind)
+        clip = component(CLIPTextModel, folder / "text_encoder", dtype=kind)
+        t5 = component(T5EncoderModel, folder / "text_encoder_2", dtype=kind)
+        vae = component(AutoencoderKL, folder / "vae", torch_dtype=kind)
         tokenizer = _tokenizer(CLIPTokenizer, folder / "tokenizer", clip)
         tokenizer_2 = _tokenizer(T5TokenizerFast, folder / "tokenizer_2", t5)
     tokenizer.model_max_length = min(tokenizer.model_max_length, clip.config.max_position_embeddings)
@@ -197,47 +196,11 @@ def load(
     )
 
 
-def _part(kind: Any, component: Path, **dtype: torch.dtype) -> Any:
-    """One component, strictly: a tensor that is missing is an error here, not a random initialisation."""
-    try:
-        part, info = kind.from_pretrained(
-            component, variant=weights.find(component).variant, use_safetensors=True, local_files_only=True,
-            output_loading_info=True, **dtype,
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise ModelError(f"{component}: cannot be loaded ({_line(error)})") from None
-    lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
-    if lacking:
-        raise ModelError(f"{component}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
-    return part
-
-
 def _tokenizer(kind: Any, folder: Path, encoder: Any) -> Any:
     try:
         tokenizer = kind.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({_line(error)})") from None
+        raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
     if len(tokenizer) > encoder.config.vocab_size:
         raise ModelError(f"{folder}: has {len(tokenizer)} tokens, its text encoder fewer; they are not of one model")
     return tokenizer
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' own progress bars and warnings: what matters about loading is checked here."""
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.protocol import TextStates, TokenLayout
-from tracelang.plan.prompts import Prompt
+from tracelang.plan.prompts import Prompt, spans
 
 
 class T5Words:
@@ -60,11 +59,11 @@ def layout(tokenizer: Any, prompt: Prompt, length: int) -> TokenLayout:
         prompt.text, padding="max_length", truncation=True, max_length=length, return_offsets_mapping=True
     )
     end = sum(encoded["attention_mask"]) - 1
-    spans = _spans(prompt)
+    places = spans(prompt)
     phrase = tuple(
         i
         for i, (begin, stop) in enumerate(encoded["offset_mapping"][:end])
-        if any(begin < last and first < stop for first, last in spans)
+        if any(begin < last and first < stop for first, last in places)
     )
     return TokenLayout(0, end, length, phrase)
 
@@ -73,15 +72,3 @@ def _ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:
     found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
     ids: Tensor = found.input_ids
     return ids
-
-
-def _spans(prompt: Prompt) -> list[tuple[int, int]]:
-    """Character ranges of the phrase in the text."""
-    words = prompt.phrase.split()
-    if not words:
-        return []
-    pattern = r"\s+".join(map(re.escape, words))
-    for wrapped in (rf"(?<!\w){pattern}(?!\w)", pattern):
-        if found := [match.span() for match in re.finditer(wrapped, prompt.text, re.IGNORECASE)]:
-            return found
-    raise ValueError(f"the prompt {prompt.text!r} does not hold the phrase {prompt.phrase!r}")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import weights
-from tracelang.checkpoint.header import FLOATS
-from tracelang.checkpoint.weights import Weights
+from tracelang.checkpoint import layout, weights
 from tracelang.plan.family import ModelError, Site
 from tracelang_sd import config
 
@@ -16,24 +14,12 @@ PIPELINE = "StableDiffusionPipeline"
 
 def claims(folder: Path) -> bool:
     """Is it a Stable Diffusion 1.x pipeline by its `model_index.json`?"""
-    try:
-        index = config.read(folder / "model_index.json")
-    except ModelError:
-        return False
-    return index.get("_class_name") == PIPELINE and all(_named(index, name) for name in config.CLASSES)
+    return layout.claims(folder, PIPELINE, config.CLASSES)
 
 
 def check(folder: Path, sites: tuple[Site, ...]) -> None:
     """Raise ModelError, one line, unless every component is there and its weights' headers fit the configs."""
-    index = config.read(folder / "model_index.json")
-    if index.get("_class_name") != PIPELINE:
-        raise ModelError(f"{folder}: is a {index.get('_class_name')!r}, not a {PIPELINE}; use another backend's model")
-    for name, (library, classes) in config.CLASSES.items():
-        if not _named(index, name):
-            raise ModelError(
-                f"{folder / 'model_index.json'}: {name} is {index.get(name)!r}, not {library}'s {min(classes)}; "
-                "pass a complete Stable Diffusion 1.x folder"
-            )
+    layout.complete(folder, PIPELINE, config.CLASSES, "Stable Diffusion 1.x")
     _tokenizer(folder / "tokenizer")
     unet = config.unet(folder)
     text = _of_class(folder / "text_encoder" / "config.json", "model_type", ("clip_text_model", "clip"))
@@ -41,27 +27,21 @@ def check(folder: Path, sites: tuple[Site, ...]) -> None:
     _together(folder, unet, text, vae)
     stored = weights.find(folder / "unet")
     for site in sites:
-        _holds(folder / "unet", stored, site.tensor, site.shape)
+        layout.holds(folder / "unet", stored, site.tensor, site.shape)
     widths = unet.get("block_out_channels", (320, 640, 1280, 1280))
     latents = unet.get("in_channels", 4)
-    _holds(folder / "unet", stored, "conv_in.weight", (widths[0], latents, 3, 3))
-    _holds(folder / "unet", stored, "conv_out.weight", (latents, widths[0], 3, 3))
+    layout.holds(folder / "unet", stored, "conv_in.weight", (widths[0], latents, 3, 3))
+    layout.holds(folder / "unet", stored, "conv_out.weight", (latents, widths[0], 3, 3))
     stored = weights.find(folder / "vae")
-    _holds(folder / "vae", stored, "decoder.conv_in.weight", (vae["block_out_channels"][-1], latents, 3, 3))
+    layout.holds(folder / "vae", stored, "decoder.conv_in.weight", (vae["block_out_channels"][-1], latents, 3, 3))
     stored = weights.find(folder / "text_encoder")
     prefix = "" if "embeddings.token_embedding.weight" in stored.tensors else "text_model."  # before transformers 5
     shape = (text["vocab_size"], text["hidden_size"])
-    _holds(folder / "text_encoder", stored, f"{prefix}embeddings.token_embedding.weight", shape)
-
-
-def _named(index: dict[str, Any], name: str) -> bool:
-    library, classes = config.CLASSES[name]
-    entry = index.get(name)
-    return isinstance(entry, list) and len(entry) == 2 and entry[0] == library and entry[1] in classes
+    layout.holds(folder / "text_encoder", stored, f"{prefix}embeddings.token_embedding.weight", shape)
 
 
 def _of_class(path: Path, key: str, accepted: tuple[str, ...]) -> dict[str, Any]:
-    table = config.read(path)
+    table = layout.read(path)
     if table.get(key) not in accepted:
         raise ModelError(f"{path}: {key} is {table.get(key)!r}, not {accepted[0]!r}; not Stable Diffusion 1.x")
     return table
@@ -82,21 +62,10 @@ def _together(folder: Path, unet: dict[str, Any], text: dict[str, Any], vae: dic
         raise ModelError(f"{folder}: UNet and VAE differ in channels {sorted(latents)}; inpainting is not supported")
 
 
-def _holds(component: Path, stored: Weights, name: str, shape: tuple[int, ...]) -> None:
-    if name not in stored.tensors:
-        raise ModelError(f"{component}: the weights lack {name!r}, which the config asks for; download them again")
-    file, entry = stored.tensors[name]
-    if entry.shape != shape or entry.dtype not in FLOATS:
-        raise ModelError(
-            f"{file}: {name!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)} in floating "
-            "point; weights and config do not belong together"
-        )
-
-
 def _tokenizer(folder: Path) -> None:
     if (folder / "tokenizer.json").is_file():
-        config.read(folder / "tokenizer.json")
+        layout.read(folder / "tokenizer.json")
         return
-    config.read(folder / "vocab.json")
+    layout.read(folder / "vocab.json")
     if not (folder / "merges.txt").is_file():
         raise ModelError(f"{folder / 'merges.txt'}: is missing; download the model again")

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from tracelang.checkpoint.layout import Classes, read
 from tracelang.plan.family import ModelError
 
-LONGEST = 64 << 20  # a tokenizer.json may take some megabytes; more is no configuration
-
-CLASSES: dict[str, tuple[str, frozenset[str]]] = {
+CLASSES: Classes = {
     "unet": ("diffusers", frozenset({"UNet2DConditionModel"})),
     "vae": ("diffusers", frozenset({"AutoencoderKL"})),
     "text_encoder": ("transformers", frozenset({"CLIPTextModel"})),
     "tokenizer": ("transformers", frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})),
 }
 """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ModelError naming the file."""
-    try:
-        if path.stat().st_size > LONGEST:
-            raise ModelError(f"{path}: too large for a configuration file; download the model again")
-        table = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"{path}: is missing; download the model again or save it with save_pretrained") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    except (ValueError, RecursionError):
-        raise ModelError(f"{path}: is not valid JSON; download the model again") from None
-    if not isinstance(table, dict):
-        raise ModelError(f"{path}: holds no JSON object; download the model again")
-    return table
 
 
 def unet(folder: Path) -> dict[str, Any]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging as transformers_logging
 
 from tracelang.checkpoint import weights
+from tracelang.checkpoint.parts import component, line, quiet
 from tracelang.engine.protocol import TextStates, TokenLayout
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.prompts import Prompt
@@ -136,14 +133,14 @@ def load(
         stored = weights.find(folder / "unet").tensors[sites[0].tensor][1].dtype
         dtype = "float32" if place.type == "cpu" else STORED[stored]
     kind: torch.dtype = getattr(torch, dtype)
-    with _quiet():
-        unet = _part(UNet2DConditionModel, folder / "unet", torch_dtype=kind)
-        encoder = _part(CLIPTextModel, folder / "text_encoder", dtype=kind)
-        vae = _part(AutoencoderKL, folder / "vae", torch_dtype=kind)
+    with quiet():
+        unet = component(UNet2DConditionModel, folder / "unet", torch_dtype=kind)
+        encoder = component(CLIPTextModel, folder / "text_encoder", dtype=kind)
+        vae = component(AutoencoderKL, folder / "vae", torch_dtype=kind)
         try:
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{folder / 'tokenizer'}: cannot be loaded ({_line(error)})") from None
+            raise ModelError(f"{folder / 'tokenizer'}: cannot be loaded ({line(error)})") from None
     if len(tokenizer) > encoder.config.vocab_size:
         raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the text encoder fewer; not one model")
     tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
@@ -153,39 +150,3 @@ def load(
         part.to(place).eval().requires_grad_(False)
     fingerprint = weights.fingerprint(folder)
     return StableDiffusionModel(sites, clock, guidance, unet, encoder, tokenizer, vae, place, kind, fingerprint)
-
-
-def _part(kind: Any, component: Path, **dtype: torch.dtype) -> Any:
-    """One component, strictly: a tensor that is missing is an error here, not a random initialisation."""
-    try:
-        part, info = kind.from_pretrained(
-            component, variant=weights.find(component).variant, use_safetensors=True, local_files_only=True,
-            output_loading_info=True, **dtype,
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise ModelError(f"{component}: cannot be loaded ({_line(error)})") from None
-    lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
-    if lacking:
-        raise ModelError(f"{component}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
-    return part
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' own progress bars and warnings: what matters about loading is checked here."""
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -45,6 +46,18 @@ def probe_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
 def canonical_phrase(plan: Plan, member: Member) -> str:
     """The concept's first name; `A and B` for a conjunction."""
     return " and ".join(concept.names[0] for concept in _concepts(plan, member))
+
+
+def spans(prompt: Prompt) -> list[tuple[int, int]]:
+    """Character ranges of the phrase in the text."""
+    words = prompt.phrase.split()
+    if not words:
+        return []
+    pattern = r"\s+".join(map(re.escape, words))
+    for wrapped in (rf"(?<!\w){pattern}(?!\w)", pattern):
+        if found := [match.span() for match in re.finditer(wrapped, prompt.text, re.IGNORECASE)]:
+            return found
+    raise ValueError(f"the prompt {prompt.text!r} does not hold the phrase {prompt.phrase!r}")
 
 
 def _concepts(plan: Plan, member: Member) -> list[Concept]:
