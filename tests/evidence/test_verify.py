@@ -331,3 +331,12 @@ def test_a_bound_that_cannot_pass_is_said_before_anything_is_drawn(out: Path, mo
 def test_the_python_api(out: Path) -> None:
     report = tracelang.verify(out, device="cpu", **FAST)
     assert report.verdict == "pass"
+
+
+def test_a_crash_is_no_verdict(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any) -> None:
+        raise RuntimeError("a fault of the program")
+
+    monkeypatch.setattr(verify, "panel", crash)
+    done = CliRunner().invoke(main, ["verify", str(out)])
+    assert done.exit_code == 2 and "a fault of the program" in done.output

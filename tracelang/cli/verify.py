@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,11 @@ def refusals() -> Iterator[None]:
         if (error.name or "tracelang").partition(".")[0] in {"tracelang", *sys.stdlib_module_names}:
             raise
         click.echo(f"error: this needs {error.name}: pip install 'tracelang[eval]'", err=True)
+        raise click.exceptions.Exit(COULD_NOT) from error
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:  # a crash is no verdict: 1 would read as "shown not to hold"
+        traceback.print_exc()
         raise click.exceptions.Exit(COULD_NOT) from error
 
 
