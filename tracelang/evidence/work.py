@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracelang.evidence.files import put
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
@@ -89,7 +89,7 @@ class Work:
             if file.name != "run.json" and _stated(file) != digest:
                 file.unlink()
                 shutil.rmtree(file.with_suffix(""), ignore_errors=True)
-        write(self.folder / "run.json", _text(self.run.to_json()))
+        put(self.folder / "run.json", _text(self.run.to_json()))
 
     def record(self, key: str) -> dict[str, Any] | None:
         """A finished unit's record, None where it is not finished or belongs to another run."""
@@ -97,7 +97,7 @@ class Work:
         return found if found is not None and found.get("run") == self.run.digest else None
 
     def finish(self, key: str, record: Mapping[str, Any]) -> None:
-        write(self.folder / f"{key}.json", _text({"run": self.run.digest, "key": key, **record}))
+        put(self.folder / f"{key}.json", _text({"run": self.run.digest, "key": key, **record}))
 
     def missing(self) -> list[str]:
         return [key for key in self.run.units if self.record(key) is None]
@@ -151,22 +151,9 @@ def gather(target: Path, shards: Sequence[Path]) -> Work:
             if work.record(key) is None and (record := one.record(key)) is not None:
                 if (one.folder / key).is_dir():
                     shutil.copytree(one.folder / key, target / key, dirs_exist_ok=True)
-                write(target / f"{key}.json", _text(record))
-    write(target / "run.json", _text(run.to_json()))
+                put(target / f"{key}.json", _text(record))
+    put(target / "run.json", _text(run.to_json()))
     return work
-
-
-def write(file: Path, text: str) -> None:
-    """Write so that a stop leaves the old file or the new one."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _inside(shard: Path) -> Path:
