@@ -75,6 +75,9 @@ def test_shards_in_one_folder_need_no_paths(fresh: Path, tmp_path: Path) -> None
     ran = CliRunner().invoke(main, ["merge", str(out), "--json"])
     assert ran.exit_code == 0
     assert json.loads(ran.stdout)["verdict"] == "pass"
+    ran = CliRunner().invoke(main, ["merge", str(out), "--against", str(out)])
+    assert ran.exit_code == 0 and " 0 of " in ran.output and "can be told apart" in ran.output
+    assert Report.model_validate_json((out / "report" / "report.json").read_bytes()).comparison is not None
 
 
 def test_a_shard_of_another_run_is_refused(fresh: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import CODES, COULD_NOT, refusals, tell
+from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tell
 
 
 @click.command(
@@ -16,12 +16,13 @@ from tracelang.cli.verify import CODES, COULD_NOT, refusals, tell
 )
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="[SHARD]...", nargs=-1, type=click.Path(path_type=Path))
+@against_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
-def command(ctx: click.Context, out: Path, shards: tuple[Path, ...], as_json: bool) -> None:
+def command(ctx: click.Context, out: Path, shards: tuple[Path, ...], against: Path | None, as_json: bool) -> None:
     with mistakes(code=COULD_NOT), refusals():
         from tracelang.evidence.verify import merge
 
-        found = merge(out, shards)
+        found = merge(out, shards, against)
     tell(out, found, as_json)
     ctx.exit(CODES[found.verdict])

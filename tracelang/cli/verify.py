@@ -34,6 +34,12 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return int(i), int(n)
 
 
+against_option = click.option(
+    "--against", metavar="OUT", type=click.Path(path_type=Path),
+    help="Compare every rate with those of another verified OUT.",
+)  # fmt: skip
+
+
 @click.command(
     help="Measure the edit in OUT (what `apply` wrote) and write OUT/report.\n\n"
     "Exits with 0 where every expectation was shown to hold, 1 where one was shown not to, 3 where that stays open, "
@@ -49,6 +55,7 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     "--samples", type=click.IntRange(0), help="Pictures of a concept of which nothing is expected.  [default: 50]"
 )
 @click.option("--steps", type=click.IntRange(2, 1000), help="Sampler steps.  [default: 20]")
+@against_option
 @device_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
@@ -60,6 +67,7 @@ def command(
     model: str | None,
     samples: int | None,
     steps: int | None,
+    against: Path | None,
     device: str | None,
     dtype: str | None,
     as_json: bool,
@@ -77,6 +85,7 @@ def command(
                 found = verify(
                     out, judges, device or api.best_device(), dtype, shard, model, report,
                     samples=SAMPLES if samples is None else samples, steps=steps or STEPS,
+                    against=against,
                 )  # fmt: skip
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
@@ -136,5 +145,9 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
         click.echo(safe(f"{one.verdict:{width}}  {told(one)}: {one.reason}"))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
+    if report.comparison:
+        rows = report.comparison.differences
+        apart = sum(row.apart for row in rows)
+        click.echo(safe(f"against {report.comparison.title}: {apart} of {len(rows)} rates can be told apart"))
     click.echo(safe(f"{report.verdict}: {report.summary}"))
     click.echo(safe(f"report: {out / 'report' / 'report.html'}"))

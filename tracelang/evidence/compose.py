@@ -55,12 +55,18 @@ ALWAYS_UNTESTED = (
 )
 
 
-def publish(artifact: Artifact, work: Work) -> Report:
-    """Compose the report of finished work and write all forms of it. Raises WorkError where units are missing."""
+def publish(artifact: Artifact, work: Work, other: Report | None = None) -> Report:
+    """Compose the report of finished work, compared with an `other`, and write all forms of it.
+
+    Raises WorkError where units are missing.
+    """
+    from tracelang.evidence.against import compare
     from tracelang.evidence.card import model_card
     from tracelang.evidence.html import write_html
 
     report, hits = compose(artifact, work.run, work.records())
+    if other is not None:
+        report = report.model_copy(update={"comparison": compare(report, other)})
     folder = artifact.report
     put(folder / "report.json", report.model_dump_json(indent=2) + "\n")
     write_hits(hits, folder)

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from tracelang.evidence import wording
 from tracelang.evidence.files import put
+from tracelang.evidence.metrics import rises
 from tracelang.evidence.plots import Line, chart, whisker
 from tracelang.evidence.report import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 
@@ -38,6 +39,7 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "comparison": "Beside another edit",
     "degree": "The dial",
     "noise": "Where it acts",
     "certificate": "From the weights",
@@ -81,6 +83,7 @@ def page(report: Report, folder: Path) -> str:
         headline=list(_headline(report)),
         attacks=list(_by_member(report.attacks)),
         trade_off=_trade_off(report.degrees),
+        rises=[one.degree for one in rises(report.degrees)],
         levels=_levels(report.noise),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ two scores that is not zero for an edit which does nothing.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tracelang.evidence.report import Harmonic, Member, Paired, Rate
+from tracelang.evidence.report import DegreePoint, Harmonic, Member, Paired, Rate
 
 if TYPE_CHECKING:
     from tracelang.evidence.judges.clip import Clip
@@ -53,6 +53,16 @@ def distinguishable(a: Rate, b: Rate) -> bool:
     if not (a.n and b.n):
         return False
     return float(fisher_exact([[a.hits, a.n - a.hits], [b.hits, b.n - b.hits]]).pvalue) < 0.05
+
+
+def rises(points: Iterable[DegreePoint]) -> list[DegreePoint]:
+    """The degrees at which more is shown than at some weaker one, beyond noise: none, where the dial is monotone."""
+    ordered = sorted(points, key=lambda point: point.degree)
+    return [
+        point for i, point in enumerate(ordered)
+        if any(point.shown.share > weaker.shown.share and distinguishable(point.shown, weaker.shown)
+               for weaker in ordered[:i] if weaker.shown.n and point.shown.n)
+    ]  # fmt: skip
 
 
 def h_o(e: float, s: float, g: float) -> float:

@@ -151,6 +151,25 @@ class AttackFinding(Frozen):
     seconds: float = 0.0
 
 
+class Difference(Frozen):
+    """One figure of two verifications. `apart`: Fisher's exact test at 5 % tells them from each other."""
+
+    member: Member
+    what: str
+    here: Rate
+    there: Rate
+    apart: bool
+
+
+class Comparison(Frozen):
+    """This verification beside an earlier one, by the same judges and sampler."""
+
+    title: str
+    plan: str
+    edited_fingerprint: str
+    differences: tuple[Difference, ...]
+
+
 class LayerChange(Frozen):
     """One matrix: `change` = ‖W'−W‖/‖W‖, `rank` of W'−W at a relative 1e-6, `condition` of W' over W's own."""
 
@@ -285,6 +304,7 @@ class Report(Frozen):
     concepts: tuple[ConceptFinding, ...]
     harmonics: tuple[Harmonic, ...]
     attacks: tuple[AttackFinding, ...]
+    comparison: Comparison | None = None
     certificate: Certificate | None
     degrees: tuple[DegreePoint, ...]
     noise: NoiseLevels | None

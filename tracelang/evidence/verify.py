@@ -21,6 +21,7 @@ from tracelang.engine.sampling import draw as draw_latents
 from tracelang.engine.sampling import precision
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import artifact as artifacts
+from tracelang.evidence.against import earlier
 from tracelang.evidence.artifact import Artifact, EvidenceError
 from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
 from tracelang.evidence.certificate import certify
@@ -58,14 +59,15 @@ NAMES = {
 def verify(
     out: str | Path, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
     shard: tuple[int, int] | None = None, model: str | None = None, progress: Progress | None = None,
-    budget: Budget | None = None, *, samples: int = SAMPLES, steps: int = STEPS,
+    budget: Budget | None = None, *, samples: int = SAMPLES, steps: int = STEPS, against: str | Path | None = None,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
     the work, for `merge`, and return None.
 
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
-    each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for.
+    each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
+    another verified OUT, with which the report compares every rate.
 
     Raises EvidenceError, JudgeError, ModelError, CompileError.
     """
@@ -78,7 +80,9 @@ def verify(
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
     todo = units(artifact.plan, chosen.classes, tuple(ATTACKS), samples)
     access = {name: attack.access for name, attack in ATTACKS.items()}
-    work = Work(artifact.report / "work", Run.of(chosen, bench.facts(samples), [unit.key for unit in todo], access))
+    run = Run.of(chosen, bench.facts(samples), [unit.key for unit in todo], access)
+    other = None if against is None else earlier(Path(against), run)
+    work = Work(artifact.report / "work", run)
     work.begin()
     own = share(todo, shard)
     for kind in dict.fromkeys(unit.kind for unit in own):
@@ -88,11 +92,12 @@ def verify(
                 work.finish(unit.key, bench.done(unit, work.folder))
             if progress:
                 progress(NAMES[kind], i + 1, len(part))
-    return publish(artifact, work) if shard is None else None
+    return publish(artifact, work, other) if shard is None else None
 
 
-def merge(out: str | Path, shards: Sequence[str | Path] = ()) -> Report:
-    """Compose the report from finished shards: OUT's own work folder, and those of other machines.
+def merge(out: str | Path, shards: Sequence[str | Path] = (), against: str | Path | None = None) -> Report:
+    """Compose the report from finished shards: OUT's own work folder, and those of other machines. `against` as for
+    `verify`.
 
     Raises EvidenceError, WorkError where units are missing or of another run.
     """
@@ -101,7 +106,8 @@ def merge(out: str | Path, shards: Sequence[str | Path] = ()) -> Report:
     facts = work.run.facts
     if (facts["plan"], facts["edited"]) != (artifact.plan.digest, artifact.fingerprint):
         raise EvidenceError(f"{work.folder}: is a verification of another edit than {out}; verify it again")
-    return publish(artifact, work)
+    other = None if against is None else earlier(Path(against), work.run)
+    return publish(artifact, work, other)
 
 
 @dataclass(frozen=True, eq=False)
