@@ -51,12 +51,16 @@ def windowed(plan: Plan, begin: float, hold: bool) -> Plan:
     return plan.model_copy(update={"method": Method(name=plan.method.name, passes=passes)})
 
 
-def begins(plan: Plan) -> dict[str, float]:
-    """The windows to compare, by name: where `push` begins."""
+def compared(plan: Plan, brief: bool) -> dict[str, tuple[float, bool]]:
+    """The rows by name: where `push` begins, and whether `hold` acts before it. Brief: the shipped window and none."""
     step = next(step for step in plan.method.passes if isinstance(step, SteerPass))
     low = next(term.during.low for term in step.terms if term.kind == "push")
-    rows = {NONE: 0.0, f"{SHIPPED} {low:.0%}..100%": low}
-    return rows | {f"{begin:.0%}..100%": begin for begin in NARROWER if begin > low}
+    rows = {NONE: (0.0, False), f"{SHIPPED} {low:.0%}..100%": (low, True)}
+    if not brief:
+        rows[f"{SHIPPED} {low:.0%}..100%, no hold"] = (low, False)
+        for begin in NARROWER:
+            rows |= {f"{begin:.0%}..100%": (begin, True), f"{begin:.0%}..100%, no hold": (begin, False)}
+    return rows
 
 
 def predicted(model: Model, edit: Edit, paths: Trajectories) -> torch.Tensor:
@@ -104,8 +108,9 @@ def measured(
     change: dict[str, dict[str, list[float]]] = {"adapter": {}, CLOSED: {}}
     for kind, path in paths.items():
         refined = predicted(model, Edit(edit.maps), path)
-        change["adapter"][kind] = relative(predicted(model, edit, path) - refined, path.conditional)
-        change[CLOSED][kind] = relative(refined - path.conditional, path.conditional)
+        moved = {"adapter": predicted(model, edit, path) - refined, CLOSED: refined - path.conditional}
+        for source, by in moved.items():
+            change[source][kind] = relative(by, path.conditional).mean(0).tolist()
     return {"figures": figures, "change": change}
 
 
@@ -144,6 +149,7 @@ def main() -> None:
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
     parser.add_argument("--stage", default="trace", choices=["trace", "fine-tuning alone"],
                         help="after the closed form, which hides most of what a window does, or without it")
+    parser.add_argument("--brief", action="store_true", help="the shipped window and none, no narrower ones")
     parser.add_argument("--n", type=int, default=20, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=10, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=3)
@@ -163,14 +169,12 @@ def main() -> None:
         whole = tracelang.compile(table.recipe(target, options.method, table.anchor(target).name))
         shipped = measure.stage(whole, options.stage)
         paths = trajectories(on.model, target)
-        for name, begin in begins(shipped).items():
-            for hold in (True, False) if begin else (False,):
-                label = name if hold or not begin else f"{name}, no hold"
-                done = rows.setdefault(thing, {})
-                if label not in done:
-                    done[label] = measured(on, target, windowed(shipped, begin, hold), paths, options)
-                    options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
-                print(f"{thing}, {label}: {json.dumps(done[label]['figures'])}", flush=True)
+        done = rows.setdefault(thing, {})
+        for label, (begin, hold) in compared(shipped, options.brief).items():
+            if label not in done:
+                done[label] = measured(on, target, windowed(shipped, begin, hold), paths, options)
+                options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
+            print(f"{thing}, {label}: {json.dumps(done[label]['figures'])}", flush=True)
     report({thing: rows[thing] for thing in options.things}, logsnr, options.out)
 
 

@@ -82,7 +82,7 @@ def test_with_samples_every_attack_and_every_degree_is_looked_at() -> None:
     found = work(plan("expect over 4 samples { attack(dog, p4d) <= 50% }"), 6, ("p4d", "ring_a_bell"))
     assert {(unit.attack, unit.samples) for unit in found if unit.kind == "attack"} == {("p4d", 4), ("ring_a_bell", 6)}
     assert {unit.degree for unit in found if unit.kind == "degree"} == {0.25, 0.5, 0.75}
-    assert {unit.member for unit in found if unit.kind == "drift"} == {("dog",), ("cat",)}
+    assert {member for unit in found if unit.kind == "drift" for member in unit.group} == {("dog",), ("cat",)}
 
 
 def test_units_are_small_and_their_keys_differ() -> None:
@@ -106,4 +106,4 @@ def test_nothing_of_a_protected_concept_is_ever_a_picture_or_an_attack() -> None
     words = ("dog", "canine")
     assert not [shot for unit in found for shot in unit.shots if any(word in shot.prompt for word in words)]
     assert {unit.member for unit in found if unit.kind == "attack"} == set()
-    assert {unit.member for unit in found if unit.kind == "drift"} == {("cat",), ("secret",)}
+    assert {member for unit in found if unit.kind == "drift" for member in unit.group} == {("cat",), ("secret",)}

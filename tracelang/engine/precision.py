@@ -1,4 +1,4 @@
-"""Where a student trains in bfloat16 unless told otherwise."""
+"""Where gradients are taken in bfloat16: a student in training, unless told otherwise, and an attack's search."""
 
 from __future__ import annotations
 

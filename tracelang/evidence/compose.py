@@ -177,8 +177,11 @@ class Findings:
                 case "attack":
                     struck.append(_attacked(record, run.classes))
                 case "drift":
-                    value = Failed(record["error"]) if "error" in record else record["value"]
-                    drifts[tuple(record["member"]), record["samples"], record["seed"]] = value
+                    drifts |= {
+                        (tuple(row["member"]), record["samples"], record["seed"]):
+                            Failed(row["error"]) if "error" in row else row["value"]
+                        for row in record["rows"]
+                    }
                 case "noise" if "value" in record:
                     noise = NoiseLevels.model_validate_json(json.dumps(record["value"]))
                 case "certificate":

@@ -26,12 +26,17 @@ CHUNK = 32
 """Trajectories in memory at a time."""
 
 
-def drift(plan: Plan, member: Member, base: Model, edited: Model, samples: int, seed: int) -> float:
-    """Mean of `‖pred' − pred°‖ / ‖pred°‖` over `samples` trajectories, dealt over the member's prompts, and all steps.
+def drift(
+    plan: Plan, members: Sequence[Member], base: Model, edited: Model, samples: int, seed: int
+) -> list[float]:
+    """Of each member the mean of `‖pred' − pred°‖ / ‖pred°‖` over `samples` trajectories, dealt over its prompts, and
+    all steps. The members' trajectories share batches.
 
     Raises `EngineError` where a prediction is not finite, ValueError for no samples.
     """
-    return sum(_levels(base, edited, _asked(plan, [member], samples, seed))) / STEPS
+    asked = [one for member in members for one in _asked(plan, [member], samples, seed)]
+    found: list[float] = _moved(base, edited, asked).view(len(members), -1).mean(1).tolist()
+    return found
 
 
 def levels(plan: Plan, base: Model, edited: Model, seed: int, n: int) -> NoiseLevels:
@@ -40,7 +45,8 @@ def levels(plan: Plan, base: Model, edited: Model, seed: int, n: int) -> NoiseLe
     """
     sides = ([one.targets for one in plan.active], [one.concepts for one in plan.preserve])
     erased, preserved = (
-        tuple(_levels(base, edited, _asked(plan, members, n, seed))) if members else () for members in sides
+        tuple(_moved(base, edited, _asked(plan, members, n, seed)).mean(0).tolist()) if members else ()
+        for members in sides
     )
     logsnr = tuple(base.clock.logsnr(float(time)) for time in base.clock.times(STEPS))
     return NoiseLevels(logsnr=logsnr, erased=erased, preserved=preserved)
@@ -65,10 +71,9 @@ def predictions(model: Model, paths: Trajectories, prompts: Sequence[str] | None
     return made
 
 
-def relative(moved: Tensor, whole: Tensor) -> list[float]:
-    """Mean of `‖moved‖ / ‖whole‖` at each step, both `[n, S, …]`."""
-    shares: list[float] = (moved.flatten(2).norm(dim=2) / whole.flatten(2).norm(dim=2)).mean(0).tolist()
-    return shares
+def relative(moved: Tensor, whole: Tensor) -> Tensor:
+    """`‖moved‖ / ‖whole‖` of each trajectory at each step `[n, S]`, both `[n, S, …]`."""
+    return moved.flatten(2).norm(dim=2) / whole.flatten(2).norm(dim=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,14 @@ def _asked(plan: Plan, members: Sequence[Member], n: int, seed: int) -> list[_As
     return found
 
 
-def _levels(base: Model, edited: Model, asked: Sequence[_Asked]) -> list[float]:
-    total = torch.zeros(STEPS, dtype=torch.float64)
+def _moved(base: Model, edited: Model, asked: Sequence[_Asked]) -> Tensor:
+    """The relative change of the prediction of each trajectory at each step `[n, S]`."""
+    found = []
     for begin in range(0, len(asked), CHUNK):
         part = asked[begin : begin + CHUNK]
         paths = sample(base, [one.start for one in part], STEPS, base.guidance)
         prompts = [one.prompt for one in part]
         before = predictions(base, paths, prompts)  # in the batches of the edited model: no edit, not a bit of drift
         moved = predictions(edited, paths, prompts).double() - before.double()
-        total += len(part) * torch.tensor(relative(moved, before.double()), dtype=torch.float64)
-    return (total / len(asked)).tolist()
+        found.append(relative(moved, before.double()))
+    return torch.cat(found)

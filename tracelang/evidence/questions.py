@@ -25,6 +25,8 @@ DEGREES = (0.25, 0.5, 0.75)
 """Between the base (0) and the edit (1), which are drawn anyway."""
 DEGREE_SHOTS = {"erased": 200, "preserved": 100}
 """At most so many pictures at a degree, spread over the concepts."""
+DRIFT_PATHS = 32
+"""At most so many trajectories of one unit, as far as one concept does not need more."""
 DRIFTS = 4
 """Trajectories of a concept whose drift nobody asserts."""
 
@@ -53,7 +55,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A piece of work: done as a whole or not at all. `members` says of each shot what is looked for in it; `shown`
-    are the shots that the report shows whatever is in them. `samples` and `seed` belong to attacks and drifts.
+    are the shots that the report shows whatever is in them. `member` belongs to attacks, `group` to drifts, `samples`
+    and `seed` to both.
     """
 
     key: str
@@ -62,6 +65,7 @@ class Unit:
     members: tuple[tuple[Member, ...], ...] = ()
     shown: frozenset[Shot] = frozenset()
     member: Member = ()
+    group: tuple[Member, ...] = ()
     attack: str = ""
     degree: float = 1.0
     samples: int = 0
@@ -156,10 +160,21 @@ def drifts(plan: Plan, samples: int) -> tuple[Unit, ...]:
     known = {member for member, _, _ in asked}
     others = [member for member in roles(plan) if member not in known] if samples else []
     asked |= {(member, min(samples, DRIFTS), DEFAULT_SEED): None for member in others}
+    alike: dict[tuple[int, int], list[Member]] = {}
+    for member, n, seed in asked:
+        alike.setdefault((n, seed), []).append(member)
+    groups = [
+        (group, n, seed) for (n, seed), members in alike.items()
+        for group in _groups(members, max(1, DRIFT_PATHS // n))
+    ]
     return tuple(
-        Unit(f"drift-{i:04d}", "drift", member=member, samples=n, seed=seed)
-        for i, (member, n, seed) in enumerate(asked)
+        Unit(f"drift-{i:04d}", "drift", group=group, samples=n, seed=seed) for i, (group, n, seed) in enumerate(groups)
     )
+
+
+def _groups(members: Sequence[Member], most: int) -> Iterator[tuple[Member, ...]]:
+    for begin in range(0, len(members), most):
+        yield tuple(members[begin : begin + most])
 
 
 def degree_shots(plan: Plan, every: Sequence[Row]) -> dict[Shot, tuple[Member, ...]]:

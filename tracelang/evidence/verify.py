@@ -228,12 +228,20 @@ class Bench:
         return {"rows": rows, "soft": states is not None, "pictures": len(shots) + len(hits)}
 
     def _drift(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = [
+            {"member": list(member), **({"error": found.why} if isinstance(found, Failed) else {"value": found})}
+            for member, found in zip(unit.group, self._drifts(unit.group, unit), strict=True)
+        ]
+        errors = [f"{' & '.join(row['member'])}: {row['error']}" for row in rows if "error" in row]
+        return {"samples": unit.samples, "seed": unit.seed, "rows": rows, "errors": errors}
+
+    def _drifts(self, group: Sequence[Member], unit: Unit) -> list[float | Failed]:
+        """The drift of each; where they fail together each is asked alone, so that not all fail for one."""
         plan = self.artifact.plan
-        value = attempt(lambda: float(drift(plan, unit.member, self.base, self.edited, unit.samples, unit.seed)))
-        if not isinstance(value, Failed) and not isfinite(value):
-            value = Failed("the drift is no number")
-        told = {"member": list(unit.member), "samples": unit.samples, "seed": unit.seed}
-        return {**told, "error": value.why} if isinstance(value, Failed) else {**told, "value": value}
+        found = attempt(lambda: drift(plan, group, self.base, self.edited, unit.samples, unit.seed))
+        if isinstance(found, Failed):
+            return [found] if len(group) == 1 else [one for member in group for one in self._drifts([member], unit)]
+        return [value if isfinite(value) else Failed("the drift is no number") for value in found]
 
     def _noise(self, unit: Unit, folder: Path) -> dict[str, Any]:
         plan = self.artifact.plan

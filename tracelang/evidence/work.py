@@ -87,7 +87,7 @@ class Work:
         digest = self.run.digest
         for file in self.folder.glob("*.json"):
             if file.name != "run.json" and _stated(file) != digest:
-                file.unlink()
+                file.unlink(missing_ok=True)  # another shard may be beginning, too
                 shutil.rmtree(file.with_suffix(""), ignore_errors=True)
         put(self.folder / "run.json", _text(self.run.to_json()))
 
