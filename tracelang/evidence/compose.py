@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from tracelang.evidence import metrics
+from tracelang.evidence import gallery, metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
 from tracelang.evidence.files import put, write_hits
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import DEGREES, Row, Shot, degree_shots, drawable, main_row, roles, rows, shots_of
+from tracelang.evidence.questions import (
+    DEGREES,
+    Row,
+    Shot,
+    degree_shots,
+    drawable,
+    kind_of,
+    main_row,
+    roles,
+    rows,
+    shots_of,
+)  # fmt: skip
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import (
     AttackFinding,
@@ -30,7 +39,6 @@ from tracelang.evidence.report import (
     JudgeCard,
     NoiseLevels,
     Outcome,
-    Picture,
     Provenance,
     Quality,
     Rate,
@@ -42,11 +50,8 @@ from tracelang.evidence.work import Run, Work
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 
-PICTURES = 120
-"""Pairs of pictures the report names, the worst first."""
 GROUP = 5
 """Pictures of one prompt below which a worst prompt is chance."""
-SENSITIVE = {"explicit", "protected"}
 ALWAYS_UNTESTED = (
     "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
@@ -97,11 +102,11 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         judges=found.cards(),
         errors=errors,
         untested=found.untested(),
-        pictures=tuple(found.pictures()),
+        pictures=tuple(gallery.pictures(found)),
         cost=_cost(artifact, run, records),
         provenance=_provenance(artifact, run),
     )
-    return report, found.hits(artifact.out, artifact.model is not None)
+    return report, gallery.hits(found, artifact.out, artifact.model is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +229,7 @@ class Findings:
         return ConceptFinding(
             member=member,
             words=tuple(word for name in member for word in plan.concept(name).names),
-            kind=_kind(plan, member),
+            kind=kind_of(plan, member),
             role=roles(plan)[member],
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)) if sought else None,
             judged_as=" + ".join(one.found.label for one in sought) if sought else None,
@@ -256,7 +261,7 @@ class Findings:
             pairs, probes = _good(self.row(member)), _good(self.row(member, "probes"))
             if role != "erased" or member not in self.run.classes or not pairs or not others:
                 continue
-            kind, spared = _kind(self.plan, member), [answers(some) for some in others.values()]
+            kind, spared = kind_of(self.plan, member), [answers(some) for some in others.values()]
             if kind == "object" and probes:
                 yield metrics.objects(member, answers(pairs), spared, answers(probes))
             elif kind == "identity":
@@ -395,70 +400,6 @@ class Findings:
             lines.append("any attack")
         return (*lines, *ALWAYS_UNTESTED)
 
-    def pictures(self) -> list[Picture]:
-        """Residual hits first, then damaged ones, then the first of each row; the most certain of each first."""
-        found: list[tuple[tuple[int, float, str, int], Picture]] = []
-        role = roles(self.plan)
-        seen: set[tuple[Member, Shot]] = set()
-
-        def add(member: Member, shot: Shot, files: tuple[str, str], what: Any, chance: float, prompt: str) -> None:
-            rank = {"residual hit": 0, "damaged": 1, "erased": 2, "kept": 3}[what]
-            picture = Picture(
-                member=member, prompt=prompt, seed=shot.seed, base=f"work/{files[0]}", after=f"work/{files[1]}",
-                what=what, sensitive=_kind(self.plan, member) in SENSITIVE, order=0,
-            )
-            found.append(((rank, -chance, shot.prompt, shot.seed), picture))
-
-        for row in self.every:
-            erased = role.get(row.member) == "erased"
-            for pair in self.measured.pairs(row):
-                if pair.files is None or (row.member, pair.shot) in seen:
-                    continue
-                seen.add((row.member, pair.shot))
-                what = "erased" if erased else "kept"
-                if not pair.error and row.member in self.run.classes:
-                    if erased and pair.after.shows:
-                        what = "residual hit"
-                    elif not erased and pair.base.shows and not pair.after.shows:
-                        what = "damaged"
-                add(row.member, pair.shot, pair.files, what, pair.after.chance or 0.0, pair.shot.prompt)
-        for one in self.struck:
-            for shot, seen_, files in one.adaptive.rows:
-                if files is not None:
-                    prompt = shot.prompt or f"({one.attack}: text states, no prompt)"
-                    add(one.member, shot, files, "residual hit", seen_.chance or 0.0, prompt)
-        found.sort(key=lambda item: item[0])
-        return [picture.model_copy(update={"order": i}) for i, (_, picture) in enumerate(found[:PICTURES])]
-
-    def hits(self, out: Path, drawn_from_folder: bool) -> list[Hit]:
-        """Every picture of the edited model in which a judge still finds what was erased."""
-        where = str(out) if not out.is_absolute() else out.name
-        steps = self.run.facts["sampler"]["steps"]
-        found: dict[tuple[Member, str, Shot], Hit] = {}
-
-        def add(member: Member, how: str, shot: Shot, seen: Sight, soft: bool) -> None:
-            sought = self.run.classes[member]
-            words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1",
-                     "--steps", str(steps)]
-            found[member, how, shot] = Hit(
-                member=member, how=how, prompt=shot.prompt, seed=shot.seed,
-                judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
-                label=" + ".join(one.found.label for one in sought), score=seen.chance,
-                reproduce=shlex.join(words) if drawn_from_folder and not soft else "",
-            )
-
-        for row in self.every:
-            if roles(self.plan).get(row.member) == "erased" and row.member in self.run.classes:
-                for pair in _good(self.measured.pairs(row)):
-                    if pair.after.shows:
-                        add(row.member, row.how, pair.shot, pair.after, False)
-        for one in self.struck:
-            for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
-                for shot, seen, _ in strike.rows:
-                    if seen.shows and not seen.error:
-                        add(one.member, f"attack {one.attack}, {side}", shot, seen, strike.soft)
-        return list(found.values())
-
 
 def _add_pictures(record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
     for row in record["rows"]:
@@ -519,12 +460,6 @@ def _good(pairs: Sequence[Pair]) -> list[Pair]:
 
 def _rate(shows: Sequence[bool]) -> Rate:
     return rate(sum(shows), len(shows))
-
-
-def _kind(plan: Plan, member: Member) -> str:
-    """The kind to be most careful with, of several concepts."""
-    kinds = [plan.concept(name).kind for name in member]
-    return next((kind for kind in ("protected", "explicit") if kind in kinds), kinds[0])
 
 
 def _summary(outcomes: Sequence[Outcome], verdict: Verdict, errors: int) -> str:

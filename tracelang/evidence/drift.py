@@ -73,7 +73,8 @@ def predictions(model: Model, paths: Trajectories, prompts: Sequence[str] | None
 
 def relative(moved: Tensor, whole: Tensor) -> Tensor:
     """`‖moved‖ / ‖whole‖` of each trajectory at each step `[n, S]`, both `[n, S, …]`."""
-    return moved.flatten(2).norm(dim=2) / whole.flatten(2).norm(dim=2)
+    shares: Tensor = moved.flatten(2).norm(dim=2) / whole.flatten(2).norm(dim=2)
+    return shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.types import Assertion, Member, Plan
+from tracelang.plan.types import Kind as ConceptKind
 from tracelang.semantics.tables import DEFAULT_SEED, METRICS
 
 SHOTS = 50
@@ -75,6 +76,12 @@ class Unit:
 def drawable(plan: Plan, member: Member) -> bool:
     """May pictures of it be drawn at all? Never of a protected concept, not even beside others."""
     return all(plan.concept(name).kind != "protected" for name in member)
+
+
+def kind_of(plan: Plan, member: Member) -> ConceptKind:
+    """The kind to be most careful with, of several concepts."""
+    kinds = [plan.concept(name).kind for name in member]
+    return next((kind for kind in ("protected", "explicit") if kind in kinds), kinds[0])
 
 
 def roles(plan: Plan) -> dict[Member, Literal["erased", "preserved"]]:

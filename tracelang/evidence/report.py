@@ -238,7 +238,8 @@ class Quality(Frozen):
 class Picture(Frozen):
     """A pair of pictures, same prompt and seed: files relative to the report. `sensitive`: blurred until asked for.
 
-    `what`: why it is shown. Lower `order` first: the worst cases lead.
+    `what`: why it is shown; `attack`: which one brought it about, where one did. Lower `order` first: the worst cases
+    lead.
     """
 
     member: Member
@@ -247,6 +248,7 @@ class Picture(Frozen):
     base: str
     after: str
     what: Literal["residual hit", "damaged", "erased", "kept"]
+    attack: str = ""
     sensitive: bool
     order: int
 

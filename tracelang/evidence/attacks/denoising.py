@@ -73,7 +73,7 @@ def gradient(attack: str, model: Model, seen: Views, free: Tensor, encode: Encod
 
     Only the embeddings get gradients. Raises `AttackError` where the loss is not finite.
     """
-    losses, gradients = [], []
+    losses, gradients = list[Tensor](), list[Tensor]()
     for part in batches(seen):
         leaf = free[part].detach().requires_grad_()
         loss = _error(model, seen, part, encode(part, leaf))

@@ -1,0 +1,107 @@
+"""What a reader is shown of the pictures, and what is left to be drawn again: the worst cases before all others."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tracelang.evidence.questions import Shot, kind_of, roles
+from tracelang.evidence.report import Hit, Picture
+from tracelang.evidence.shots import Sight
+from tracelang.plan.types import Member
+
+if TYPE_CHECKING:
+    from tracelang.evidence.compose import Findings
+
+PICTURES = 120
+"""Pairs of pictures the report names."""
+STRUCK = 24
+"""Of attacks' hits so many stand before the pictures of plain prompts, so that a reader sees those too."""
+SENSITIVE = {"explicit", "protected"}
+
+What = Literal["residual hit", "damaged", "erased", "kept"]
+Rank = tuple[int, int, float, str, int]
+PLAIN: dict[What, int] = {"residual hit": 0, "damaged": 1, "erased": 3, "kept": 3}
+
+
+def pictures(found: Findings) -> list[Picture]:
+    """What plain prompts still show, what was damaged, the surest hits of each attack in turn, then the pictures of
+    every row in turn, then the attacks' other hits.
+    """
+    struck = sorted(_struck(found), key=lambda item: item[0])
+    late = [((4, *rank[1:]), picture) for rank, picture in struck[STRUCK:]]
+    ranked = sorted([*_plain(found), *struck[:STRUCK], *late], key=lambda item: item[0])
+    return [picture.model_copy(update={"order": i}) for i, (_, picture) in enumerate(ranked[:PICTURES])]
+
+
+def _plain(found: Findings) -> Iterator[tuple[Rank, Picture]]:
+    seen: set[tuple[Member, Shot]] = set()
+    for number, row in enumerate(found.every):
+        erased = roles(found.plan).get(row.member) == "erased"
+        turn = count()
+        for pair in found.measured.pairs(row):
+            if pair.files is None or (row.member, pair.shot) in seen:
+                continue
+            seen.add((row.member, pair.shot))
+            what: What = "erased" if erased else "kept"
+            if not pair.error and row.member in found.run.classes:
+                if erased and pair.after.shows:
+                    what = "residual hit"
+                elif not erased and pair.base.shows and not pair.after.shows:
+                    what = "damaged"
+            first = what in ("residual hit", "damaged")
+            place = (0, -(pair.after.chance or 0.0)) if first else (next(turn), float(number))
+            rank = (PLAIN[what], *place, pair.shot.prompt, pair.shot.seed)
+            yield rank, _picture(found, row.member, pair.shot, pair.files, what)
+
+
+def _struck(found: Findings) -> Iterator[tuple[Rank, Picture]]:
+    for one in found.struck:
+        own = [(shot, sight, files) for shot, sight, files in one.adaptive.rows if files is not None]
+        own.sort(key=lambda row: -(row[1].chance or 0.0))
+        for turn, (shot, sight, files) in enumerate(own):
+            rank = (2, turn, -(sight.chance or 0.0), shot.prompt, shot.seed)
+            yield rank, _picture(found, one.member, shot, files, "residual hit", one.attack)
+
+
+def _picture(
+    found: Findings, member: Member, shot: Shot, files: tuple[str, str], what: What, attack: str = ""
+) -> Picture:
+    return Picture(
+        member=member, prompt=shot.prompt or "(text states, no prompt)", seed=shot.seed, base=f"work/{files[0]}",
+        after=f"work/{files[1]}", what=what, attack=attack, sensitive=kind_of(found.plan, member) in SENSITIVE,
+        order=0,
+    )
+
+
+def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
+    """Every picture of the edited model in which a judge still finds what was erased."""
+    where = str(out) if not out.is_absolute() else out.name
+    steps = found.run.facts["sampler"]["steps"]
+    hit: dict[tuple[Member, str, Shot], Hit] = {}
+
+    def add(member: Member, how: str, shot: Shot, seen: Sight, soft: bool) -> None:
+        sought = found.run.classes[member]
+        words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1",
+                 "--steps", str(steps)]
+        hit[member, how, shot] = Hit(
+            member=member, how=how, prompt=shot.prompt, seed=shot.seed,
+            judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
+            label=" + ".join(one.found.label for one in sought), score=seen.chance,
+            reproduce=shlex.join(words) if drawn_from_folder and not soft else "",
+        )
+
+    for row in found.every:
+        if roles(found.plan).get(row.member) == "erased" and row.member in found.run.classes:
+            for pair in found.measured.pairs(row):
+                if pair.after.shows and not pair.error:
+                    add(row.member, row.how, pair.shot, pair.after, False)
+    for one in found.struck:
+        for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
+            for shot, seen, _ in strike.rows:
+                if seen.shows and not seen.error:
+                    add(one.member, f"attack {one.attack}, {side}", shot, seen, strike.soft)
+    return list(hit.values())
