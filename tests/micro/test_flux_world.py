@@ -73,6 +73,7 @@ def test_plain_attention_answers_as_diffusers_attention() -> None:
 
 
 @pytest.mark.slow
+@torch.compiler.set_stance("force_eager")  # compiling would take minutes
 def test_a_few_steps_then_plain_flux_pipeline(
     frozen: flux.Frozen, data: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

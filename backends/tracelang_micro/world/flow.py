@@ -2,7 +2,8 @@
 
 First course: transformer and T5 together on the velocity `v = n − x₀` (arXiv 2209.03003) at guidance 1, with captions
 left out now and then. Second: a student learns `v(∅) + g (v(c) − v(∅))` of that frozen teacher for many `g`, told by
-the guidance embedding (arXiv 2210.03142, stage one), so that one forward a step is enough.
+the guidance embedding (arXiv 2210.03142, stage one), so that one forward a step is enough. Both are compiled, which
+needs a C++ compiler and costs a minute at the start: on two cores a step then takes three quarters of the time.
 """
 
 from __future__ import annotations
@@ -140,6 +141,7 @@ def train(
     batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
     parameters = [*transformer.parameters(), *t5.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    compiled = torch.compile(transformer)
 
     def once(step: int) -> float:
         draw = torch.Generator().manual_seed(step + 31)
@@ -149,7 +151,7 @@ def train(
             group["lr"] = pieces.rate(step, steps, RATE)
         with torch.autocast("cpu", torch.bfloat16):
             states = t5(texts.ids[said]).last_hidden_state
-            guess = velocity(transformer, x, sigma, states, texts.pooled[heard], torch.ones(BATCH))
+            guess = velocity(compiled, x, sigma, states, texts.pooled[heard], torch.ones(BATCH))
         loss = (guess - v).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -184,6 +186,7 @@ def distil(
     parameters = list(student.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=GUIDED_RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
     nothing = torch.zeros(BATCH, dtype=torch.long)
+    asked, learner = torch.compile(teacher), torch.compile(student)
 
     def once(step: int) -> float:
         draw = torch.Generator().manual_seed(step + 37)
@@ -196,10 +199,10 @@ def distil(
                 rows = torch.cat([nothing, said])
                 states = t5(texts.ids[rows]).last_hidden_state
                 blank, full = velocity(
-                    teacher, x.repeat(2, 1, 1), sigma.repeat(2), states, texts.pooled[rows], torch.ones(2 * BATCH)
+                    asked, x.repeat(2, 1, 1), sigma.repeat(2), states, texts.pooled[rows], torch.ones(2 * BATCH)
                 ).chunk(2)
                 wanted = blank + g.view(-1, 1, 1) * (full - blank)
-            guess = velocity(student, x, sigma, states[BATCH:], texts.pooled[said], g)
+            guess = velocity(learner, x, sigma, states[BATCH:], texts.pooled[said], g)
         loss = (guess - wanted).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
