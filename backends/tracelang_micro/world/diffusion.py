@@ -134,7 +134,7 @@ def train(
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         for group in optimiser.param_groups:
             group["lr"] = rate(step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with pieces.autocast():
             states = text(tokens).last_hidden_state
             guess = unet(noisy, t, states).sample
         loss = ((guess.float() - noise).square().mean((1, 2, 3)) * balance[t]).mean()

@@ -3,7 +3,7 @@
 First course: transformer and T5 together on the velocity `v = n − x₀` (arXiv 2209.03003) at guidance 1, with captions
 left out now and then. Second: a student learns `v(∅) + g (v(c) − v(∅))` of that frozen teacher for many `g`, told by
 the guidance embedding (arXiv 2210.03142, stage one), so that one forward a step is enough. Both are compiled, which
-needs a C++ compiler and costs a minute at the start: on two cores a step then takes three quarters of the time.
+needs a C++ compiler and costs a minute or two at the start.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from . import flux, pieces
 from .captions import TOKENS, caption
 from .concepts import BACKGROUNDS, STYLES, THINGS
 from .diffusion import Average
+from .muon import Muon
 from .pictures import Pictures
 from .unigram import capitalise
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
     from transformers import T5EncoderModel
 
-STEPS, BATCH, RATE, DECAY = 11_000, 64, 1e-3, 0.9995
-GUIDED_STEPS, GUIDED_RATE, GUIDED_DECAY = 2_000, 5e-4, 0.998
+STEPS, BATCH, RATE, DECAY = 6_000, 64, 1e-3, 0.999
+GUIDED_STEPS, GUIDED_RATE, GUIDED_DECAY = 800, 5e-4, 0.995
+INNER = 2.0  # the rate of the matrices inside blocks, which Muon trains, over the rate of everything else
 HIGHEST = 6.0  # guidance is distilled from 1 up to this
 CAPTIONS = 8  # per picture, drawn once
 UNPOOLED = 0.2  # how often the pooled path is told nothing, so that T5's states learn to carry the concept alone
@@ -130,6 +132,33 @@ def velocity(
     return answer
 
 
+class Optimisers:
+    """Muon for the matrices inside `modules`' blocks, AdamW for everything else, both at one rate."""
+
+    def __init__(self, *modules: torch.nn.Module):
+        inner, outer = [], []
+        for module in modules:
+            for name, p in module.named_parameters():
+                within = p.ndim == 2 and "block" in name and ".norm" not in name and "bias" not in name
+                (inner if within else outer).append(p)
+        self.parameters = [*inner, *outer]
+        self.parts: dict[str, torch.optim.Optimizer] = {
+            "muon": Muon(inner, lr=INNER * RATE, weight_decay=0.1),
+            "adamw": torch.optim.AdamW(outer, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True),
+        }
+
+    def step(self, loss: Tensor, rate: float) -> float:
+        """Descend on `loss`, gradients clipped to norm 1; its value."""
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for name, optimiser in self.parts.items():
+            for group in optimiser.param_groups:
+                group["lr"] = rate * (INNER if name == "muon" else 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return loss.item()
+
+
 def train(
     data: Pictures, latents: Tensor, texts: Captions, vocabulary: int, folder: Path, steps: int = STEPS,
     weigh: Weigh | None = None, every: int = 250,
@@ -139,26 +168,19 @@ def train(
     average = Average({"transformer": transformer, "t5": t5})
     weights = thing_weights()
     batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
-    parameters = [*transformer.parameters(), *t5.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    optimisers = Optimisers(transformer, t5)
     compiled = torch.compile(transformer)
 
     def once(step: int) -> float:
         draw = torch.Generator().manual_seed(step + 31)
         x, v, sigma, said = batches.draw(draw)
         heard = torch.where(torch.rand(BATCH, generator=draw) < UNPOOLED, 0, said)
-        for group in optimiser.param_groups:
-            group["lr"] = pieces.rate(step, steps, RATE)
-        with torch.autocast("cpu", torch.bfloat16):
+        with pieces.autocast():
             states = t5(texts.ids[said]).last_hidden_state
             guess = velocity(compiled, x, sigma, states, texts.pooled[heard], torch.ones(BATCH))
-        loss = (guess - v).square().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        loss = optimisers.step((guess - v).square().mean(), pieces.rate(step, steps, RATE))
         average.update(step, DECAY)
-        return loss.item()
+        return loss
 
     def between(step: int) -> None:
         shadow = average.shadow
@@ -166,7 +188,7 @@ def train(
             weights.things.copy_(found)
 
     pieces.run("flux", steps, once, {
-        "transformer": transformer, "t5": t5, "optimiser": optimiser, "weights": weights,
+        "transformer": transformer, "t5": t5, "weights": weights, **optimisers.parts,
         "transformer-average": average.shadow["transformer"], "t5-average": average.shadow["t5"],
     }, folder / "flux.pt", every, between)
     return average.shadow["transformer"], average.shadow["t5"], weights.things
@@ -183,8 +205,7 @@ def distil(
     weights = thing_weights()
     weights.things.copy_(things)
     batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
-    parameters = list(student.parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=GUIDED_RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    optimisers = Optimisers(student)
     nothing = torch.zeros(BATCH, dtype=torch.long)
     asked, learner = torch.compile(teacher), torch.compile(student)
 
@@ -192,9 +213,7 @@ def distil(
         draw = torch.Generator().manual_seed(step + 37)
         x, _, sigma, said = batches.draw(draw)
         g = 1 + (HIGHEST - 1) * torch.rand(BATCH, generator=draw)
-        for group in optimiser.param_groups:
-            group["lr"] = pieces.rate(step, steps, GUIDED_RATE, warm=100)
-        with torch.autocast("cpu", torch.bfloat16):
+        with pieces.autocast():
             with torch.no_grad():
                 rows = torch.cat([nothing, said])
                 states = t5(texts.ids[rows]).last_hidden_state
@@ -203,15 +222,11 @@ def distil(
                 ).chunk(2)
                 wanted = blank + g.view(-1, 1, 1) * (full - blank)
             guess = velocity(learner, x, sigma, states[BATCH:], texts.pooled[said], g)
-        loss = (guess - wanted).square().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        loss = optimisers.step((guess - wanted).square().mean(), pieces.rate(step, steps, GUIDED_RATE, warm=50))
         average.update(step, GUIDED_DECAY)
-        return loss.item()
+        return loss
 
     pieces.run("flux-guidance", steps, once, {
-        "transformer": student, "optimiser": optimiser, "average": average.shadow["transformer"],
+        "transformer": student, **optimisers.parts, "average": average.shadow["transformer"],
     }, folder / "flux-guidance.pt", every)
     return average.shadow["transformer"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from . import card, unigram
+from . import card, pieces, unigram
 from .captions import TOKENS
 from .pictures import PIXELS
 
@@ -194,7 +194,7 @@ def drawer(folder: Path, distilled: bool = True, steps: int = SAMPLER_STEPS, bat
             guided = {"guidance_scale": GUIDANCE} if distilled else {
                 "guidance_scale": 1.0, "true_cfg_scale": GUIDANCE, "negative_prompt": [""] * len(told)}
             noise = [torch.Generator().manual_seed(seed) for seed in seeds[begin : begin + batch]]
-            with torch.autocast("cpu", torch.bfloat16):
+            with pieces.autocast():
                 made.append(pipe(
                     told, height=PIXELS, width=PIXELS, num_inference_steps=steps, generator=noise,
                     max_sequence_length=TOKENS, output_type="pt", **guided,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
     from transformers import T5EncoderModel
 
-WEIGH_AT = {3000: 3, 5000: 3, 7000: 3, 9000: 4, flow.STEPS: 6}  # after these steps weak concepts get more weight
+WEIGH_AT = {3000: 3, 4500: 4, flow.STEPS: 6}  # after these steps weak concepts get more weight
 
 
 def build(work: Path) -> None:
@@ -42,8 +42,8 @@ def build(work: Path) -> None:
         if step not in WEIGH_AT:
             return None
         flux.publish(work / "flux-weigh", transformer, t5, frozen)
-        asked = card.questions(6, 2, 6)
-        table = card.measure(flux.drawer(work / "flux-weigh", distilled=False), judged, asked, f"weigh {step}")
+        asked = card.questions(4, 1, 3)
+        table = card.measure(flux.drawer(work / "flux-weigh", distilled=False, steps=12), judged, asked, f"weigh {step}")
         pieces.say(f"flux: what step {step} draws with true guidance\n{card.text(table)}")
         return 1 + WEIGH_AT[step] * (1 - torch.tensor([card.share(table, thing, synonyms=True) for thing in THINGS]))
 

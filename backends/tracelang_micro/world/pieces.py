@@ -9,6 +9,13 @@ from pathlib import Path
 
 import torch
 
+from tracelang.engine.precision import multiplies_bfloat16
+
+
+def autocast() -> torch.autocast:
+    """bfloat16 where the processor multiplies it itself; elsewhere nothing, since emulated it takes twice the time."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16())
+
 
 def say(text: str) -> None:
     """One dated line of progress."""

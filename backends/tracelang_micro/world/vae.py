@@ -51,7 +51,7 @@ def train(data: Pictures, folder: Path) -> AutoencoderKL:
             x = pixels(images[torch.randint(len(images), (BATCH,), generator=draw)])
             for group in optimiser.param_groups:
                 group["lr"] = pieces.rate(step, steps, top, warm=100, flat=0.0)
-            with torch.autocast("cpu", torch.bfloat16):
+            with pieces.autocast():
                 posterior = vae.encode(x).latent_dist
                 noise = torch.randn(posterior.mean.shape, generator=draw)
                 z = posterior.mean + posterior.std * noise
@@ -90,7 +90,7 @@ def fold(vae: AutoencoderKL, images: torch.Tensor) -> AutoencoderKL:
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: torch.Tensor, batch: int = 20) -> torch.Tensor:
     """Posterior means `[n, 4, 16, 16]` float32 of uint8 images."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with pieces.autocast():
         return torch.cat([vae.encode(pixels(part)).latent_dist.mean.float() for part in images.split(batch)])
 
 
@@ -99,7 +99,7 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor, batch: int = 20) -> torch.
     """uint8 images `[n, 64, 64, 3]` of latents."""
     parts = []
     for z in latents.split(batch):
-        with torch.autocast("cpu", torch.bfloat16):
+        with pieces.autocast():
             y = vae.decode(z.to(vae.dtype)).sample.float()
         parts.append(y.add_(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
     return torch.cat(parts)
