@@ -29,9 +29,11 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=50, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preserved-only", action="store_true", help="measure only what the recipe preserves")
-    parser.add_argument("--out", type=Path, default=RESULTS / "erasure.json")
+    parser.add_argument("--model", default="micro-sd", help="an embedded model")
+    parser.add_argument("--out", type=Path, help="default: results/erasure.json, of another model with its name")
     options = parser.parse_args()
-    on = measure.bench()
+    options.out = options.out or result("erasure", options.model)
+    on = measure.bench(options.model)
     facts = {"n": options.n, "seed": options.seed, "method": options.method, "anchor": options.anchor,
              "everything": not options.preserved_only, "model": on.model.fingerprint}
     results = found(options.out, facts)
@@ -49,6 +51,11 @@ def main() -> None:
             options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
         toward = f" toward {anchor}" if anchor else ""
         print(f"\n{name}{toward}\n{table.render(rows)}\n", flush=True)
+
+
+def result(name: str, model: str) -> Path:
+    """The file of a benchmark's rows; `micro-sd` is the model that goes without saying."""
+    return RESULTS / (f"{name}.json" if model == "micro-sd" else f"{name}-{model}.json")
 
 
 def found(file: Path, facts: dict[str, object]) -> dict[str, dict[str, dict[str, float | str]]]:
