@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tracelang
 from tracelang_micro import measure, table
+from tracelang_micro.world.concepts import Thing
 
 RESULTS = Path(__file__).parent / "results"
 REPORTED = ("dog", "ship", "santa", "knife")
@@ -39,7 +40,7 @@ def main() -> None:
     results = found(options.out, facts)
     for name in options.things:
         target = table.BY_NAME[name]
-        anchor = {None: table.anchor(target).name, "none": None}.get(options.anchor, options.anchor)
+        anchor = toward(target, options.anchor)
         plan = tracelang.compile(table.recipe(target, options.method, anchor))
         rows = results.setdefault(name, {})
         for stage in (*(["base"] if "base" not in rows else []), *options.stages):
@@ -49,8 +50,13 @@ def main() -> None:
             )
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
-        toward = f" toward {anchor}" if anchor else ""
-        print(f"\n{name}{toward}\n{table.render(rows)}\n", flush=True)
+        words = f" toward {anchor}" if anchor else ""
+        print(f"\n{name}{words}\n{table.render(rows)}\n", flush=True)
+
+
+def toward(target: Thing, wish: str | None) -> str | None:
+    """The anchor's name: the rule's, or what `--anchor` asks for."""
+    return {None: table.anchor(target).name, "none": None}.get(wish, wish)
 
 
 def result(name: str, model: str) -> Path:

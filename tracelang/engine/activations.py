@@ -39,7 +39,7 @@ def grams(
 
 @contextmanager
 def _read(model: Model, sites: Sequence[Site], counts: Tensor, found: dict[Site, Tensor]) -> Iterator[None]:
-    """Inside, every prediction adds to `found`: of its first rows, those with the prompts, each as often as it counts."""
+    """Inside, every prediction adds to `found`: its first rows, those with the prompts, each as often as it counts."""
     last: list[tuple[Tensor, Site]] = []
 
     def add(site: Site, x: Tensor) -> None:
