@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
     from transformers import T5EncoderModel
 
-STEPS, BATCH, RATE, DECAY = 6_000, 64, 1e-3, 0.999
+STEPS, BATCH, RATE, DECAY = 5_000, 64, 1e-3, 0.999
 GUIDED_STEPS, GUIDED_RATE, GUIDED_DECAY = 800, 5e-4, 0.995
 INNER = 2.0  # the rate of the matrices inside blocks, which Muon trains, over the rate of everything else
 HIGHEST = 6.0  # guidance is distilled from 1 up to this

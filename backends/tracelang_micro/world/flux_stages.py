@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
     from transformers import T5EncoderModel
 
-WEIGH_AT = {3000: 3, 4500: 4, flow.STEPS: 6}  # after these steps weak concepts get more weight
+WEIGH_AT = {3000: 3, 4000: 5, flow.STEPS: 6}  # after these steps weak concepts get more weight
 
 
 def build(work: Path) -> None:
