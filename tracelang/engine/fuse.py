@@ -18,7 +18,7 @@ from torch import Tensor
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
-from tracelang.engine.protocol import Model
+from tracelang.engine.protocol import TextSide
 from tracelang.engine.statements import states
 from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.plan.family import Site
@@ -63,7 +63,7 @@ def fusion(grams: Grams, ridge: float, keep_weight: float) -> Fusion:
     return Fusion(L, M, grams.S)
 
 
-def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
+def fuse(plan: Plan, settings: FusePass, text: TextSide, edit: Edit) -> Edit:
     """The edit with its adapters fused into one. One adapter alone has nothing to be reconciled with and passes.
 
     Raises `EngineError` where a site's input is mixed with image content: there no Gram of text states is exact.
@@ -75,7 +75,7 @@ def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
         if site.reads is None:
             raise EngineError(f"fuse: {site.tensor} does not read prompt states alone, so its adapters cannot be fused")
     inputs = dict.fromkeys(site.reads for site in sites if site.reads is not None)
-    grams = measure(plan, model, inputs)
+    grams = measure(plan, text, inputs)
     of = {name: fusion(grams[name], settings.ridge, settings.keep_weight) for name in inputs}
     maps, done = {}, dict[tuple[int, str], TextMap]()
     for site, text_map in edit.maps.items():
@@ -91,11 +91,11 @@ def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
     return Edit(maps, (Adapter(targets, label, factors),), edit.gate, figures)
 
 
-def measure(plan: Plan, model: Model, inputs: Sequence[str] | Mapping[str, None]) -> dict[str, Grams]:
+def measure(plan: Plan, text: TextSide, inputs: Sequence[str] | Mapping[str, None]) -> dict[str, Grams]:
     """Each text input's Grams: every state after the start token, and of the empty prompt every state."""
-    S = {erasure.targets: _gram(model, edit_prompts(plan, erasure.targets)) for erasure in plan.active}
-    P = [(_gram(model, [EMPTY], everything=True), 1.0)]
-    P += [(_gram(model, edit_prompts(plan, one.concepts)), one.weight) for one in plan.preserve]
+    S = {erasure.targets: _gram(text, edit_prompts(plan, erasure.targets)) for erasure in plan.active}
+    P = [(_gram(text, [EMPTY], everything=True), 1.0)]
+    P += [(_gram(text, edit_prompts(plan, one.concepts)), one.weight) for one in plan.preserve]
     return {
         name: Grams(
             {concept: gram[name] for concept, gram in S.items()}, torch.stack([w * gram[name] for gram, w in P]).sum(0)
@@ -104,10 +104,10 @@ def measure(plan: Plan, model: Model, inputs: Sequence[str] | Mapping[str, None]
     }
 
 
-def _gram(model: Model, prompts: Sequence[Prompt], everything: bool = False) -> dict[str, Tensor]:
+def _gram(text: TextSide, prompts: Sequence[Prompt], everything: bool = False) -> dict[str, Tensor]:
     result = {}
-    start = 0 if everything else min(model.layout(prompt).start for prompt in prompts)
-    for name, e in states(model, prompts).items():
+    start = 0 if everything else min(text.layout(prompt).start for prompt in prompts)
+    for name, e in states(text, prompts).items():
         rows = (e[:, start:] if e.shape[1] > 1 else e).flatten(0, 1)
         result[name] = rows.T @ rows
     return result
