@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -84,8 +85,11 @@ def copy(
 
 def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Digests of files and tensors as they now lie on disk: what is claimed is what was read back."""
-    tensors = patch.digests(source, copied)
-    return {"before": weights.sha256(source), "after": weights.sha256(copied)}, {
+    with ThreadPoolExecutor(1) as pool:
+        after = pool.submit(weights.sha256, copied)
+        tensors = patch.digests(source, copied)
+        digests = {"before": weights.sha256(source), "after": after.result()}
+    return digests, {
         name: {"dtype": e.dtype, "shape": list(e.shape), "before": tensors[name][0], "after": tensors[name][1]}
         for name, e in header.read(source).tensors.items()
     }
