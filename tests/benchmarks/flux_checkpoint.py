@@ -1,9 +1,9 @@
 """A checkpoint in FLUX.1-dev's exact layout: `python -m tests.benchmarks.flux_checkpoint FOLDER GB RECIPE CACHE`.
 
-Names, shapes, shards and headers are true, of all components. The first GB gigabytes of the transformer are random numbers;
-everything beyond is a hole in a sparse file, which reads as zeros. The tokenizers are small ones: no real vocabulary is at
-hand; the encoders' tables are of the true sizes. CACHE is filled with random states of every prompt of the recipe, in
-T5-XXL's and CLIP's shapes and by the cache's own writer: without real weights there are no real states.
+Names, shapes, shards and headers are true, of all components. The first GB gigabytes of the transformer are random
+numbers; everything beyond is a hole in a sparse file, which reads as zeros. The tokenizers are small ones: no real
+vocabulary is at hand; the encoders' tables are of the true sizes. CACHE is filled with random states of every prompt of
+the recipe, in T5-XXL's and CLIP's shapes and by the cache's own writer: without real weights there are no real states.
 """
 
 from __future__ import annotations
