@@ -89,7 +89,7 @@ def run(at: Path, real: float) -> bool:
 
     apply, used, peak = measured(
         *tracec, "apply", str(recipe), "--model", str(base), "--out", str(out), "--emit", "folder",
-        "--untouched", "link", "--force", cache=cache,
+        "--untouched", "link", "--device", "cpu", "--force", cache=cache,
     )  # fmt: skip
     beyond = peak - states
     figures = json.loads((out / "lock.json").read_text())["figures"]
