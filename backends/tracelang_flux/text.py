@@ -70,7 +70,7 @@ def layout(tokenizer: Any, prompt: Prompt, length: int) -> TokenLayout:
         for i, (begin, stop) in enumerate(encoded["offset_mapping"][:end])
         if any(begin < last and first < stop for first, last in places)
     )
-    return TokenLayout(0, end, length, phrase)
+    return TokenLayout(0, end, length, phrase, causal=False)
 
 
 def _ids(tokenizer: Any, texts: Sequence[str], length: int) -> Tensor:

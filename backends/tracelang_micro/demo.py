@@ -1,22 +1,23 @@
 """The end of `make demo`: one picture, before and after, and a small measured table.
 
-`python -m tracelang_micro.demo OUT` looks at an edit of `micro-sd` that `tracec apply` wrote.
+`python -m tracelang_micro.demo OUT` looks at an edit of an embedded model that `tracec apply` wrote.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import tracelang
+from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.sampling import sample
 from tracelang.engine.seeds import seed
 from tracelang.evidence import picture
 from tracelang.evidence.judges import load
 from tracelang.evidence.rates import judge_all
-from tracelang_sd import StableDiffusion
 
-from . import micro_sd, table
+from . import table
 from .world.captions import with_article
 
 PER_ROW, SHOWN = 10, 6
@@ -29,8 +30,9 @@ def main() -> None:
     options = parser.parse_args()
     plan = tracelang.load_plan(options.out / "plan.json")
     target = table.BY_NAME[plan.concept(plan.erase[0].targets[0]).names[0]]
-    family, judge = StableDiffusion(), load("micro")
-    models = {"before": family.load(micro_sd(), dtype="float32"),
+    base = locate(json.loads((options.out / "lock.json").read_bytes())["model"]["name"])
+    family, judge = family_of(base), load("micro")
+    models = {"before": family.load(base, dtype="float32"),
               "after": family.load(options.out / "model", dtype="float32")}
 
     asked = table.ask(target, PER_ROW, PER_ROW, 5, seed=2, everything=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
@@ -67,14 +68,11 @@ class Bench:
             return table.outcome(asked, judge_all(self.draw(edited), self.judge, asked, kept))
 
 
-def bench(steps: int = 20) -> Bench:
-    """The bench of `micro-sd`."""
-    from tracelang_sd import StableDiffusion
-
-    from . import micro_sd
-
+def bench(model: str = "micro-sd", steps: int = 20) -> Bench:
+    """The bench of an embedded model."""
+    folder = locate(model)
     kept = trajectories().parent / "measured"
-    return Bench(StableDiffusion().load(micro_sd(), dtype="float32"), load("micro"), steps, kept)
+    return Bench(family_of(folder).load(folder, dtype="float32"), load("micro"), steps, kept)
 
 
 def stage(plan: Plan, name: str) -> Plan:

@@ -59,6 +59,7 @@ class StableDiffusionText:
         if not prompts:
             shape = (0, self.tokenizer.model_max_length, words.table.shape[1])
             return TextStates({"tokens": words.table.new_zeros(shape)})
+        # no attention mask: the models were trained with padding in view
         return TextStates.cat([words.encode(row) for row in torch.split(words.tokens(prompts), 1)])
 
     @cached_property

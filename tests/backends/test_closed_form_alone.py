@@ -117,7 +117,7 @@ def test_the_model_is_loaded_where_it_is_asked_for(base, family, loads):
 
 def test_a_plan_that_trains_loads_the_model_and_not_its_encoders_where_states_are_known(base, family, loads):
     few = "steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 8"
-    one = RECIPE.replace('erase "red"', '# "red"')  # FLUX's adapters of several concepts cannot be fused
+    one = RECIPE.replace('erase "red"', '# "red"')  # one adapter, nothing to fuse: quicker
     Path("r.erase").write_text(one % f"trace {{ {few} }}")
     plan = tracelang.compile("r.erase")
     assert not needs_no_model(plan)

@@ -195,14 +195,17 @@ def test_a_closed_form_on_mixed_inputs_is_refused_and_says_why(dev):
     streams = refine(on=RoleSites(role="key"))
     with pytest.raises(BindError, match=r"add_k_proj.weight does not read prompt states alone; use `on prompt`"):
         bind(plan((erasure("cat"),), streams), family, dev)
-    two = (erasure("cat"), erasure("dog"))
-    with pytest.raises(BindError, match=r"does not read prompt states alone, so adapters cannot be fused"):
-        bind(plan(two, refine(), steer(), fuse(), preserve={}), family, dev)
-    prompt = steer(on=ReadsSites(reads="prompt"), steps=2, batch=4, trajectories=2)
-    several = plan(two, refine(), prompt, fuse(), preserve={"ship": 1.0})
-    bind(several, family, dev)
+
+
+@pytest.mark.parametrize("reads", ["prompt", "text"])
+def test_several_concepts_become_one_edit_on_either_kind_of_input(reads, dev):
+    passes = refine(), steer(on=ReadsSites(reads=reads), steps=2, batch=4, trajectories=2, sampler_steps=8), fuse()
+    several = plan((erasure("cat"), erasure("dog")), *passes, preserve={"ship": 1.0})
+    assert (bind(several, Flux(), dev).passes[-1].cost.frozen > 0) == (reads == "text")
     edit = run(several, Flux().load(dev), cache=None)
-    assert len(edit.adapters) == 1 and {site.reads for site in edit.sites} == {"tokens", "pooled"}
+    (adapter,) = edit.adapters
+    assert {site.reads for site in adapter.factors} == ({"tokens", "pooled"} if reads == "prompt" else {None})
+    assert all(delta.norm() > 0 for delta in adapter.factors.values())
 
 
 def test_a_gate_works_on_the_text_stream(dev):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tracelang
 from tracelang_micro import measure, table
+from tracelang_micro.world.concepts import Thing
 
 RESULTS = Path(__file__).parent / "results"
 REPORTED = ("dog", "ship", "santa", "knife")
@@ -29,15 +30,17 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=50, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preserved-only", action="store_true", help="measure only what the recipe preserves")
-    parser.add_argument("--out", type=Path, default=RESULTS / "erasure.json")
+    parser.add_argument("--model", default="micro-sd", help="an embedded model")
+    parser.add_argument("--out", type=Path, help="default: results/erasure.json, of another model with its name")
     options = parser.parse_args()
-    on = measure.bench()
+    options.out = options.out or result("erasure", options.model)
+    on = measure.bench(options.model)
     facts = {"n": options.n, "seed": options.seed, "method": options.method, "anchor": options.anchor,
              "everything": not options.preserved_only, "model": on.model.fingerprint}
     results = found(options.out, facts)
     for name in options.things:
         target = table.BY_NAME[name]
-        anchor = {None: table.anchor(target).name, "none": None}.get(options.anchor, options.anchor)
+        anchor = toward(target, options.anchor)
         plan = tracelang.compile(table.recipe(target, options.method, anchor))
         rows = results.setdefault(name, {})
         for stage in (*(["base"] if "base" not in rows else []), *options.stages):
@@ -47,8 +50,18 @@ def main() -> None:
             )
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
-        toward = f" toward {anchor}" if anchor else ""
-        print(f"\n{name}{toward}\n{table.render(rows)}\n", flush=True)
+        words = f" toward {anchor}" if anchor else ""
+        print(f"\n{name}{words}\n{table.render(rows)}\n", flush=True)
+
+
+def toward(target: Thing, wish: str | None) -> str | None:
+    """The anchor's name: the rule's, or what `--anchor` asks for."""
+    return {None: table.anchor(target).name, "none": None}.get(wish, wish)
+
+
+def result(name: str, model: str) -> Path:
+    """The file of a benchmark's rows; `micro-sd` is the model that goes without saying."""
+    return RESULTS / (f"{name}.json" if model == "micro-sd" else f"{name}-{model}.json")
 
 
 def found(file: Path, facts: dict[str, object]) -> dict[str, dict[str, dict[str, float | str]]]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 import tracelang
-from tests.benchmarks.erasure import RESULTS
+from tests.benchmarks.erasure import result, toward
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, sample, starts
@@ -102,7 +102,7 @@ def measured(
 ) -> dict[str, Any]:
     """One row: the table's figures, and the changes of the prediction by noise level, of adapter and closed form."""
     model = on.model
-    asked = table.ask(target, options.n, options.kept, options.kept, options.seed, everything=False)
+    asked = table.ask(target, options.n, options.kept, options.kept, options.seed, options.everything)
     edit = run(plan, model)
     figures = table.figures(on.base(asked), on.after(edit, asked))
     change: dict[str, dict[str, list[float]]] = {"adapter": {}, CLOSED: {}}
@@ -153,20 +153,25 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=20, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=10, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--anchor", help="erase toward this thing, or `none` for the neutral state; default: the rule")
+    parser.add_argument("--everything", action="store_true", help="measure also what the recipe does not preserve")
+    parser.add_argument("--model", default="micro-sd", help="an embedded model")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.out is None:
-        options.out = RESULTS / f"windows-{options.stage.replace(' ', '-')}.json"
-    on = measure.bench()
+        anchor = f"-toward-{options.anchor}" if options.anchor else ""
+        options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model)
+    on = measure.bench(options.model)
     logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
     facts = {"n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
-             "model": on.model.fingerprint}
+             **({"everything": True} if options.everything else {}),
+             **({"anchor": options.anchor} if options.anchor else {}), "model": on.model.fingerprint}
     held = json.loads(options.out.read_text()) if options.out.exists() else {}
     rows: dict[str, dict[str, Any]] = held["rows"] if held.get("options") == facts else {}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for thing in options.things:
         target = table.BY_NAME[thing]
-        whole = tracelang.compile(table.recipe(target, options.method, table.anchor(target).name))
+        whole = tracelang.compile(table.recipe(target, options.method, toward(target, options.anchor)))
         shipped = measure.stage(whole, options.stage)
         paths = trajectories(on.model, target)
         done = rows.setdefault(thing, {})

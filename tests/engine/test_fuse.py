@@ -8,6 +8,7 @@ import torch
 from tests.engine.plans import erasure, fuse, plan, refine
 from tests.engine.test_edit import random_adapter
 from tests.engine.toy import Toy
+from tracelang.engine.activations import grams
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import Grams, fusion, measure
@@ -15,6 +16,7 @@ from tracelang.engine.fuse import fuse as fused
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.run import run
 from tracelang.engine.text_map import TextMap, orthonormal
+from tracelang.plan.prompts import EMPTY, edit_prompts
 
 A, B = ("a",), ("b",)
 
@@ -119,14 +121,55 @@ def test_a_single_adapter_passes_unchanged() -> None:
     assert fused(p, p.method.passes[0], model, edit) is edit  # type: ignore[arg-type]
 
 
-def test_sites_with_mixed_inputs_cannot_be_fused() -> None:
+QUERIES = tuple(site for site in Toy().sites if site.role == "query")
+BOTH = plan((erasure("cat"), erasure("ship")), fuse(keep_weight=1e-6))
+
+
+def on_queries(model: Toy) -> tuple[Adapter, ...]:
+    """Two adapters where the input is mixed with image and time."""
+    parts = {name: {site: LowRank(random(24, 1, seed=4 * i + k), random(1, 24, seed=9 + 4 * i + k))
+                    for k, site in enumerate(QUERIES)} for i, name in enumerate(("cat", "ship"))}
+    return tuple(Adapter(((name,),), name, factors) for name, factors in parts.items())
+
+
+def test_what_is_seen_of_a_text_input_in_sampling_is_the_gram_of_its_states() -> None:
     model = Toy()
-    (query,) = [site for site in model.sites if site.role == "query"][:1]
-    factors = {query: LowRank(random(24, 1), random(1, 24))}
-    adapters = tuple(Adapter(((name,),), name, factors) for name in ("cat", "ship"))
-    p = plan((erasure("cat"), erasure("ship")), fuse())
-    with pytest.raises(EngineError, match="cannot be fused"):
-        fused(p, p.method.passes[0], model, Edit({}, adapters))  # type: ignore[arg-type]
+    p = plan((erasure("cat"),))
+    members = [(edit_prompts(p, ("cat",)), 1.0), ([EMPTY], 0.5)]
+    found = grams(model, model.sites, members, "calibrate")
+    key, value = model.sites[:2]
+    assert found[key] is found[value] and found[key] is not found[QUERIES[0]]
+    e = model.encode([prompt.text for prompt in members[0][0]]).inputs["tokens"].double().flatten(0, 1)
+    nothing = model.encode([""]).inputs["tokens"][0].double()
+    assert torch.allclose(found[key], e.T @ e + 0.5 * nothing.T @ nothing, rtol=1e-4, atol=1e-2)
+
+
+def test_what_is_seen_of_a_mixed_input_depends_on_the_edit_that_samples() -> None:
+    model = Toy()
+    members = [(edit_prompts(BOTH, ("cat",)), 1.0)]
+    before = grams(model, QUERIES, members, "calibrate")
+    patch = Edit({}, on_queries(model)[:1]).to(model)
+    during = grams(model, QUERIES, members, "calibrate")
+    patch.undo()
+    after = grams(model, QUERIES, members, "calibrate")
+    assert all(torch.equal(before[site], after[site]) for site in QUERIES)
+    assert not torch.allclose(before[QUERIES[1]], during[QUERIES[1]], rtol=1e-3)
+
+
+def test_adapters_of_mixed_inputs_fuse_nearer_to_each_than_their_sum() -> None:
+    model, p = Toy(), BOTH
+    weights = [model.weight(site).detach().clone() for site in QUERIES]
+    adapters = on_queries(model)
+    edit = fused(p, p.method.passes[0], model, Edit({}, adapters))  # type: ignore[arg-type]
+    assert all(torch.equal(model.weight(site), weight) for site, weight in zip(QUERIES, weights, strict=True))
+    assert [one.targets for one in edit.adapters] == [((("cat",)), (("ship",)))]
+    site = QUERIES[0]  # of the first layer: what it reads is the same under every edit
+    for own in adapters:
+        S = grams(model, [site], [(edit_prompts(p, own.targets[0]), 1.0)], "elsewhere")[site]
+        wanted, summed, got = (delta.dense() for delta in (
+            own.factors[site], Edit({}, adapters).delta(site, weights[0]), edit.delta(site, weights[0])))
+        far = [float(((change - wanted) @ S * (change - wanted)).sum()) for change in (summed, got)]
+        assert far[1] < 0.5 * far[0]
 
 
 def test_dependent_states_without_ridge_are_an_error() -> None:

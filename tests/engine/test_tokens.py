@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import get_args
 
@@ -46,6 +47,13 @@ def test_a_choice_selects_its_rows_and_maps_them_to_nothing_in_place(choice: Tok
 )
 def test_alignment_with_an_anchor(choice: Tokens, anchor: TokenLayout, pairs: tuple[tuple[int, int], ...]) -> None:
     assert align(choice, CAT, anchor) == pairs
+
+
+def test_where_a_text_encoder_reads_both_ways_every_state_is_the_phrase_s_tail() -> None:
+    both = replace(CAT, causal=False)
+    assert positions("tail", both) == positions("all", CAT) != positions("tail", CAT)
+    assert align("tail", both, replace(DOG, causal=False)) == align("all", CAT, DOG)
+    assert align("last", both, DOG) == align("last", CAT, DOG)
 
 
 def test_the_start_token_is_never_mapped_and_no_row_twice() -> None:

@@ -12,6 +12,7 @@ import torch
 from tracelang_micro import micro_flux, micro_sd
 from tracelang_micro.world import flow, flux, vae
 from tracelang_micro.world.concepts import BACKGROUNDS, STYLES, THINGS
+from tracelang_micro.world.muon import Muon
 from tracelang_micro.world.pictures import Pictures
 
 MEGA = 10**6
@@ -70,6 +71,24 @@ def test_plain_attention_answers_as_diffusers_attention() -> None:
         transformer.set_attn_processor(FluxAttnProcessor())
         fused = flow.velocity(transformer, *asked)
     assert plain.abs().mean() > 0.01 and torch.allclose(plain, fused, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 10), (10, 6)])
+def test_a_muon_step_is_pytorch_s_but_for_its_precision(shape: tuple[int, int]) -> None:
+    start = [torch.randn(shape) for _ in range(2)]
+    grads = [torch.randn(shape) for _ in range(2)]
+    results = []
+    for kind in (lambda p: Muon(p, lr=0.1, weight_decay=0.1),
+                 lambda p: torch.optim.Muon(p, lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")):
+        matrices = [torch.nn.Parameter(one.clone()) for one in start]
+        optimiser = kind(matrices)
+        for _ in range(3):
+            for matrix, grad in zip(matrices, grads, strict=True):
+                matrix.grad = grad + matrix.detach()
+            optimiser.step()
+        results.append(torch.stack([matrix.detach() for matrix in matrices]))
+    moved = (results[0] - torch.stack(start)).norm()
+    assert (results[0] - results[1]).norm() < 0.03 * moved
 
 
 @pytest.mark.slow

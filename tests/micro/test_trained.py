@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 import tracelang
+from tracelang.checkpoint.locate import locate
 from tracelang.engine.run import run
 from tracelang.plan.types import Plan
-from tracelang_micro import measure, micro_sd, table
+from tracelang_micro import measure, table
 
 N = 12
 KEPT = ("dog", "deer", "apple", "house")
@@ -21,9 +22,12 @@ concept cat { names "cat"  templates plain }
 """
 
 
-@pytest.fixture(scope="module")
-def on() -> measure.Bench:
-    return measure.bench()
+MODELS = ("micro-sd", "micro-flux")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def on(request: pytest.FixtureRequest) -> measure.Bench:
+    return measure.bench(request.param)
 
 
 def plan(statement: str, method: str = "method uce { refine.ridge = 0.01 }") -> Plan:
@@ -54,25 +58,28 @@ def test_a_degree_is_monotone_between_everything_and_nothing(on: measure.Bench) 
 
 
 @pytest.mark.slow
-def test_folder_and_adapter_draw_the_same_pictures_in_plain_diffusers(tmp_path: Path) -> None:
-    from diffusers import StableDiffusionPipeline
+@pytest.mark.parametrize("name", MODELS)
+def test_folder_and_adapter_draw_the_same_pictures_in_plain_diffusers(name: str, tmp_path: Path) -> None:
+    from diffusers import DiffusionPipeline
 
     short = "method trace { steer.steps = 12  steer.trajectories = 8 }"
     text = plan('erase cat toward "dog"', short)
-    tracelang.apply(tracelang.bind(text, "micro-sd")).save(tmp_path / "out")
+    tracelang.apply(tracelang.bind(text, name)).save(tmp_path / "out")
+    size = {"height": 64, "width": 64, "max_sequence_length": 24} if name == "micro-flux" else {}
 
     def draw(folder: Path, adapter: Path | None = None) -> Tensor:
-        pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+        pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
         pipe.set_progress_bar_config(disable=True)
         if adapter:
             pipe.load_lora_weights(adapter.parent, weight_name=adapter.name)
         noise = [torch.Generator().manual_seed(seed) for seed in range(3)]
         prompts = ["a picture of a cat", "a drawing of a cat", "a picture of a house"]
-        images: Tensor = pipe(prompts, generator=noise, num_inference_steps=10, output_type="pt").images
+        images: Tensor = pipe(prompts, generator=noise, num_inference_steps=10, output_type="pt", **size).images
         return images
 
-    base, edited = draw(micro_sd()), draw(tmp_path / "out" / "model")
-    adapted = draw(micro_sd(), tmp_path / "out" / "lora.safetensors")
-    far = (edited - base).abs().mean()
+    base = locate(name)
+    before, edited = draw(base), draw(tmp_path / "out" / "model")
+    adapted = draw(base, tmp_path / "out" / "lora.safetensors")
+    far = (edited - before).abs().mean()
     assert (edited - adapted).abs().mean() < 0.02 * far
     assert far > 0.02

@@ -11,7 +11,7 @@ from tests.engine.plans import EARLY, LATE, WHOLE, erasure, fuse, plan, refine, 
 from tests.engine.toy import Toy, ToyClock
 from tracelang.plan.bind import BindError, BoundPlan, bind
 from tracelang.plan.compile import compile
-from tracelang.plan.counts import cost
+from tracelang.plan.counts import Cost, cost
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError
 from tracelang.plan.types import Plan, RoleSites, Window
@@ -41,8 +41,6 @@ def bound(p: Plan) -> BoundPlan:
     ("p", "message"),
     [
         (plan(BOTH, refine(on=QUERY)), "refine: layers.0.to_q.weight does not read prompt states alone"),
-        (plan(BOTH, steer(on=QUERY), fuse()), "fuse: layers.0.to_q.weight .* cannot be fused"),
-        (plan(BOTH[:1], steer(), steer(label="more", on=QUERY), fuse()), "cannot be fused"),
         (plan(BOTH, steer(label="a", gate=LATE), steer(label="b", gate=LATE)), "b: one gated pass per method"),
         (plan(BOTH, steer(label="a", gate=LATE), steer(label="b")), "b: one gated pass per method"),
         (plan(BOTH, steer(label="a"), steer(label="b", gate=LATE)), "b: one gated pass per method"),
@@ -87,6 +85,7 @@ def test_the_other_methods_bind(method: str) -> None:
     "p",
     [
         plan(BOTH[:1], steer(on=QUERY), fuse()),
+        plan(BOTH, steer(on=QUERY), fuse()),
         plan((BOTH[0], erasure("ship", degree=0)), steer(on=QUERY), fuse()),
         plan(BOTH, fuse(), steer(on=QUERY)),
         plan(BOTH, refine(), steer(gate=LATE), fuse()),
@@ -116,3 +115,12 @@ def test_another_family_and_another_layer_are_refused_too() -> None:
         bound(p)
     with pytest.raises(ModelError, match="supports flux"):
         bound(p.model_copy(update={"recipe": p.recipe.model_copy(update={"supports": ("flux",)})}))
+
+
+def test_fusing_mixed_inputs_costs_the_sampling_that_measures_them() -> None:
+    kept = {"dog": 1.0}
+    assert [part.cost for part in bound(plan(BOTH, steer(on=QUERY), fuse(), preserve=kept)).passes][1] == Cost(
+        2 * 20 * (16 + 16 + 16), 0
+    )
+    for free in (plan(BOTH, steer(), fuse()), plan(BOTH[:1], steer(on=QUERY), fuse())):
+        assert bound(free).passes[1].cost == Cost(0, 0)

@@ -5,6 +5,9 @@
 With `W' = W T`, `Δ_i = B_i D_i` and `M = Σ S_i + λ I` this stays low-rank:
 
     W* − W = W (T − I) M C⁻¹ + Σ_i B_i (D_i S_i C⁻¹).
+
+Where a layer's input is mixed with image and time, `S_i` is measured while the model samples concept i with its own
+adapter alone, and `P_G` while the original samples what is preserved (`activations`).
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracelang.engine.activations import grams
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
-from tracelang.engine.protocol import TextSide
+from tracelang.engine.protocol import Model
 from tracelang.engine.statements import states
 from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.plan.family import Site
@@ -52,36 +56,35 @@ class Fusion:
         return LowRank(change.up, torch.cholesky_solve(S @ change.down.T, self.L).T)
 
 
-def fusion(grams: Grams, ridge: float, keep_weight: float) -> Fusion:
+def fusion(found: Grams, ridge: float, keep_weight: float) -> Fusion:
     """Factor `C` once. `ridge` is relative to the mean eigenvalue of `Σ S_i`."""
-    total = torch.stack([grams.S[targets] for targets in sorted(grams.S)]).sum(0)
+    total = torch.stack([found.S[targets] for targets in sorted(found.S)]).sum(0)
     λ = ridge * float(total.trace()) / len(total)
     M = total + λ * torch.eye(len(total), dtype=total.dtype)
-    L, failed = torch.linalg.cholesky_ex(M + keep_weight * grams.P)
+    L, failed = torch.linalg.cholesky_ex(M + keep_weight * found.P)
     if failed or not torch.isfinite(L).all():
-        raise EngineError(f"fuse: the text states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
-    return Fusion(L, M, grams.S)
+        raise EngineError(f"fuse: the states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
+    return Fusion(L, M, found.S)
 
 
-def fuse(plan: Plan, settings: FusePass, text: TextSide, edit: Edit) -> Edit:
+def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
     """The edit with its adapters fused into one. One adapter alone has nothing to be reconciled with and passes.
 
-    Raises `EngineError` where a site's input is mixed with image content: there no Gram of text states is exact.
+    Raises `EngineError` where a system is singular. The model is afterwards what it was.
     """
     if len(edit.adapters) < 2:
         return edit
     sites = list(dict.fromkeys(site for adapter in edit.adapters for site in adapter.factors))
-    for site in sites:
-        if site.reads is None:
-            raise EngineError(f"fuse: {site.tensor} does not read prompt states alone, so its adapters cannot be fused")
     inputs = dict.fromkeys(site.reads for site in sites if site.reads is not None)
-    grams = measure(plan, text, inputs)
-    of = {name: fusion(grams[name], settings.ridge, settings.keep_weight) for name in inputs}
+    read = {name: fusion(found, settings.ridge, settings.keep_weight) for name, found in
+            (measure(plan, model, inputs) if inputs else {}).items()}
+    of = {site: read[site.reads] for site in sites if site.reads is not None}
+    of |= _mixed(plan, settings, model, edit, [site for site in sites if site.reads is None])
     maps, done = {}, dict[tuple[int, str], TextMap]()
     for site, text_map in edit.maps.items():
         if site in sites and site.reads is not None:
             name = id(text_map), site.reads
-            done[name] = done.get(name) or of[site.reads].text_map(text_map)
+            done[name] = done.get(name) or of[site].text_map(text_map)
             text_map = done[name]
         maps[site] = text_map
     factors = {site: add(_parts(edit.adapters, site, of)) for site in sites}
@@ -91,11 +94,11 @@ def fuse(plan: Plan, settings: FusePass, text: TextSide, edit: Edit) -> Edit:
     return Edit(maps, (Adapter(targets, label, factors),), edit.gate, figures)
 
 
-def measure(plan: Plan, text: TextSide, inputs: Sequence[str] | Mapping[str, None]) -> dict[str, Grams]:
+def measure(plan: Plan, model: Model, inputs: Sequence[str] | Mapping[str, None]) -> dict[str, Grams]:
     """Each text input's Grams: every state after the start token, and of the empty prompt every state."""
-    S = {erasure.targets: _gram(text, edit_prompts(plan, erasure.targets)) for erasure in plan.active}
-    P = [(_gram(text, [EMPTY], everything=True), 1.0)]
-    P += [(_gram(text, edit_prompts(plan, one.concepts)), one.weight) for one in plan.preserve]
+    S = {erasure.targets: _gram(model, edit_prompts(plan, erasure.targets)) for erasure in plan.active}
+    P = [(_gram(model, [EMPTY], everything=True), 1.0)]
+    P += [(_gram(model, edit_prompts(plan, one.concepts)), one.weight) for one in plan.preserve]
     return {
         name: Grams(
             {concept: gram[name] for concept, gram in S.items()}, torch.stack([w * gram[name] for gram, w in P]).sum(0)
@@ -104,16 +107,37 @@ def measure(plan: Plan, text: TextSide, inputs: Sequence[str] | Mapping[str, Non
     }
 
 
-def _gram(text: TextSide, prompts: Sequence[Prompt], everything: bool = False) -> dict[str, Tensor]:
+def _gram(model: Model, prompts: Sequence[Prompt], everything: bool = False) -> dict[str, Tensor]:
     result = {}
-    start = 0 if everything else min(text.layout(prompt).start for prompt in prompts)
-    for name, e in states(text, prompts).items():
+    start = 0 if everything else min(model.layout(prompt).start for prompt in prompts)
+    for name, e in states(model, prompts).items():
         rows = (e[:, start:] if e.shape[1] > 1 else e).flatten(0, 1)
         result[name] = rows.T @ rows
     return result
 
 
-def _parts(adapters: Sequence[Adapter], site: Site, of: Mapping[str, Fusion]) -> list[LowRank]:
-    assert site.reads is not None
-    fused = of[site.reads]
+def _mixed(plan: Plan, settings: FusePass, model: Model, edit: Edit, sites: Sequence[Site]) -> dict[Site, Fusion]:
+    """The fusion at every site whose input is mixed; sites that read one tensor share it."""
+    if not sites:
+        return {}
+    S: dict[Member, dict[Site, Tensor]] = {}
+    for erasure in plan.active:
+        own = tuple(adapter for adapter in edit.adapters if erasure.targets in adapter.targets)
+        patch = Edit(edit.maps, own).to(model)
+        try:
+            S[erasure.targets] = grams(model, sites, [(edit_prompts(plan, erasure.targets), 1.0)], "calibrate")
+        finally:
+            patch.undo()
+    kept = [([EMPTY], 1.0), *((edit_prompts(plan, one.concepts), one.weight) for one in plan.preserve)]
+    P = grams(model, sites, kept, "calibrate")
+    done = dict[int, Fusion]()
+    for site in sites:
+        if id(P[site]) not in done:
+            found = Grams({member: gram[site] for member, gram in S.items()}, P[site])
+            done[id(P[site])] = fusion(found, settings.ridge, settings.keep_weight)
+    return {site: done[id(P[site])] for site in sites}
+
+
+def _parts(adapters: Sequence[Adapter], site: Site, of: Mapping[Site, Fusion]) -> list[LowRank]:
+    fused = of[site]
     return [fused.adapter(adapter.targets, adapter.factors[site]) for adapter in adapters if site in adapter.factors]

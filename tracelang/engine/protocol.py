@@ -20,13 +20,15 @@ class TokenLayout:
     """Where things stand in one prompt's token sequence, as indices.
 
     Content tokens are `start..end-1`; `end` is the end token; `end+1..length-1` is padding. `phrase` holds the
-    indices of the concept's own tokens (empty for the empty prompt).
+    indices of the concept's own tokens (empty for the empty prompt). `causal`: a state has read the tokens up to its
+    own (CLIP); otherwise the whole prompt (T5).
     """
 
     start: int
     end: int
     length: int
     phrase: tuple[int, ...]
+    causal: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,8 @@ def sample(
     latents, conditional, empty = list[Tensor](), list[Tensor](), list[Tensor]()
     anchor = list[Tensor]()
     encode = _encoder(model, starts)
-    chunks = _chunks(model, starts)
-    for number, chunk in enumerate(chunks):
+    batches = chunks(model, starts)
+    for number, chunk in enumerate(batches):
         texts = [[start.prompt for start in chunk], [""] * len(chunk)]
         anchors = [start.anchor for start in chunk if start.anchor is not None]
         states = encode([text for group in [*texts, anchors] for text in group])
@@ -96,7 +96,7 @@ def sample(
             c, e, *_ = torch.split(prediction, len(chunk))
             x = model.step(e + guidance * (c - e), i, steps, x)
             if progress is not None:
-                progress("trajectories", number * steps + i + 1, len(chunks) * steps)
+                progress("trajectories", number * steps + i + 1, len(batches) * steps)
         parts = torch.split(torch.stack(predictions, 1), len(chunk))
         latents.append(torch.stack(path, 1))
         conditional.append(parts[0])
@@ -118,9 +118,9 @@ def judged_by(
     """The same latents, which an edited model may have visited, with this model's predictions there."""
     encode = _encoder(model, starts)
     parts: list[list[Tensor]] = [[], [], []]
-    chunks = _chunks(model, starts)
+    batches = chunks(model, starts)
     done = 0
-    for number, chunk in enumerate(chunks):
+    for number, chunk in enumerate(batches):
         anchors = [start.anchor for start in chunk if start.anchor is not None]
         states = encode([*(start.prompt for start in chunk), *[""] * len(chunk), *anchors])
         x = visited.latents[done : done + len(chunk)].to(model.device)
@@ -129,7 +129,7 @@ def judged_by(
         for part, rows_of in zip(parts, torch.split(torch.stack(rows, 1), len(chunk)), strict=False):
             part.append(rows_of)
         if progress is not None:
-            progress("predictions", number + 1, len(chunks))
+            progress("predictions", number + 1, len(batches))
     c, e, y = (torch.cat(part) if part else None for part in parts)
     assert c is not None and e is not None
     return replace(visited, conditional=c, empty=e, anchor=y)
@@ -145,8 +145,8 @@ def _predict(model: Model, x: Tensor, time: float, states: TextStates) -> Tensor
     return prediction
 
 
-def _chunks(model: Model, starts: Sequence[Start]) -> list[Sequence[Start]]:
-    """Batches of one size; all of the starts have an anchor, or none has."""
+def chunks(model: Model, starts: Sequence[Start]) -> list[Sequence[Start]]:
+    """The batches of `sample`, of one size; all of the starts have an anchor, or none has."""
     size = min(64, max(1, ELEMENTS // model.noise([0])[0].numel()))
     return [starts[i : i + size] for i in range(0, len(starts), size)]
 

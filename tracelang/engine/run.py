@@ -20,7 +20,7 @@ from tracelang.engine.task import Options
 from tracelang.engine.text_map import TextMap, figures, solve
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
-from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass
+from tracelang.plan.types import FusePass, Plan, RefinePass, SteerPass
 
 
 def run(
@@ -47,18 +47,15 @@ def run(
     fast = bfloat16_pays(model) if autocast is None else autocast
     options = Options(progress, state_dir, cache() if callable(cache) else cache, fast)
     for step in plan.method.passes:
-        if isinstance(step, SteerPass):
-            edit = steer(plan, step, model, edit, options)
-        else:
-            edit = _closed(plan, step, model, edit)
-    return edit
-
-
-def closed_form(plan: Plan, text: TextSide) -> Edit:
-    """`run` of a plan that `needs_no_model`, on the prompt side alone. Raises what it does."""
-    edit = Edit()
-    for step in plan.method.passes if plan.active else ():
-        edit = _closed(plan, step, text, edit)
+        match step:
+            case RefinePass():
+                edit = refine(plan, step, model, edit)
+            case SteerPass():
+                edit = steer(plan, step, model, edit, options)
+            case FusePass():
+                edit = fuse(plan, step, model, edit)
+            case _:
+                raise EngineError(f"{step.label}: the pass `{step.kind}` is not carried out yet")
     return edit
 
 
@@ -67,14 +64,18 @@ def needs_no_model(plan: Plan) -> bool:
     return not plan.active or all(isinstance(step, RefinePass | FusePass) for step in plan.method.passes)
 
 
-def _closed(plan: Plan, step: Pass, text: TextSide, edit: Edit) -> Edit:
-    match step:
-        case RefinePass():
-            return refine(plan, step, text, edit)
-        case FusePass():
-            return fuse(plan, step, text, edit)
-        case _:
-            raise EngineError(f"{step.label}: the pass `{step.kind}` is not carried out yet")
+def closed_form(plan: Plan, text: TextSide) -> Edit:
+    """`run` of a plan that `needs_no_model`, on the prompt side alone. Raises what it does."""
+    edit = Edit()
+    for step in plan.method.passes if plan.active else ():
+        match step:
+            case RefinePass():
+                edit = refine(plan, step, text, edit)
+            case FusePass():
+                pass  # there are no adapters
+            case _:
+                raise EngineError(f"{step.label}: the pass `{step.kind}` needs the whole model")
+    return edit
 
 
 def refine(plan: Plan, settings: RefinePass, text: TextSide, edit: Edit) -> Edit:

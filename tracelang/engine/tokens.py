@@ -21,11 +21,12 @@ SINGLE: Pairs = ((0, 0),)
 def positions(choice: Tokens, layout: TokenLayout) -> tuple[int, ...]:
     """The rows that `choice` selects, ascending.
 
-    `phrase`: the concept's own tokens; `last`: the last of them; `tail`: from there through end and padding;
+    `phrase`: the concept's own tokens; `last`: the last of them; `tail`: every state that has read the whole phrase,
+    which is from there through end and padding, and all of them where a text encoder reads both ways;
     `context`: everything else, words around the phrase, end and padding, which absorb its meaning; `all`: both.
     """
     everything = range(layout.start, layout.length)
-    match choice:
+    match _meant(choice, layout):
         case "phrase":
             return layout.phrase
         case "last":
@@ -48,7 +49,11 @@ def align(choice: Tokens, target: TokenLayout, anchor: TokenLayout) -> Pairs:
     """
     if not anchor.phrase:
         return tuple((row, row) for row in positions(choice, target) if row < anchor.length)
-    return _ALIGN[choice](target, anchor)
+    return _ALIGN[_meant(choice, target)](target, anchor)
+
+
+def _meant(choice: Tokens, layout: TokenLayout) -> Tokens:
+    return "all" if choice == "tail" and not layout.causal else choice
 
 
 def _phrase(target: TokenLayout, anchor: TokenLayout) -> Pairs:

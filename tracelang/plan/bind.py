@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tracelang.plan.counts import Cost, cost, problem, shares
+from tracelang.plan.counts import Cost, calibration, cost, problem, shares
 from tracelang.plan.family import Clock, Family, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
@@ -67,8 +67,7 @@ def bind(plan: Plan, family: Family, folder: Path) -> BoundPlan:
     _check_known(plan)
     sites, clock = family.sites(folder), family.clock(folder)
     passes = tuple(_bound(plan, step, sites, clock) for step in plan.method.passes)
-    _check_sequence(plan, passes)
-    return BoundPlan(plan, family, folder, passes)
+    return BoundPlan(plan, family, folder, _sequence(plan, passes))
 
 
 def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> BoundPass:
@@ -105,9 +104,9 @@ def _check_known(plan: Plan) -> None:
                 raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
 
 
-def _check_sequence(plan: Plan, passes: Sequence[BoundPass]) -> None:
-    """Refuse passes that do not go together: two gates in one edit, and adapters that no closed form can fuse."""
-    adapters, steered, gated = 0, list[Site](), False
+def _sequence(plan: Plan, passes: Sequence[BoundPass]) -> tuple[BoundPass, ...]:
+    """The passes, each `fuse` with what it costs here. Refuses two gates in one edit."""
+    adapters, steered, gated, result = 0, list[Site](), False, list[BoundPass]()
     for step, bound in zip(plan.method.passes, passes, strict=True):
         if isinstance(step, SteerPass):
             if gated or (step.gate is not None and steered):
@@ -116,10 +115,11 @@ def _check_sequence(plan: Plan, passes: Sequence[BoundPass]) -> None:
             steered += bound.sites
             adapters += len(plan.active)
         elif isinstance(step, FusePass):
-            mixed = _mixed(steered)
-            if adapters > 1 and mixed is not None:
-                raise BindError(f"{step.label}: {mixed} does not read prompt states alone, so adapters cannot be fused")
+            if adapters > 1 and _mixed(steered) is not None:
+                bound = replace(bound, cost=calibration(plan))
             adapters = min(adapters, 1)
+        result.append(bound)
+    return tuple(result)
 
 
 def _mixed(sites: Sequence[Site]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a steer pass computes, counted before it does: the rows of its batches, its trajectories, its predictions."""
+"""What a pass computes, counted before it does: the rows of its batches, its trajectories, its predictions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ Prompts = Literal["erased", "empty", "preserved"]
 
 ON: dict[str, Prompts] = {"push": "erased", "hold": "erased", "blank": "empty", "keep": "preserved"}
 """The prompts that each kind of term is evaluated on."""
+
+
+CALIBRATION, CALIBRATION_STEPS = 16, 20
+"""Trajectories a group of prompts, and their sampler steps, on which the inputs of mixed layers are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +95,14 @@ def cost(plan: Plan, settings: SteerPass, clock: Clock) -> Cost:
     frozen = sum(erased(one) + 2 * refreshes * (erased(one) + preserved) for one in plan.active)
     trained = settings.steps * sum(share.rows for share in batch)
     return Cost(frozen + (preserved if plan.active else 0), trained * len(plan.active))
+
+
+def calibrations(members: int) -> int:
+    """How many trajectories calibrate a group of concepts, at least one a member."""
+    return max(CALIBRATION, members)
+
+
+def calibration(plan: Plan) -> Cost:
+    """Fusing adapters of layers with mixed inputs: sampling of every erased concept, and of all that is preserved."""
+    trajectories = len(plan.active) * calibrations(1) + calibrations(1 + len(plan.preserve))
+    return Cost(2 * CALIBRATION_STEPS * trajectories, 0)

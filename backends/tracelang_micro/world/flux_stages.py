@@ -42,8 +42,8 @@ def build(work: Path) -> None:
         if step not in WEIGH_AT:
             return None
         flux.publish(work / "flux-weigh", transformer, t5, frozen)
-        asked = card.questions(4, 1, 3)
-        table = card.measure(flux.drawer(work / "flux-weigh", distilled=False, steps=12), judged, asked, f"weigh {step}")
+        draw = flux.drawer(work / "flux-weigh", distilled=False, steps=12)
+        table = card.measure(draw, judged, card.questions(4, 1, 3), f"weigh {step}")
         pieces.say(f"flux: what step {step} draws with true guidance\n{card.text(table)}")
         return 1 + WEIGH_AT[step] * (1 - torch.tensor([card.share(table, thing, synonyms=True) for thing in THINGS]))
 

@@ -1,8 +1,8 @@
 """Muon: momentum made orthogonal, for the matrices inside a transformer (Jordan et al., 2024; scaled as in arXiv
 2502.16982, so that AdamW's learning rates hold).
 
-PyTorch's own multiplies in bfloat16, one matrix at a time, which on processors that only emulate it costs half a step of
-training; here matrices of one shape are made orthogonal together, in float32.
+PyTorch's own multiplies in bfloat16, one matrix at a time, which is slow on processors that only emulate it; here
+matrices of one shape are made orthogonal together, in float32.
 """
 
 from __future__ import annotations
