@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,9 @@ from tracelang.plan.bind import bind as bind_folder
 from tracelang.plan.types import Plan
 
 if TYPE_CHECKING:
+    from tracelang.checkpoint.folder import Untouched
     from tracelang.engine.edit import Edit, Patch
-    from tracelang.engine.protocol import Model
+    from tracelang.engine.protocol import Model, TextSide
     from tracelang.evidence import report
     from tracelang.evidence.judges import Judge
 
@@ -38,31 +40,42 @@ class Bound(BoundPlan):
 
 @dataclass(frozen=True)
 class Applied:
-    """An edit of one model."""
+    """An edit of one model. `text` is what it was computed with: the prompt side, or the whole model."""
 
     bound: Bound
-    model: Model
+    text: TextSide
     edit: Edit
+    loaded: Model | None = None
+
+    @cached_property
+    def model(self) -> Model:
+        """The model with weights; loaded now where the edit did not need it. Raises ModelError."""
+        if self.loaded is not None:
+            return self.loaded
+        dtype = str(self.text.dtype).removeprefix("torch.")
+        return self.bound.family.load(self.bound.folder, str(self.text.device), dtype)
 
     def save(
         self, out: str | Path, *, emit: Sequence[str] = ("folder", "lora"), force: bool = False,
-        root: str | Path | None = None,
+        root: str | Path | None = None, untouched: Untouched = "copy",
     ) -> None:
-        """Write OUT as LANGUAGE.md lays it out, whole or not at all.
+        """Write OUT as LANGUAGE.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
-        `root` is where the plan's sources are read from (default: the current folder). Raises what `check_output`
-        does, and ModelError where the base cannot take the edit.
+        `root` is where the plan's sources are read from (default: the current folder). `untouched` weights files of the
+        base become copies, or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both.
+        Raises what `check_output` does, and ModelError where the base cannot take the edit.
         """
+        from tracelang.checkpoint.merge import stored
         from tracelang.checkpoint.save import save
 
         check_output(self.bound, out, emit=emit, force=force, root=root)
-        plan = self.bound.plan
-        extra = {"base_model": self.bound.name, "device": str(self.model.device),
-                 "dtype": str(self.model.dtype).removeprefix("torch."), "conditions": dict(self.model.conditions),
+        plan, base = self.bound.plan, self.bound.folder
+        extra = {"base_model": self.bound.name, "device": str(self.text.device),
+                 "dtype": str(self.text.dtype).removeprefix("torch."), "conditions": dict(self.text.conditions),
                  "figures": self.edit.figures}
         save(
-            Path(out), self.bound.folder, self.bound.family, self.edit.deltas(self.model), plan,
-            sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra,
+            Path(out), base, self.bound.family, self.edit.deltas(partial(stored, base)), plan,
+            sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra, untouched=untouched,
         )
 
     def applied(self) -> AbstractContextManager[Model]:
@@ -113,13 +126,19 @@ def apply(
 ) -> Applied:
     """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: the model's own, float32 on a CPU.
 
-    `state` is a folder in which training keeps itself: the same call goes on after an interruption.
+    A plan that is all closed form loads no more than text encoders, and none whose states of the plan's prompts all lie
+    in the user's cache folder; one that trains loads the model. `state` is a folder in which training keeps itself: the
+    same call goes on after an interruption.
     """
-    from tracelang.engine.run import run
+    from tracelang.engine import text_cache
+    from tracelang.engine.run import closed_form, needs_no_model, run
 
-    model = bound.family.load(bound.folder, device or best_device(), dtype)
-    edit = run(bound.plan, model, progress, Path(state) if state else None)
-    return Applied(bound, model, edit)
+    told = (bound.folder, device or best_device(), dtype, text_cache.folder())
+    if needs_no_model(bound.plan):
+        text = bound.family.text(*told)
+        return Applied(bound, text, closed_form(bound.plan, text))
+    model = bound.family.load(*told)
+    return Applied(bound, model, run(bound.plan, model, progress, Path(state) if state else None), model)
 
 
 def verify(

@@ -11,9 +11,8 @@ from tracelang_flux.clock import FlowClock, clock
 from tracelang_flux.sites import sites
 
 if TYPE_CHECKING:
+    from tracelang_flux.encoders import FluxText
     from tracelang_flux.model import FluxModel
-
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Flux:
@@ -35,16 +34,26 @@ class Flux:
         table = config.part(folder, "scheduler", "_class_name", *config.CLASSES["scheduler"][1])
         return clock(table, folder / "scheduler" / "scheduler_config.json", config.settings(folder).side ** 2)
 
-    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None) -> FluxModel:
-        """The model with weights, frozen. `dtype` None: float32 on the CPU, elsewhere the transformer's own.
+    def text(
+        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
+    ) -> FluxText:
+        """The prompt side, its encoders not loaded yet. `dtype` None: float32 on the CPU, elsewhere the transformer's.
 
-        Raises ModelError: everything that `check` finds, weights that lack a tensor, an unknown device or dtype.
+        Raises ModelError: everything that `check` finds, a tokenizer, an unknown device or dtype; when a prompt is
+        encoded, weights that lack a tensor.
         """
         self.check(folder)
-        if dtype not in (None, *DTYPES):
-            raise ModelError(f"{dtype!r} is no dtype to run in; choose one of {', '.join(DTYPES)}")
         try:
-            from tracelang_flux.model import load
+            from tracelang_flux.encoders import load
         except ImportError as error:
             raise ModelError(f"running a model needs {error.name}; pip install 'tracelang[run]'") from None
-        return load(folder, self.sites(folder), self.clock(folder), config.settings(folder), device, dtype)
+        return load(folder, self.sites(folder), config.settings(folder), device, dtype, cache)
+
+    def load(
+        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
+    ) -> FluxModel:
+        """The model with weights, frozen. Raises ModelError as `text` does, and for weights that lack a tensor."""
+        text = self.text(folder, device, dtype, cache)
+        from tracelang_flux.model import load
+
+        return load(text, self.clock(folder))

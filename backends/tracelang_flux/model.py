@@ -3,56 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import component, line, quiet
-from tracelang.engine.protocol import TextStates, TokenLayout
-from tracelang.plan.family import ModelError, Site
-from tracelang.plan.prompts import Prompt
-from tracelang_flux import text
+from tracelang.checkpoint.parts import component, quiet
+from tracelang.engine.protocol import TextStates
+from tracelang.plan.family import Site
 from tracelang_flux.attention import LONGEST, PlainAttention
 from tracelang_flux.clock import FlowClock
-from tracelang_flux.config import Settings
+from tracelang_flux.encoders import FluxText
 
-TEXT_BATCH, IMAGE_BATCH = 64, 8
-STORED = {"F32": "float32", "F64": "float32", "F16": "float16", "BF16": "bfloat16"}
+IMAGE_BATCH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class FluxModel:
+@dataclass(frozen=True)
+class FluxModel(FluxText):
     """`Model`: everything frozen and in evaluation mode; adapters attach to `denoiser`.
 
     Latents are packed `[n, side², 4 c]`, 2×2 of the autoencoder's to a token. What `predict` answers is the velocity
     `n − x₀`, with guidance told to the model as `settings` fixes it; so `guidance` is 1, one forward a step.
     """
 
-    sites: tuple[Site, ...]
     clock: FlowClock
-    settings: Settings
     denoiser: FluxTransformer2DModel
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
-    text_encoder_2: T5EncoderModel
-    tokenizer_2: T5TokenizerFast
     vae: AutoencoderKL
-    device: torch.device
-    dtype: torch.dtype
     fingerprint: str
     guidance: float = 1.0
-
-    @property
-    def conditions(self) -> Mapping[str, float]:
-        told = {} if self.settings.guidance is None else {"embedded_guidance": self.settings.guidance}
-        return {"guidance": self.guidance, **told, "size": self.settings.size, "tokens": self.settings.tokens}
 
     def weight(self, site: Site) -> nn.Parameter:
         """The site's matrix `[out, in]`: the frozen one, also under an adapter."""
@@ -60,28 +41,6 @@ class FluxModel:
         parameter = getattr(module, "base_layer", module).weight
         assert isinstance(parameter, nn.Parameter)
         return parameter
-
-    @property
-    def words(self) -> text.T5Words:
-        return text.T5Words(
-            self.text_encoder_2, self.tokenizer_2, self.settings.tokens, self.text_encoder, self.tokenizer
-        )
-
-    @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """`{"tokens": [n, L, d], "pooled": [n, 1, d']}`: T5's last hidden states and CLIP's pooled one."""
-        words = self.words
-        parts = [words.states(prompts[i : i + TEXT_BATCH]) for i in range(0, len(prompts), TEXT_BATCH)]
-        if not parts:
-            widths = {"tokens": (self.settings.tokens, self.denoiser.config.joint_attention_dim),
-                      "pooled": (1, self.denoiser.config.pooled_projection_dim)}  # fmt: skip
-            empty = {name: torch.zeros((0, *w), device=self.device, dtype=self.dtype) for name, w in widths.items()}
-            parts.append(TextStates(empty))
-        return TextStates.cat(parts)
-
-    def layout(self, prompt: Prompt) -> TokenLayout:
-        """Of T5's tokens; the pooled state has but one place."""
-        return text.layout(self.tokenizer_2, prompt, self.settings.tokens)
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """`[n, side², 4 c]`, standard normal; the same as FluxPipeline draws in float32 on the CPU, and packs."""
@@ -162,45 +121,19 @@ def exactly(denoiser: nn.Module, times: Tensor, guidance: Tensor | None) -> Iter
         handle.remove()
 
 
-def load(
-    folder: Path, sites: tuple[Site, ...], clock: FlowClock, settings: Settings, device: str, dtype: str | None
-) -> FluxModel:
-    """Load a folder that `check` has passed. Raises ModelError: tensors missing, an unknown device."""
-    try:
-        place = torch.device(device)
-        torch.empty(1, device=place)
-    except (RuntimeError, AssertionError):
-        raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
-    if dtype is None:
-        stored = weights.find(folder / "transformer").tensors[sites[0].tensor][1].dtype
-        dtype = "float32" if place.type == "cpu" else STORED[stored]
-    kind: torch.dtype = getattr(torch, dtype)
+def load(text: FluxText, clock: FlowClock) -> FluxModel:
+    """The model around its prompt side. Raises ModelError: tensors missing."""
     with quiet():
-        transformer = component(FluxTransformer2DModel, folder / "transformer", torch_dtype=kind)
-        clip = component(CLIPTextModel, folder / "text_encoder", dtype=kind)
-        t5 = component(T5EncoderModel, folder / "text_encoder_2", dtype=kind)
-        vae = component(AutoencoderKL, folder / "vae", torch_dtype=kind)
-        tokenizer = _tokenizer(CLIPTokenizer, folder / "tokenizer", clip)
-        tokenizer_2 = _tokenizer(T5TokenizerFast, folder / "tokenizer_2", t5)
-    tokenizer.model_max_length = min(tokenizer.model_max_length, clip.config.max_position_embeddings)
-    if place.type == "cpu" and kind is torch.float32 and settings.side**2 + settings.tokens <= LONGEST:
+        transformer = component(FluxTransformer2DModel, text.folder / "transformer", torch_dtype=text.dtype)
+        vae = component(AutoencoderKL, text.folder / "vae", torch_dtype=text.dtype)
+    single, length = text.dtype is torch.float32, text.settings.side**2 + text.settings.tokens
+    if text.device.type == "cpu" and single and length <= LONGEST:
         transformer.set_attn_processor(PlainAttention())
-    if kind is torch.float32:
+    if single:
         for layer in (transformer.x_embedder, transformer.proj_out):  # under autocast: residual stream and answer
             layer.register_forward_hook(lambda module, inputs, output: output.float())
-    for part in (transformer, clip, t5, vae):
-        part.to(place).eval().requires_grad_(False)
-    fingerprint = weights.fingerprint(folder)
-    return FluxModel(
-        sites, clock, settings, transformer, clip, tokenizer, t5, tokenizer_2, vae, place, kind, fingerprint
-    )
-
-
-def _tokenizer(kind: Any, folder: Path, encoder: Any) -> Any:
-    try:
-        tokenizer = kind.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
-    if len(tokenizer) > encoder.config.vocab_size:
-        raise ModelError(f"{folder}: has {len(tokenizer)} tokens, its text encoder fewer; they are not of one model")
-    return tokenizer
+    for part in (transformer, vae):
+        part.to(text.device).eval().requires_grad_(False)
+    told = {field.name: getattr(text, field.name) for field in fields(text)}
+    fingerprint = weights.fingerprint(text.folder)
+    return FluxModel(**told, clock=clock, denoiser=transformer, vae=vae, fingerprint=fingerprint)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tracelang.checkpoint.streamed import is_streamed
 from tracelang.engine.protocol import TextStates, TokenLayout
 from tracelang.plan.prompts import Prompt, spans
 
@@ -36,9 +37,13 @@ class T5Words:
         return TextStates({"tokens": self._t5(**told)[0], "pooled": pooled})
 
     def states(self, prompts: Sequence[str]) -> TextStates:
-        """As FluxPipeline encodes prompts: each tokenizer reads the text itself."""
+        """As FluxPipeline encodes prompts: each tokenizer reads the text itself. Each prompt is encoded by itself, so
+        that its states do not depend on what stands beside it; a streamed T5 does so block by block.
+        """
         ids = self.tokens(prompts).to(self.table.device)
-        return TextStates({"tokens": self._t5(input_ids=ids)[0], "pooled": self._pooled(prompts)})
+        parts = [ids] if is_streamed(self._t5) else torch.split(ids, 1)
+        tokens = torch.cat([self._t5(input_ids=part)[0] for part in parts])
+        return TextStates({"tokens": tokens, "pooled": torch.cat([self._pooled([prompt]) for prompt in prompts])})
 
     def spell(self, ids: Tensor) -> list[str]:
         return [str(text).strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]

@@ -11,9 +11,8 @@ from tracelang_sd.clock import DiffusionClock, clock
 from tracelang_sd.sites import sites
 
 if TYPE_CHECKING:
+    from tracelang_sd.encoder import StableDiffusionText
     from tracelang_sd.model import StableDiffusionModel
-
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class StableDiffusion:
@@ -35,16 +34,26 @@ class StableDiffusion:
     def clock(self, folder: Path) -> DiffusionClock:
         return clock(config.scheduler(folder), folder / "scheduler" / "scheduler_config.json")
 
-    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None) -> StableDiffusionModel:
-        """The model with weights, frozen. `dtype` None: float32 on the CPU, elsewhere the UNet's own.
+    def text(
+        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
+    ) -> StableDiffusionText:
+        """The prompt side, its encoder not loaded yet. `dtype` None: float32 on the CPU, elsewhere the UNet's own.
 
-        Raises ModelError: everything that `check` finds, weights that lack a tensor, an unknown device or dtype.
+        Raises ModelError: everything that `check` finds, a tokenizer, an unknown device or dtype; when a prompt is
+        encoded, weights that lack a tensor.
         """
         self.check(folder)
-        if dtype not in (None, *DTYPES):
-            raise ModelError(f"{dtype!r} is no dtype to run in; choose one of {', '.join(DTYPES)}")
         try:
-            from tracelang_sd.model import load
+            from tracelang_sd.encoder import load
         except ImportError as error:
             raise ModelError(f"running a model needs {error.name}; pip install 'tracelang[run]'") from None
-        return load(folder, self.sites(folder), self.clock(folder), config.guidance(folder), device, dtype)
+        return load(folder, self.sites(folder), config.guidance(folder), device, dtype, cache)
+
+    def load(
+        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
+    ) -> StableDiffusionModel:
+        """The model with weights, frozen. Raises ModelError as `text` does, and for weights that lack a tensor."""
+        text = self.text(folder, device, dtype, cache)
+        from tracelang_sd.model import load
+
+        return load(text, self.clock(folder))

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import component, line, quiet
-from tracelang.engine.protocol import TextStates, TokenLayout
-from tracelang.plan.family import ModelError, Site
-from tracelang.plan.prompts import Prompt
-from tracelang_sd import text
+from tracelang.checkpoint.parts import component, quiet
+from tracelang.engine.protocol import TextStates
+from tracelang.plan.family import Site
 from tracelang_sd.clock import DiffusionClock
+from tracelang_sd.encoder import StableDiffusionText
 
-TEXT_BATCH, IMAGE_BATCH = 64, 8
-STORED = {"F32": "float32", "F64": "float32", "F16": "float16", "BF16": "bfloat16"}
+IMAGE_BATCH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class StableDiffusionModel:
+@dataclass(frozen=True)
+class StableDiffusionModel(StableDiffusionText):
     """`Model`: everything frozen and in evaluation mode; adapters attach to `denoiser`."""
 
-    sites: tuple[Site, ...]
     clock: DiffusionClock
-    guidance: float
     denoiser: UNet2DConditionModel
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
     vae: AutoencoderKL
-    device: torch.device
-    dtype: torch.dtype
     fingerprint: str
-
-    @property
-    def conditions(self) -> Mapping[str, float]:
-        return {"guidance": self.guidance}
 
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`: the frozen one, also under an adapter."""
@@ -49,25 +35,6 @@ class StableDiffusionModel:
         parameter = getattr(module, "base_layer", module).weight
         assert isinstance(parameter, torch.nn.Parameter)
         return parameter
-
-    @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """`{"tokens": [n, L, d]}`, the last hidden states, every prompt padded to the tokenizer's length L."""
-        parts = []
-        for start in range(0, len(prompts), TEXT_BATCH):
-            tokens = self.tokenizer(
-                list(prompts[start : start + TEXT_BATCH]), padding="max_length", truncation=True,
-                max_length=self.tokenizer.model_max_length, return_tensors="pt",
-            )  # fmt: skip
-            # no attention mask: the models were trained with padding in view
-            parts.append(self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state)
-        if not parts:
-            shape = (0, self.tokenizer.model_max_length, self.text_encoder.config.hidden_size)
-            parts.append(torch.zeros(shape, device=self.device, dtype=self.dtype))
-        return TextStates({"tokens": torch.cat(parts)})
-
-    def layout(self, prompt: Prompt) -> TokenLayout:
-        return text.layout(self.tokenizer, prompt)
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """`[n, channels, h, w]`, standard normal; the same as a diffusers pipeline draws in float32 on the CPU."""
@@ -84,10 +51,6 @@ class StableDiffusionModel:
         prediction = self.denoiser(latents, times.to(self.device), states.inputs["tokens"], return_dict=False)[0]
         assert isinstance(prediction, Tensor)
         return prediction
-
-    @property
-    def words(self) -> text.ClipWords:
-        return text.ClipWords(self.text_encoder, self.tokenizer)
 
     def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """`x_t = √ᾱ x + √(1−ᾱ) n`, and the noise or v there (arXiv 2202.00512)."""
@@ -120,35 +83,17 @@ class StableDiffusionModel:
         return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
 
 
-def load(
-    folder: Path, sites: tuple[Site, ...], clock: DiffusionClock, guidance: float, device: str, dtype: str | None
-) -> StableDiffusionModel:
-    """Load a folder that `check` has passed. Raises ModelError: tensors missing, an unknown device."""
-    try:
-        place = torch.device(device)
-        torch.empty(1, device=place)
-    except (RuntimeError, AssertionError):
-        raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
-    if dtype is None:
-        stored = weights.find(folder / "unet").tensors[sites[0].tensor][1].dtype
-        dtype = "float32" if place.type == "cpu" else STORED[stored]
-    kind: torch.dtype = getattr(torch, dtype)
+def load(text: StableDiffusionText, clock: DiffusionClock) -> StableDiffusionModel:
+    """The model around its prompt side. Raises ModelError: tensors missing."""
     with quiet():
-        unet = component(UNet2DConditionModel, folder / "unet", torch_dtype=kind)
-        encoder = component(CLIPTextModel, folder / "text_encoder", dtype=kind)
-        vae = component(AutoencoderKL, folder / "vae", torch_dtype=kind)
-        try:
-            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{folder / 'tokenizer'}: cannot be loaded ({line(error)})") from None
-    if len(tokenizer) > encoder.config.vocab_size:
-        raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the text encoder fewer; not one model")
-    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-    if place.type == "cpu":
+        unet = component(UNet2DConditionModel, text.folder / "unet", torch_dtype=text.dtype)
+        vae = component(AutoencoderKL, text.folder / "vae", torch_dtype=text.dtype)
+    if text.device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # fused attention's backward is slow there
         for part in (unet, vae):  # where convolutions are faster
             part.to(memory_format=torch.channels_last)
-    for part in (unet, encoder, vae):
-        part.to(place).eval().requires_grad_(False)
-    fingerprint = weights.fingerprint(folder)
-    return StableDiffusionModel(sites, clock, guidance, unet, encoder, tokenizer, vae, place, kind, fingerprint)
+    for part in (unet, vae):
+        part.to(text.device).eval().requires_grad_(False)
+    told = {field.name: getattr(text, field.name) for field in fields(text)}
+    fingerprint = weights.fingerprint(text.folder)
+    return StableDiffusionModel(**told, clock=clock, denoiser=unet, vae=vae, fingerprint=fingerprint)

@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from safetensors.torch import load_file
 import tracelang
 from tests.engine.plans import LATE, erasure, fuse, plan, refine, steer
 from tracelang.checkpoint import lora
+from tracelang.checkpoint.merge import stored
 from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.run import run
+from tracelang.engine.run import closed_form, run
 from tracelang.engine.statements import constraints
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.types import ReadsSites, RoleSites
@@ -144,7 +146,10 @@ def test_an_edit_toward_the_concept_itself_changes_no_bit(base):
         frozen = model.predict(x, times, states)
         edit = run(itself, model)
         save(Path("out"), base, Flux(), edit.deltas(model), itself, sources)
-        assert Path("out/model", WEIGHTS).read_bytes() == (base / WEIGHTS).read_bytes()
+        alone = closed_form(itself, Flux().text(base))
+        save(Path("alone"), base, Flux(), alone.deltas(partial(stored, base)), itself, sources)
+        for out in ("out", "alone"):
+            assert Path(out, "model", WEIGHTS).read_bytes() == (base / WEIGHTS).read_bytes()
         with applied(model, edit) as same:
             after = model.denoiser.state_dict()
             assert all(before[name].equal(after[name]) for name in before)

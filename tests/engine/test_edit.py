@@ -74,7 +74,7 @@ def test_deltas_are_exact_and_of_numerical_rank() -> None:
         assert torch.allclose(delta.dense(), expected, atol=1e-6 * float(expected.norm()))
         assert delta.rank <= min(site.shape)
         assert delta.norm() == pytest.approx(float(expected.norm()), rel=1e-6)
-    from_mapping = edit.deltas({site: model.weight(site) for site in edit.sites})
+    from_mapping = edit.deltas({site: model.weight(site) for site in edit.sites}.__getitem__)
     assert all(torch.equal(from_mapping[site].up, deltas[site].up) for site in deltas)
 
 

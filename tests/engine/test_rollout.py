@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from tests.engine.toy import Toy
-from tracelang.engine.cache import _evict, cached, key
+from tracelang.engine.cache import cached, key
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Trajectories, judged_by, sample, starts
 from tracelang.engine.seeds import seed
+from tracelang.engine.store import evict
 
 
 def some(count: int = 5, anchor: str | None = "a dog") -> tuple[object, ...]:
@@ -102,7 +103,7 @@ def test_the_oldest_files_go_first_when_the_cache_is_full(tmp_path: Path) -> Non
         file = tmp_path / f"{i}.safetensors"
         file.write_bytes(bytes(100))
         os.utime(file, (i, i))
-    _evict(tmp_path, 250, keep=tmp_path / "0.safetensors")
+    evict(tmp_path, 250, keep=frozenset([tmp_path / "0.safetensors"]))
     assert sorted(file.name[0] for file in tmp_path.iterdir()) == ["0", "3"]
 
 

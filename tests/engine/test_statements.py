@@ -64,7 +64,7 @@ def test_degree_is_linear_in_the_map_and_per_concept() -> None:
     n = 38
     D = torch.cat([torch.full((n,), 0.25), torch.full((whole.F.shape[1] - n,), 0.5)]).double()
     λ = 0.1
-    C0 = λ * torch.eye(32, dtype=D.dtype) + (whole.P * whole.w) @ whole.P.T
+    C0 = λ * torch.eye(32, dtype=D.dtype) + (whole.P * whole.w) @ whole.P.double().T
     U = torch.linalg.solve(C0, whole.F)
     K = torch.eye(len(D), dtype=D.dtype) + whole.F.T @ U
     expected = torch.eye(32, dtype=D.dtype) + (whole.G - whole.F) * D @ torch.linalg.solve(K, U.T)

@@ -46,7 +46,7 @@ $recipe
 """)
 FILES = {
     "folder": '`model/` is the edited checkpoint: `DiffusionPipeline.from_pretrained("model")`. '
-    "`manifest.json` holds the digest of every tensor before and after.",
+    "`manifest.json` holds the digest of every file, and of every tensor in an edited file, before and after.",
     "lora": "`lora.safetensors` is the same edit as an adapter for the base: `pipe.load_lora_weights(…)`.",
 }
 UNMEASURED = """\

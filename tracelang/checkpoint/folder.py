@@ -11,17 +11,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tracelang.checkpoint import header, patch, weights
 from tracelang.checkpoint.merge import change
+from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import ModelError, Site
 
 FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}
 """Weights in formats that are not patched: never copied."""
+Untouched = Literal["copy", "link"]
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 
@@ -32,14 +35,19 @@ class Manifest:
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     """`{"before": …, "after": …}` of each file's bytes; the same where it was not touched."""
     tensors: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    """Of each weights file of a component that can be edited: `{tensor: {dtype, shape, before, after}}`."""
+    """Of each weights file that was edited: `{tensor: {dtype, shape, before, after}}`."""
     left_out: list[str] = field(default_factory=list)
 
 
-def copy(base: Path, target: Path, deltas: Mapping[Site, LowRank], components: frozenset[str]) -> Manifest:
+def copy(
+    base: Path, target: Path, deltas: Mapping[Site, LowRank], components: frozenset[str], untouched: Untouched = "copy"
+) -> Manifest:
     """Make `target` (which must not exist) the edited copy of `base`; `components` are those that have sites.
 
-    Raises ModelError where an edited tensor is not stored as the delta expects, and OSError.
+    `untouched` says what becomes of weights files that hold no edited tensor: `"copy"` makes files of their own, which
+    share blocks with the base's where the file system can, `"link"` hard links to the base's files. Everything else is
+    small and copied. Raises ModelError where an edited tensor is not stored as the delta expects, OutputError where a
+    link cannot be made, and OSError.
     """
     edits: dict[str, dict[str, patch.Change]] = {}
     for site, delta in deltas.items():
@@ -61,23 +69,39 @@ def copy(base: Path, target: Path, deltas: Mapping[Site, LowRank], components: f
             continue
         copied = target / path
         copied.parent.mkdir(parents=True, exist_ok=True)
+        name = path.as_posix()
         if here:
             patch.patch(source, copied, here)
+            manifest.files[name], manifest.tensors[name] = _edited(source, copied)
+            continue
+        if untouched == "link" and source.suffix == ".safetensors":
+            _link(source, copied)
         else:
             patch.clone(source, copied)
-        _record(manifest, path.as_posix(), source, copied, bool(stored))
+        digest = weights.sha256(source)
+        manifest.files[name] = {"before": digest, "after": digest}
     return manifest
 
 
-def _record(manifest: Manifest, path: str, source: Path, copied: Path, tensors: bool) -> None:
-    """Digests of both files as they now lie on disk: what is claimed is what was read back."""
-    manifest.files[path] = {"before": weights.sha256(source), "after": weights.sha256(copied)}
-    if tensors:
-        before, after = patch.digests(source), patch.digests(copied)
-        manifest.tensors[path] = {
-            name: {"dtype": e.dtype, "shape": list(e.shape), "before": before[name], "after": after[name]}
-            for name, e in header.read(source).tensors.items()
-        }
+def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Digests of files and tensors as they now lie on disk: what is claimed is what was read back."""
+    with ThreadPoolExecutor(1) as pool:
+        after = pool.submit(weights.sha256, copied)
+        tensors = patch.digests(source, copied)
+        digests = {"before": weights.sha256(source), "after": after.result()}
+    return digests, {
+        name: {"dtype": e.dtype, "shape": list(e.shape), "before": tensors[name][0], "after": tensors[name][1]}
+        for name, e in header.read(source).tensors.items()
+    }
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        patch.link(source, target)
+    except OSError as error:
+        raise OutputError(
+            f"{source}: cannot be hard-linked into the output ({error.strerror}); pass --untouched copy"
+        ) from error
 
 
 def _is_foreign(path: Path, edited: Set[str], here: Set[str]) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
+from tracelang.checkpoint import weights
 from tracelang.checkpoint.header import Entry
 from tracelang.checkpoint.patch import Change
 from tracelang.engine.low_rank import LowRank
-from tracelang.plan.family import ModelError
+from tracelang.plan.family import ModelError, Site
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The floating dtypes that an edit can be stored in, by safetensors name."""
@@ -39,6 +42,20 @@ def change(name: str, delta: LowRank) -> Change:
             raise ModelError(f"{name}: {error}") from None
 
     return apply
+
+
+def stored(base: Path, site: Site) -> Tensor:
+    """The site's matrix as the checkpoint holds it. Reads that tensor and headers. Raises ModelError."""
+    held = weights.find(base / site.component).tensors
+    if site.tensor not in held:
+        raise ModelError(f"{base / site.component}: there is no tensor {site.tensor!r}; is this the plan's model?")
+    file, entry = held[site.tensor]
+    if entry.dtype not in DTYPES:
+        raise ModelError(f"{file}: {site.tensor} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
+    with file.open("rb") as opened:
+        opened.seek(entry.begin)
+        raw = bytearray(opened.read(entry.end - entry.begin))
+    return torch.frombuffer(raw, dtype=DTYPES[entry.dtype]).view(entry.shape)
 
 
 def raw_bytes(tensor: Tensor) -> bytes:

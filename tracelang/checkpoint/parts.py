@@ -14,13 +14,19 @@ from transformers.utils import logging as transformers_logging
 from tracelang.checkpoint import weights
 from tracelang.plan.family import ModelError
 
+DTYPES = ("float32", "float16", "bfloat16")
+STORED = {"F32": "float32", "F64": "float32", "F16": "float16", "BF16": "bfloat16"}
 
-def component(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
-    """One component, strictly: a tensor that is missing is an error here, not a random initialisation."""
+
+def component(kind: Any, folder: Path, **options: Any) -> Any:
+    """One component, strictly: a tensor that is missing is an error here, not a random initialisation.
+
+    `options` are the library's own, such as the dtype.
+    """
     try:
         part, info = kind.from_pretrained(
             folder, variant=weights.find(folder).variant, use_safetensors=True, local_files_only=True,
-            output_loading_info=True, **dtype,
+            output_loading_info=True, **options,
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
@@ -28,6 +34,40 @@ def component(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
     if lacking:
         raise ModelError(f"{folder}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
     return part
+
+
+def encoder(kind: Any, folder: Path, place: torch.device, dtype: torch.dtype) -> Any:
+    """A text encoder, frozen."""
+    with quiet():
+        return component(kind, folder, dtype=dtype).to(place).eval().requires_grad_(False)
+
+
+def tokenizer(kind: Any, folder: Path, tokens: int) -> Any:
+    """A tokenizer for an encoder that knows so many tokens. Raises ModelError for one of more."""
+    with quiet():
+        try:
+            found = kind.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+            raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
+    if len(found) > tokens:
+        raise ModelError(f"{folder}: the tokenizer has {len(found)} tokens, its text encoder fewer; not one model")
+    return found
+
+
+def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, torch.dtype]:
+    """Where and in what dtype to compute: None is float32 on the CPU, elsewhere the `stored` one's (`"BF16"`, …).
+
+    Raises ModelError for a device that cannot be used here and for a dtype that nothing runs in.
+    """
+    if dtype not in (None, *DTYPES):
+        raise ModelError(f"{dtype!r} is no dtype to run in; choose one of {', '.join(DTYPES)}")
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError):
+        raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
+    kind: torch.dtype = getattr(torch, dtype or ("float32" if place.type == "cpu" else STORED[stored]))
+    return place, kind
 
 
 def line(error: BaseException) -> str:

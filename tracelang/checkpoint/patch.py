@@ -29,7 +29,7 @@ Change = Callable[[Entry, bytes], bytes]
 def clone(source: Path, target: Path) -> None:
     """Make `target` a new file with the bytes of `source` (links followed): a reflink, else the fastest copy.
 
-    Never a hard link: a later write to one name would reach the other. Raises OSError.
+    Never a hard link, see `link`. Raises OSError.
     """
     with source.open("rb") as old, target.open("xb") as new:
         with contextlib.suppress(OSError):
@@ -39,6 +39,13 @@ def clone(source: Path, target: Path) -> None:
             while os.copy_file_range(old.fileno(), new.fileno(), 1 << 30):
                 pass
         shutil.copyfileobj(old, new, CHUNK)  # what is left, which is nothing where the line above worked
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` another name of the file `source` (links followed): no bytes, no time, and one file, so that a
+    later write to it through either name reaches both. Raises OSError, as where the two lie on different file systems.
+    """
+    os.link(os.path.realpath(source), target)
 
 
 def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
@@ -63,11 +70,15 @@ def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
     sync(target.parent)
 
 
-def digests(path: Path) -> dict[str, str]:
-    """sha256 of every tensor's raw bytes, by name, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
+def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
+    """sha256 of every tensor's raw bytes, by name, as 64 hexadecimal digits: in a file and in its patched copy.
+
+    Both files are read; bytes that are the same are hashed once.
+    """
+    with path.open("rb") as old, other.open("rb") as new:
         return {
-            name: _digest(file.fileno(), entry.begin, entry.end) for name, entry in header.read(path).tensors.items()
+            name: _digests(old.fileno(), new.fileno(), entry.begin, entry.end)
+            for name, entry in header.read(path).tensors.items()
         }
 
 
@@ -91,11 +102,15 @@ def _replace(handle: int, entry: Entry, name: str, change: Change) -> None:
         written += os.pwrite(handle, view[written:], entry.begin + written)
 
 
-def _digest(handle: int, begin: int, end: int) -> str:
-    digest = hashlib.sha256()
-    for block in _blocks(handle, begin, end):
-        digest.update(block)
-    return digest.hexdigest()
+def _digests(old: int, new: int, begin: int, end: int) -> tuple[str, str]:
+    before = after = hashlib.sha256()
+    for ours, theirs in zip(_blocks(old, begin, end), _blocks(new, begin, end), strict=True):
+        if after is before and ours != theirs:
+            after = before.copy()
+        before.update(ours)
+        if after is not before:
+            after.update(theirs)
+    return before.hexdigest(), after.hexdigest()
 
 
 def _blocks(handle: int, begin: int, end: int) -> Iterator[bytes]:

@@ -30,13 +30,15 @@ def save(
     emit: Sequence[str] = EMITS,
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
+    untouched: folder.Untouched = "copy",
 ) -> None:
     """Write `out`: `model/` and `lora.safetensors` as `emit` asks, recipe, plan, lock, manifest and model card.
 
     `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes `model/` a copy, bit for bit, and
     leaves the adapter out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
-    the lock (device, `base_model`: a hub id); JSON values. `out` appears whole or not at all. Raises what `refuse`
-    does, and ModelError for an edit that cannot be stored in the base.
+    the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `out` appears
+    whole or not at all. Raises what `refuse` does, ModelError for an edit that cannot be stored in the base, and
+    OutputError for a link that cannot be made.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
@@ -48,7 +50,8 @@ def save(
         facts: dict[str, Any] = {"format_version": 1, "plan": plan.digest}
         if "folder" in emitted:
             components = frozenset(site.component for site in sites)
-            facts["model"] = dataclasses.asdict(folder.copy(base, draft / "model", deltas, components))
+            copied = folder.copy(base, draft / "model", deltas, components, untouched)
+            facts["model"] = dataclasses.asdict(copied)
         if "lora" in emitted:
             facts["lora"] = _adapter(draft / "lora.safetensors", base, deltas, plan)
         for path, text in sources.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from tracelang.plan.family import ModelError
 STEMS = ("diffusion_pytorch_model", "model")
 VARIANTS = (None, "fp16", "bf16")
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl"})
+UNREAD = PICKLES | {".safetensors", ".msgpack", ".h5"}
+"""Weights beside those that `find` finds: another variant, another format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,14 @@ def fingerprints(folder: Path) -> dict[str, str]:
     For a single file it is the file's own sha256, which hubs show too; for shards, over their digests in order.
     Raises ModelError.
     """
-    found = {}
-    for name in components(folder):
-        if any((folder / name).glob("*.safetensors")):
-            digests = [sha256(path) for path in find(folder / name).files]
-            joined = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-            found[name] = joined
-    return found
+    named = [name for name in components(folder) if any((folder / name).glob("*.safetensors"))]
+    files = {name: find(folder / name).files for name in named}
+    with ThreadPoolExecutor() as pool:  # hashing is most of the work on a large model, and lets other threads run
+        digests = {name: list(pool.map(sha256, paths)) for name, paths in files.items()}
+    return {
+        name: each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
+        for name, each in digests.items()
+    }
 
 
 def settings(folder: Path) -> dict[str, str]:
@@ -84,6 +88,17 @@ def settings(folder: Path) -> dict[str, str]:
     for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
         files += [path for ending in ("json", "txt") for path in (folder / name).glob(f"[!.]*.{ending}")]
     return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files) if path.is_file()}
+
+
+def prompt_side(folder: Path, encoders: Sequence[str], tokenizers: Sequence[str], *facts: object) -> str:
+    """One sha256 for all that decides a prompt's states: the encoders' weights, every file beside them and of the
+    tokenizers (a SentencePiece model is no JSON), and the facts, JSON values: dtype, length. Raises ModelError.
+    """
+    files = {path for name in encoders for path in find(folder / name).files}
+    for name in (*encoders, *tokenizers):
+        files |= {path for path in (folder / name).glob("[!.]*") if path.is_file() and path.suffix not in UNREAD}
+    held = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
+    return hashlib.sha256(json.dumps([held, *facts], sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint(folder: Path) -> str:

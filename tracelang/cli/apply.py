@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -36,6 +37,10 @@ def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
 @click.option(
     "--emit", default="folder,lora", callback=_kinds, show_default=True, metavar="KINDS", help="folder, lora, or both."
 )
+@click.option(
+    "--untouched", default="copy", type=click.Choice(["copy", "link"]), show_default=True,
+    help="What becomes of weights files without an edited matrix: copies, or hard links to the model's own files.",
+)
 @click.option("--force", is_flag=True, help="Replace OUT where it exists.")
 @device_options
 @recipe_options
@@ -47,6 +52,7 @@ def command(
     model: str,
     out: Path,
     emit: tuple[str, ...],
+    untouched: Literal["copy", "link"],
     force: bool,
     device: str | None,
     dtype: str | None,
@@ -67,7 +73,7 @@ def command(
         try:
             with progress() as report:
                 applied = api.apply(bound, device=device, dtype=dtype, progress=report, state=state)
-            applied.save(out, emit=emit, force=force, root=home)
+            applied.save(out, emit=emit, force=force, root=home, untouched=untouched)
         except KeyboardInterrupt:
             held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "nothing is lost yet"
             again = shlex.join(ctx.meta[WORDS])

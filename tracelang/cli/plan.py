@@ -130,6 +130,7 @@ def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str
     None where the method has no closed form.
     """
     from tracelang.api import best_device
+    from tracelang.engine import text_cache
     from tracelang.engine.edit import Edit
     from tracelang.engine.run import refine
     from tracelang.engine.text_map import collateral
@@ -140,14 +141,14 @@ def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str
     steps = [step for step in plan.method.passes if isinstance(step, RefinePass)]
     if not steps:
         return None
-    model = bound.family.load(bound.folder, device or best_device(), dtype)
+    text = bound.family.text(bound.folder, device or best_device(), dtype, text_cache.folder())
     edit = Edit()
     for step in steps:
-        edit = refine(plan, step, model, edit)
+        edit = refine(plan, step, text, edit)
 
     def change(member: Member) -> float:
         prompts = edit_prompts(plan, member)
-        states, start = model.encode([prompt.text for prompt in prompts]), model.layout(prompts[0]).start
+        states, start = text.encode([prompt.text for prompt in prompts]), text.layout(prompts[0]).start
         return float(collateral(edit.text_maps, states, start).max())
 
     return {role: {" & ".join(member): change(member) for member in members} for role, members in _roles(plan).items()}

@@ -73,9 +73,9 @@ class Edit:
             parts = [LowRank(W @ text_map.left, text_map.right.T), *parts]
         return compress(add(parts))
 
-    def deltas(self, source: Model | Mapping[Site, Tensor]) -> dict[Site, LowRank]:
-        """`delta` of every site, its original matrix taken from a model or a mapping."""
-        weight: Callable[[Site], Tensor] = source.__getitem__ if isinstance(source, Mapping) else source.weight
+    def deltas(self, source: Model | Callable[[Site], Tensor]) -> dict[Site, LowRank]:
+        """`delta` of every site, its original matrix taken from a model, or asked for and let go one by one."""
+        weight = source if callable(source) else source.weight
         return {site: self.delta(site, weight(site)) for site in self.sites}
 
     def to(self, target: Any) -> Patch:

@@ -1,4 +1,6 @@
-"""What the engine asks of a loaded model. A backend implements `Model`; nothing here knows a model family."""
+"""What the engine asks of a model: of its prompt side alone, and of all of it. A backend implements both; nothing here
+knows a model family.
+"""
 
 from __future__ import annotations
 
@@ -69,37 +71,44 @@ class Words(Protocol):
         ...
 
 
-class Model(Protocol):
-    """A model with weights. Latents are `[n, …]` in the model's dtype on its device; times are of `clock`'s unit."""
+class TextSide(Protocol):
+    """The prompt side of a model, which is all that a closed form needs: no denoiser, and no text encoder either before
+    a prompt has to be encoded. `device` and `dtype` are those of the states.
+    """
 
     sites: tuple[Site, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def conditions(self) -> Mapping[str, float]:
+        """What else decides the model's pictures and is fixed, for the record: guidance, sizes."""
+        ...
+
+    def encode(self, prompts: Sequence[str]) -> TextStates:
+        """Text states of the prompts, without gradients, and of each the same bits whatever stands beside it."""
+        ...
+
+    def layout(self, prompt: Prompt) -> TokenLayout: ...
+
+
+class Model(TextSide, Protocol):
+    """A model with weights. Latents are `[n, …]` in the model's dtype on its device; times are of `clock`'s unit."""
+
     clock: Clock
     guidance: float
     """The model's own guidance scale, for classifier-free guidance while sampling."""
     denoiser: torch.nn.Module
     """What adapters attach to; a site's `module` is a path inside it."""
-    device: torch.device
-    dtype: torch.dtype
     fingerprint: str
-    """sha256 over the component weights' digests; keys every cache."""
-
-    @property
-    def conditions(self) -> Mapping[str, float]:
-        """What else decides its pictures and is fixed, for the record: guidance, sizes."""
-        ...
+    """sha256 over the component weights' digests; keys every cache of what the denoiser does."""
 
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`."""
         ...
 
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """Text states of the prompts, without gradients, in batches."""
-        ...
-
     @property
     def words(self) -> Words: ...
-
-    def layout(self, prompt: Prompt) -> TokenLayout: ...
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """Initial latents `[n, …]`, each from its own seed (generated on the CPU, the same on every device)."""

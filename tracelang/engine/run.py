@@ -1,4 +1,4 @@
-"""A plan's passes, in order, on a loaded model."""
+"""A plan's passes, in order, on a model; those of the closed form on its prompt side alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import fuse
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model
+from tracelang.engine.protocol import Model, TextSide
 from tracelang.engine.rollout import Progress
 from tracelang.engine.statements import constraints
 from tracelang.engine.steer import steer
@@ -59,15 +59,34 @@ def run(
     return edit
 
 
-def refine(plan: Plan, settings: RefinePass, model: Model, edit: Edit) -> Edit:
+def needs_no_model(plan: Plan) -> bool:
+    """Is all that the plan does a closed form? Then text states decide the edit, and matrices come from the files."""
+    return not plan.active or all(isinstance(step, RefinePass | FusePass) for step in plan.method.passes)
+
+
+def closed_form(plan: Plan, text: TextSide) -> Edit:
+    """`run` of a plan that `needs_no_model`, on the prompt side alone. Raises what it does."""
+    edit = Edit()
+    for step in plan.method.passes if plan.active else ():
+        match step:
+            case RefinePass():
+                edit = refine(plan, step, text, edit)
+            case FusePass():
+                pass  # there are no adapters
+            case _:
+                raise EngineError(f"{step.label}: the pass `{step.kind}` needs the whole model")
+    return edit
+
+
+def refine(plan: Plan, settings: RefinePass, text: TextSide, edit: Edit) -> Edit:
     """The edit with the closed form on top: one map and one factorisation per text input, however many matrices."""
-    sites = select(settings.on, model.sites)
+    sites = select(settings.on, text.sites)
     for site in sites:
         if site.reads is None:
             raise EngineError(f"{settings.label}: {site.tensor} does not read prompt states alone; use `on prompt`")
     inputs = list(dict.fromkeys(site.reads for site in sites if site.reads is not None))
     solved, measured = {}, {}
-    for name, problem in constraints(plan, settings, model, inputs).items():
+    for name, problem in constraints(plan, settings, text, inputs).items():
         absolute = settings.ridge_absolute
         solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
         solved[name], measured[name] = solution.map, figures(problem, solution)

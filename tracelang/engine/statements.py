@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import Model
+from tracelang.engine.protocol import TextSide
 from tracelang.engine.text_map import Constraints
 from tracelang.engine.tokens import SINGLE, Pairs, align
 from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, canonical_phrase, edit_prompts
@@ -17,7 +17,7 @@ from tracelang.plan.types import Erasure, Member, Plan, RefinePass
 States = dict[str, Tensor]
 
 
-def constraints(plan: Plan, settings: RefinePass, model: Model, inputs: Sequence[str]) -> dict[str, Constraints]:
+def constraints(plan: Plan, settings: RefinePass, text: TextSide, inputs: Sequence[str]) -> dict[str, Constraints]:
     """The columns of the closed form for each text input, by the table "what each statement does" in LANGUAGE.md.
 
     - no anchor: `G` is the neutral state ∅, position by position;
@@ -30,27 +30,39 @@ def constraints(plan: Plan, settings: RefinePass, model: Model, inputs: Sequence
 
     Raises `EngineError` where a phrase has no tokens in its prompt, or a state is not finite.
     """
-    nothing = states(model, [EMPTY])
-    pairs = [_erased(plan, erasure, settings, model, nothing, inputs) for erasure in plan.active]
-    kept = [({name: nothing[name][0].T for name in inputs}, 1.0)]
-    kept += [(_kept(plan, one.concepts, model, inputs), one.weight) for one in plan.preserve]
+    nothing = states(text, [EMPTY])
+    pairs = [_erased(plan, erasure, settings, text, nothing, inputs) for erasure in plan.active]
+    kept = [({name: value[0] for name, value in states(text, [EMPTY], exact=False).items()}, 1.0)]
+    kept += [(_kept(plan, one.concepts, text, inputs), one.weight) for one in plan.preserve]
     result = {}
     for name in inputs:
-        F, G = (torch.cat([pair[name][side] for pair in pairs], 1) for side in (0, 1))
-        P = torch.cat([columns[name] for columns, _ in kept], 1)
-        w = torch.cat([torch.full((columns[name].shape[1],), weight, dtype=P.dtype) for columns, weight in kept])
+        w = torch.cat([torch.full((len(rows[name]),), weight, dtype=torch.float64) for rows, weight in kept])
+        F, G = (_columns([pair[side].pop(name) for pair in pairs]) for side in (0, 1))
+        P = _columns([rows.pop(name) for rows, _ in kept])
         a = torch.full((F.shape[1],), settings.erase_weight, dtype=F.dtype)
         result[name] = Constraints(F, G, a, P, w)
     return result
 
 
+def _columns(parts: list[Tensor]) -> Tensor:
+    """All rows as columns `[d, n]`; a part is let go as soon as it is copied, for they are most of the memory."""
+    rows = parts[0].new_empty((sum(map(len, parts)), parts[0].shape[1]))
+    end = len(rows)
+    while parts:
+        part = parts.pop()
+        rows[end - len(part) : end] = part
+        end -= len(part)
+    return rows.T
+
+
 def _erased(
-    plan: Plan, erasure: Erasure, settings: RefinePass, model: Model, nothing: States, inputs: Sequence[str]
-) -> dict[str, tuple[Tensor, Tensor]]:
+    plan: Plan, erasure: Erasure, settings: RefinePass, text: TextSide, nothing: States, inputs: Sequence[str]
+) -> tuple[States, States]:
+    """The rows `f` and `g` of one statement, by input."""
     targets, anchors = edit_prompts(plan, erasure.targets), anchor_prompts(plan, erasure.targets, erasure.anchor)
-    e, z = states(model, targets), states(model, anchors)
-    aligned = [_pairs(settings, model, *pair) for pair in zip(targets, anchors, strict=True)]
-    result = {}
+    e, z = states(text, targets), states(text, anchors)
+    aligned = [_pairs(settings, text, *pair) for pair in zip(targets, anchors, strict=True)]
+    before, after = States(), States()
     for name in inputs:
         pairs = [(i, *pair) for i, rows in enumerate(aligned) for pair in (rows if e[name].shape[1] > 1 else SINGLE)]
         i, row, to = (list(column) for column in zip(*pairs, strict=True))
@@ -64,35 +76,37 @@ def _erased(
             G = F - ((F - neutral) @ u)[:, None] * u
         if erasure.degree < 1:
             G = F + erasure.degree * (G - F)
-        result[name] = F.T, G.T
-    return result
+        before[name], after[name] = F, G
+    return before, after
 
 
-def _pairs(settings: RefinePass, model: Model, target: Prompt, anchor: Prompt) -> Pairs:
-    layouts = model.layout(target), model.layout(anchor)
+def _pairs(settings: RefinePass, text: TextSide, target: Prompt, anchor: Prompt) -> Pairs:
+    layouts = text.layout(target), text.layout(anchor)
     for prompt, layout in zip((target, anchor), layouts, strict=True):
         if prompt.phrase and not layout.phrase:
             raise EngineError(f"refine: the words {prompt.phrase!r} have no tokens in the prompt {prompt.text!r}")
     return align(settings.tokens, *layouts)
 
 
-def _kept(plan: Plan, member: Member, model: Model, inputs: Sequence[str]) -> dict[str, Tensor]:
+def _kept(plan: Plan, member: Member, text: TextSide, inputs: Sequence[str]) -> States:
+    """The rows of a preserved concept, by input, in the dtype that they were encoded in."""
     prompts = edit_prompts(plan, member)
-    e = states(model, prompts)
-    starts = [model.layout(prompt).start for prompt in prompts]
+    e = states(text, prompts, exact=False)
+    starts = [text.layout(prompt).start for prompt in prompts]
     result = {}
     for name in inputs:
         rows = [one[start:] if len(one) > 1 else one for one, start in zip(e[name], starts, strict=True)]
-        result[name] = torch.cat(rows).T
+        result[name] = torch.cat(rows)
         if not torch.isfinite(result[name]).all():
             phrase = canonical_phrase(plan, member)
             raise EngineError(f"refine: the text states ({name}) of the preserved {phrase!r} hold NaN or infinity")
     return result
 
 
-def states(model: Model, prompts: Sequence[Prompt]) -> States:
-    """Each text input's states `[n, L, d]` in float64 on the CPU; equal prompts encoded once."""
-    row = {text: i for i, text in enumerate(dict.fromkeys(prompt.text for prompt in prompts))}
+def states(text: TextSide, prompts: Sequence[Prompt], exact: bool = True) -> States:
+    """Each text input's states `[n, L, d]` on the CPU, in float64 if `exact`; equal prompts encoded once."""
+    row = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt.text for prompt in prompts))}
     index = [row[prompt.text] for prompt in prompts]
-    states = model.encode(list(row)).inputs
-    return {name: value.detach().to("cpu", torch.float64)[index] for name, value in states.items()}
+    found = text.encode(list(row)).inputs
+    held = {name: value.detach().to("cpu", torch.float64 if exact else value.dtype) for name, value in found.items()}
+    return held if index == list(range(len(row))) else {name: value[index] for name, value in held.items()}

@@ -11,15 +11,20 @@ Gram of the constraints, whichever is smaller; never an inverse; always float64.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.protocol import TextStates
+
+CHUNK = 1024
+"""Preserved columns that are in float64 at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,10 @@ class TextMap:
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """Columns in float64: `F → G [d, n]` with weights `a [n]`, and preserved `P [d, m]` with weights `w [m]`."""
+    """Columns in float64: `F → G [d, n]` with weights `a [n]`, and preserved `P [d, m]` with weights `w [m]`.
+
+    `P` is most of it and is kept in the dtype that the states were encoded in; it is read a few columns at a time.
+    """
 
     F: Tensor
     G: Tensor
@@ -76,27 +84,37 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
     `ridge` is relative to the mean eigenvalue of the erased Gram, `tr(F A Fᵀ)/d` (METHODS.md §1.3), unless `absolute`.
     Raises `EngineError` where the states are not finite or the system is singular.
     """
-    F, G, a = _canonical(problem.F, problem.G, problem.a)
-    P, _, w = _canonical(problem.P, None, problem.w)
-    d, n = F.shape
-    X = torch.cat([F * a.sqrt(), P * w.sqrt()], 1)
-    if not (torch.isfinite(X).all() and torch.isfinite(G).all()):
+    i, G, a = _canonical(problem.F, problem.G, problem.a)
+    j, _, w = _canonical(problem.P, problem.P[:0].double(), problem.w)
+    d, n = len(problem.F), len(i)
+    F = problem.F[:, i] * a.sqrt()
+    λ = ridge if absolute else ridge * float(F.square().sum()) / d
+    small = n + len(j) < d
+    if small:
+        X = torch.cat([F, problem.P[:, j] * w.sqrt()], 1)
+        S = X.new_zeros(X.shape[1], X.shape[1])
+        _add_gram(S, X.T)
+    else:
+        S = F.new_zeros(d, d)
+        _add_gram(S, F)
+        for part in range(0, len(j), CHUNK):
+            _add_gram(S, problem.P[:, j[part : part + CHUNK]] * w[part : part + CHUNK].sqrt())
+    if not (torch.isfinite(S.diagonal()).all() and torch.isfinite(G).all()):
         raise EngineError("refine: the text states hold NaN or infinity")
-    λ = ridge if absolute else ridge * float(X[:, :n].square().sum()) / d
-    small = X.shape[1] < d
-    S = _gram(X.T if small else X)
     S.diagonal().add_(λ)
     L, failed = torch.linalg.cholesky_ex(S)
+    del S
     if failed or not torch.isfinite(L).all():
         raise EngineError(f"refine: the text states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
-    Δ = (G - F) * a.sqrt()
+    G -= problem.F[:, i]
+    Δ = G.mul_(a.sqrt())
     if n >= d:
-        left, right = torch.cholesky_solve(X[:, :n] @ Δ.T, L).T, torch.eye(d, dtype=F.dtype)
+        left, right = torch.cholesky_solve(F @ Δ.T, L).T, torch.eye(d, dtype=F.dtype)
         T = TextMap(left.contiguous(), right)
     else:
         # push-through: C⁻¹ X = X (λI + XᵀX)⁻¹
-        one = torch.eye(len(S), n, dtype=F.dtype)
-        R = X @ torch.cholesky_solve(one, L) if small else torch.cholesky_solve(X[:, :n], L)
+        R = X @ torch.cholesky_solve(torch.eye(len(L), n, dtype=F.dtype), L) if small else torch.cholesky_solve(F, L)
+        del F
         T = orthonormal(Δ, R)
     if not torch.isfinite(T.left).all():
         raise EngineError(f"refine: the solve gave NaN or infinity at a ridge of {λ:.3g}; raise the ridge")
@@ -123,15 +141,18 @@ def figures(problem: Constraints, solution: Solution) -> dict[str, float]:
     """
     T = solution.map
     moved = T.left @ (T.right.T @ problem.F)
-    leak = T.left @ (T.right.T @ problem.P)
-    each = leak.norm(dim=0) / problem.P.norm(dim=0).clamp_min(1e-300)
+    leaks, sizes = [], []
+    for P in torch.split(problem.P, CHUNK, 1):
+        leaks.append((T.left @ (T.right.T @ P.double())).norm(dim=0))
+        sizes.append(P.double().norm(dim=0))
+    leak, size = torch.cat(leaks), torch.cat(sizes)
     return {
         "ridge": solution.ridge,
         "condition": solution.condition,
         "rank": int(torch.linalg.matrix_rank(T.left)),
         "residual": _ratio(problem.F + moved - problem.G, problem.F - problem.G),
-        "leak": _ratio(leak, problem.P),
-        "worst_leak": float(each.max()) if len(each) else 0.0,
+        "leak": _ratio(leak, size),
+        "worst_leak": float((leak / size.clamp_min(1e-300)).max()) if len(leak) else 0.0,
         "sigma_min": smallest_singular_value(T),
     }
 
@@ -139,10 +160,11 @@ def figures(problem: Constraints, solution: Solution) -> dict[str, float]:
 def smallest_singular_value(text_map: TextMap) -> float:
     """σ_min(T). Outside the span of its factors T is the identity, so a `2n × 2n` matrix decides."""
     d, n = text_map.left.shape
+    if 2 * n >= d:
+        return float(torch.linalg.svdvals(text_map.dense())[-1])
     Q, _ = torch.linalg.qr(torch.cat([text_map.left, text_map.right], 1))
     inner = torch.eye(Q.shape[1], dtype=Q.dtype) + (Q.T @ text_map.left) @ (Q.T @ text_map.right).T
-    σ = float(torch.linalg.svdvals(inner)[-1])
-    return min(σ, 1.0) if 2 * n < d else σ
+    return min(float(torch.linalg.svdvals(inner)[-1]), 1.0)
 
 
 def collateral(maps: Mapping[str, TextMap], states: TextStates, start: int = 1) -> Tensor:
@@ -159,39 +181,39 @@ def collateral(maps: Mapping[str, TextMap], states: TextStates, start: int = 1) 
     return torch.stack(changes).amax(0)
 
 
-def _canonical(F: Tensor, G: Tensor | None, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Columns sorted by their bytes, equal ones merged: weights summed, targets averaged. The problem is the same.
+def _canonical(F: Tensor, G: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The problem in an order that depends on its columns alone, equal `f` merged: which columns of F, their targets
+    and weights. The problem is the same.
 
-    Without targets the second result is empty.
-
-    For equal `f`, `Σ a_j ‖X f − W g_j‖²` differs from `(Σ a_j) ‖X f − W ḡ‖²` by a constant.
+    For equal `f`, `Σ a_j ‖X f − W g_j‖²` differs from `(Σ a_j) ‖X f − W ḡ‖²` by a constant. Equal columns have equal
+    digests, and it is these that are sorted: the columns themselves are too large to be moved about.
     """
-    d = len(F)
-    G = F[:0] if G is None else G
-    rows = torch.cat([F, G, a[None]]).T.contiguous().numpy()
-    if not len(rows):
-        return F, G, a
-    rows = rows[np.argsort(rows.view(f"V{rows.strides[0]}")[:, 0], kind="stable")]
-    f, g, a_ = rows[:, :d], rows[:, d:-1], rows[:, -1:]
-    first = np.concatenate([[True], (f[1:] != f[:-1]).any(1)])
+    f, g = _digests(F), _digests(G)
+    order = np.lexsort((a.numpy(), g[:, 1], g[:, 0], f[:, 1], f[:, 0]))
+    index, f, weights = torch.from_numpy(order), f[order], a.numpy()[order]
+    first = np.concatenate([np.ones(min(1, len(f)), bool), (f[1:] != f[:-1]).any(1)])
     if first.all():
-        merged = f, g, a_
-    else:
-        starts = np.flatnonzero(first)
-        weight = np.add.reduceat(a_, starts)
-        single = np.diff(np.append(starts, len(f))) == 1
-        mean = np.where(single[:, None], g[starts], np.add.reduceat(g * a_, starts) / weight)
-        merged = f[starts], mean, weight
-    F, G, a = (torch.from_numpy(np.ascontiguousarray(part)) for part in merged)
-    return F.T, G.T, a[:, 0]
+        return index, G[:, index], torch.from_numpy(weights)
+    starts = np.flatnonzero(first)
+    merged = np.add.reduceat(weights, starts)
+    single = np.diff(np.append(starts, len(f))) == 1
+    targets = G[:, index].T.numpy()
+    mean = np.where(single[:, None], targets[starts], np.add.reduceat(targets * weights[:, None], starts)
+                    / merged[:, None])  # fmt: skip
+    return index[starts], torch.from_numpy(mean).T, torch.from_numpy(merged)
 
 
-def _gram(X: Tensor) -> Tensor:
-    """The lower triangle of `X Xᵀ`, all that a Cholesky factorisation reads, at little more than half the work."""
-    S = X.new_zeros(len(X), len(X))
+def _digests(columns: Tensor) -> NDArray[np.uint64]:
+    """128 bits for each column, as two numbers."""
+    rows = columns.T.contiguous().view(torch.uint8).numpy() if columns.numel() else np.zeros((columns.shape[1], 0))
+    digests = b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
+    return np.frombuffer(digests, np.uint64).reshape(-1, 2)
+
+
+def _add_gram(S: Tensor, X: Tensor) -> None:
+    """Add to `S` the lower triangle of `X Xᵀ`, all that a Cholesky factorisation reads, at half the work or so."""
     for i in range(0, len(X), 128):
-        torch.mm(X[i : i + 128], X[: i + 128].T, out=S[i : i + 128, : i + 128])
-    return S
+        S[i : i + 128, : i + 128].addmm_(X[i : i + 128], X[: i + 128].T)
 
 
 def _largest(times: Callable[[Tensor], Tensor], d: int) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from tracelang.plan.types import Place, Role
 
 if TYPE_CHECKING:
-    from tracelang.engine.protocol import Model
+    from tracelang.engine.protocol import Model, TextSide
 
 
 class ModelError(Exception):
@@ -87,6 +87,15 @@ class Family(Protocol):
 
     def clock(self, folder: Path) -> Clock: ...
 
-    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None) -> Model:
-        """The model with weights. `dtype` is `"float32"`, `"float16"`, `"bfloat16"` or None for the default."""
+    def text(
+        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
+    ) -> TextSide:
+        """The prompt side alone. `dtype` is `"float32"`, `"float16"`, `"bfloat16"` or None: the default.
+
+        `cache` is a folder that keeps the states of prompts, None for none; an encoder that it spares is not loaded.
+        """
+        ...
+
+    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> Model:
+        """The model with weights, as `text` and with the same states."""
         ...
