@@ -333,6 +333,31 @@ def test_the_python_api(out: Path) -> None:
     assert report.verdict == "pass"
 
 
+@pytest.mark.parametrize(("native", "precision"), [(True, "bfloat16 autocast"), (False, "float32")])
+def test_the_precision_line_says_what_was_multiplied(
+    out: Path, native: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures and searches alike, on a processor that multiplies bfloat16 itself and on one that does not."""
+    def searching(quarry: Any, model: Any, budget: Any) -> Any:
+        return attacks.ATTACKS["textual_inversion"].run(quarry, model, attacks.Budget(rows=1, iterations=1))
+
+    monkeypatch.setattr("tracelang.engine.precision.multiplies_bfloat16", lambda: native)
+    monkeypatch.setattr(verify, "ATTACKS", {"textual_inversion": attacks.Attack("soft states", searching)})
+    used = set[tuple[bool, bool]]()
+    predict = StableDiffusionModel.predict
+
+    def noted(self: StableDiffusionModel, *rest: Any) -> Tensor:
+        used.add((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+        return predict(self, *rest)
+
+    monkeypatch.setattr(StableDiffusionModel, "predict", noted)
+    report = run(expecting(out, "expect over 2 samples { shown(dog) <= 99% attack(dog, textual_inversion) <= 99% }"))
+    assert used == {(False, native), (True, native)}
+    assert report.provenance.sampler["precision"] == report.cost.dtype == precision
+    page = (out / "report" / "report.html").read_text()
+    assert f"<dt>precision</dt><dd>{precision}</dd>" in page
+
+
 def test_a_crash_is_no_verdict(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: Any) -> None:
         raise RuntimeError("a fault of the program")

@@ -478,7 +478,7 @@ def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]
     return Cost(
         seconds={name: round(value, 2) for name, value in seconds.items()},
         pictures=sum(record.get("pictures", 0) for record in records.values()),
-        device=run.facts["device"], dtype=run.facts["dtype"],
+        device=run.facts["device"], dtype=run.facts["sampler"]["precision"],
         peak_memory=max((record["memory"] for record in records.values()), default=0), artifact=artifact.size(),
     )
 

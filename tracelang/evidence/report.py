@@ -274,6 +274,7 @@ class Cost(Frozen):
     pictures: Count
     device: str
     dtype: str
+    """The precision of pictures and attacks; drift is taken in the model's own, the certificate in float64."""
     peak_memory: Count
     """Bytes."""
     artifact: Count

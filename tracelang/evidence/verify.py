@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.sampling import draw as draw_latents
 from tracelang.engine.sampling import precision
@@ -123,6 +124,7 @@ class Bench:
 
     def facts(self, samples: int) -> dict[str, Any]:
         """All that the results depend on."""
+        dtype = str(self.base.dtype).removeprefix("torch.")
         return {
             "plan": self.artifact.plan.digest,
             "base": self.base.fingerprint,
@@ -130,12 +132,12 @@ class Bench:
             "judges": [digest(judge) for judge in self.panel.judges],
             "sampler": {
                 "steps": self.steps, "guidance": self.base.guidance, "batch": batch_of(self.base),
-                "precision": "bfloat16 autocast" if self._fast() else str(self.base.dtype).removeprefix("torch."),
+                "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
             },
             "budget": {name: str(value) for name, value in asdict(self.budget).items()},
             "samples": samples,
             "device": self.base.device.type,
-            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "dtype": dtype,
             "versions": _versions(),
         }
 
@@ -318,9 +320,6 @@ class Bench:
 
         found = attempt(extracted)
         return {"error": found.why} if isinstance(found, Failed) else found
-
-    def _fast(self) -> bool:
-        return self.base.device.type == "cpu" and self.base.dtype == torch.float32
 
     def _memory(self) -> int:
         """The most bytes held at once so far: of the GPU where there is one, else of the process."""
