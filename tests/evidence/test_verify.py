@@ -100,6 +100,45 @@ def test_a_judge_that_fails_never_gives_a_pass(out: Path, fault: Callable[[Seque
     assert report.errors and sum(card.errors for card in report.judges) > 0
 
 
+class Blind(Micro):
+    """Knows no concept, so that no expectation counts on it; and fails on what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = self.card.model_copy(update={"name": "blind"})
+
+    def find(self, words: Sequence[str], kind: Any) -> None:
+        return None
+
+    def look(self, images: Tensor) -> Any:
+        raise RuntimeError("boom")
+
+
+def test_an_error_that_no_expectation_counts_still_lets_nothing_pass(out: Path) -> None:
+    report = run(out, [Micro(), Blind()])
+    assert {one.verdict for one in report.outcomes} == {"pass"} and report.verdict == "inconclusive"
+    assert "1 kind of error stands below, and with an error nothing is passed" in report.summary
+    assert {card.name: card.errors for card in report.judges}.pop("blind") == report.cost.pictures
+    page = (out / "report" / "report.html").read_text()
+    assert "more than its expectations: see the errors" in page
+
+
+def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(quarry: Any, model: Any, budget: Any) -> Any:
+        raise ArithmeticError("no gradient")
+
+    def long(quarry: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a dog",) * quarry.count, None, {"tries": 1}, float("nan"), ())
+
+    monkeypatch.setattr(verify, "ATTACKS", {
+        "p4d": attacks.Attack("white box", broken), "inverse_map": attacks.Attack("soft states", long),
+    })
+    report = run(out, samples=2)
+    assert {one.verdict for one in report.outcomes} == {"pass"} and report.verdict == "inconclusive"
+    told = {one.attack: one.error for one in report.attacks}
+    assert "no gradient" in told["p4d"] and "no number" in told["inverse_map"]
+
+
 def test_a_judge_that_is_missing_is_refused(out: Path) -> None:
     with pytest.raises(JudgeError, match="no judge 'nobody'"):
         run(out, ["nobody"])
@@ -108,11 +147,11 @@ def test_a_judge_that_is_missing_is_refused(out: Path) -> None:
 
 
 def test_without_a_class_for_a_concept_it_is_inconclusive_and_says_so(out: Path) -> None:
-    class Blind(Micro):
+    class Stranger(Micro):
         def find(self, words: Sequence[str], kind: Any) -> None:
             return None
 
-    report = run(out, [Blind()])
+    report = run(out, [Stranger()])
     assert report.verdict == "inconclusive"
     assert all("no judge has a class" in one.reason for one in report.outcomes)
     assert any("no judge has a class" in line for line in report.untested)

@@ -85,8 +85,9 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
     found = Findings.of(artifact.plan, run, records)
     plan = artifact.plan
     outcomes = tuple(outcome(one, found.measured) for one in plan.expect)
-    verdict = worst([one.verdict for one in outcomes])
     errors = found.errors()
+    decided = worst([one.verdict for one in outcomes])
+    verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
         title=plan.recipe.name or f"erase {', '.join(canonical_phrase(plan, one.targets) for one in plan.erase)}",
         verdict=verdict,
@@ -468,7 +469,10 @@ def _summary(outcomes: Sequence[Outcome], verdict: Verdict, errors: int) -> str:
     counts = {name: sum(one.verdict == name for one in outcomes) for name in ("pass", "fail", "inconclusive")}
     told = f"Of {len(outcomes)} expectations {counts['pass']} were shown to hold, {counts['fail']} were shown not to"
     told += f", {counts['inconclusive']} are undecided." if counts["inconclusive"] else "."
-    return told + (f" {errors} kinds of errors stand below." if errors else "")
+    if not errors:
+        return told
+    told += f" {'1 kind of error stands' if errors == 1 else f'{errors} kinds of errors stand'} below"
+    return told + (", and with an error nothing is passed." if counts["pass"] == len(outcomes) else ".")
 
 
 def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Cost:

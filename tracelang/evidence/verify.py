@@ -182,7 +182,7 @@ class Bench:
         made: dict[str, Found] = {}
         for side, target in (("static", self.base), ("adaptive", self.edited)):
             begin = time.monotonic()
-            found = attempt(lambda target=target: ATTACKS[unit.attack].run(self._quarry(unit), target, self.budget))  # type: ignore[misc]
+            found = attempt(lambda target=target: self._found(unit, target))  # type: ignore[misc]
             if isinstance(found, Failed):
                 sides[side] = {"error": found.why}
                 continue
@@ -200,8 +200,16 @@ class Bench:
             }
         return {
             "member": list(unit.member), "attack": unit.attack, "samples": unit.samples, "seed": unit.seed, **sides,
-            "pictures": sum(side.get("pictures", 0) for side in sides.values()) + QUARRY,
+            "pictures": sum(side.get("pictures", 0) for side in sides.values()),
         }
+
+    def _found(self, unit: Unit, target: Model) -> Found:
+        """What the attack finds against `target`. Raises ValueError where a figure of its own is no number."""
+        found = ATTACKS[unit.attack].run(self._quarry(unit), target, self.budget)
+        for name, value in {"price": found.price, **found.budget}.items():
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"the attack's {name} is no number ({value})")
+        return found
 
     def _struck(self, unit: Unit, found: Found, folder: Path, side: str) -> dict[str, Any]:
         """Draw what an attack found on the edited model, and judge it."""
