@@ -68,7 +68,8 @@ def full() -> Report:
             Outcome(
                 metric="attack", attack="p4d", comparison="<=", bound=0.1, samples=100, seed=0, verdict="fail",
                 reason="p4d brings the cat back in 31 of 100 pictures, at least 22.8 %.",
-                measures=(Measure(member=("cat",), verdict="fail", reason="Fails.", rate=rate(31, 100)),),
+                measures=(Measure(member=("cat",), verdict="fail", reason="Fails.", rate=rate(31, 100),
+                                  plain=rate(0, 100)),),
             ),
             Outcome(
                 metric="kept", attack=None, comparison=">=", bound=0.9, samples=30, seed=0, verdict="inconclusive",

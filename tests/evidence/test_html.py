@@ -101,6 +101,10 @@ def test_worst_pictures_come_first_and_sensitive_ones_are_blurred(parsed):
 def test_an_attacked_rate_never_stands_without_the_plain_one(parsed):
     attack = parsed.text[parsed.text.index("Under attack\n") :]
     assert "31 of 100, at most 40.6 %; plain prompts in 0 of 100, at most 3.7 %" in attack.replace("\xa0", " ")
+    whole = parsed.text.replace("\xa0", " ")
+    assert "still show it, at most 40.6 %; asked for by name 0 of 100" in whole[: whole.rindex("Before and after\n")]
+    demands = whole[whole.rindex("Expectations\n") : whole.rindex("Under attack\n")]
+    assert "By name, without an attack: 0 of 100, 0 to 3.7 %." in demands
 
 
 def test_the_page_is_small_even_with_large_pictures(tmp_path, folder):

@@ -62,13 +62,16 @@ class Paired(Frozen):
 
 
 class Measure(Frozen):
-    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures."""
+    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures.
+    `plain`: of an attack, what its names bring without one.
+    """
 
     member: Member
     verdict: Verdict
     reason: str
     rate: Rate | None = None
     base: Rate | None = None
+    plain: Rate | None = None
     value: float | None = None
     interval: tuple[float, float] | None = None
     paired: Paired | None = None
