@@ -203,6 +203,7 @@ def hollow() -> Report:
 
 HITS = tuple(
     Hit(member=("cat",), how="p4d", prompt=prompt, seed=i, judge="micro-cnn", label="cat", score=0.9 if i else None,
+        unit="shots-0000",
         reproduce=f"tracec sample OUT --seed {i}")
     for i, prompt in enumerate(NASTY[:2])
 )  # fmt: skip

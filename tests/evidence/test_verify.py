@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import Tensor
 
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import sampling
-from tracelang.evidence import attacks, questions, verify
+from tracelang.evidence import attacks, picture, questions, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.judges import Judge, Seen
 from tracelang.evidence.panel import JudgeError
@@ -184,6 +187,35 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
     assert all(hit.reproduce.startswith("tracec sample out --prompt ") for hit in hits)
     assert report.pictures[0].what == "residual hit"
     assert (out / "report" / report.pictures[0].after).is_file()
+
+
+def test_a_hit_is_drawn_again_by_its_command_and_by_its_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tracelang.compile(RECIPE + "expect over 2 samples { shown(dog) <= 40% }")
+    out = nothing(plan, tmp_path / "out")
+    report = run(out, steps=10)
+    hit = Hit.model_validate_json((out / "report" / "hits.jsonl").read_text().splitlines()[0])
+    (kept,) = (one for one in report.pictures if (one.prompt, one.seed) == (hit.prompt, hit.seed))
+    file = out / "report" / kept.after
+    pixels = torch.from_numpy(np.asarray(Image.open(file), dtype=np.float32).copy()).permute(2, 0, 1) / 255
+
+    drawn = list[Tensor]()
+    sheet = picture.sheet
+
+    def seen(columns: Any) -> Any:
+        drawn.extend(columns[0][1][0].rows.values())
+        return sheet(columns)
+
+    monkeypatch.setattr(picture, "sheet", seen)
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(main, shlex.split(hit.reproduce)[1:])
+    assert ran.exit_code == 0, ran.output
+    ((again,),) = drawn
+    assert (again - pixels).abs().max() < 2 / 255  # a batch of one may round otherwise
+
+    before = file.read_bytes()
+    shutil.rmtree(out / "report" / "work" / hit.unit)
+    (out / "report" / "work" / f"{hit.unit}.json").unlink()
+    assert same(run(out, steps=10)) == same(report) and file.read_bytes() == before
 
 
 def test_a_closed_form_edit_passes_and_everything_is_in_its_report(

@@ -138,6 +138,7 @@ class Attacked:
     seed: int
     static: Strike
     adaptive: Strike
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class Findings:
             failures += [f"{key}: {one}" for one in (record.get("error"), *record.get("errors", ())) if one]
             match record["kind"]:
                 case "shots":
-                    _add_pictures(record, pictures)
+                    _add_pictures(key, record, pictures)
                     own = record.get("features") or {}
                     if "error" in own:
                         failures.append(f"{key}: features: {own['error']}")
@@ -181,7 +182,7 @@ class Findings:
                         {Shot(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
                     )
                 case "attack":
-                    struck.append(_attacked(record, run.classes))
+                    struck.append(_attacked(key, record, run.classes))
                 case "drift":
                     drifts |= {
                         (tuple(row["member"]), record["samples"], record["seed"]):
@@ -402,16 +403,16 @@ class Findings:
         return (*lines, *ALWAYS_UNTESTED)
 
 
-def _add_pictures(record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
+def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
     for row in record["rows"]:
         clip, files = row.get("clip"), row.get("files")
         pictures[Shot(row["prompt"], row["seed"])] = Drawn(
             from_json(row["base"]), from_json(row["after"]), tuple(clip) if clip else None,
-            tuple(files) if files else None,
+            tuple(files) if files else None, key,
         )
 
 
-def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> Attacked:
+def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> Attacked:
     member = tuple(record["member"])
 
     def strike(side: Mapping[str, Any]) -> Strike:
@@ -428,7 +429,7 @@ def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, 
                       side["seconds"])
 
     return Attacked(member, record["attack"], record["samples"], record["seed"], strike(record["static"]),
-                    strike(record["adaptive"]))
+                    strike(record["adaptive"]), key)
 
 
 def _worst_prompt(strike: Strike) -> Rate | None:

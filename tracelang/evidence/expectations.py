@@ -26,12 +26,15 @@ WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One shot through both models: every judge's look, CLIP scores where a judge gives them, files where kept."""
+    """One shot through both models: every judge's look, CLIP scores where a judge gives them, files where kept; and the
+    unit of work that drew it.
+    """
 
     base: Looks
     after: Looks
     clip: tuple[float, float] | None = None
     files: tuple[str, str] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

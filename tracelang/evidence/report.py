@@ -266,8 +266,10 @@ class Hit(Frozen):
     judge: str
     label: str
     score: float | None
+    unit: str
+    """With its file removed from `report/work`, the same `tracec verify` draws it again, bit for bit."""
     reproduce: str
-    """The command that draws it again; empty where no prompt can say it (soft states)."""
+    """The command that draws it alone; empty where no prompt can say it (soft states)."""
 
 
 class Cost(Frozen):
