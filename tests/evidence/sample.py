@@ -121,11 +121,11 @@ def full() -> Report:
                           plain=rate(0, 100), static=None, adaptive=None, error="RuntimeError: the search diverged"),
         ),
         certificate=Certificate(
-            layers=tuple(
+            layers=(*(
                 LayerChange(tensor=f"down_blocks.{i}.attentions.0.transformer_blocks.0.attn2.to_{m}.weight",
                             shape=(320, 768), reads="prompt", change=0.031 + i / 100, rank=4 + i, condition=1.02)
                 for i in range(4) for m in "kv"
-            ),
+            ), LayerChange(tensor="to_out.weight", shape=(8, 8), reads="prompt", change=0, rank=0, condition=1)),
             map_share=0.873, smallest_singular_value=0.0123, condition=88.0,
             reaches=(Reach(member=("cat",), residual=0.021, price=3.41, undone=0.92),
                      Reach(member=("dog",), leak=0.0008)),

@@ -19,7 +19,7 @@ from torch import Tensor
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form, nothing, ruin
 from tracelang.cli import main
-from tracelang.engine import sampling
+from tracelang.engine import rollout, sampling
 from tracelang.evidence import attacks, picture, questions, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.judges import Judge, Seen
@@ -182,6 +182,8 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
     out = nothing(plan, tmp_path / "out")
     report = run(out, steps=20)
     assert {one.metric: one.verdict for one in report.outcomes} == {"shown": "fail", "kept": "pass"}
+    ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--device", "cpu"])  # what is done stands
+    assert ran.exit_code == 1 and "fail: Of 2 expectations 1 were shown to hold, 1 were shown not to" in ran.output
     hits = [Hit.model_validate_json(line) for line in (out / "report" / "hits.jsonl").read_text().splitlines()]
     assert len(hits) == report.outcomes[-1].measures[0].rate.hits  # type: ignore[union-attr]
     assert all(hit.reproduce.startswith("tracec sample out --prompt ") for hit in hits)
@@ -316,9 +318,19 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
         drawn.extend(prompts)
         return draw(model, prompts, *rest, **named)
 
+    walked = list[str]()
+    follow = rollout.sample
+
+    def followed(model: Any, starts: Sequence[rollout.Start], *rest: Any) -> Any:
+        walked.extend(start.prompt for start in starts)
+        return follow(model, starts, *rest)
+
     monkeypatch.setattr(StableDiffusionModel, "decode", counted)
     monkeypatch.setattr("tracelang.evidence.shots.sample", told)
+    monkeypatch.setattr("tracelang.evidence.drift.sample", followed)
     report = run(out, samples=2)
+    assert "" in walked and any("cat" in prompt for prompt in walked)  # no trajectory goes there, not even undecoded
+    assert not [prompt for prompt in walked if "dog" in prompt or "canine" in prompt]
     assert drawn and sum(decoded) == len(drawn)
     assert not [prompt for prompt in drawn if "dog" in prompt or "canine" in prompt]
     (dog,) = (one for one in report.concepts if one.member == ("dog",))
@@ -336,6 +348,15 @@ def test_the_base_has_to_be_the_one_that_was_edited(out: Path, tmp_path: Path) -
         run(out, model=str(foreign))
     ran = CliRunner().invoke(main, ["verify", str(out), "--model", str(foreign)])
     assert ran.exit_code == 2 and "not the model that was edited" in ran.output
+
+
+def test_a_picture_that_was_damaged_is_named(out: Path) -> None:
+    run(out)
+    picture = next((out / "report" / "work").rglob("*-after.png"))
+    picture.write_bytes(b"<svg onload='x'/>")
+    ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--steps", "2", "--device", "cpu"])
+    assert ran.exit_code == 2 and f"{picture.name}: is no PNG or JPEG; draw the picture again" in ran.output
+    assert "Traceback" not in ran.output
 
 
 def test_an_out_that_was_changed_is_refused(out: Path) -> None:

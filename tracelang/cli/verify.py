@@ -110,6 +110,7 @@ def refusals() -> Iterator[None]:
 
     try:
         from tracelang.evidence.artifact import EvidenceError
+        from tracelang.evidence.html import PictureError
         from tracelang.evidence.panel import JudgeError
         from tracelang.evidence.work import WorkError
 
@@ -118,7 +119,7 @@ def refusals() -> Iterator[None]:
         except CompileError as error:
             show(error.diagnostics)
             raise click.exceptions.Exit(COULD_NOT) from error
-        except (EvidenceError, JudgeError, WorkError) as error:
+        except (EvidenceError, JudgeError, PictureError, WorkError) as error:
             click.echo(f"error: {safe(str(error))}", err=True)
             raise click.exceptions.Exit(COULD_NOT) from error
     except ModuleNotFoundError as error:
