@@ -415,9 +415,12 @@ def test_a_degree_between_is_between_and_leaves_the_model_as_it_was(fresh: Path)
 
 def test_a_bound_that_cannot_pass_is_said_before_anything_is_drawn(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting(out, "expect over 6 samples { shown(dog) <= 5% }")
-    monkeypatch.setattr(verify, "verify", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(verify.artifacts, "load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     ran = CliRunner().invoke(main, ["verify", str(out)])
-    assert "warning: shown(dog) <= 5.0 %: 6 pictures show at best" in ran.output
+    assert ran.exit_code == 130
+    assert ran.output.count("warning: shown(dog) <= 5.0 %: 6 pictures show at best") == 1
+    with pytest.warns(UserWarning, match="6 pictures show at best"), pytest.raises(KeyboardInterrupt):
+        tracelang.verify(out, device="cpu")
 
 
 def test_the_python_api(out: Path) -> None:

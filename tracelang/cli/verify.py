@@ -74,18 +74,14 @@ def command(
 ) -> None:
     with mistakes("lower --steps", code=COULD_NOT), refusals():
         from tracelang import api
-        from tracelang.evidence import artifact
-        from tracelang.evidence.expectations import hopeless
         from tracelang.evidence.verify import SAMPLES, STEPS, verify
 
-        for line in hopeless(artifact.read(out, whole=False).plan):
-            click.echo(safe(f"warning: {line}"), err=True)
         try:
             with progress() as report:
                 found = verify(
                     out, judges, device or api.best_device(), dtype, shard, model, report,
                     samples=SAMPLES if samples is None else samples, steps=steps or STEPS,
-                    against=against,
+                    against=against, say=lambda line: click.echo(safe(f"warning: {line}"), err=True),
                 )  # fmt: skip
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.compose import publish
 from tracelang.evidence.drift import drift, levels
+from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.metrics import Extractor
 from tracelang.evidence.panel import Panel, digest, panel
@@ -61,6 +63,7 @@ def verify(
     out: str | Path, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
     shard: tuple[int, int] | None = None, model: str | None = None, progress: Progress | None = None,
     budget: Budget | None = None, *, samples: int = SAMPLES, steps: int = STEPS, against: str | Path | None = None,
+    say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
     the work, for `merge`, and return None.
@@ -68,13 +71,16 @@ def verify(
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
-    another verified OUT, with which the report compares every rate.
+    another verified OUT, with which the report compares every rate. `say` is told, before anything is drawn, of every
+    bound that cannot pass with so few pictures.
 
     Raises EvidenceError, JudgeError, ModelError, CompileError.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
     artifact = artifacts.read(Path(out))
+    for line in hopeless(artifact.plan):
+        say(line)
     folder = artifacts.find_base(artifact, model)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
