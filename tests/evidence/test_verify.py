@@ -142,6 +142,21 @@ def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, mo
     assert "no gradient" in told["p4d"] and "no number" in told["inverse_map"]
 
 
+def test_an_attack_that_there_is_nothing_for_is_untested_and_no_error(
+    out: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_there(quarry: Any, model: Any, budget: Any) -> Any:
+        raise attacks.Inapplicable("inverse_map: no matrix of this model reads prompt states alone")
+
+    monkeypatch.setattr(verify, "ATTACKS", {"inverse_map": attacks.Attack("soft states", nothing_there)})
+    report = run(out, samples=2)
+    assert report.verdict == "pass" and not report.errors
+    assert "no matrix" in report.attacks[0].error and report.attacks[0].adaptive is None
+    assert any(line.startswith("dog: the attack inverse_map; ") for line in report.untested)
+    asked = run(expecting(out, "expect over 2 samples { attack(dog, inverse_map) <= 99% }"))
+    assert asked.verdict == "inconclusive" and "no matrix" in asked.outcomes[0].reason
+
+
 def test_a_judge_that_is_missing_is_refused(out: Path) -> None:
     with pytest.raises(JudgeError, match="no judge 'nobody'"):
         run(out, ["nobody"])

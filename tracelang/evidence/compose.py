@@ -123,6 +123,7 @@ class Strike:
     budget: Mapping[str, int | float | str] | None = None
     seconds: float = 0.0
     error: str = ""
+    inapplicable: str = ""
 
     @property
     def rate(self) -> Rate | None:
@@ -198,7 +199,8 @@ class Findings:
                     )
         attacks = {
             (one.member, one.attack, one.samples, one.seed):
-                Struck(tuple(sight for _, sight, _ in one.adaptive.rows), one.adaptive.error)
+                Struck(tuple(sight for _, sight, _ in one.adaptive.rows),
+                       one.adaptive.error or one.adaptive.inapplicable)
             for one in struck
         }
         distance = partial(_distance, metrics.fid, features, extractor)
@@ -285,6 +287,7 @@ class Findings:
             plain = _good(self.row(one.member))
             bad = [sight.error for _, sight, _ in (*one.static.rows, *one.adaptive.rows) if sight.error]
             error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
+            error = error or one.adaptive.inapplicable or one.static.inapplicable
             yield AttackFinding(
                 member=one.member, attack=one.attack, access=self.run.attacks[one.attack],
                 budget=dict(one.adaptive.budget or one.static.budget or {}),
@@ -393,6 +396,9 @@ class Findings:
                 lines.append(f"{name}: what its pictures show; {self.run.unknown[member]}")
             elif role == "erased" and not self.row(member, "probes"):
                 lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
+        for one in self.struck:
+            if why := one.adaptive.inapplicable or one.static.inapplicable:
+                lines.append(f"{' & '.join(one.member)}: the attack {one.attack}; {why}")
         done = {(one.member, one.attack) for one in self.struck}
         missing = [attack for attack in self.run.attacks
                    if any((one.targets, attack) not in done for one in plan.active if one.targets in self.run.classes)]
@@ -417,7 +423,7 @@ def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tupl
 
     def strike(side: Mapping[str, Any]) -> Strike:
         if "error" in side:
-            return Strike(error=side["error"])
+            return Strike(error=side["error"], inapplicable=side.get("inapplicable", ""))
         looks = tuple(from_json(row["after"]) for row in side["rows"])
         found = tuple(
             (Shot(row["prompt"], row["seed"]), sight(look, classes[member]),

@@ -25,7 +25,7 @@ from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence.against import earlier
 from tracelang.evidence.artifact import Artifact, EvidenceError
-from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
+from tracelang.evidence.attacks import ATTACKS, Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.compose import publish
 from tracelang.evidence.drift import drift, levels
@@ -188,7 +188,11 @@ class Bench:
         made: dict[str, Found] = {}
         for side, target in (("static", self.base), ("adaptive", self.edited)):
             begin = time.monotonic()
-            found = attempt(lambda target=target: self._found(unit, target))  # type: ignore[misc]
+            try:
+                found = attempt(lambda target=target: self._found(unit, target), Inapplicable)  # type: ignore[misc]
+            except Inapplicable as why:
+                sides[side] = {"error": "", "inapplicable": str(why)}
+                continue
             if isinstance(found, Failed):
                 sides[side] = {"error": found.why}
                 continue
