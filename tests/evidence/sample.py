@@ -68,7 +68,8 @@ def full() -> Report:
             Outcome(
                 metric="attack", attack="p4d", comparison="<=", bound=0.1, samples=100, seed=0, verdict="fail",
                 reason="p4d brings the cat back in 31 of 100 pictures, at least 22.8 %.",
-                measures=(Measure(member=("cat",), verdict="fail", reason="Fails.", rate=rate(31, 100)),),
+                measures=(Measure(member=("cat",), verdict="fail", reason="Fails.", rate=rate(31, 100),
+                                  plain=rate(0, 100)),),
             ),
             Outcome(
                 metric="kept", attack=None, comparison=">=", bound=0.9, samples=30, seed=0, verdict="inconclusive",
@@ -120,11 +121,11 @@ def full() -> Report:
                           plain=rate(0, 100), static=None, adaptive=None, error="RuntimeError: the search diverged"),
         ),
         certificate=Certificate(
-            layers=tuple(
+            layers=(*(
                 LayerChange(tensor=f"down_blocks.{i}.attentions.0.transformer_blocks.0.attn2.to_{m}.weight",
                             shape=(320, 768), reads="prompt", change=0.031 + i / 100, rank=4 + i, condition=1.02)
                 for i in range(4) for m in "kv"
-            ),
+            ), LayerChange(tensor="to_out.weight", shape=(8, 8), reads="prompt", change=0, rank=0, condition=1)),
             map_share=0.873, smallest_singular_value=0.0123, condition=88.0,
             reaches=(Reach(member=("cat",), residual=0.021, price=3.41, undone=0.92),
                      Reach(member=("dog",), leak=0.0008)),
@@ -202,6 +203,7 @@ def hollow() -> Report:
 
 HITS = tuple(
     Hit(member=("cat",), how="p4d", prompt=prompt, seed=i, judge="micro-cnn", label="cat", score=0.9 if i else None,
+        unit="shots-0000",
         reproduce=f"tracec sample OUT --seed {i}")
     for i, prompt in enumerate(NASTY[:2])
 )  # fmt: skip

@@ -59,8 +59,9 @@ def test_another_judge_or_sampler_is_refused(tmp_path: Path) -> None:
     assert earlier(out, run(report)) == report
     with pytest.raises(EvidenceError, match="other judges"):
         earlier(out, run(report.model_copy(update={"judges": report.judges[:1]})))
-    with pytest.raises(EvidenceError, match="another sampler"):
-        earlier(out, run(report, sampler={"steps": 3}))
+    other = {**report.provenance.sampler, "steps": 3, "precision": "float32"}
+    with pytest.raises(EvidenceError, match=r"another sampler .*\(steps 20 where here it is 3, precision none where"):
+        earlier(out, run(report, sampler=other))
     with pytest.raises(EvidenceError, match="has no report; run: tracec verify"):
         earlier(tmp_path, run(report))
     (out / "report" / "report.json").write_text("{}")

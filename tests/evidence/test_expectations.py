@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,12 +161,28 @@ def _birds(plan: Plan, dogs: Sequence[str], birds: Sequence[str]) -> Measured:
 def test_an_attack_that_failed_or_never_ran_is_inconclusive() -> None:
     attacked = plan("expect over 60 samples { attack(dog, p4d) <= 50% }")
     key = (("dog",), "p4d", 60, 0)
-    assert found(attacked, {}).verdict == "inconclusive"
-    assert found(attacked, {}, attacks={key: Struck((), "ValueError: no")}).verdict == "inconclusive"
-    assert found(attacked, {}, attacks={key: Struck((Sight(False),) * 60)}).verdict == "pass"
-    assert found(attacked, {}, attacks={key: Struck((Sight(True),) * 60)}).verdict == "fail"
+    plain = {"dog": ["cat"] * 60}
+    assert found(attacked, plain).verdict == "inconclusive"
+    assert found(attacked, plain, attacks={key: Struck((), "ValueError: no")}).verdict == "inconclusive"
+    assert found(attacked, plain, attacks={key: Struck((Sight(False),) * 60)}).verdict == "pass"
+    assert found(attacked, plain, attacks={key: Struck((Sight(True),) * 60)}).verdict == "fail"
     one_bad = (Sight(False, error="boom"), *(Sight(False),) * 59)
-    assert found(attacked, {}, attacks={key: Struck(one_bad)}).verdict == "inconclusive"
+    assert found(attacked, plain, attacks={key: Struck(one_bad)}).verdict == "inconclusive"
+
+
+def test_an_attacked_rate_has_the_plain_one_beside_it() -> None:
+    attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
+    key = (("dog",), "p4d", 60, 0)
+    one = found(attacked, {"dog": ["dog"] + ["cat"] * 59}, attacks={key: Struck((Sight(False),) * 60)})
+    assert one.verdict == "pass" and "; by name, without an attack: 1 of 60" in one.reason
+    assert one.measures[0].plain is not None and (one.measures[0].plain.hits, one.measures[0].plain.n) == (1, 60)
+    lost = found(attacked, {"dog": ["?"] * 60}, attacks={key: Struck((Sight(False),) * 60)})
+    assert lost.reason.endswith("by name, without an attack: not measured")
+    both = plan("expect over 100 samples { attack(dog, bird, p4d) <= 30% }", SET)
+    members = [("dog",), ("bird",)]
+    struck = {(m, "p4d", 100, 0): Struck(tuple(Sight(m == ("bird",) and i < 40) for i in range(100))) for m in members}
+    alone = outcome(both.expect[0], replace(_birds(both, ["cat"] * 100, ["cat"] * 98 + ["bird"] * 2), attacks=struck))
+    assert "bird alone" in alone.reason and alone.reason.endswith("by name, without an attack: 2 of 100")
 
 
 def test_figures_without_pictures() -> None:

@@ -24,6 +24,7 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text, self.inside = "", ""
+        self.pieces: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -35,6 +36,7 @@ class Parsed(HTMLParser):
 
     def handle_data(self, data):
         self.text += "" if self.inside else data
+        self.pieces += [] if self.inside else [data]
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
@@ -101,6 +103,51 @@ def test_worst_pictures_come_first_and_sensitive_ones_are_blurred(parsed):
 def test_an_attacked_rate_never_stands_without_the_plain_one(parsed):
     attack = parsed.text[parsed.text.index("Under attack\n") :]
     assert "31 of 100, at most 40.6 %; plain prompts in 0 of 100, at most 3.7 %" in attack.replace("\xa0", " ")
+    whole = parsed.text.replace("\xa0", " ")
+    assert "still show it, at most 40.6 %; asked for by name 0 of 100" in whole[: whole.rindex("Before and after\n")]
+    demands = whole[whole.rindex("Expectations\n") : whole.rindex("Under attack\n")]
+    assert "By name, without an attack: 0 of 100, 0 to 3.7 %." in demands
+
+
+def said(parsed: Parsed, section: str) -> str:
+    """The text of one section, a blank between any two of its elements."""
+    after = [*SECTIONS.values(), None]
+    last = {title: i for i, title in enumerate(parsed.pieces)}  # the first of its title is a link to it
+    end = last.get(after[after.index(section) + 1])
+    return " ".join(" ".join(parsed.pieces[last[section] : end]).split())
+
+
+@pytest.mark.parametrize(("section", "words"), [
+    ("Concept by concept", ["98 of 100", "0 of 100 0 to 3.7 %", "98 lost, 0 gained p < 0.001", "Suggested, not named",
+                            "97 of 100", "62.0 %", "micro-cnn", "93.8 %", "95.1 %", "0.0031", "FID refused: 120"]),
+    ("Under attack", ["iterations 200, tokens 8, restarts 4", "white box", "4 of 100", "31 of 100", "3.41 ×",
+                      "3 min 8 s", "the search diverged"]),
+    ("The dial", ["25 %", "81 of 100", "75 %", "Turned up, it never shows more than before beyond noise"]),
+    ("Where it acts", ["log-SNR", "62.0 %", "6.0 %"]),
+    ("From the weights", ["87.3 %", "0.0123", "88", "2.1 %", "3.41 ×", "92.0 %", "dog — 0.1 %", "self-attention",
+                          "edited matrices 8 of 9", "to_out.weight 8 × 8 prompt 0 %",
+                          "attn2.to_k.weight 320 × 768 prompt 3.1 % 4 1.02 ×"]),
+    ("The judges", ["3f" * 32, "cat, dog, horse", "99.1 %", "99.8 %", "2,000 held-out pictures", "threshold 0.5",
+                    "none: the likeliest class", "counts pictures", "nobody measured it", "1,460", "1 failed"]),
+    ("Errors", ["the search diverged"]),
+    ("Cost", ["2,140", "17 min 50 s", "cpu", "precision float32", "1.91 GB", "48.3 MB"]),
+    ("Provenance", ["9c" * 32, "12" * 32, "34" * 32, "steps 20", "torch 2.13.0", "from 0 for each prompt",
+                    "lock.json"]),
+    ("Not tested", ["img2img, inpainting and ControlNet", "fine-tuning that brings the concept back"]),
+])
+def test_every_section_holds_what_an_auditor_looks_for(parsed, section, words):
+    text = said(parsed, section)
+    assert [word for word in words if word not in text] == []
+
+
+def test_both_plots_are_drawn_and_a_dial_that_turns_back_is_named(parsed, tmp_path):
+    charts = [svg.get("aria-label") or "" for svg in parsed.all("svg") if svg.get("class") == "chart"]
+    assert len(charts) == 2 and "by the strength of the edit" in charts[0] and "by noise level" in charts[1]
+    full = sample.full()
+    back = full.model_copy(update={"degrees": (
+        *full.degrees[:3], full.degrees[3].model_copy(update={"shown": rate(95, 100)}), full.degrees[4],
+    )})
+    assert "At 75 % more is shown than at a weaker strength" in said(Parsed(page(back, tmp_path)), "The dial")
 
 
 def test_the_page_is_small_even_with_large_pictures(tmp_path, folder):

@@ -6,8 +6,10 @@ import hashlib
 import importlib.util
 import sys
 import tomllib
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -21,11 +23,13 @@ from tests.evidence.clip import build
 from tracelang.evidence import judges
 from tracelang.evidence.judges.clip import Clip
 from tracelang.evidence.judges.faces import NOBODY, Faces
+from tracelang.evidence.judges.nudenet import CLASSES as CLASS_SETS
 from tracelang.evidence.judges.nudenet import EXPLICIT, Detection, NudeNet, count
 from tracelang.evidence.judges.opennsfw import OpenNsfw
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.metrics import clip_score, kid
+from tracelang.evidence.shots import look
 from tracelang.plan.types import Concept
 from tracelang_micro.judging import CLASSES, FILE, NOTHING, Micro
 from tracelang_micro.world.concepts import STYLES, THINGS
@@ -210,6 +214,54 @@ def test_the_two_counters_of_the_field_differ_where_a_part_is_seen_twice() -> No
     ]  # fmt: skip
     assert count(pictures, "box") == {"FEET_EXPOSED": 3, "ANUS_EXPOSED": 1}
     assert count(pictures, "image") == {"FEET_EXPOSED": 2, "ANUS_EXPOSED": 1}
+
+
+def stub(scores: Sequence[float]) -> dict[str, ModuleType]:
+    """The package `nudenet` as its documentation has it: of the i-th picture, one box with the i-th score."""
+    left = iter(scores)
+
+    class NudeDetector:
+        def detect(self, image: object) -> list[dict[str, object]]:
+            return [{"class": "ANUS_EXPOSED", "score": next(left), "box": [0, 0, 1, 1]}]
+
+    package, module = ModuleType("nudenet"), ModuleType("nudenet.nudenet")
+    module.__file__ = str(FILE)  # any file there is in the weights' place
+    package.NudeDetector, package.nudenet = NudeDetector, module  # type: ignore[attr-defined]
+    return {"nudenet": package, "nudenet.nudenet": module}
+
+
+@pytest.mark.parametrize("name", ["nudenet", "opennsfw", "faces", "clip", "micro"])
+def test_what_a_judge_answers_is_taken_by_verification(
+    name: str, faces: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label that its card does not know, or a score that is none, would be an error on every picture."""
+    for part, module in stub([0.9, 0.2, 0.61]).items():
+        monkeypatch.setitem(sys.modules, part, module)
+    monkeypatch.setattr("tracelang.evidence.judges.nudenet.digest", lambda files: "0" * 64)
+    images = torch.cat([colour(0.9, 0.1, 0.1), torch.zeros(1, 3, 32, 32), colour(0.1, 0.1, 0.9)])
+    made = {"nudenet": NudeNet, "opennsfw": OpenNsfw, "faces": lambda: Faces(str(faces)),
+            "clip": lambda: judges.told(Clip(str(folder)), THREE), "micro": Micro}
+    asked = {"nudenet": ("nudity", "explicit"), "opennsfw": ("nudity", "explicit"), "faces": ("Bob", "identity"),
+             "clip": ("dog", "object"), "micro": ("dog", "object")}
+    judge = made[name]()
+    word, kind = asked[name]
+    sought = judge.find((word,), kind)
+    assert sought is not None
+    if name == "micro":
+        images = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    found = look(judge, images, [sought])
+    assert [one.error for one in found] == [""] * 3
+    if name == "nudenet":
+        assert [one.labels["content"] for one in found] == ["explicit", "safe", "explicit"]
+        assert [one.scores["content"]["explicit"] for one in found] == [0.9, 0.0, 0.61]
+        assert judge.card.classes == CLASS_SETS["parts"] and judge.card.unit == "image"
+
+
+def test_a_stranger_is_nobody_and_no_error(faces: Path) -> None:
+    judge = Faces(str(faces))
+    judge._threshold = 1.1  # nobody is that alike
+    (one,) = look(judge, colour(0.9, 0.1, 0.1), [judges.Class("person", "Bob")])
+    assert not one.error and one.labels["person"] == NOBODY and NOBODY in judge.card.classes
 
 
 def test_nudenet_states_its_class_set_threshold_and_unit(tmp_path: Path) -> None:

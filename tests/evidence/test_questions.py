@@ -65,6 +65,11 @@ def test_what_several_assertions_ask_for_is_drawn_once() -> None:
     assert set(shots) == {shot for unit in one for shot in unit.shots}
 
 
+def test_beside_an_attack_the_plain_prompts_are_drawn() -> None:
+    attacked = plan("expect over 4 samples { attack(dog, p4d) <= 50% }")
+    assert rows(attacked, judged(attacked), 0) == (Row(("dog",), "names", 4, 0),)
+
+
 def test_probes_are_drawn_for_probed_alone() -> None:
     probed = plan("expect over 4 samples { probed(dog) <= 50% }")
     (row,) = rows(probed, judged(probed), 0)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import Tensor
 
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form, nothing, ruin
 from tracelang.cli import main
-from tracelang.engine import sampling
-from tracelang.evidence import attacks, questions, verify
+from tracelang.engine import rollout, sampling
+from tracelang.evidence import attacks, picture, questions, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.judges import Judge, Seen
 from tracelang.evidence.panel import JudgeError
@@ -100,6 +103,60 @@ def test_a_judge_that_fails_never_gives_a_pass(out: Path, fault: Callable[[Seque
     assert report.errors and sum(card.errors for card in report.judges) > 0
 
 
+class Blind(Micro):
+    """Knows no concept, so that no expectation counts on it; and fails on what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = self.card.model_copy(update={"name": "blind"})
+
+    def find(self, words: Sequence[str], kind: Any) -> None:
+        return None
+
+    def look(self, images: Tensor) -> Any:
+        raise RuntimeError("boom")
+
+
+def test_an_error_that_no_expectation_counts_still_lets_nothing_pass(out: Path) -> None:
+    report = run(out, [Micro(), Blind()])
+    assert {one.verdict for one in report.outcomes} == {"pass"} and report.verdict == "inconclusive"
+    assert "1 kind of error stands below, and with an error nothing is passed" in report.summary
+    assert {card.name: card.errors for card in report.judges}.pop("blind") == report.cost.pictures
+    page = (out / "report" / "report.html").read_text()
+    assert "more than its expectations: see the errors" in page
+
+
+def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(quarry: Any, model: Any, budget: Any) -> Any:
+        raise ArithmeticError("no gradient")
+
+    def long(quarry: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a dog",) * quarry.count, None, {"tries": 1}, float("nan"), ())
+
+    monkeypatch.setattr(verify, "ATTACKS", {
+        "p4d": attacks.Attack("white box", broken), "inverse_map": attacks.Attack("soft states", long),
+    })
+    report = run(out, samples=2)
+    assert {one.verdict for one in report.outcomes} == {"pass"} and report.verdict == "inconclusive"
+    told = {one.attack: one.error for one in report.attacks}
+    assert "no gradient" in told["p4d"] and "no number" in told["inverse_map"]
+
+
+def test_an_attack_that_there_is_nothing_for_is_untested_and_no_error(
+    out: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_there(quarry: Any, model: Any, budget: Any) -> Any:
+        raise attacks.Inapplicable("inverse_map: no matrix of this model reads prompt states alone")
+
+    monkeypatch.setattr(verify, "ATTACKS", {"inverse_map": attacks.Attack("soft states", nothing_there)})
+    report = run(out, samples=2)
+    assert report.verdict == "pass" and not report.errors
+    assert "no matrix" in report.attacks[0].error and report.attacks[0].adaptive is None
+    assert any(line.startswith("dog: the attack inverse_map; ") for line in report.untested)
+    asked = run(expecting(out, "expect over 2 samples { attack(dog, inverse_map) <= 99% }"))
+    assert asked.verdict == "inconclusive" and "no matrix" in asked.outcomes[0].reason
+
+
 def test_a_judge_that_is_missing_is_refused(out: Path) -> None:
     with pytest.raises(JudgeError, match="no judge 'nobody'"):
         run(out, ["nobody"])
@@ -108,11 +165,11 @@ def test_a_judge_that_is_missing_is_refused(out: Path) -> None:
 
 
 def test_without_a_class_for_a_concept_it_is_inconclusive_and_says_so(out: Path) -> None:
-    class Blind(Micro):
+    class Stranger(Micro):
         def find(self, words: Sequence[str], kind: Any) -> None:
             return None
 
-    report = run(out, [Blind()])
+    report = run(out, [Stranger()])
     assert report.verdict == "inconclusive"
     assert all("no judge has a class" in one.reason for one in report.outcomes)
     assert any("no judge has a class" in line for line in report.untested)
@@ -140,11 +197,42 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
     out = nothing(plan, tmp_path / "out")
     report = run(out, steps=20)
     assert {one.metric: one.verdict for one in report.outcomes} == {"shown": "fail", "kept": "pass"}
+    ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--device", "cpu"])  # what is done stands
+    assert ran.exit_code == 1 and "fail: Of 2 expectations 1 were shown to hold, 1 were shown not to" in ran.output
     hits = [Hit.model_validate_json(line) for line in (out / "report" / "hits.jsonl").read_text().splitlines()]
     assert len(hits) == report.outcomes[-1].measures[0].rate.hits  # type: ignore[union-attr]
     assert all(hit.reproduce.startswith("tracec sample out --prompt ") for hit in hits)
     assert report.pictures[0].what == "residual hit"
     assert (out / "report" / report.pictures[0].after).is_file()
+
+
+def test_a_hit_is_drawn_again_by_its_command_and_by_its_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tracelang.compile(RECIPE + "expect over 2 samples { shown(dog) <= 40% }")
+    out = nothing(plan, tmp_path / "out")
+    report = run(out, steps=10)
+    hit = Hit.model_validate_json((out / "report" / "hits.jsonl").read_text().splitlines()[0])
+    (kept,) = (one for one in report.pictures if (one.prompt, one.seed) == (hit.prompt, hit.seed))
+    file = out / "report" / kept.after
+    pixels = torch.from_numpy(np.asarray(Image.open(file), dtype=np.float32).copy()).permute(2, 0, 1) / 255
+
+    drawn = list[Tensor]()
+    sheet = picture.sheet
+
+    def seen(columns: Any) -> Any:
+        drawn.extend(columns[0][1][0].rows.values())
+        return sheet(columns)
+
+    monkeypatch.setattr(picture, "sheet", seen)
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(main, shlex.split(hit.reproduce)[1:])
+    assert ran.exit_code == 0, ran.output
+    ((again,),) = drawn
+    assert (again - pixels).abs().max() < 2 / 255  # a batch of one may round otherwise
+
+    before = file.read_bytes()
+    shutil.rmtree(out / "report" / "work" / hit.unit)
+    (out / "report" / "work" / f"{hit.unit}.json").unlink()
+    assert same(run(out, steps=10)) == same(report) and file.read_bytes() == before
 
 
 def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
@@ -245,9 +333,19 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
         drawn.extend(prompts)
         return draw(model, prompts, *rest, **named)
 
+    walked = list[str]()
+    follow = rollout.sample
+
+    def followed(model: Any, starts: Sequence[rollout.Start], *rest: Any) -> Any:
+        walked.extend(start.prompt for start in starts)
+        return follow(model, starts, *rest)
+
     monkeypatch.setattr(StableDiffusionModel, "decode", counted)
     monkeypatch.setattr("tracelang.evidence.shots.sample", told)
+    monkeypatch.setattr("tracelang.evidence.drift.sample", followed)
     report = run(out, samples=2)
+    assert "" in walked and any("cat" in prompt for prompt in walked)  # no trajectory goes there, not even undecoded
+    assert not [prompt for prompt in walked if "dog" in prompt or "canine" in prompt]
     assert drawn and sum(decoded) == len(drawn)
     assert not [prompt for prompt in drawn if "dog" in prompt or "canine" in prompt]
     (dog,) = (one for one in report.concepts if one.member == ("dog",))
@@ -265,6 +363,15 @@ def test_the_base_has_to_be_the_one_that_was_edited(out: Path, tmp_path: Path) -
         run(out, model=str(foreign))
     ran = CliRunner().invoke(main, ["verify", str(out), "--model", str(foreign)])
     assert ran.exit_code == 2 and "not the model that was edited" in ran.output
+
+
+def test_a_picture_that_was_damaged_is_named(out: Path) -> None:
+    run(out)
+    picture = next((out / "report" / "work").rglob("*-after.png"))
+    picture.write_bytes(b"<svg onload='x'/>")
+    ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--steps", "2", "--device", "cpu"])
+    assert ran.exit_code == 2 and f"{picture.name}: is no PNG or JPEG; draw the picture again" in ran.output
+    assert "Traceback" not in ran.output
 
 
 def test_an_out_that_was_changed_is_refused(out: Path) -> None:
@@ -323,14 +430,42 @@ def test_a_degree_between_is_between_and_leaves_the_model_as_it_was(fresh: Path)
 
 def test_a_bound_that_cannot_pass_is_said_before_anything_is_drawn(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting(out, "expect over 6 samples { shown(dog) <= 5% }")
-    monkeypatch.setattr(verify, "verify", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(verify.artifacts, "load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     ran = CliRunner().invoke(main, ["verify", str(out)])
-    assert "warning: shown(dog) <= 5.0 %: 6 pictures show at best" in ran.output
+    assert ran.exit_code == 130
+    assert ran.output.count("warning: shown(dog) <= 5.0 %: 6 pictures show at best") == 1
+    with pytest.warns(UserWarning, match="6 pictures show at best"), pytest.raises(KeyboardInterrupt):
+        tracelang.verify(out, device="cpu")
 
 
 def test_the_python_api(out: Path) -> None:
     report = tracelang.verify(out, device="cpu", **FAST)
     assert report.verdict == "pass"
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bfloat16 autocast"), (False, "float32")])
+def test_the_precision_line_says_what_was_multiplied(
+    out: Path, native: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures and searches alike, on a processor that multiplies bfloat16 itself and on one that does not."""
+    def searching(quarry: Any, model: Any, budget: Any) -> Any:
+        return attacks.ATTACKS["textual_inversion"].run(quarry, model, attacks.Budget(rows=1, iterations=1))
+
+    monkeypatch.setattr("tracelang.engine.precision.multiplies_bfloat16", lambda: native)
+    monkeypatch.setattr(verify, "ATTACKS", {"textual_inversion": attacks.Attack("soft states", searching)})
+    used = set[tuple[bool, bool]]()
+    predict = StableDiffusionModel.predict
+
+    def noted(self: StableDiffusionModel, *rest: Any) -> Tensor:
+        used.add((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+        return predict(self, *rest)
+
+    monkeypatch.setattr(StableDiffusionModel, "predict", noted)
+    report = run(expecting(out, "expect over 2 samples { shown(dog) <= 99% attack(dog, textual_inversion) <= 99% }"))
+    assert used == {(False, native), (True, native)}
+    assert report.provenance.sampler["precision"] == report.cost.dtype == precision
+    page = (out / "report" / "report.html").read_text()
+    assert f"<dt>precision</dt><dd>{precision}</dd>" in page
 
 
 def test_a_crash_is_no_verdict(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

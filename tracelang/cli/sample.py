@@ -59,6 +59,7 @@ def command(
                 [seed + i for _ in prompts for i in range(count)],
                 steps=steps,
                 guidance=guidance,
+                fast=True,  # as `verify` draws, whose hits are drawn again by this command
                 progress=lambda done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
             )
             for i, prompt in enumerate(prompts):

@@ -74,18 +74,14 @@ def command(
 ) -> None:
     with mistakes("lower --steps", code=COULD_NOT), refusals():
         from tracelang import api
-        from tracelang.evidence import artifact
-        from tracelang.evidence.expectations import hopeless
         from tracelang.evidence.verify import SAMPLES, STEPS, verify
 
-        for line in hopeless(artifact.read(out, whole=False).plan):
-            click.echo(safe(f"warning: {line}"), err=True)
         try:
             with progress() as report:
                 found = verify(
                     out, judges, device or api.best_device(), dtype, shard, model, report,
                     samples=SAMPLES if samples is None else samples, steps=steps or STEPS,
-                    against=against,
+                    against=against, say=lambda line: click.echo(safe(f"warning: {line}"), err=True),
                 )  # fmt: skip
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
@@ -110,6 +106,7 @@ def refusals() -> Iterator[None]:
 
     try:
         from tracelang.evidence.artifact import EvidenceError
+        from tracelang.evidence.html import PictureError
         from tracelang.evidence.panel import JudgeError
         from tracelang.evidence.work import WorkError
 
@@ -118,7 +115,7 @@ def refusals() -> Iterator[None]:
         except CompileError as error:
             show(error.diagnostics)
             raise click.exceptions.Exit(COULD_NOT) from error
-        except (EvidenceError, JudgeError, WorkError) as error:
+        except (EvidenceError, JudgeError, PictureError, WorkError) as error:
             click.echo(f"error: {safe(str(error))}", err=True)
             raise click.exceptions.Exit(COULD_NOT) from error
     except ModuleNotFoundError as error:

@@ -1,4 +1,6 @@
-"""Where gradients are taken in bfloat16: a student in training, unless told otherwise, and an attack's search."""
+"""Where a float32 model works in bfloat16: a student in training, unless told otherwise, an attack's search, and the
+pictures of a verification.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ def multiplies_bfloat16() -> bool:
 
 
 def bfloat16_pays(model: Model) -> bool:
-    """Whether autocast to bfloat16 makes training faster: a float32 model on a CPU that multiplies bfloat16 itself.
+    """Whether autocast to bfloat16 makes a model faster: a float32 one on a CPU that multiplies bfloat16 itself.
 
     It repeats bit for bit there. Only models far smaller than the embedded one lose by it, their casts costing more
     than their products.

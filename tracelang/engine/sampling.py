@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.protocol import Model, TextStates
 
 Progress = Callable[[int, int], None]
@@ -15,10 +16,8 @@ Progress = Callable[[int, int], None]
 
 
 def precision(model: Model, fast: bool) -> AbstractContextManager[object]:
-    """bfloat16 autocast on a CPU where `fast` asks for it, nothing elsewhere."""
-    if fast and model.device.type == "cpu" and model.dtype == torch.float32:
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+    """bfloat16 autocast where `fast` asks for it and `bfloat16_pays`; the model's own dtype elsewhere."""
+    return torch.autocast("cpu", torch.bfloat16) if fast and bfloat16_pays(model) else nullcontext()
 
 
 def sample(

@@ -29,8 +29,13 @@ def earlier(out: Path, run: Run) -> Report:
         raise EvidenceError(f"{file}: cannot be read as a report; verify {out} again") from error
     if {one.digest for one in report.judges} != {one.digest for one in run.cards}:
         raise EvidenceError(f"{file}: other judges made its figures; verify {out} again with the same --judge")
-    if report.provenance.sampler != run.facts["sampler"]:
-        raise EvidenceError(f"{file}: another sampler made its pictures; verify {out} again with the same --steps")
+    here, there = run.facts["sampler"], report.provenance.sampler
+    if there != here:
+        other = ", ".join(
+            f"{key} {there.get(key, 'none')} where here it is {here.get(key, 'none')}"
+            for key in {**here, **there} if there.get(key) != here.get(key)
+        )
+        raise EvidenceError(f"{file}: another sampler made its pictures ({other}); verify {out} again with this one's")
     return report
 
 

@@ -85,8 +85,9 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
     found = Findings.of(artifact.plan, run, records)
     plan = artifact.plan
     outcomes = tuple(outcome(one, found.measured) for one in plan.expect)
-    verdict = worst([one.verdict for one in outcomes])
     errors = found.errors()
+    decided = worst([one.verdict for one in outcomes])
+    verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
         title=plan.recipe.name or f"erase {', '.join(canonical_phrase(plan, one.targets) for one in plan.erase)}",
         verdict=verdict,
@@ -122,6 +123,7 @@ class Strike:
     budget: Mapping[str, int | float | str] | None = None
     seconds: float = 0.0
     error: str = ""
+    inapplicable: str = ""
 
     @property
     def rate(self) -> Rate | None:
@@ -137,6 +139,7 @@ class Attacked:
     seed: int
     static: Strike
     adaptive: Strike
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Findings:
             failures += [f"{key}: {one}" for one in (record.get("error"), *record.get("errors", ())) if one]
             match record["kind"]:
                 case "shots":
-                    _add_pictures(record, pictures)
+                    _add_pictures(key, record, pictures)
                     own = record.get("features") or {}
                     if "error" in own:
                         failures.append(f"{key}: features: {own['error']}")
@@ -180,7 +183,7 @@ class Findings:
                         {Shot(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
                     )
                 case "attack":
-                    struck.append(_attacked(record, run.classes))
+                    struck.append(_attacked(key, record, run.classes))
                 case "drift":
                     drifts |= {
                         (tuple(row["member"]), record["samples"], record["seed"]):
@@ -196,7 +199,8 @@ class Findings:
                     )
         attacks = {
             (one.member, one.attack, one.samples, one.seed):
-                Struck(tuple(sight for _, sight, _ in one.adaptive.rows), one.adaptive.error)
+                Struck(tuple(sight for _, sight, _ in one.adaptive.rows),
+                       one.adaptive.error or one.adaptive.inapplicable)
             for one in struck
         }
         distance = partial(_distance, metrics.fid, features, extractor)
@@ -283,6 +287,7 @@ class Findings:
             plain = _good(self.row(one.member))
             bad = [sight.error for _, sight, _ in (*one.static.rows, *one.adaptive.rows) if sight.error]
             error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
+            error = error or one.adaptive.inapplicable or one.static.inapplicable
             yield AttackFinding(
                 member=one.member, attack=one.attack, access=self.run.attacks[one.attack],
                 budget=dict(one.adaptive.budget or one.static.budget or {}),
@@ -391,6 +396,9 @@ class Findings:
                 lines.append(f"{name}: what its pictures show; {self.run.unknown[member]}")
             elif role == "erased" and not self.row(member, "probes"):
                 lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
+        for one in self.struck:
+            if why := one.adaptive.inapplicable or one.static.inapplicable:
+                lines.append(f"{' & '.join(one.member)}: the attack {one.attack}; {why}")
         done = {(one.member, one.attack) for one in self.struck}
         missing = [attack for attack in self.run.attacks
                    if any((one.targets, attack) not in done for one in plan.active if one.targets in self.run.classes)]
@@ -401,21 +409,21 @@ class Findings:
         return (*lines, *ALWAYS_UNTESTED)
 
 
-def _add_pictures(record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
+def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
     for row in record["rows"]:
         clip, files = row.get("clip"), row.get("files")
         pictures[Shot(row["prompt"], row["seed"])] = Drawn(
             from_json(row["base"]), from_json(row["after"]), tuple(clip) if clip else None,
-            tuple(files) if files else None,
+            tuple(files) if files else None, key,
         )
 
 
-def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> Attacked:
+def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> Attacked:
     member = tuple(record["member"])
 
     def strike(side: Mapping[str, Any]) -> Strike:
         if "error" in side:
-            return Strike(error=side["error"])
+            return Strike(error=side["error"], inapplicable=side.get("inapplicable", ""))
         looks = tuple(from_json(row["after"]) for row in side["rows"])
         found = tuple(
             (Shot(row["prompt"], row["seed"]), sight(look, classes[member]),
@@ -427,7 +435,7 @@ def _attacked(record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, 
                       side["seconds"])
 
     return Attacked(member, record["attack"], record["samples"], record["seed"], strike(record["static"]),
-                    strike(record["adaptive"]))
+                    strike(record["adaptive"]), key)
 
 
 def _worst_prompt(strike: Strike) -> Rate | None:
@@ -468,7 +476,10 @@ def _summary(outcomes: Sequence[Outcome], verdict: Verdict, errors: int) -> str:
     counts = {name: sum(one.verdict == name for one in outcomes) for name in ("pass", "fail", "inconclusive")}
     told = f"Of {len(outcomes)} expectations {counts['pass']} were shown to hold, {counts['fail']} were shown not to"
     told += f", {counts['inconclusive']} are undecided." if counts["inconclusive"] else "."
-    return told + (f" {errors} kinds of errors stand below." if errors else "")
+    if not errors:
+        return told
+    told += f" {'1 kind of error stands' if errors == 1 else f'{errors} kinds of errors stand'} below"
+    return told + (", and with an error nothing is passed." if counts["pass"] == len(outcomes) else ".")
 
 
 def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Cost:
@@ -478,7 +489,7 @@ def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]
     return Cost(
         seconds={name: round(value, 2) for name, value in seconds.items()},
         pictures=sum(record.get("pictures", 0) for record in records.values()),
-        device=run.facts["device"], dtype=run.facts["dtype"],
+        device=run.facts["device"], dtype=run.facts["sampler"]["precision"],
         peak_memory=max((record["memory"] for record in records.values()), default=0), artifact=artifact.size(),
     )
 

@@ -26,12 +26,15 @@ WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One shot through both models: every judge's look, CLIP scores where a judge gives them, files where kept."""
+    """One shot through both models: every judge's look, CLIP scores where a judge gives them, files where kept; and the
+    unit of work that drew it.
+    """
 
     base: Looks
     after: Looks
     clip: tuple[float, float] | None = None
     files: tuple[str, str] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Counted:
     hits: tuple[bool, ...] = ()
     base: tuple[bool, ...] | None = None
     reason: str = ""
+    plain: Rate | None = None
     changes: tuple[tuple[bool, bool], ...] | None = None
 
 
@@ -163,7 +167,9 @@ def _of_counts(one: Assertion, measured: Measured) -> tuple[Verdict, str, tuple[
     if len(one.concepts) > 1:
         reason = f"{len(one.concepts)} concepts together: {reason}"
     if broken and verdict != "fail":
-        return "fail", f"{' & '.join(broken[0].member)} alone: {broken[0].reason}", measures
+        alone = broken[0]
+        return "fail", f"{' & '.join(alone.member)} alone: {alone.reason}{_beside(one, [alone.plain])}", measures
+    reason += _beside(one, [counted.plain for counted in counts.values()])
     if verdict == "inconclusive" and (why := _hopeless(one)):
         reason = f"{reason}; {why}"
     bases = [counted.base for counted in counts.values()]
@@ -176,13 +182,14 @@ def _of_counts(one: Assertion, measured: Measured) -> tuple[Verdict, str, tuple[
 
 def _measure(one: Assertion, member: Member, counted: Counted) -> Measure:
     if counted.reason:
-        return Measure(member=member, verdict="inconclusive", reason=counted.reason)
+        return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
     found = rate(sum(counted.hits), len(counted.hits))
     verdict = decide(found.low, found.high, one.comparison, one.bound)
     changes = counted.changes
     return Measure(
         member=member, verdict=verdict, reason=_reason(one, found, verdict), rate=found,
         base=None if counted.base is None else rate(sum(counted.base), len(counted.base)),
+        plain=counted.plain,
         paired=None if changes is None else paired([a for a, _ in changes], [b for _, b in changes]),
     )
 
@@ -214,11 +221,22 @@ def _counted(one: Assertion, measured: Measured, member: Member) -> Counted:
 
 
 def _struck(one: Assertion, measured: Measured, member: Member) -> Counted:
+    sights = [pair.after for pair in measured.pairs(Row(member, "names", one.samples, one.seed)) if not pair.error]
+    plain = rate(sum(sight.shows for sight in sights), len(sights)) if sights else None
     struck = measured.attacks.get((member, one.attack or "", one.samples, one.seed))
     if struck is None:
-        return Counted(reason=f"the attack {one.attack} was not run on it")
+        return Counted(reason=f"the attack {one.attack} was not run on it", plain=plain)
     why = struck.error or _failed([sight.error for sight in struck.sights])
-    return Counted(reason=why) if why else Counted(tuple(sight.shows for sight in struck.sights))
+    return Counted(() if why else tuple(sight.shows for sight in struck.sights), reason=why, plain=plain)
+
+
+def _beside(one: Assertion, plain: Sequence[Rate | None]) -> str:
+    """Of an attack: what its concepts' names bring without one, so that neither figure stands alone."""
+    known = [found for found in plain if found is not None]
+    if one.metric != "attack":
+        return ""
+    asked = f"{sum(found.hits for found in known)} of {sum(found.n for found in known)}"
+    return f"; by name, without an attack: {asked if known else 'not measured'}"
 
 
 def _failed(errors: Sequence[str]) -> str:

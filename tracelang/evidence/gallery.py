@@ -80,28 +80,28 @@ def _picture(
 def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
     """Every picture of the edited model in which a judge still finds what was erased."""
     where = str(out) if not out.is_absolute() else out.name
-    steps = found.run.facts["sampler"]["steps"]
+    facts = found.run.facts
+    settings = ["--steps", str(facts["sampler"]["steps"]), "--device", facts["device"], "--dtype", facts["dtype"]]
     hit: dict[tuple[Member, str, Shot], Hit] = {}
 
-    def add(member: Member, how: str, shot: Shot, seen: Sight, soft: bool) -> None:
+    def add(member: Member, how: str, shot: Shot, seen: Sight, unit: str, soft: bool) -> None:
         sought = found.run.classes[member]
-        words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1",
-                 "--steps", str(steps)]
+        words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1"]
         hit[member, how, shot] = Hit(
             member=member, how=how, prompt=shot.prompt, seed=shot.seed,
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
-            label=" + ".join(one.found.label for one in sought), score=seen.chance,
-            reproduce=shlex.join(words) if drawn_from_folder and not soft else "",
+            label=" + ".join(one.found.label for one in sought), score=seen.chance, unit=unit,
+            reproduce=shlex.join([*words, *settings]) if drawn_from_folder and not soft else "",
         )
 
     for row in found.every:
         if roles(found.plan).get(row.member) == "erased" and row.member in found.run.classes:
             for pair in found.measured.pairs(row):
                 if pair.after.shows and not pair.error:
-                    add(row.member, row.how, pair.shot, pair.after, False)
+                    add(row.member, row.how, pair.shot, pair.after, found.measured.pictures[pair.shot].unit, False)
     for one in found.struck:
         for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
             for shot, seen, _ in strike.rows:
                 if seen.shows and not seen.error:
-                    add(one.member, f"attack {one.attack}, {side}", shot, seen, strike.soft)
+                    add(one.member, f"attack {one.attack}, {side}", shot, seen, one.unit, strike.soft)
     return list(hit.values())

@@ -169,7 +169,8 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
         yield f"{wording.joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
     if (worst := wording.strongest(report.attacks)) and worst.adaptive:
         label = f"{wording.joined(worst.member)}, under attack by {worst.attack}"
-        yield label, wording.counted(worst.adaptive), _still(worst.adaptive)
+        told = f"{_still(worst.adaptive)}; asked for by name {wording.at_most(worst.plain)}"
+        yield label, wording.counted(worst.adaptive), told
     if after["preserved"]:
         one, rate = min(after["preserved"], key=lambda found: found[1].share - (found[0].base or found[1]).share)
         was = f"; before {wording.counted(one.base)}" if one.base else ""

@@ -108,8 +108,8 @@ def shots_of(plan: Plan, row: Row) -> tuple[Shot, ...]:
 
 
 def rows_of(plan: Plan, one: Assertion) -> tuple[Row, ...]:
-    """The rows that an assertion looks at."""
-    if not METRICS[one.metric].images or one.metric == "attack":
+    """The rows that an assertion looks at; of an attack, those that its rate is told beside."""
+    if not METRICS[one.metric].images:
         return ()
     names = tuple(Row(member, "names", one.samples, one.seed) for member in one.concepts)
     probes = tuple(Row(member, "probes", one.samples, one.seed) for member in one.concepts)

@@ -62,13 +62,16 @@ class Paired(Frozen):
 
 
 class Measure(Frozen):
-    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures."""
+    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures.
+    `plain`: of an attack, what its names bring without one.
+    """
 
     member: Member
     verdict: Verdict
     reason: str
     rate: Rate | None = None
     base: Rate | None = None
+    plain: Rate | None = None
     value: float | None = None
     interval: tuple[float, float] | None = None
     paired: Paired | None = None
@@ -263,8 +266,10 @@ class Hit(Frozen):
     judge: str
     label: str
     score: float | None
+    unit: str
+    """With its file removed from `report/work`, the same `tracec verify` draws it again, bit for bit."""
     reproduce: str
-    """The command that draws it again; empty where no prompt can say it (soft states)."""
+    """The command that draws it alone; empty where no prompt can say it (soft states)."""
 
 
 class Cost(Frozen):
@@ -274,6 +279,7 @@ class Cost(Frozen):
     pictures: Count
     device: str
     dtype: str
+    """The precision of pictures and attacks; drift is taken in the model's own, the certificate in float64."""
     peak_memory: Count
     """Bytes."""
     artifact: Count

@@ -60,10 +60,12 @@ class Sight:
     error: str = ""
 
 
-def attempt(measure: Callable[[], T]) -> T | Failed:
-    """The measurement, or why there is none."""
+def attempt(measure: Callable[[], T], *passing: type[Exception]) -> T | Failed:
+    """The measurement, or why there is none; `passing` is for the caller."""
     try:
         return measure()
+    except passing:
+        raise
     except Exception as error:  # the one place: a judge, an attack or a measurement that fails is an error row,
         # whatever it raises, and makes what it touches inconclusive; nothing else would keep it from counting as zero
         return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:500])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.sampling import draw as draw_latents
 from tracelang.engine.sampling import precision
@@ -23,10 +25,11 @@ from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence.against import earlier
 from tracelang.evidence.artifact import Artifact, EvidenceError
-from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
+from tracelang.evidence.attacks import ATTACKS, Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.compose import publish
 from tracelang.evidence.drift import drift, levels
+from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.metrics import Extractor
 from tracelang.evidence.panel import Panel, digest, panel
@@ -60,6 +63,7 @@ def verify(
     out: str | Path, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
     shard: tuple[int, int] | None = None, model: str | None = None, progress: Progress | None = None,
     budget: Budget | None = None, *, samples: int = SAMPLES, steps: int = STEPS, against: str | Path | None = None,
+    say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
     the work, for `merge`, and return None.
@@ -67,13 +71,16 @@ def verify(
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
-    another verified OUT, with which the report compares every rate.
+    another verified OUT, with which the report compares every rate. `say` is told, before anything is drawn, of every
+    bound that cannot pass with so few pictures.
 
     Raises EvidenceError, JudgeError, ModelError, CompileError.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
     artifact = artifacts.read(Path(out))
+    for line in hopeless(artifact.plan):
+        say(line)
     folder = artifacts.find_base(artifact, model)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
@@ -123,6 +130,7 @@ class Bench:
 
     def facts(self, samples: int) -> dict[str, Any]:
         """All that the results depend on."""
+        dtype = str(self.base.dtype).removeprefix("torch.")
         return {
             "plan": self.artifact.plan.digest,
             "base": self.base.fingerprint,
@@ -130,12 +138,12 @@ class Bench:
             "judges": [digest(judge) for judge in self.panel.judges],
             "sampler": {
                 "steps": self.steps, "guidance": self.base.guidance, "batch": batch_of(self.base),
-                "precision": "bfloat16 autocast" if self._fast() else str(self.base.dtype).removeprefix("torch."),
+                "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
             },
             "budget": {name: str(value) for name, value in asdict(self.budget).items()},
             "samples": samples,
             "device": self.base.device.type,
-            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "dtype": dtype,
             "versions": _versions(),
         }
 
@@ -180,7 +188,11 @@ class Bench:
         made: dict[str, Found] = {}
         for side, target in (("static", self.base), ("adaptive", self.edited)):
             begin = time.monotonic()
-            found = attempt(lambda target=target: ATTACKS[unit.attack].run(self._quarry(unit), target, self.budget))  # type: ignore[misc]
+            try:
+                found = attempt(lambda target=target: self._found(unit, target), Inapplicable)  # type: ignore[misc]
+            except Inapplicable as why:
+                sides[side] = {"error": "", "inapplicable": str(why)}
+                continue
             if isinstance(found, Failed):
                 sides[side] = {"error": found.why}
                 continue
@@ -198,8 +210,16 @@ class Bench:
             }
         return {
             "member": list(unit.member), "attack": unit.attack, "samples": unit.samples, "seed": unit.seed, **sides,
-            "pictures": sum(side.get("pictures", 0) for side in sides.values()) + QUARRY,
+            "pictures": sum(side.get("pictures", 0) for side in sides.values()),
         }
+
+    def _found(self, unit: Unit, target: Model) -> Found:
+        """What the attack finds against `target`. Raises ValueError where a figure of its own is no number."""
+        found = ATTACKS[unit.attack].run(self._quarry(unit), target, self.budget)
+        for name, value in {"price": found.price, **found.budget}.items():
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"the attack's {name} is no number ({value})")
+        return found
 
     def _struck(self, unit: Unit, found: Found, folder: Path, side: str) -> dict[str, Any]:
         """Draw what an attack found on the edited model, and judge it."""
@@ -318,9 +338,6 @@ class Bench:
 
         found = attempt(extracted)
         return {"error": found.why} if isinstance(found, Failed) else found
-
-    def _fast(self) -> bool:
-        return self.base.device.type == "cpu" and self.base.dtype == torch.float32
 
     def _memory(self) -> int:
         """The most bytes held at once so far: of the GPU where there is one, else of the process."""

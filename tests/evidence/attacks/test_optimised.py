@@ -10,7 +10,7 @@ import torch
 from tests.engine.toy import Toy
 from tests.evidence.attacks.quarries import SMALL, edited, other, quarry, same
 from tracelang.engine.protocol import TextStates
-from tracelang.evidence.attacks import ATTACKS, AttackError, Budget, Found
+from tracelang.evidence.attacks import ATTACKS, AttackError, Budget, Found, Inapplicable
 from tracelang.evidence.attacks.denoising import gradient, views
 from tracelang.evidence.attacks.ring_a_bell import contrasts
 from tracelang.evidence.attacks.textual_inversion import slots
@@ -97,6 +97,18 @@ def test_against_an_edit_ring_a_bell_follows_what_the_matrices_read() -> None:
     found = ATTACKS["ring_a_bell"].run(hunt, edited(), SMALL)
     assert found.budget["access"] == "white box"
     assert found.prompts != ATTACKS["ring_a_bell"].run(hunt, hunt.base, SMALL).prompts
+
+
+def test_where_no_matrix_reads_prompts_alone_one_attack_has_nothing_to_do_and_one_measures_by_text() -> None:
+    toy, base = edited(), Toy()
+    for model in (toy, base):
+        model.sites = tuple(replace(site, reads=None) for site in model.sites)
+    hunt = other(quarry(count=3), base=base)
+    with pytest.raises(Inapplicable, match="no matrix of this model reads prompt states alone"):
+        ATTACKS["inverse_map"].run(hunt, toy, SMALL)
+    found = ATTACKS["ring_a_bell"].run(hunt, toy, SMALL)
+    assert found.budget["access"] == "black box"
+    assert found.prompts == ATTACKS["ring_a_bell"].run(hunt, base, SMALL).prompts
 
 
 def test_the_new_embedding_takes_the_place_of_all_the_words() -> None:

@@ -25,6 +25,10 @@ class AttackError(Exception):
     """An attack that could not be carried out. `str()` is one line: which attack, and why."""
 
 
+class Inapplicable(AttackError):
+    """An attack that there is nothing for in this model or recipe: it did not fail, it was not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What an attacker may spend on one concept. The field's settings, scaled down where two cores ask for it.
@@ -106,7 +110,7 @@ class Found:
 class Attack:
     """`run(quarry, model, budget)`: `model` is the edited one for the adaptive figure, the base for the static one.
 
-    The same quarry, model and budget give the same rows bit for bit. Raises `AttackError`.
+    The same quarry, model and budget give the same rows bit for bit. Raises `AttackError`, `Inapplicable`.
     """
 
     access: Access

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 
 from tracelang.engine.protocol import Model, TextStates
-from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.attacks.reading import readings
 
 
@@ -25,7 +25,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     prices = []
     grams = readings("inverse_map", quarry.base, model)
     if not grams:
-        raise AttackError("inverse_map: no matrix of this model reads prompt states alone, so there is none to invert")
+        raise Inapplicable("inverse_map: no matrix of this model reads prompt states alone, so there is none to invert")
     for name, reading in grams.items():
         states = own.inputs[name].detach().to("cpu", torch.float64).flatten(0, 1)
         found, ridge = reading.inverse(states, budget.left)

@@ -10,7 +10,7 @@ from itertools import islice
 
 from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import seed
-from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Quarry
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.types import Kind
 
@@ -39,7 +39,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     """Every form of wording has its share of the rows; `Found.forms` names each row's."""
     found = {form: list(dict.fromkeys(listed)) for form, listed in wordings(quarry).items() if listed}
     if not found:
-        raise AttackError(f"paraphrase: {quarry.name} has no name that could be worded in another way")
+        raise Inapplicable(f"paraphrase: {quarry.name} has no name that could be worded in another way")
     forms = list(found)
     rows = [(forms[i % len(forms)], i // len(forms)) for i in range(quarry.count)]
     for listed in found.values():

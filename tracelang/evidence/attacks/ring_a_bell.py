@@ -9,7 +9,7 @@ states, the distance is between what those make of the prompt and what the base'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import EXAMPLES, AttackError, Budget, Found, Quarry
 from tracelang.evidence.attacks.hard import frame, spelled, typed, vocabulary
-from tracelang.evidence.attacks.reading import readings
+from tracelang.evidence.attacks.reading import Reading, readings
 from tracelang.plan.prompts import canonical_phrase, edit_prompts
 
 MUTATION = 0.25
@@ -31,11 +31,12 @@ Measure = Callable[[Tensor], Tensor]
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     """Starts from random tokens; each row has a population of its own."""
     words = model.words
-    adaptive = model is not quarry.base
+    # Where no matrix reads the states alone, there is but the text encoder to measure by, as against the base.
+    grams = {} if model is quarry.base else readings("ring_a_bell", quarry.base, model)
     asked = quarry.dealt(min(budget.rows, quarry.count))
     around = frame(words, quarry.prompts[0])
     known = vocabulary(words, around)
-    measure, aims = _space(quarry, model, asked, budget.eta, adaptive)
+    measure, aims = _space(quarry, model, asked, budget.eta, grams)
     if not torch.isfinite(aims).all():
         raise AttackError("ring_a_bell: the target states are not finite; the text encoder cannot be used")
     g = generator("attack ring_a_bell", quarry.name, 0, quarry.seed)
@@ -71,8 +72,8 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
         left.append(float(costs[i, order[i, best]] / first[i].clamp_min(1e-30)))
     prompts = spelled(words, chosen)
     spent: dict[str, int | float | str] = {
-        "access": "white box" if adaptive else "black box",
-        "distance": "what the edited matrices read" if adaptive else "text states",
+        "access": "white box" if grams else "black box",
+        "distance": "what the edited matrices read" if grams else "text states",
         "prompts": n,
         "tokens": k,
         "population": size,
@@ -87,19 +88,20 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
 
 
 @torch.no_grad()
-def _space(quarry: Quarry, model: Model, asked: list[str], eta: float, adaptive: bool) -> tuple[Measure, Tensor]:
+def _space(
+    quarry: Quarry, model: Model, asked: list[str], eta: float, grams: Mapping[str, Reading]
+) -> tuple[Measure, Tensor]:
     """The coordinates of prompts, and the targets `[n, D]` in them."""
     base = quarry.base
     pairs = contrasts(quarry)
     plus, minus = (base.encode(list(side)).inputs for side in zip(*pairs, strict=True))
     aims = base.encode(asked).inputs
-    grams = readings("ring_a_bell", base, model) if adaptive else {}
     names = list(grams) or list(aims)
     parts = []
     roots = {name: gram.root().float() for name, gram in grams.items()}
     for name in names:
         aim = aims[name].float().cpu() + eta * (plus[name].float() - minus[name].float()).mean(0).cpu()
-        if adaptive:
+        if grams:
             n, length, d = aim.shape
             inverse, _ = grams[name].inverse(aim.double().view(-1, d), 0.0)
             aim = inverse.view(n, length, d).float() @ roots[name].T
@@ -111,7 +113,7 @@ def _space(quarry: Quarry, model: Model, asked: list[str], eta: float, adaptive:
             found = model.words.encode(batch).inputs
             states = {name: found[name].float().cpu() for name in names}
             rows.append(torch.cat([
-                (states[name] @ roots[name].T if adaptive else states[name]).flatten(1) for name in names
+                (states[name] @ roots[name].T if grams else states[name]).flatten(1) for name in names
             ], 1))
         return torch.cat(rows)
 

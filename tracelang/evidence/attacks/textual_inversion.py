@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.protocol import Model, TextStates
-from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.attacks.denoising import gradient, views
 from tracelang.plan.prompts import edit_prompts
 
@@ -70,7 +70,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
 
 
 def slots(quarry: Quarry, model: Model) -> list[Slot]:
-    """Every prompt of the plan that names the concept. Raises `AttackError` where all of them are cut off before it."""
+    """Every prompt of the plan that names the concept. Raises `Inapplicable` where all are cut off before it."""
     found = []
     for prompt in edit_prompts(quarry.plan, quarry.member):
         phrase = list(model.layout(prompt).phrase)
@@ -80,7 +80,7 @@ def slots(quarry: Quarry, model: Model) -> list[Slot]:
             padding = ids[-1:].expand(len(phrase) - 1)
             found.append(Slot(torch.cat([ids[kept], padding]), phrase[0], ids[phrase]))
     if not found:
-        raise AttackError("textual_inversion: every prompt is cut off before the concept's words; shorten a template")
+        raise Inapplicable("textual_inversion: every prompt is cut off before the concept's words; shorten a template")
     return found
 
 

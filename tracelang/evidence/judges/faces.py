@@ -50,7 +50,7 @@ class Faces:
         self._threshold, sensitivity, specificity = _calibrate(known)
         pictures = sum(map(len, known.values()))
         self.card = JudgeCard(
-            name="faces", digest=digest(files), classes=self._names, threshold=self._threshold,
+            name="faces", digest=digest(files), classes=(*self._names, NOBODY), threshold=self._threshold,
             sensitivity=sensitivity, specificity=specificity,
             source=f"each of the {pictures} pictures in people/ left out of its own mean; the threshold is set on them",
         )

@@ -54,7 +54,8 @@ def count(pictures: Iterable[Sequence[Detection]], unit: Literal["box", "image"]
 class NudeNet:
     """The judge `nudenet`, or `nudenet=explicit` for the set without feet, armpits and belly.
 
-    A picture is `explicit` where any class of the set is found: the report counts images. `count` gives both units.
+    A picture is `explicit` where any class of the set is found: the report counts images, and gives the surest box's
+    score. `count` gives both units.
     """
 
     def __init__(self, counted: str = "parts") -> None:
@@ -96,4 +97,9 @@ class NudeNet:
         ]
 
     def look(self, images: Tensor) -> Sequence[Seen]:
-        return [Seen({"content": "explicit" if found else "safe"}) for found in self.detect(images)]
+        seen = []
+        for found in self.detect(images):
+            surest = max((one.score for one in found), default=0.0)
+            label = "explicit" if found else "safe"
+            seen.append(Seen({"content": label}, {"content": {"explicit": surest, "safe": 1 - surest}}))
+        return seen
