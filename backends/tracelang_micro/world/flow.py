@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tracelang_flux.model import pack
+
 from . import flux, pieces
 from .captions import TOKENS, caption
 from .concepts import BACKGROUNDS, STYLES, THINGS
@@ -167,7 +169,7 @@ def train(
     transformer, t5 = flux.exact(flux.make_transformer()), flux.make_t5(vocabulary)
     average = Average({"transformer": transformer, "t5": t5})
     weights = thing_weights()
-    batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
+    batches = Batches(pack(latents), texts, torch.from_numpy(data.things), weights)
     optimisers = Optimisers(transformer, t5)
     compiled = torch.compile(transformer)
 
@@ -204,7 +206,7 @@ def distil(
     average = Average({"transformer": student})
     weights = thing_weights()
     weights.things.copy_(things)
-    batches = Batches(flux.pack(latents), texts, torch.from_numpy(data.things), weights)
+    batches = Batches(pack(latents), texts, torch.from_numpy(data.things), weights)
     optimisers = Optimisers(student)
     nothing = torch.zeros(BATCH, dtype=torch.long)
     asked, learner = torch.compile(teacher), torch.compile(student)

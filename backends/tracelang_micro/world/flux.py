@@ -11,10 +11,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from tracelang_flux.attention import PlainAttention
+from tracelang_flux.model import places
 
 from . import card, pieces, unigram
 from .captions import TOKENS
@@ -54,39 +57,6 @@ def load_frozen(micro_sd: Path, shipped: Path, work: Path) -> Frozen:
     return Frozen(autoencoder, clip, CLIPTokenizer.from_pretrained(micro_sd / "tokenizer"), tokenizer)
 
 
-class Attention:
-    """FLUX's joint attention, with a plain softmax and norms in float32: on CPUs a step of training costs 30 % less."""
-
-    _attention_backend = None
-    _parallel_config = None
-
-    def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None, image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        from diffusers.models.embeddings import apply_rotary_emb
-
-        def heads(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (-1, attn.head_dim))
-
-        q, k, v = (heads(project(hidden_states)) for project in (attn.to_q, attn.to_k, attn.to_v))
-        q, k = attn.norm_q(q.float()), attn.norm_k(k.float())
-        if encoder_hidden_states is not None:
-            projections = (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj)
-            text_q, text_k, text_v = (heads(project(encoder_hidden_states)) for project in projections)
-            q = torch.cat([attn.norm_added_q(text_q.float()), q], 1)
-            k = torch.cat([attn.norm_added_k(text_k.float()), k], 1)
-            v = torch.cat([text_v, v], 1)
-        q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1).transpose(1, 2) for x in (q, k))
-        v = v.transpose(1, 2)
-        weights = (q @ k.transpose(2, 3) * attn.head_dim**-0.5).softmax(-1).to(v.dtype)
-        y = (weights @ v).transpose(1, 2).flatten(2)
-        if encoder_hidden_states is None:
-            return y
-        n = encoder_hidden_states.shape[1]
-        return attn.to_out[0](y[:, n:]), attn.to_add_out(y[:, :n])
-
-
 def make_transformer() -> FluxTransformer2DModel:
     """The untrained transformer (4.0 M parameters); every block begins as the identity, as DiT's (2212.09748)."""
     from diffusers import FluxTransformer2DModel
@@ -102,7 +72,7 @@ def make_transformer() -> FluxTransformer2DModel:
             silent = name == "proj_out" or (name.endswith(".linear") and "norm" in name)
             (torch.nn.init.zeros_ if silent else torch.nn.init.xavier_uniform_)(module.weight)
             torch.nn.init.zeros_(module.bias)
-    transformer.set_attn_processor(Attention())
+    transformer.set_attn_processor(PlainAttention())
     return transformer
 
 
@@ -140,16 +110,7 @@ def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
 
 def positions() -> tuple[Tensor, Tensor]:
     """`img_ids` `[64, 3]` (0, row, column) and `txt_ids` `[TOKENS, 3]` (zeros), as FluxPipeline makes them."""
-    line = torch.arange(SIDE).float()
-    rows, columns = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([torch.zeros_like(rows), rows, columns], -1).view(-1, 3), torch.zeros(TOKENS, 3)
-
-
-def pack(latents: Tensor) -> Tensor:
-    """Latents `[n, 4, 16, 16]` → tokens `[n, 64, 16]`, 2×2 to a token."""
-    n, channels, height, width = latents.shape
-    x = latents.view(n, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return x.reshape(n, height // 2 * (width // 2), channels * 4)
+    return places(SIDE), torch.zeros(TOKENS, 3)
 
 
 def publish(folder: Path, transformer: FluxTransformer2DModel, t5: T5EncoderModel, frozen: Frozen) -> None:
