@@ -124,6 +124,10 @@ def publish(folder: Path, transformer: FluxTransformer2DModel, t5: T5EncoderMode
         scheduler=make_scheduler(), vae=autoencoder, text_encoder=clip, tokenizer=frozen.clip_tokenizer,
         text_encoder_2=t5, tokenizer_2=frozen.t5_tokenizer, transformer=transformer,
     ).save_pretrained(folder, safe_serialization=True)
+    file = folder / "vae" / "config.json"
+    settings = json.loads(file.read_text())
+    settings.pop("_name_or_path", None)  # where the part was loaded from, on this machine
+    file.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     (folder / "tracelang.json").write_text(json.dumps({"guidance": GUIDANCE, "steps": SAMPLER_STEPS}) + "\n")
     for file in folder.rglob("*"):
         if file.is_file():
