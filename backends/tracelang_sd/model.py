@@ -90,8 +90,6 @@ def load(text: StableDiffusionText, clock: DiffusionClock) -> StableDiffusionMod
         vae = component(AutoencoderKL, text.folder / "vae", torch_dtype=text.dtype)
     if text.device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # fused attention's backward is slow there
-        for part in (unet, vae):  # where convolutions are faster
-            part.to(memory_format=torch.channels_last)
     for part in (unet, vae):
         part.to(text.device).eval().requires_grad_(False)
     told = {field.name: getattr(text, field.name) for field in fields(text)}
