@@ -40,6 +40,8 @@ tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone"
 	$(BIN)/python -m tests.benchmarks.windows
 	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone"
+	$(BIN)/python -m tests.benchmarks.erasure --model micro-flux --preserved-only --stages trace
+	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone"
 
 world: $(READY)
 	$(BIN)/python -m tracelang_micro.world
