@@ -13,7 +13,7 @@ from tracelang.engine.precision import multiplies_bfloat16
 
 
 def autocast() -> torch.autocast:
-    """bfloat16 where the processor multiplies it itself; elsewhere nothing, since emulated it takes twice the time."""
+    """bfloat16 where the processor multiplies it itself; elsewhere nothing, since emulated it is slower."""
     return torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16())
 
 
