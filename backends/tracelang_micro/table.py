@@ -39,8 +39,13 @@ def anchor(target: Thing) -> Thing:
     return EVERYDAY[place] if group == "unsafe" else GROUPS[group][(place + 1) % len(GROUPS[group])]
 
 
-def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = None) -> str:
-    """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead."""
+def recipe(
+    target: Thing, method: str = "method trace {}", anchor: str | None = None, preserved: int | None = None
+) -> str:
+    """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead.
+
+    It preserves all of `neighbours`, or only the first `preserved`.
+    """
     def quoted(words: Sequence[str]) -> str:
         return ", ".join(f'"{word}"' for word in words)
 
@@ -56,7 +61,7 @@ def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = 
             lines.append(f'concept {_identifier(name)} {{ names "{name}"{probes}  templates plain_{i} }}')
     toward = f" toward {_identifier(anchor)}" if anchor else ""
     lines.append(f"erase {_identifier(target.name)}{toward}")
-    lines.append("preserve " + ", ".join(_identifier(thing.name) for thing in neighbours(target)))
+    lines.append("preserve " + ", ".join(_identifier(thing.name) for thing in neighbours(target)[:preserved]))
     return "\n".join([*lines, method, ""])
 
 

@@ -10,7 +10,7 @@ from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.protocol import TokenLayout
 from tracelang.engine.statements import constraints
-from tracelang.engine.text_map import Constraints, collateral, figures, solve
+from tracelang.engine.text_map import Constraints, collateral, fit, solve
 from tracelang.plan.prompts import Prompt
 from tracelang.plan.types import Plan
 
@@ -104,7 +104,7 @@ def test_predicted_collateral_is_small_where_preserved_and_large_where_erased() 
     cat, dog, nothing = collateral(maps, Toy().encode(["a cat", "a dog", ""]))
     assert dog < cat / 2 and nothing < cat / 2
     assert torch.equal(collateral({}, Toy().encode(["a cat"])), torch.zeros(1, dtype=torch.float64))
-    assert figures(found["tokens"], solve(found["tokens"], 0.01))["residual"] < 1
+    assert fit(found["tokens"], solve(found["tokens"], 0.01))["residual"] < 1
 
 
 class Cut(Toy):

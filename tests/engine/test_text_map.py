@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracelang.engine.errors import EngineError
-from tracelang.engine.text_map import Constraints, Solution, apply_, figures, smallest_singular_value, solve
+from tracelang.engine.text_map import Constraints, Solution, apply_, fit, smallest_singular_value, solve, spectrum
 
 
 def random(d: int, n: int, m: int, seed: int = 0) -> Constraints:
@@ -72,17 +72,17 @@ def test_rank_is_at_most_the_number_of_erased_states(d: int, n: int, m: int) -> 
 
 def test_preserving_without_limit_leaves_the_preserved_states_alone() -> None:
     p = random(40, 5, 10)
-    free = figures(p, solve(p, 0.05))
+    free = fit(p, solve(p, 0.05))
     bound = replace(p, w=p.w * 1e9)
-    held = figures(bound, solve(bound, 0.05))
+    held = fit(bound, solve(bound, 0.05))
     assert held["leak"] < 1e-7 < 0.001 < free["leak"]
     assert held["residual"] < 1.0
 
 
 def test_a_vanishing_ridge_moves_the_erased_states_exactly_and_a_large_one_not_at_all() -> None:
     p = random(40, 5, 10)
-    assert figures(p, solve(p, 1e-10))["residual"] < 1e-7
-    assert figures(p, solve(p, 1e8))["residual"] > 0.999
+    assert fit(p, solve(p, 1e-10))["residual"] < 1e-7
+    assert fit(p, solve(p, 1e8))["residual"] > 0.999
 
 
 def test_relative_ridge_does_not_depend_on_the_scale_of_the_states() -> None:
@@ -127,7 +127,7 @@ def test_a_second_edit_on_top_composes() -> None:
 def test_figures_tell_the_truth(d: int, n: int, m: int) -> None:
     p = random(d, n, m)
     solution: Solution = solve(p, 0.05)
-    T, found = solution.map.dense(), figures(p, solution)
+    T, found = solution.map.dense(), fit(p, solution) | spectrum(solution.map)
     C = solution.ridge * torch.eye(d, dtype=T.dtype) + (p.F * p.a) @ p.F.T + (p.P * p.w) @ p.P.T
     assert found["sigma_min"] == pytest.approx(float(torch.linalg.svdvals(T)[-1]), rel=1e-6)
     assert found["condition"] == pytest.approx(float(torch.linalg.cond(C)), rel=0.5)

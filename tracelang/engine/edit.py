@@ -69,8 +69,7 @@ class Edit:
         parts = self._factors(site)
         if site in self.maps:
             text_map = self.maps[site]
-            W = weight.detach().to("cpu", torch.float64)
-            parts = [LowRank(W @ text_map.left, text_map.right.T), *parts]
+            parts = [LowRank(weight.detach().to("cpu", torch.float64) @ text_map.left, text_map.right.T), *parts]
         return compress(add(parts))
 
     def deltas(self, source: Model | Callable[[Site], Tensor]) -> dict[Site, LowRank]:

@@ -32,6 +32,8 @@ class LowRank:
 
 def add(parts: Sequence[LowRank]) -> LowRank:
     """The sum, factors side by side."""
+    if len(parts) == 1:
+        return parts[0]
     return LowRank(torch.cat([part.up for part in parts], 1), torch.cat([part.down for part in parts]))
 
 
@@ -39,7 +41,9 @@ def compress(change: LowRank, tolerance: float = 1e-7) -> LowRank:
     """The same change at its numerical rank: singular values below `tolerance` × the largest are dropped."""
     Qu, Ru = torch.linalg.qr(change.up)
     Qd, Rd = torch.linalg.qr(change.down.T)
-    U, σ, Vt = torch.linalg.svd(Ru @ Rd.T)
+    middle = Ru @ Rd.T
+    del Ru, Rd
+    U, σ, Vt = torch.linalg.svd(middle)
     r = int((σ > tolerance * σ[:1]).sum())
     root = σ[:r].sqrt()
     return LowRank(Qu @ (U[:, :r] * root), (root[:, None] * Vt[:r]) @ Qd.T)

@@ -17,7 +17,7 @@ from tracelang.engine.rollout import Progress
 from tracelang.engine.statements import constraints
 from tracelang.engine.steer import steer
 from tracelang.engine.task import Options
-from tracelang.engine.text_map import TextMap, figures, solve
+from tracelang.engine.text_map import TextMap, fit, solve, spectrum
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.types import FusePass, Plan, RefinePass, SteerPass
@@ -85,11 +85,15 @@ def refine(plan: Plan, settings: RefinePass, text: TextSide, edit: Edit) -> Edit
         if site.reads is None:
             raise EngineError(f"{settings.label}: {site.tensor} does not read prompt states alone; use `on prompt`")
     inputs = list(dict.fromkeys(site.reads for site in sites if site.reads is not None))
-    solved, measured = {}, {}
-    for name, problem in constraints(plan, settings, text, inputs).items():
-        absolute = settings.ridge_absolute
+    solved, measured = dict[str, TextMap](), dict[str, dict[str, float]]()
+    absolute = settings.ridge_absolute
+    problems = constraints(plan, settings, text, inputs)
+    for name in inputs:
+        problem = problems.pop(name)
         solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
-        solved[name], measured[name] = solution.map, figures(problem, solution)
+        solved[name], measured[name] = solution.map, fit(problem, solution)
+        del problem, solution  # gigabytes at FLUX's size, which the next line needs
+        measured[name] |= spectrum(solved[name])
     adapters = tuple(replace(one, factors=_after(one.factors, solved, sites)) for one in edit.adapters)
     return Edit(_compose(edit, sites, solved), adapters, edit.gate, {**edit.figures, settings.label: measured})
 

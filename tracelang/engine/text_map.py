@@ -133,14 +133,13 @@ def apply_(weight: Tensor, text_map: TextMap) -> Tensor:
     return weight.addmm_(weight @ left, right.T)
 
 
-def figures(problem: Constraints, solution: Solution) -> dict[str, float]:
+def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
     """What the map does to the states it was solved for.
 
-    `residual` = ‖TF − G‖/‖F − G‖, `leak` = ‖(T − I)P‖/‖P‖, `worst_leak` the same for the worst preserved state,
-    `sigma_min` the smallest singular value of T: what an attacker with free embeddings must overcome is its inverse.
+    `residual` = ‖TF − G‖/‖F − G‖, `leak` = ‖(T − I)P‖/‖P‖, `worst_leak` the same for the worst preserved state.
     """
     T = solution.map
-    moved = T.left @ (T.right.T @ problem.F)
+    residual = _ratio((T.left @ (T.right.T @ problem.F)).add_(problem.F).sub_(problem.G), problem.F - problem.G)
     leaks, sizes = [], []
     for P in torch.split(problem.P, CHUNK, 1):
         leaks.append((T.left @ (T.right.T @ P.double())).norm(dim=0))
@@ -149,12 +148,17 @@ def figures(problem: Constraints, solution: Solution) -> dict[str, float]:
     return {
         "ridge": solution.ridge,
         "condition": solution.condition,
-        "rank": int(torch.linalg.matrix_rank(T.left)),
-        "residual": _ratio(problem.F + moved - problem.G, problem.F - problem.G),
+        "residual": residual,
         "leak": _ratio(leak, size),
         "worst_leak": float((leak / size.clamp_min(1e-300)).max()) if len(leak) else 0.0,
-        "sigma_min": smallest_singular_value(T),
     }
+
+
+def spectrum(text_map: TextMap) -> dict[str, float]:
+    """The rank of `T − I`, and `sigma_min`, the smallest singular value of `T`: what an attacker who may choose
+    embeddings freely must overcome is its inverse.
+    """
+    return {"rank": int(torch.linalg.matrix_rank(text_map.left)), "sigma_min": smallest_singular_value(text_map)}
 
 
 def smallest_singular_value(text_map: TextMap) -> float:
