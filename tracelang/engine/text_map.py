@@ -11,7 +11,6 @@ Gram of the constraints, whichever is smaller; never an inverse; always float64.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -98,13 +97,14 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
         S = F.new_zeros(d, d)
         _add_gram(S, F)
         for part in range(0, len(j), CHUNK):
-            _add_gram(S, problem.P[:, j[part : part + CHUNK]] * w[part : part + CHUNK].sqrt())
+            columns = problem.P.index_select(1, j[part : part + CHUNK]).double()
+            _add_gram(S, columns.mul_(w[part : part + CHUNK].sqrt()))
     if not (torch.isfinite(S.diagonal()).all() and torch.isfinite(G).all()):
         raise EngineError("refine: the text states hold NaN or infinity")
     S.diagonal().add_(λ)
     L, failed = torch.linalg.cholesky_ex(S)
     del S
-    if failed or not torch.isfinite(L).all():
+    if failed or not torch.isfinite(L.diagonal()).all():  # NaN anywhere in a row reaches its diagonal
         raise EngineError(f"refine: the text states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
     G -= problem.F[:, i]
     Δ = G.mul_(a.sqrt())
@@ -189,29 +189,37 @@ def _canonical(F: Tensor, G: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]
     """The problem in an order that depends on its columns alone, equal `f` merged: which columns of F, their targets
     and weights. The problem is the same.
 
-    For equal `f`, `Σ a_j ‖X f − W g_j‖²` differs from `(Σ a_j) ‖X f − W ḡ‖²` by a constant. Equal columns have equal
-    digests, and it is these that are sorted: the columns themselves are too large to be moved about.
+    For equal `f`, `Σ a_j ‖X f − W g_j‖²` differs from `(Σ a_j) ‖X f − W ḡ‖²` by a constant. It is hashes that are
+    sorted: the columns themselves are too large to be moved about.
     """
-    f, g = _digests(F), _digests(G)
-    order = np.lexsort((a.numpy(), g[:, 1], g[:, 0], f[:, 1], f[:, 0]))
-    index, f, weights = torch.from_numpy(order), f[order], a.numpy()[order]
-    first = np.concatenate([np.ones(min(1, len(f)), bool), (f[1:] != f[:-1]).any(1)])
-    if first.all():
+    f, g = _hashes(F), _hashes(G)
+    order = np.lexsort((a.numpy(), g[1], g[0], f[1], f[0]))
+    index, f, weights = torch.from_numpy(order), f[:, order], a.numpy()[order]
+    same = (f[:, 1:] == f[:, :-1]).all(0)
+    again = torch.from_numpy(np.flatnonzero(same))
+    same[again.numpy()] = (F[:, index[again + 1]] == F[:, index[again]]).all(0).numpy()
+    if not same.any():
         return index, G[:, index], torch.from_numpy(weights)
-    starts = np.flatnonzero(first)
+    starts = np.flatnonzero(np.concatenate([[True], ~same]))
     merged = np.add.reduceat(weights, starts)
-    single = np.diff(np.append(starts, len(f))) == 1
+    single = np.diff(np.append(starts, len(order))) == 1
     targets = G[:, index].T.numpy()
     mean = np.where(single[:, None], targets[starts], np.add.reduceat(targets * weights[:, None], starts)
                     / merged[:, None])  # fmt: skip
     return index[starts], torch.from_numpy(mean).T, torch.from_numpy(merged)
 
 
-def _digests(columns: Tensor) -> NDArray[np.uint64]:
-    """128 bits for each column, as two numbers."""
-    rows = columns.T.contiguous().view(torch.uint8).numpy() if columns.numel() else np.zeros((columns.shape[1], 0))
-    digests = b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
-    return np.frombuffer(digests, np.uint64).reshape(-1, 2)
+def _hashes(columns: Tensor) -> NDArray[np.int64]:
+    """Two 64-bit numbers for each column `[2, n]`: its bits, as integers, times fixed odd numbers, summed.
+
+    In integers, so that neither the place of a column nor the number of threads matters; equal for equal columns, and
+    for others all but never.
+    """
+    bits = columns.view({1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[columns.element_size()])
+    random = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**63), 2**63 - 1, (2, len(bits), 1), generator=random) | 1
+    parts = torch.split(bits, CHUNK, 1)
+    return torch.cat([torch.stack([(part * one).sum(0) for one in factors]) for part in parts], 1).numpy()
 
 
 def _add_gram(S: Tensor, X: Tensor) -> None:
