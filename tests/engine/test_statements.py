@@ -57,6 +57,16 @@ def test_away_takes_out_the_mean_direction_against_nothing_and_leaves_the_rest()
     assert torch.allclose(orthogonal @ found.G, orthogonal @ found.F, atol=1e-10)
 
 
+def test_away_has_a_direction_for_the_phrase_and_one_for_what_is_around_it() -> None:
+    found = built(plan((erasure("cat", away=True),)), tokens="all")["tokens"]
+    spans = {"a cat": (2,), "a small kitty": (2, 3), "the cat here": (2,), "the small kitty here": (2, 3)}
+    phrase = torch.stack([state(prompt, row) for prompt, rows in spans.items() for row in rows])
+    inside = torch.tensor([any(torch.equal(f, own) for own in phrase) for f in found.F.T])
+    moved = found.F - found.G
+    ranks = [int(torch.linalg.matrix_rank(group, rtol=1e-9)) for group in (moved[:, inside], moved[:, ~inside], moved)]
+    assert ranks == [1, 1, 2]
+
+
 def test_degree_is_linear_in_the_map_and_per_concept() -> None:
     """`T(p) = I + a (G − F) D K⁻¹ Uᵀ` with `D = diag(p)` per concept."""
     whole = built(plan((erasure("cat"), erasure("ship"))))["tokens"]

@@ -15,6 +15,7 @@ from tracelang.evidence.rates import judge_all
 from tracelang.evidence.report import JudgeCard
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import table
+from tracelang_micro.world.card import FLOORS
 from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUPS, OBJECTS, STYLES, THINGS, TUNING, UNSAFE
 
 HOME = Path(tracelang_micro.__file__).parent
@@ -28,9 +29,11 @@ def test_the_groups_mirror_the_four_tasks() -> None:
     assert len(set(words)) == len(words)
 
 
-def test_the_split_is_fixed_by_the_card() -> None:
-    card = json.loads((HOME / "card.json").read_text())
+@pytest.mark.parametrize("card_file", ["card.json", "card-flux.json"])
+def test_the_cards_fix_the_split_and_meet_the_floors(card_file: str) -> None:
+    card = json.loads((HOME / card_file).read_text())
     assert {group: tuple(names) for group, names in card["tuning"].items()} == TUNING
+    assert all(card["summary"][row] >= floor for row, floor in FLOORS.items())
     for group, things in GROUPS.items():
         held = set(TUNING.get(group, ()))
         assert set(card["reporting"][group]) == {thing.name for thing in things} - held

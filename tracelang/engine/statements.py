@@ -22,8 +22,9 @@ def constraints(plan: Plan, settings: RefinePass, text: TextSide, inputs: Sequen
 
     - no anchor: `G` is the neutral state ∅, position by position;
     - `toward Y`: `G` is Y's states, aligned as `tokens.align` says;
-    - `away`: `g = f − u uᵀ(f − ∅)`, with `u` the unit mean of `f − ∅` over the statement's own states: what sets X
-      apart from nothing goes, what its prompts differ in among themselves stays;
+    - `away`: `g = f − u uᵀ(f − ∅)`, with `u` the unit mean of `f − ∅` over the statement's own states, one for those
+      of the phrase and one for those around it, which carry its meaning differently: what sets X apart from nothing
+      goes, what its prompts differ in among themselves stays;
     - `degree p`: `G ← F + p (G − F)`, which is the matrix `D` of `T = I + a (G − F) D K⁻¹ Uᵀ`;
     - preserved: every state of every prompt after the start token, with the statement's weight;
     - always preserved: all states of the empty prompt, start token included, at weight 1.
@@ -62,6 +63,7 @@ def _erased(
     targets, anchors = edit_prompts(plan, erasure.targets), anchor_prompts(plan, erasure.targets, erasure.anchor)
     e, z = states(text, targets), states(text, anchors)
     aligned = [_pairs(settings, text, *pair) for pair in zip(targets, anchors, strict=True)]
+    phrases = [text.layout(target).phrase for target in targets]
     before, after = States(), States()
     for name in inputs:
         pairs = [(i, *pair) for i, rows in enumerate(aligned) for pair in (rows if e[name].shape[1] > 1 else SINGLE)]
@@ -71,13 +73,25 @@ def _erased(
             label = canonical_phrase(plan, erasure.targets)
             raise EngineError(f"refine: the text states ({name}) of {label!r} or of its anchor hold NaN or infinity")
         if erasure.away:
-            u = (F - neutral).mean(0)
-            u = u / u.norm().clamp_min(1e-300)
-            G = F - ((F - neutral) @ u)[:, None] * u
+            inside = torch.tensor([at in phrases[number] for number, at in zip(i, row, strict=True)])
+            G = F - _along_mean(F - neutral, inside)
         if erasure.degree < 1:
             G = F + erasure.degree * (G - F)
         before[name], after[name] = F, G
     return before, after
+
+
+def _along_mean(moved: Tensor, inside: Tensor) -> Tensor:
+    """Of rows `[n, d]` the component along their mean: of those inside the phrase along theirs, of the others along
+    theirs.
+    """
+    result = torch.zeros_like(moved)
+    for group in (inside, ~inside):
+        if group.any():
+            u = moved[group].mean(0)
+            u = u / u.norm().clamp_min(1e-300)
+            result[group] = (moved[group] @ u)[:, None] * u
+    return result
 
 
 def _pairs(settings: RefinePass, text: TextSide, target: Prompt, anchor: Prompt) -> Pairs:
