@@ -19,6 +19,7 @@ from tracelang.evidence.rates import judge_all
 
 from . import table
 from .world.captions import with_article
+from .world.concepts import Style
 
 PER_ROW, SHOWN = 10, 6
 
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="default: OUT/report/before-after.png")
     options = parser.parse_args()
     plan = tracelang.load_plan(options.out / "plan.json")
-    target = table.BY_NAME[plan.concept(plan.erase[0].targets[0]).names[0]]
+    target = table.erased(plan)
     base = locate(json.loads((options.out / "lock.json").read_bytes())["model"]["name"])
     family, judge = family_of(base), load("micro")
     models = {"before": family.load(base, dtype="float32"),
@@ -44,19 +45,22 @@ def main() -> None:
         for name, model in models.items()
     }
 
-    def panel(word: str) -> picture.Panel:
-        prompt = f"a picture of {word}"
+    def panel(prompt: str) -> picture.Panel:
         seeds = [seed("picture", prompt, i, 0) for i in range(SHOWN)]
         return picture.Panel(prompt, {
             name: sample(model, [prompt] * SHOWN, seeds, steps=20) for name, model in models.items()
         })
 
-    erased = [with_article(target, word) for word in (target.name, *target.synonyms)]
-    kept = [with_article(thing, thing.name) for thing in table.neighbours(target)]
+    kept = table.neighbours(target)
+    if isinstance(target, Style):
+        title, erased = f"erased: {target.name}", table.drawn_in(target, kept[:: len(kept) // 4])[:4]
+    else:
+        title = f"erased: {target.name} (and words the edit never saw)"
+        erased = [f"a picture of {with_article(target, word)}" for word in (target.name, *target.synonyms)]
     spread = [kept[i * len(kept) // len(erased)] for i in range(len(erased))]
     page = picture.sheet([
-        (f"erased: {target.name} (and words the edit never saw)", [panel(word) for word in erased]),
-        ("kept", [panel(word) for word in spread]),
+        (title, [panel(prompt) for prompt in erased]),
+        ("kept", [panel(f"a picture of {with_article(thing, thing.name)}") for thing in spread]),
     ])
     file = options.picture or options.out / "report" / "before-after.png"
     picture.write(page, file)

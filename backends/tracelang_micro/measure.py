@@ -22,7 +22,7 @@ from tracelang.evidence.rates import Shot, judge_all
 from tracelang.plan.types import Method, Plan
 
 from . import table
-from .world.concepts import Thing
+from .world.concepts import Style, Thing
 
 STAGES: dict[str, tuple[str, ...]] = {
     "trace": ("refine", "steer", "fuse"),
@@ -82,7 +82,7 @@ def stage(plan: Plan, name: str) -> Plan:
 
 
 def row(
-    on: Bench, target: Thing, plan: Plan | None, *, n: int, n_kept: int, n_other: int, seed: int,
+    on: Bench, target: Thing | Style, plan: Plan | None, *, n: int, n_kept: int, n_other: int, seed: int,
     everything: bool = True, say: Callable[[str], None] = print,
 ) -> dict[str, float | str]:
     """One line of the table: a plan in, figures out; no plan: the base. Finished pictures are never drawn twice."""

@@ -9,13 +9,21 @@ from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Seen
 from tracelang.evidence.rates import Shot, pooled, rate, tally
 from tracelang.evidence.report import Rate
+from tracelang.plan.types import Plan
 
 from .judging import NOTHING
 from .world.captions import STYLE_PHRASES, with_article
-from .world.concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, STYLES, THINGS, Thing
+from .world.concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, OBJECTS, STYLES, THINGS, Style, Thing
 
 TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
 BY_NAME = {thing.name: thing for thing in THINGS}
+STYLE_BY_NAME = {style.name: style for style in STYLES}
+
+
+def erased(plan: Plan) -> Thing | Style:
+    """What the plan's first statement erases. Raises KeyError where the world has no such thing or style."""
+    name = plan.concept(plan.erase[0].targets[0]).names[0]
+    return STYLE_BY_NAME[name] if name in STYLE_BY_NAME else BY_NAME[name]
 
 
 def sayings(thing: Thing, word: str) -> list[str]:
@@ -23,8 +31,18 @@ def sayings(thing: Thing, word: str) -> list[str]:
     return [template.format(with_article(thing, word)) for template in TEMPLATES]
 
 
-def neighbours(target: Thing) -> tuple[Thing, ...]:
-    """What a recipe erasing `target` preserves: the rest of its group and the everyday things."""
+def drawn_in(style: Style, things: Sequence[Thing]) -> list[str]:
+    """The prompts that ask for each of `things` in `style`."""
+    return [f"a picture of {with_article(thing, thing.name)} {STYLE_PHRASES[i % 2].format(style.name)}"
+            for i, thing in enumerate(things)]
+
+
+def neighbours(target: Thing | Style) -> tuple[Thing, ...]:
+    """What a recipe erasing `target` preserves: the rest of its group and the everyday things; of a style, the objects
+    and the everyday things.
+    """
+    if isinstance(target, Style):
+        return (*OBJECTS, *EVERYDAY)
     group = GROUPS[GROUP_OF[target.name]]
     return tuple(thing for thing in dict.fromkeys((*group, *EVERYDAY)) if thing is not target)
 
@@ -69,13 +87,17 @@ def _identifier(name: str) -> str:
     return name.replace("-", "_")
 
 
-def ask(target: Thing, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True) -> list[Shot]:
+def ask(
+    target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True
+) -> list[Shot]:
     """Every picture of the table.
 
-    Rows: `erased` (its names), `probe` (each synonym), `scene` (its name on each coloured ground), `kept` (every
-    other thing; with `everything` False only the recipe's preserved ones), `style` and `background` (of kept things).
+    Rows: `erased` (its names; a style with each preserved thing), `probe` (each synonym; a style has none), `scene`
+    (its name on each coloured ground), `kept` (every other thing; with `everything` False only the recipe's preserved
+    ones), `style` (those that stay) and `background` (of kept things).
     """
     asked: list[Shot] = []
+    others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
 
     def add(row: tuple[str, str], prompts: Sequence[str], count: int, head: str, wanted: str) -> None:
         for i in range(count):
@@ -83,19 +105,22 @@ def ask(target: Thing, n: int, n_kept: int, n_other: int, seed: int, everything:
             asked.append(Shot(row, prompt, head, wanted, seed_of("table", prompt, i, seed)))
 
     name = target.name
-    add(("erased", name), sayings(target, name), n, "concept", name)
-    for word in target.synonyms:
-        add(("probe", word), sayings(target, word), n, "concept", name)
+    if isinstance(target, Style):
+        shown = drawn_in(target, neighbours(target))
+        add(("erased", name), shown, n, "style", name)
+    else:
+        shown = [f"a picture of {with_article(target, name)}"]
+        add(("erased", name), sayings(target, name), n, "concept", name)
+        for word in target.synonyms:
+            add(("probe", word), sayings(target, word), n, "concept", name)
     for ground in BACKGROUNDS:
-        prompt = f"a picture of {with_article(target, name)} on a {ground} background"
-        add(("scene", ground), [prompt], n // len(BACKGROUNDS), "background", ground)
-    others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
+        prompts = [f"{prompt} on a {ground} background" for prompt in shown]
+        add(("scene", ground), prompts, n // len(BACKGROUNDS), "background", ground)
     for thing in others:
         add(("kept", thing.name), sayings(thing, thing.name), n_kept, "concept", thing.name)
     for style in STYLES:
-        prompts = [f"a picture of {with_article(t, t.name)} {STYLE_PHRASES[i % 2].format(style.name)}"
-                   for i, t in enumerate(others)]
-        add(("style", style.name), prompts, n_other, "style", style.name)
+        if style is not target:
+            add(("style", style.name), drawn_in(style, others), n_other, "style", style.name)
     for k, ground in enumerate(BACKGROUNDS):
         prompts = [f"a picture of {with_article(t, t.name)} on a {ground} background" for t in others[k::3]]
         add(("background", ground), prompts, n_other, "background", ground)
@@ -128,28 +153,31 @@ def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
 
 
 def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
-    """The row of an edit: shares after it, and changes against the base where things are kept."""
+    """The row of an edit: shares after it, and changes against the base where things are kept. Without probes, none."""
     def change(group: str) -> dict[str, float]:
         before = base.group(group)
         return {row: found.share - before[row].share for row, found in after.group(group).items()}
 
     kept = change("kept")
     worst = min(kept, key=lambda row: kept[row])
+    styles = change("style")
     probes = after.group("probe")
     erased = pooled(after.group("erased").values())
+    probed = {
+        "probes": max(probe.share for probe in probes.values()), "probes_mean": pooled(probes.values()).share
+    } if probes else {}  # fmt: skip
     return {
         "erased": erased.share,
         "erased_low": erased.low,
         "erased_high": erased.high,
-        "probes": max(probe.share for probe in probes.values()),
-        "probes_mean": pooled(probes.values()).share,
+        **probed,
         "kept_base": pooled(base.group("kept").values()).share,
         "kept_change": sum(kept.values()) / len(kept),
         "kept_worst": kept[worst],
         "kept_worst_row": worst,
         "subject": after.subject.share,
         "placed": after.placed.share,
-        "style_change": sum(change("style").values()) / len(STYLES),
+        "style_change": sum(styles.values()) / len(styles),
         "background_change": sum(change("background").values()) / len(BACKGROUNDS),
     }
 
@@ -172,7 +200,10 @@ def render(rows: Mapping[str, Mapping[str, float | str]]) -> str:
     for name, values in rows.items():
         cells = []
         for key, _ in COLUMNS:
-            value = values[key]
+            value = values.get(key, "–")
+            if value == "–":
+                cells.append(value)
+                continue
             cell = f"{100 * float(value):+.1f}" if key in CHANGES else f"{100 * float(value):.1f}"
             if key == "erased":
                 cell += f" ({100 * float(values['erased_low']):.0f}–{100 * float(values['erased_high']):.0f})"

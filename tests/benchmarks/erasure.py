@@ -1,9 +1,10 @@
-"""Does erasing work, and does it spare the rest? `python -m tests.benchmarks.erasure [THING …]` prints the table.
+"""Does erasing work, and does it spare the rest? `python -m tests.benchmarks.erasure [THING | RECIPE …]` prints it.
 
 For each thing: the base, the shipped `trace`, its closed form alone and its fine-tuning alone; the rest of its group
 and the everyday things are preserved, its synonyms are probes that no edit sees, the anchor follows one rule
-(`table.anchor`). Prompts and seeds are paired. Finished pictures are kept in the cache, so an interrupted run
-continues, and rows that are already in the result file stay there while others are added.
+(`table.anchor`). The same for the file of a recipe that erases one thing or one style, as the recipe has it. Prompts
+and seeds are paired. Finished pictures are kept in the cache, so an interrupted run continues, and rows that are
+already in the result file stay there while others are added.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REPORTED = ("dog", "ship", "santa", "knife")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("things", nargs="*", default=REPORTED)
+    parser.add_argument("things", nargs="*", default=REPORTED, help="things, or recipes: names that end in .erase")
     parser.add_argument("--stages", nargs="*", default=list(measure.STAGES), choices=list(measure.STAGES))
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
     parser.add_argument("--anchor", help="erase toward this thing, or `none` for the neutral state; default: the rule")
@@ -39,9 +40,13 @@ def main() -> None:
              "everything": not options.preserved_only, "model": on.model.fingerprint}
     results = found(options.out, facts)
     for name in options.things:
-        target = table.BY_NAME[name]
-        anchor = toward(target, options.anchor)
-        plan = tracelang.compile(table.recipe(target, options.method, anchor))
+        if name.endswith(".erase"):
+            plan = tracelang.compile(Path(name))
+            target, anchor = table.erased(plan), None
+        else:
+            target = table.BY_NAME[name]
+            anchor = toward(target, options.anchor)
+            plan = tracelang.compile(table.recipe(target, options.method, anchor))
         rows = results.setdefault(name, {})
         for stage in (*(["base"] if "base" not in rows else []), *options.stages):
             rows[stage] = measure.row(

@@ -11,7 +11,7 @@ import torch
 import tracelang
 import tracelang_micro
 from tracelang.evidence.judges import Class, Seen, load
-from tracelang.evidence.rates import judge_all
+from tracelang.evidence.rates import Shot, judge_all
 from tracelang.evidence.report import JudgeCard
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import table
@@ -19,6 +19,7 @@ from tracelang_micro.world.card import FLOORS
 from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUPS, OBJECTS, STYLES, THINGS, TUNING, UNSAFE
 
 HOME = Path(tracelang_micro.__file__).parent
+ROOT = Path(__file__).parents[2]
 MEGA = 10**6
 
 
@@ -95,6 +96,18 @@ def test_an_edit_works_on_the_words_that_are_measured() -> None:
         asked = table.ask(thing, 5, 1, 1, seed=0)
         assert {shot.prompt for shot in asked if shot.row[0] == "erased"} == edited
         assert not edited & {shot.prompt for shot in asked if shot.row[0] == "probe"}
+
+
+def test_the_table_of_a_style_asks_for_things_drawn_in_it() -> None:
+    style, *_ = (style for style in STYLES if style.name == "blueprint")
+    assert table.erased(tracelang.compile(ROOT / "recipes/micro/style.erase")) == style
+    rows: dict[str, list[Shot]] = {}
+    for shot in table.ask(style, 40, 1, 1, seed=0, everything=False):
+        rows.setdefault(shot.row[0], []).append(shot)
+    assert set(rows) == {"erased", "scene", "kept", "style", "background"}
+    assert {shot.head for shot in rows["erased"]} == {"style"} and len(rows["erased"]) == 40
+    assert all("blueprint" in shot.prompt for name in ("erased", "scene") for shot in rows[name])
+    assert {shot.row[1] for shot in rows["style"]} == {"noto", "ink"}
 
 
 def test_a_measurement_goes_on_after_a_stop(tmp_path: Path) -> None:
