@@ -6,6 +6,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+FOUR = recipes/demo.erase recipes/micro/identity.erase recipes/micro/style.erase recipes/micro/unsafe.erase
 
 .PHONY: demo test lint bench world tables clean
 
@@ -40,8 +41,8 @@ tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone"
 	$(BIN)/python -m tests.benchmarks.windows
 	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone"
-	$(BIN)/python -m tests.benchmarks.erasure --model micro-flux --preserved-only --stages trace
-	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone"
+	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace
+	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone" --everything --kept 5
 
 world: $(READY)
 	$(BIN)/python -m tracelang_micro.world
