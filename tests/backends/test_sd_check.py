@@ -64,6 +64,7 @@ FAULTS = {
     "config no JSON": ("unet/config.json", lambda p: p.write_bytes(b"\xff{"), "JSON"),
     "config a list": ("unet/config.json", lambda p: p.write_text("[]"), "JSON"),
     "another unet": ("unet/config.json", edit_json(_class_name="UNet3DConditionModel"), "UNet3D"),
+    "classes for a unet": ("unet/config.json", edit_json(_class_name=["UNet2DConditionModel"]), "not UNet2D"),
     "another width": ("unet/config.json", edit_json(cross_attention_dim=24), "width"),
     "another depth": ("unet/config.json", edit_json(layers_per_block=2), "lack"),
     "inpainting": ("unet/config.json", edit_json(in_channels=9), "inpainting"),
@@ -73,6 +74,7 @@ FAULTS = {
     "no tokenizer": ("tokenizer/tokenizer.json", Path.unlink, "vocab.json"),
     "no index": ("model_index.json", Path.unlink, "missing"),
     "custom component": ("model_index.json", edit_json(unet=["my_code", "UNet"]), "my_code"),
+    "component of two": ("model_index.json", edit_json(vae=["diffusers", ["AutoencoderKL", {}]]), "vae is"),
     "another pipeline": ("model_index.json", edit_json(_class_name="StableDiffusionXLPipeline"), "XL"),
 }
 
