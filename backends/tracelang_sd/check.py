@@ -59,7 +59,8 @@ def _together(folder: Path, unet: dict[str, Any], text: dict[str, Any], vae: dic
     if not met:
         raise ModelError(f"{folder}: the UNet reads states of width {reads}, the text encoder gives {writes}")
     if len(latents) > 1:
-        raise ModelError(f"{folder}: UNet and VAE differ in channels {sorted(latents)}; inpainting is not supported")
+        found = sorted(latents, key=str)
+        raise ModelError(f"{folder}: UNet and VAE differ in channels {found}; inpainting is not supported")
 
 
 def _tokenizer(folder: Path) -> None:

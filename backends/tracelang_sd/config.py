@@ -21,7 +21,7 @@ def unet(folder: Path) -> dict[str, Any]:
     """`unet/config.json` of the class that this backend knows. Raises ModelError."""
     path = folder / "unet" / "config.json"
     table = read(path)
-    if table.get("_class_name") not in CLASSES["unet"][1]:
+    if table.get("_class_name") != "UNet2DConditionModel":
         raise ModelError(f"{path}: describes {table.get('_class_name')!r}, not UNet2DConditionModel; not SD 1.x")
     return table
 

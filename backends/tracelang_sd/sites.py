@@ -41,8 +41,8 @@ def _sites(config: dict[str, Any]) -> Iterator[Site]:
     down = config.get("down_block_types", ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
     up = config.get("up_block_types", ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3)
     texts = _each(config.get("cross_attention_dim", 1280), count)
-    layers = _each(config.get("layers_per_block", 2), count)
-    depths = _each(config.get("transformer_layers_per_block", 1), count)
+    layers = _each(config.get("layers_per_block", 2), count, 100)
+    depths = _each(config.get("transformer_layers_per_block", 1), count, 100)
     if not len(down) == len(up) == count:
         raise ValueError("its lists of blocks differ in length")
     for i in range(count):
@@ -77,9 +77,9 @@ def _site(module: str, out: int, inputs: int, role: Role, place: Place, prompt: 
     return Site("unet", f"{module}.weight", (out, inputs), role, place, "tokens" if prompt else None, prompt)
 
 
-def _each(value: Any, count: int) -> tuple[int, ...]:
-    """A setting that stands for all blocks or lists one for each."""
+def _each(value: Any, count: int, most: int = 1 << 20) -> tuple[int, ...]:
+    """A setting that stands for all blocks or lists one for each: from 1 to `most`."""
     values = (value,) * count if isinstance(value, int) else tuple(value)
-    if len(values) != count or not all(isinstance(item, int) and item > 0 for item in values):
-        raise ValueError(f"{value!r} is neither a positive whole number nor {count} of them")
+    if len(values) != count or not all(isinstance(item, int) and 0 < item <= most for item in values):
+        raise ValueError(f"{value!r} is neither a whole number from 1 to {most} nor {count} of them")
     return values

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,3 +81,10 @@ def test_what_needs_more_says_what(tracec: Run) -> None:
     assert "tracelang[run]" in tracec("sample", "x", "--prompt", "y").stderr
     (done,) = [tracec("import", "leco", "r.erase")]
     assert done.returncode == 1 and "tracelang[import]" in done.stderr
+
+
+def test_the_wheel_is_below_a_megabyte(checkout: Path, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([*build, str(checkout)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith("tracelang-") and wheel.stat().st_size < 10**6

@@ -64,15 +64,18 @@ FAULTS = {
     "config no JSON": ("unet/config.json", lambda p: p.write_bytes(b"\xff{"), "JSON"),
     "config a list": ("unet/config.json", lambda p: p.write_text("[]"), "JSON"),
     "another unet": ("unet/config.json", edit_json(_class_name="UNet3DConditionModel"), "UNet3D"),
+    "classes for a unet": ("unet/config.json", edit_json(_class_name=["UNet2DConditionModel"]), "not UNet2D"),
     "another width": ("unet/config.json", edit_json(cross_attention_dim=24), "width"),
     "another depth": ("unet/config.json", edit_json(layers_per_block=2), "lack"),
     "inpainting": ("unet/config.json", edit_json(in_channels=9), "inpainting"),
+    "channels no number": ("unet/config.json", edit_json(in_channels="4"), "differ in channels"),
     "another encoder": ("text_encoder/config.json", edit_json(model_type="t5"), "t5"),
     "no vocabulary": ("text_encoder/config.json", edit_json(vocab_size=7), "embedding"),
     "no scheduler": ("scheduler/scheduler_config.json", Path.unlink, "missing"),
     "no tokenizer": ("tokenizer/tokenizer.json", Path.unlink, "vocab.json"),
     "no index": ("model_index.json", Path.unlink, "missing"),
     "custom component": ("model_index.json", edit_json(unet=["my_code", "UNet"]), "my_code"),
+    "component of two": ("model_index.json", edit_json(vae=["diffusers", ["AutoencoderKL", {}]]), "vae is"),
     "another pipeline": ("model_index.json", edit_json(_class_name="StableDiffusionXLPipeline"), "XL"),
 }
 
@@ -100,6 +103,23 @@ def test_a_tensor_outside_the_sites_that_is_missing_is_found_at_loading(tiny, tm
         StableDiffusion().load(folder)
 
 
+def test_a_file_that_only_the_library_finds_fault_with_is_one_line(tiny, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    size = (folder / UNET).stat().st_size
+
+    def overflow(table):
+        end = max(row["data_offsets"][1] for name, row in table.items() if name != "__metadata__")
+        table["more"] = {"dtype": "F32", "shape": [2**40, 2**40, 0], "data_offsets": [end, end]}
+
+    rewrite_header(overflow)(folder / UNET)
+    assert (folder / UNET).stat().st_size > size
+    StableDiffusion().check(folder)
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        StableDiffusion().load(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_variants_and_shards_are_found(tiny, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
@@ -119,7 +139,8 @@ def test_variants_and_shards_are_found(tiny, tmp_path):
     before, after = StableDiffusion().load(tiny), StableDiffusion().load(folder)
     for name, value in before.denoiser.state_dict().items():
         assert value.equal(after.denoiser.state_dict()[name])
-    index["weight_map"][names[0]] = "../../elsewhere.safetensors"
-    (folder / "unet/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ModelError, match="index"):
-        StableDiffusion().check(folder)
+    for elsewhere in ("../../elsewhere.safetensors", "\0.safetensors", "\ud800.safetensors"):
+        index["weight_map"][names[0]] = elsewhere
+        (folder / "unet/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+        with pytest.raises(ModelError, match="index"):
+            StableDiffusion().check(folder)

@@ -50,6 +50,7 @@ def test_sd14_has_32_key_and_value_matrices(tmp_path):
 @pytest.mark.parametrize("change", [
     {"addition_embed_type": "text_time"}, {"down_block_types": ["AttnDownBlock2D", "DownBlock2D"]},
     {"layers_per_block": [1]}, {"cross_attention_dim": None}, {"up_block_types": ["UpBlock2D"]},
+    {"layers_per_block": 10**9}, {"transformer_layers_per_block": 10**9},
 ])  # fmt: skip
 def test_a_foreign_unet_is_refused_in_one_line(change, tmp_path):
     with pytest.raises(ModelError) as caught:

@@ -54,6 +54,7 @@ LIES = {
     "dtype a list": {"a": ROW | {"dtype": ["F32"]}},
     "key": {"a": ROW | {"more": 1}},
     "row": {"a": 7},
+    "name no text": {"\ud800": ROW},
     "metadata": {"a": ROW, "__metadata__": {"x": 1}},
     "metadata a text": {"a": ROW, "__metadata__": "x"},
 }

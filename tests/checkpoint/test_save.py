@@ -234,6 +234,17 @@ def test_a_folder_that_is_no_component_changes_nothing(tiny, family, plan, delta
     assert (tmp_path / "out/model/loras/x.safetensors").read_bytes() == b"whatever"
 
 
+def test_names_that_are_no_text_do_not_stop_the_writing(tiny, family, plan, deltas, tmp_path):
+    odd = os.fsdecode(b"caf\xe9")
+    base = tmp_path / odd
+    shutil.copytree(tiny, base)
+    (base / f"{odd}.txt").write_text("x")
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    assert (tmp_path / "out/model" / f"{odd}.txt").read_text() == "x"
+    assert f"{odd}.txt" in json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["model"]["files"]
+    assert json.loads((tmp_path / "out/lock.json").read_text("utf-8"))["model"]["name"] == odd
+
+
 def test_the_card_shows_names_as_they_are_and_steers_no_terminal(plan):
     method = plan.method.model_copy(update={"name": "a`b & <i>|c"})
     info = plan.recipe.model_copy(update={"name": "x\x1b[31m\u202ey"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,14 @@ def test_a_recipe_is_never_its_own_plan(recipe: Path) -> None:
     result = run("compile", "r.erase", "-o", "link.json")
     assert result.exit_code == 2 and "overwrite its own recipe" in result.stderr
     assert recipe.read_text("utf-8") == GOOD
+
+
+def test_a_file_name_that_is_no_text(recipe: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.erase")
+    recipe.rename(odd)
+    result = run("compile", odd, "-o", "x.json")
+    assert result.exit_code == 0 and not result.stderr
+    assert load_plan("x.json").sources[0].path == "caf\\udce9.erase"
 
 
 def test_broken_input_from_a_pipe(recipe: Path) -> None:

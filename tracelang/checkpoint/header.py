@@ -119,6 +119,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
         raise ValueError("a name twice")
+    "".join(table).encode()  # half of a surrogate pair is no text: UnicodeEncodeError, a ValueError
     return table
 
 

@@ -37,8 +37,7 @@ def read(path: Path) -> dict[str, Any]:
 def named(index: Mapping[str, Any], classes: Classes, name: str) -> bool:
     """Does `model_index.json` name one of the component's classes, of its library?"""
     library, accepted = classes[name]
-    entry = index.get(name)
-    return isinstance(entry, list) and len(entry) == 2 and entry[0] == library and entry[1] in accepted
+    return any(index.get(name) == [library, kind] for kind in accepted)
 
 
 def claims(folder: Path, pipeline: str, classes: Classes) -> bool:

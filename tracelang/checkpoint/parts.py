@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from tracelang.checkpoint import weights
@@ -28,7 +29,7 @@ def component(kind: Any, folder: Path, **options: Any) -> Any:
             folder, variant=weights.find(folder).variant, use_safetensors=True, local_files_only=True,
             output_loading_info=True, **options,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
         raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
     lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if lacking:

@@ -123,7 +123,8 @@ def _sharded(index: Path, variant: str | None) -> Weights:
     try:
         table = json.loads(index.read_bytes())["weight_map"]
         names = sorted(set(table.values()))
-        honest = all(Path(name).name == name and name.endswith(".safetensors") for name in names)
+        plain = (Path(name).name == name and name.isprintable() for name in names)
+        honest = all(plain) and all(name.endswith(".safetensors") for name in names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         honest = False
     if not honest:

@@ -75,7 +75,7 @@ def command(
                 applied = api.apply(bound, device=device, dtype=dtype, progress=report, state=state)
             applied.save(out, emit=emit, force=force, root=home, untouched=untouched)
         except KeyboardInterrupt:
-            held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "nothing is lost yet"
+            held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "no step is done yet"
             again = shlex.join(ctx.meta[WORDS])
             click.echo(f"\ninterrupted; {safe(held)}. Go on with: {safe(again)}", err=True)
             ctx.exit(INTERRUPTED)

@@ -14,9 +14,9 @@ from types import FrameType
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from tracelang.engine import store
 from tracelang.engine.errors import EngineError
 from tracelang.engine.lora import Lora, copy, put
 from tracelang.engine.low_rank import LowRank
@@ -39,12 +39,12 @@ class State:
 
 
 def save(state: State, path: Path) -> None:
-    """Write atomically: a reader sees the old state or the new one."""
+    """Write atomically: a reader sees the old state or the new one. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
     header = {"key": state.key, "step": state.step, "counts": dict(state.counts), "curve": list(state.curve)}
-    save_file(tensors, part, {"state": json.dumps(header)})
+    store.save(tensors, part, {"state": json.dumps(header)})
     with open(part, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(part, path)

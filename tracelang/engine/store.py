@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Mapping
@@ -43,11 +44,19 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as temporary:
         try:
-            save_file(held, temporary.name, {**(metadata or {}), "digest": _digest(held)})
+            save(held, temporary.name, {**(metadata or {}), "digest": _digest(held)})
             os.replace(temporary.name, path)
         except BaseException:
             Path(temporary.name).unlink(missing_ok=True)
             raise
+
+
+def save(tensors: dict[str, Tensor], path: str | Path, metadata: dict[str, str]) -> None:
+    """`save_file`, which has an error of its own for a full disk. Raises OSError."""
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def evict(where: Path, limit: int, keep: frozenset[Path]) -> None:

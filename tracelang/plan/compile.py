@@ -113,6 +113,8 @@ def _root(folder: Path) -> Path:
 
 
 def _name(recipe: Path, root: Path) -> str:
+    """The path inside the root, as text: what is no UTF-8 in a file's name is escaped."""
     path = recipe.resolve()
     home = root.resolve()
-    return path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name
+    name = path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name
+    return name.encode(errors="backslashreplace").decode()

@@ -58,7 +58,8 @@ def _meaning(context: Context, home: Scope, definition: tree.Define) -> Method |
         return None if base is None else Method(name, base.passes)
     passes: list[Pass] = []
     places: dict[str, Span] = {}
-    for item in definition.body.items if definition.body else ():
+    items = definition.body.items if definition.body else ()
+    for item in items:
         if isinstance(item, tree.Setting):
             help = "write it inside its pass: `refine { … }`"
             context.report.error("TL206", "a setting stands inside a pass", item.span, help=help)
@@ -66,8 +67,9 @@ def _meaning(context: Context, home: Scope, definition: tree.Define) -> Method |
         one = _pass(context, home, item)
         if one is not None and _unlabelled(context, places, one.label, item):
             passes.append(one)
-    if not passes and (definition.body is None or not definition.body.items):
-        context.report.error("TL313", f"the method `{name}` has no passes", definition.name.span)
+    if all(isinstance(item, tree.Block) and item.name.text == "fuse" for item in items):
+        help = "give it a pass that makes an edit: `refine {}`"
+        context.report.error("TL313", f"the method `{name}` changes nothing", definition.name.span, help=help)
         return None
     return Method(name, tuple(passes))
 
