@@ -24,6 +24,10 @@ from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.run import closed_form, run
 from tracelang.engine.statements import constraints
+from tracelang.evidence import questions, verify
+from tracelang.evidence.attacks import ATTACKS, Budget
+from tracelang.evidence.judges import Class, Seen
+from tracelang.evidence.report import JudgeCard
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.types import ReadsSites, RoleSites
 from tracelang_flux import Flux
@@ -218,6 +222,36 @@ def test_a_gate_works_on_the_text_stream(dev):
         with applied(model, gated) as edited:
             change = (edited.predict(x, times, states) - frozen).flatten(1).norm(dim=1)
     assert change[0] < 0.05 * change[1]
+
+
+class Bright:
+    """A judge that sees whatever it is asked for in bright pictures."""
+
+    card = JudgeCard(name="bright", digest="0", classes=("bright", "dark"))
+
+    def find(self, words, kind):
+        return Class("light", "bright")
+
+    def subject(self, seen):
+        return True
+
+    def look(self, images):
+        return [Seen({"light": "bright" if image.mean() > 0.5 else "dark"}) for image in images]
+
+
+def test_an_edit_is_drawn_and_verified_under_every_attack(dev, monkeypatch):
+    monkeypatch.setattr(questions, "DRIFTS", 1)
+    monkeypatch.setattr(verify, "NOISE_SAMPLES", 1)
+    Path("r.erase").write_text(RECIPE % "uce" + 'expect over 2 samples { shown("cat") <= 99% }\n')
+    tracelang.apply(tracelang.bind(tracelang.compile("r.erase"), dev), device="cpu").save("out")
+    words = ["sample", "out", "--against", str(dev), "--prompt", "a cat", "--count", "1", "--steps", "2"]
+    drawn = CliRunner().invoke(main, [*words, "--device", "cpu"])
+    assert drawn.exit_code == 0 and Path("samples.png").exists(), drawn.output
+    small = Budget(rows=2, tokens=2, iterations=2, views=1, population=4, generations=2)
+    report = tracelang.verify("out", judges=[Bright()], device="cpu", model=str(dev), samples=2, steps=2, budget=small)
+    assert not report.errors and {one.attack for one in report.attacks} == set(ATTACKS)
+    changed = {layer.tensor for layer in report.certificate.layers if layer.change}
+    assert changed == {"context_embedder.weight", "time_text_embed.text_embedder.linear_1.weight"}
 
 
 def test_the_same_plan_gives_the_same_bytes_and_the_command_line_agrees(dev):

@@ -1,21 +1,26 @@
 """What the FLUX backend says from configs alone agrees with diffusers."""
 
+import json
 import math
 import subprocess
 import sys
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from random_flux import DEV_TRANSFORMER, SCHEDULER, SCHNELL_SCHEDULER, TINY_TRANSFORMER, build, dev_configs
 from random_sd import SCHEDULER as SD_SCHEDULER
 
+import tracelang
 from tests.engine.plans import EARLY, LATE
 from tracelang.checkpoint.locate import family_of
+from tracelang.cli import main
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites, InPlaces, ReadsSites, RoleSites, Window
@@ -23,12 +28,18 @@ from tracelang.plan.windows import WindowError, lower
 from tracelang_flux import Flux
 from tracelang_flux.clock import clock
 from tracelang_flux.sites import sites
+from tracelang_sd import StableDiffusion
 from tracelang_sd.clock import clock as sd_clock
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return build(tmp_path_factory.mktemp("flux") / "dev")
+
+
+@pytest.fixture(scope="module")
+def schnell(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("flux") / "schnell", layout="schnell")
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +169,38 @@ def test_equal_noise_is_equal_logsnr_on_both_families(tmp_path):
     assert (flow.time_at(in_sigma.low), flow.time_at(in_sigma.high)) == pytest.approx((0.9, 0.2))
     with pytest.raises(WindowError, match="σ"):
         lower(Window(unit="t", low=200, high=400), flow)
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.glob("*.erase"), *RECIPES.glob("micro/[!w]*.erase")], ids=lambda p: p.stem)
+def test_one_recipe_binds_to_every_layout(recipe, folder, schnell, tiny, monkeypatch):
+    monkeypatch.chdir(RECIPES.parent)
+    found = tracelang.compile(recipe)
+    bound = [tracelang.bind(found, base) for base in (folder, schnell, tiny)]
+    assert [one.family.name for one in bound] == ["flux", "flux", "sd1"]
+    assert all(one.sites for one in bound) and len({one.plan.digest for one in bound}) == 1
+
+
+def test_plan_prints_every_window_in_progress_and_in_log_snr(folder, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = "steer.push.during = logsnr -3..1.5  steer.hold.during = 0%..20%"
+    (tmp_path / "r.erase").write_text(f'erase "cat" toward "ship" preserve "dog" method trace {{ {settings} }}')
+    shown = []
+    for base, family in ((folder, Flux()), (tiny, StableDiffusion())):
+        words = ["plan", "r.erase", "--model", str(base), "--config-only"]
+        result = CliRunner().invoke(main, [*words, "--json"])
+        assert result.exit_code == 0, result.output
+        windows = {w["label"]: w for step in json.loads(result.stdout)["passes"] for w in step["windows"]}
+        push, hold, ours = windows["push"], windows["hold"], family.clock(base)
+        assert push["logsnr"] == [-3, 1.5] and hold["progress"] == [0, 0.2]
+        assert hold["logsnr"] == [None, pytest.approx(ours.logsnr(ours.time(0.2)))]
+        assert [ours.logsnr(ours.time(part)) for part in push["progress"]] == pytest.approx([-3, 1.5], abs=0.02)
+        text = CliRunner().invoke(main, words).stdout
+        assert "progress 0%..20%  log-SNR -inf.." in text and "log-SNR -3.00..1.50" in text
+        shown.append(push["progress"])
+    assert shown[0] != shown[1]  # the same noise, elsewhere along another schedule
 
 
 def test_windows_in_progress_follow_the_shifted_schedule_and_part_the_steps(tmp_path):

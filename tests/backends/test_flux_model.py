@@ -10,6 +10,7 @@ from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from peft import LoraConfig
 from random_flux import DEV_TRANSFORMER, LENGTH, build, dev_configs
 
+from tracelang.checkpoint.weights import fingerprint
 from tracelang.engine.sampling import sample
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
@@ -249,6 +250,15 @@ def test_the_length_of_t5s_states_is_the_models(dev_folder, schnell):
     (dev_folder / "tracelang.json").write_text('{"tokens": 77}')
     assert settings(dev_folder).tokens == 77
     assert settings(schnell).tokens == LENGTH
+
+
+def test_a_sentencepiece_model_is_part_of_what_a_fingerprint_stands_for(folder, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "model")
+    found = {fingerprint(other)}
+    for content in (b"one", b"another"):
+        (other / "tokenizer_2/spiece.model").write_bytes(content)
+        found.add(fingerprint(other))
+    assert len(found) == 3
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """From `--model` to a folder and a family, through real entry points."""
 
 import sys
+from fnmatch import fnmatch
 
 import pytest
 
@@ -57,6 +58,8 @@ def test_a_hub_id_is_fetched_without_pickles_or_said_to_be_missing(tiny, monkeyp
     def snapshot(name, *, revision, allow_patterns):
         asked.append((name, revision))
         assert not any("bin" in pattern or "ckpt" in pattern for pattern in allow_patterns)
+        for needed in ("tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer_2/spiece.model"):
+            assert any(fnmatch(needed, pattern) for pattern in allow_patterns)
         if name == "some/one":
             return str(tiny)
         raise huggingface_hub.errors.LocalEntryNotFoundError("offline\nand not cached")

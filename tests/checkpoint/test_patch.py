@@ -119,6 +119,12 @@ def test_merging_rounds_once():
     assert merged(weight, edit).equal(exact.half())
 
 
+def test_a_change_of_rank_0_leaves_every_bit():
+    weight = torch.tensor([[-0.0, 0.0, 1.0]], dtype=torch.bfloat16)
+    same = merged(weight, LowRank(torch.zeros(1, 0).double(), torch.zeros(0, 3).double()))
+    assert same.view(torch.int16).equal(weight.view(torch.int16))
+
+
 @pytest.mark.parametrize("rank", [0, 1, 5, 90])
 def test_compression_keeps_the_product_and_finds_the_rank(rank):
     generator = torch.Generator().manual_seed(rank)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -65,6 +67,18 @@ def test_away_has_a_direction_for_the_phrase_and_one_for_what_is_around_it() -> 
     moved = found.F - found.G
     ranks = [int(torch.linalg.matrix_rank(group, rtol=1e-9)) for group in (moved[:, inside], moved[:, ~inside], moved)]
     assert ranks == [1, 1, 2]
+
+
+def test_away_has_one_direction_for_pooled_states_wherever_the_phrase_stands() -> None:
+    """A pooled state's only row is 0, which in a prompt without a start token may be the phrase's too."""
+
+    class Bare(Toy):
+        def layout(self, prompt: Prompt) -> TokenLayout:
+            found = super().layout(prompt)
+            return replace(found, phrase=(0,)) if prompt.text.startswith("the") else found
+
+    found = constraints(plan((erasure("cat", away=True),)), refine(tokens="last"), Bare(), ["pooled"])["pooled"]
+    assert found.F.shape[1] == 4 and int(torch.linalg.matrix_rank(found.F - found.G, rtol=1e-9)) == 1
 
 
 def test_degree_is_linear_in_the_map_and_per_concept() -> None:

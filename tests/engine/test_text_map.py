@@ -118,6 +118,16 @@ def test_repeated_states_are_the_same_as_one_with_their_weights_added() -> None:
     assert torch.allclose(W @ solution.map.dense(), textbook(W, twice, solution.ridge), atol=1e-10)
 
 
+@pytest.mark.parametrize("times", [1, 3, 7])
+def test_states_that_are_their_own_targets_give_the_identity_itself(times: int) -> None:
+    """However often they come: a mean of equal targets must be that target, not its neighbour in float64."""
+    p = random(40, 6, 5)
+    own = Constraints(p.F.repeat(1, times), p.F.repeat(1, times), p.a.repeat(times), p.P, p.w)
+    assert solve(own, 0.05).map.left.count_nonzero() == 0
+    other = Constraints(own.F, own.G + 1, own.a, p.P, p.w)  # control
+    assert solve(other, 0.05).map.left.count_nonzero() > 0
+
+
 def test_a_second_edit_on_top_composes() -> None:
     first, second = solve(random(40, 3, 5), 0.05).map, solve(random(40, 4, 5, seed=9), 0.05).map
     assert torch.allclose(first.then(second).dense(), first.dense() @ second.dense(), atol=1e-12)

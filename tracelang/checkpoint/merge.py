@@ -18,7 +18,12 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 def merged(weight: Tensor, delta: LowRank) -> Tensor:
-    """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype. Raises ModelError on NaN or infinity."""
+    """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype; of rank 0, W bit for bit.
+
+    Raises ModelError on NaN or infinity.
+    """
+    if not delta.rank:
+        return weight  # adding 0 would turn a -0 into 0
     up, down = delta.up.cpu().double(), delta.down.cpu().double()
     changed = (weight.double() + up @ down).to(weight.dtype)
     if not changed.isfinite().all():

@@ -109,7 +109,7 @@ def refuse(
         )
     needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
     for lost in folder.files(base)[1]:
-        if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".safetensors")):
+        if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".model", ".safetensors")):
             raise ModelError(f"{base / lost}: is no regular file inside the model; put the file itself there")
 
 

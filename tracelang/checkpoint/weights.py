@@ -86,7 +86,7 @@ def settings(folder: Path) -> dict[str, str]:
     """sha256 of what else decides how a checkpoint draws, by path inside it: configs, schedule, tokenizer, guidance."""
     files = [folder / "tracelang.json"]
     for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
-        files += [path for ending in ("json", "txt") for path in (folder / name).glob(f"[!.]*.{ending}")]
+        files += [path for ending in ("json", "txt", "model") for path in (folder / name).glob(f"[!.]*.{ending}")]
     return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files) if path.is_file()}
 
 

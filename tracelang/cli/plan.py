@@ -109,6 +109,7 @@ def _facts(bound: Bound) -> dict[str, Any]:
                         "label": w.label,
                         "written": f"{w.window.unit} {w.window.low:g}..{w.window.high:g}",
                         "logsnr": [_finite(w.logsnr.low), _finite(w.logsnr.high)],
+                        "progress": list(w.progress),
                         "times": list(w.times),
                     }
                     for w in step.windows
@@ -181,7 +182,9 @@ def _text(facts: dict[str, Any]) -> str:
                 ("-inf" if i == 0 else "inf") if v is None else f"{v:.2f}" for i, v in enumerate(window["logsnr"])
             )
             times = "..".join(f"{time:.0f}" if time > 1 else f"{time:.3g}" for time in window["times"])
-            lines.append(f"    {window['label']:8} {window['written']:22} log-SNR {low}..{high}  time {times}")
+            progress = "..".join(f"{100 * part:.4g}%" for part in window["progress"])
+            lines.append(f"    {window['label']:8} {window['written']:22} "
+                         f"progress {progress}  log-SNR {low}..{high}  time {times}")  # fmt: skip
     if "collateral" in facts:
         lines.append("predicted change of text states, from the closed form alone (largest first):")
         if facts["collateral"] is None:

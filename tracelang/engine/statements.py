@@ -23,8 +23,8 @@ def constraints(plan: Plan, settings: RefinePass, text: TextSide, inputs: Sequen
     - no anchor: `G` is the neutral state ∅, position by position;
     - `toward Y`: `G` is Y's states, aligned as `tokens.align` says;
     - `away`: `g = f − u uᵀ(f − ∅)`, with `u` the unit mean of `f − ∅` over the statement's own states, one for those
-      of the phrase and one for those around it, which carry its meaning differently: what sets X apart from nothing
-      goes, what its prompts differ in among themselves stays;
+      of the phrase and one for those around it, which carry its meaning differently (of an input with one state a
+      prompt, one for all): what sets X apart from nothing goes, what its prompts differ in among themselves stays;
     - `degree p`: `G ← F + p (G − F)`, which is the matrix `D` of `T = I + a (G − F) D K⁻¹ Uᵀ`;
     - preserved: every state of every prompt after the start token, with the statement's weight;
     - always preserved: all states of the empty prompt, start token included, at weight 1.
@@ -66,14 +66,15 @@ def _erased(
     phrases = [text.layout(target).phrase for target in targets]
     before, after = States(), States()
     for name in inputs:
-        pairs = [(i, *pair) for i, rows in enumerate(aligned) for pair in (rows if e[name].shape[1] > 1 else SINGLE)]
+        many = e[name].shape[1] > 1
+        pairs = [(i, *pair) for i, rows in enumerate(aligned) for pair in (rows if many else SINGLE)]
         i, row, to = (list(column) for column in zip(*pairs, strict=True))
         F, G, neutral = e[name][i, row], z[name][i, to], nothing[name][0, row]
         if not (torch.isfinite(F).all() and torch.isfinite(G).all()):
             label = canonical_phrase(plan, erasure.targets)
             raise EngineError(f"refine: the text states ({name}) of {label!r} or of its anchor hold NaN or infinity")
         if erasure.away:
-            inside = torch.tensor([at in phrases[number] for number, at in zip(i, row, strict=True)])
+            inside = torch.tensor([many and at in phrases[number] for number, at in zip(i, row, strict=True)])
             G = F - _along_mean(F - neutral, inside)
         if erasure.degree < 1:
             G = F + erasure.degree * (G - F)

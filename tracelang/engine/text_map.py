@@ -202,10 +202,11 @@ def _canonical(F: Tensor, G: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]
         return index, G[:, index], torch.from_numpy(weights)
     starts = np.flatnonzero(np.concatenate([[True], ~same]))
     merged = np.add.reduceat(weights, starts)
-    single = np.diff(np.append(starts, len(order))) == 1
     targets = G[:, index].T.numpy()
-    mean = np.where(single[:, None], targets[starts], np.add.reduceat(targets * weights[:, None], starts)
-                    / merged[:, None])  # fmt: skip
+    first = targets[starts]
+    apart = targets - np.repeat(first, np.diff(starts, append=len(order)), 0)  # exactly 0 where the targets agree
+    apart *= weights[:, None]
+    mean = first + np.add.reduceat(apart, starts) / merged[:, None]
     return index[starts], torch.from_numpy(mean).T, torch.from_numpy(merged)
 
 

@@ -10,7 +10,7 @@ from tracelang.plan.counts import Cost, calibration, cost, problem, shares
 from tracelang.plan.family import Clock, Family, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
-from tracelang.plan.windows import Interval, lower
+from tracelang.plan.windows import Interval, lower, progress_at
 from tracelang.semantics.tables import DEFAULT_METHOD, NOT_YET
 
 
@@ -20,11 +20,14 @@ class BindError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BoundWindow:
-    """A window as written and as this model's clock reads it: log-SNR, and `times` (noisier, cleaner) in its unit."""
+    """A window as written and as this model's clock reads it: log-SNR, progress, and `times` in the clock's unit, each
+    (noisier, cleaner).
+    """
 
     label: str
     window: Window
     logsnr: Interval
+    progress: tuple[float, float]
     times: tuple[float, float]
 
 
@@ -129,5 +132,6 @@ def _mixed(sites: Sequence[Site]) -> str | None:
 
 def _window(label: str, window: Window, clock: Clock) -> BoundWindow:
     interval = lower(window, clock)
+    progress = progress_at(interval.low, clock), progress_at(interval.high, clock)
     times = clock.time_at(interval.low), clock.time_at(interval.high)
-    return BoundWindow(label, window, interval, times)
+    return BoundWindow(label, window, interval, progress, times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from tracelang.plan.family import Clock
@@ -49,6 +50,11 @@ def lower(window: Window, clock: Clock) -> Interval:
     if not interval.low < interval.high:
         raise WindowError(f"the window {window.unit} {low:g}..{high:g} is empty on this model's clock")
     return interval
+
+
+def progress_at(logsnr: float, clock: Clock) -> float:
+    """How far along the clock's own schedule a log-SNR is reached: 0..1, to a hundredth of a percent."""
+    return bisect_left(range(10_000), logsnr, key=lambda i: clock.logsnr(clock.time(i / 10_000))) / 10_000
 
 
 def _logsnr_of_sigma(sigma: float, clock: Clock) -> float:
