@@ -45,7 +45,7 @@ def weights() -> list[Tensor]:
 
 
 def ours(matrices: Sequence[Tensor], states: Constraints) -> None:
-    text_map = solve(states, 0.1).map
+    text_map = solve(states, 0.1).map.to(matrices[0])
     for W in matrices:
         apply_(W, text_map)
 

@@ -41,6 +41,10 @@ class TextMap:
         """`T`, `[d, d]`."""
         return torch.eye(len(self.left), dtype=self.left.dtype) + self.left @ self.right.T
 
+    def to(self, like: Tensor) -> TextMap:
+        """The factors in the dtype and on the device of `like`: cast once where many matrices share the map."""
+        return TextMap(self.left.to(like), self.right.to(like))
+
     def then(self, later: TextMap) -> TextMap:
         """The map of `W T_self T_later`: this edit first, then one solved on top of it."""
         left = torch.cat([self.left, later.left + self.left @ (self.right.T @ later.left)], 1)
@@ -129,8 +133,8 @@ def orthonormal(left: Tensor, right: Tensor) -> TextMap:
 
 def apply_(weight: Tensor, text_map: TextMap) -> Tensor:
     """`W ← W T` in place, through the factors, in the weight's own precision. Touches the weight once."""
-    left, right = text_map.left.to(weight), text_map.right.to(weight)
-    return weight.addmm_(weight @ left, right.T)
+    cast = text_map.to(weight)
+    return weight.addmm_(weight @ cast.left, cast.right.T)
 
 
 def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
