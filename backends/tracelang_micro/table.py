@@ -17,13 +17,12 @@ from .world.concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, OBJECTS, ST
 
 TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
 BY_NAME = {thing.name: thing for thing in THINGS}
-STYLE_BY_NAME = {style.name: style for style in STYLES}
 
 
 def erased(plan: Plan) -> Thing | Style:
     """What the plan's first statement erases. Raises KeyError where the world has no such thing or style."""
-    name = plan.concept(plan.erase[0].targets[0]).names[0]
-    return STYLE_BY_NAME[name] if name in STYLE_BY_NAME else BY_NAME[name]
+    known: dict[str, Thing | Style] = {one.name: one for one in (*THINGS, *STYLES)}
+    return known[plan.concept(plan.erase[0].targets[0]).names[0]]
 
 
 def sayings(thing: Thing, word: str) -> list[str]:
@@ -57,13 +56,8 @@ def anchor(target: Thing) -> Thing:
     return EVERYDAY[place] if group == "unsafe" else GROUPS[group][(place + 1) % len(GROUPS[group])]
 
 
-def recipe(
-    target: Thing, method: str = "method trace {}", anchor: str | None = None, preserved: int | None = None
-) -> str:
-    """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead.
-
-    It preserves all of `neighbours`, or only the first `preserved`.
-    """
+def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = None) -> str:
+    """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead."""
     def quoted(words: Sequence[str]) -> str:
         return ", ".join(f'"{word}"' for word in words)
 
@@ -79,7 +73,7 @@ def recipe(
             lines.append(f'concept {_identifier(name)} {{ names "{name}"{probes}  templates plain_{i} }}')
     toward = f" toward {_identifier(anchor)}" if anchor else ""
     lines.append(f"erase {_identifier(target.name)}{toward}")
-    lines.append("preserve " + ", ".join(_identifier(thing.name) for thing in neighbours(target)[:preserved]))
+    lines.append("preserve " + ", ".join(_identifier(thing.name) for thing in neighbours(target)))
     return "\n".join([*lines, method, ""])
 
 
@@ -153,7 +147,9 @@ def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
 
 
 def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
-    """The row of an edit: shares after it, and changes against the base where things are kept. Without probes, none."""
+    """The row of an edit: shares after it, and changes against the base where things are kept. A style, which has no
+    synonyms, has no figures of probes.
+    """
     def change(group: str) -> dict[str, float]:
         before = base.group(group)
         return {row: found.share - before[row].share for row, found in after.group(group).items()}
@@ -200,10 +196,10 @@ def render(rows: Mapping[str, Mapping[str, float | str]]) -> str:
     for name, values in rows.items():
         cells = []
         for key, _ in COLUMNS:
-            value = values.get(key, "–")
-            if value == "–":
-                cells.append(value)
+            if key not in values:
+                cells.append("–")
                 continue
+            value = values[key]
             cell = f"{100 * float(value):+.1f}" if key in CHANGES else f"{100 * float(value):.1f}"
             if key == "erased":
                 cell += f" ({100 * float(values['erased_low']):.0f}–{100 * float(values['erased_high']):.0f})"

@@ -154,30 +154,24 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=10, help="pictures per kept thing, style and ground")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--anchor", help="erase toward this thing, or `none` for the neutral state; default: the rule")
-    parser.add_argument("--preserved", type=int, metavar="N",
-                        help="the recipe preserves only the first N things of the group (default: group and everyday)")
     parser.add_argument("--everything", action="store_true", help="measure also what the recipe does not preserve")
     parser.add_argument("--model", default="micro-sd", help="an embedded model")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.out is None:
         anchor = f"-toward-{options.anchor}" if options.anchor else ""
-        few = f"-preserving-{options.preserved}" if options.preserved else ""
-        options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}{few}", options.model)
+        options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model)
     on = measure.bench(options.model)
     logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
     facts = {"n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
              **({"everything": True} if options.everything else {}),
-             **({"anchor": options.anchor} if options.anchor else {}),
-             **({"preserved": options.preserved} if options.preserved else {}), "model": on.model.fingerprint}
+             **({"anchor": options.anchor} if options.anchor else {}), "model": on.model.fingerprint}
     held = json.loads(options.out.read_text()) if options.out.exists() else {}
     rows: dict[str, dict[str, Any]] = held["rows"] if held.get("options") == facts else {}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for thing in options.things:
         target = table.BY_NAME[thing]
-        whole = tracelang.compile(
-            table.recipe(target, options.method, toward(target, options.anchor), options.preserved)
-        )
+        whole = tracelang.compile(table.recipe(target, options.method, toward(target, options.anchor)))
         shipped = measure.stage(whole, options.stage)
         paths = trajectories(on.model, target)
         done = rows.setdefault(thing, {})

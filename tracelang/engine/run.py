@@ -92,7 +92,7 @@ def refine(plan: Plan, settings: RefinePass, text: TextSide, edit: Edit) -> Edit
         problem = problems.pop(name)
         solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
         solved[name], measured[name] = solution.map, fit(problem, solution)
-        del problem, solution  # gigabytes at FLUX's size, which the next line needs
+        del problem, solution  # at FLUX's size most of the memory, which the next line needs
         measured[name] |= spectrum(solved[name])
     adapters = tuple(replace(one, factors=_after(one.factors, solved, sites)) for one in edit.adapters)
     return Edit(_compose(edit, sites, solved), adapters, edit.gate, {**edit.figures, settings.label: measured})

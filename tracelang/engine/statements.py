@@ -83,9 +83,7 @@ def _erased(
 
 
 def _along_mean(moved: Tensor, inside: Tensor) -> Tensor:
-    """Of rows `[n, d]` the component along their mean: of those inside the phrase along theirs, of the others along
-    theirs.
-    """
+    """Of rows `[n, d]` the component along their mean; those inside the phrase and the others have a mean each."""
     result = torch.zeros_like(moved)
     for group in (inside, ~inside):
         if group.any():
