@@ -21,9 +21,9 @@ import tracelang
 from tests.benchmarks.erasure import result, toward
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
-from tracelang.engine.rollout import Trajectories, sample, starts
+from tracelang.engine.rollout import Trajectories, predictions, sample, starts
 from tracelang.engine.run import run
-from tracelang.evidence.drift import predictions, relative
+from tracelang.evidence.drift import relative
 from tracelang.plan.types import Method, Plan, SteerPass, Window
 from tracelang_micro import measure, table
 from tracelang_micro.world.captions import with_article
@@ -137,9 +137,10 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path)
     gain = {key: 100 * (float(means[shipped][key]) - float(means[NONE][key]))
             for key in ("erased", "probes", "kept_change")}
     words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
-    moved = {label: sum(curves[label]["preserved"]) / len(logsnr) for label in (shipped, NONE)}
     print(f"\nthe shipped window against none, in points: {words}")
-    print(f"the preserved predictions move by {moved[shipped]:.4f} on average, without a window by {moved[NONE]:.4f}")
+    print("\nhow far the predictions move on average: erased, preserved")
+    for label, curve in curves.items():
+        print(f"{label:<30}" + " ".join(f"{sum(curve[kind]) / len(logsnr):8.4f}" for kind in ("erased", "preserved")))
     plot(file.with_suffix(".png"), logsnr, curves)
 
 

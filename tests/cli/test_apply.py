@@ -127,6 +127,13 @@ def test_what_can_be_known_is_said_before_training(base: Path, monkeypatch: pyte
     assert result.exit_code in (1, 2) and word in result.stderr and not Path("out").exists()
 
 
+@pytest.mark.parametrize("out", [".", "r.erase/a.png"])
+def test_sample_looks_at_its_output_before_it_draws(base: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
+    monkeypatch.setattr("tracelang.engine.sampling.sample", None)
+    result = run("sample", str(base), "--prompt", "a cat", "--out", out)
+    assert result.exit_code in (1, 2) and result.stderr.count("\n") < 5 and "rror: " in result.stderr
+
+
 def test_a_gated_edit_is_used_from_python(base: Path) -> None:
     applied = tracelang.apply(tracelang.bind(tracelang.compile(GATED), base))
     with pytest.raises(OutputError, match="gate"):

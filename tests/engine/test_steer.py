@@ -16,7 +16,7 @@ from tests.engine.toy import Toy
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.rollout import Start, Trajectories, judged_by
+from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions
 from tracelang.engine.run import run
 from tracelang.engine.steer import rate
 from tracelang.plan.counts import cost
@@ -107,6 +107,7 @@ def test_a_step_is_one_student_call_and_the_model_is_what_it_was() -> None:
     batch = 2 * settings.batch + settings.batch // 4
     assert model.evaluations[-settings.steps :] == [batch] * settings.steps
     sampled = (settings.trajectories + 2 * settings.trajectories) * settings.sampler_steps * 2
+    sampled += settings.trajectories * 2  # what `hold` asks of the model after `refine`, at two sampler steps
     assert sum(model.evaluations) == sampled + settings.steps * batch
     (figures,) = edit.figures["steer"]
     assert figures["evaluations"] == {"frozen": sampled, "trained": settings.steps * batch, "steps": settings.steps}
@@ -138,13 +139,17 @@ ALONE = (term("push"), term("hold", EARLY))
     [
         CAT,
         plan((erasure("cat", anchor=("truck",)), erasure("ship"), erasure("car", degree=0)), steer(refresh=4), fuse()),
+        plan((erasure("cat"), erasure("ship")), refine(), steer(refresh=5), fuse()),
         plan((erasure("beer", "child"),), steer(terms=ALONE, refresh=3, batch=1)),
         plan((erasure("cat"),), steer(terms=(*ALONE, term("blank"))), steer(label="again", trajectories=1)),
         plan((erasure("cat"),), steer(terms=(*ALONE, term("blank"), term("keep"))), preserve={}),
         plan((erasure("cat"),), steer(trajectories=1), preserve={name: 1.0 for name in "abcdefg"}),
         plan((erasure("cat", degree=0),), steer()),
     ],
-    ids=["plain", "refresh", "nothing kept", "two passes", "nothing preserved", "many members", "no-op"],
+    ids=[
+        "plain", "refresh", "refined, refreshed", "nothing kept", "two passes", "nothing preserved", "many members",
+        "no-op",
+    ],
 )
 def test_the_cost_of_a_plan_is_what_applying_it_takes(p: Plan) -> None:
     model = Toy()
@@ -220,7 +225,7 @@ def test_the_cache_changes_no_bit(tmp_path: Path) -> None:
     first, second = Toy(), Toy()
     a, b = trained(CAT, first, cache=tmp_path), trained(CAT, second, cache=tmp_path)
     assert identical(a, b) and identical(a, trained(CAT)) and a.figures == b.figures
-    assert len(second.evaluations) == 12 < len(first.evaluations)
+    assert len(second.evaluations) == 2 + 12 < len(first.evaluations)  # what `hold` asks, and the training
 
 
 class Stop:
@@ -281,8 +286,9 @@ def test_refreshed_trajectories_come_from_the_student_and_are_judged_by_the_teac
     settings = steer(steps=6, refresh=2)
     edit = trained(plan((erasure("cat"),), refine(), settings), model)
     once = (6 + 12) * 5 * 2
-    assert edit.figures["steer"][0]["evaluations"]["frozen"] == once + 2 * 2 * once
-    assert sum(model.evaluations) == once + 4 * once + 6 * 18
+    sampled = once + 2 * 2 * once + 3 * 6 * 2  # and three times what `hold` asks of the model after `refine`
+    assert edit.figures["steer"][0]["evaluations"]["frozen"] == sampled
+    assert sum(model.evaluations) == sampled + 6 * 18
     assert not identical(edit, trained(plan((erasure("cat"),), refine(), steer(steps=6))))
 
 
@@ -299,6 +305,27 @@ def test_on_refreshed_trajectories_the_teacher_is_the_original_model(monkeypatch
     monkeypatch.setattr("tracelang.engine.steer.judged_by", compare)
     trained(plan((erasure("cat"),), refine(), steer(steps=6, refresh=3)))
     assert len(checked) == 2 and min(checked) > 1e-3  # control: the student predicts something else there
+
+
+@pytest.mark.parametrize("refresh", [0, 3])
+def test_hold_asks_for_the_model_that_the_earlier_passes_left(refresh: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, loss = [], []
+
+    def compare(model: Toy, paths: Trajectories, steps: Sequence[int]) -> torch.Tensor:
+        found = predictions(model, paths, steps=steps)
+        refined = Toy()
+        with applied(refined, trained(plan((erasure("cat"),), refine()))):
+            assert torch.allclose(found, predictions(refined, paths, steps=steps), atol=1e-6)
+        asked.append(float((found - paths.conditional[:, list(steps)]).norm() / found.norm()))
+        return found
+
+    monkeypatch.setattr("tracelang.engine.steer.predictions", compare)
+    terms = (term("hold", EARLY),)
+    for passes in ((refine(),), ()):
+        edit = trained(plan((erasure("cat"),), *passes, steer(steps=6, refresh=refresh, terms=terms)))
+        loss += edit.figures["steer"][0]["loss"]
+    assert len(asked) == (2 if refresh else 1) and min(asked) > 1e-3  # control: the original predicts something else
+    assert max(loss) < 1e-8  # an adapter that does nothing is what it asks for, with and without `refine`
 
 
 def test_preserved_trajectories_are_sampled_once_for_all_concepts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -70,6 +71,18 @@ def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
             c, e, y = (model.predict(x[None], t[None], model.encode([p]))[0] for p in ("a cat", "", "a dog"))
             expected = [c + 0.5 * (y - (c - e) - c), c, e][0 if i < 4 else 1 if i < 8 else 2]
             assert torch.allclose(batch.targets[i], expected, atol=1e-4)
+
+
+def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
+    model, settings = Toy(), steer(sampler_steps=4)
+    erased = sample(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
+    one = slots(settings, model.clock, False)
+    plain, held = (
+        draw(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
+        for paths in (erased, replace(erased, before=erased.conditional + 1))
+    )
+    rows = [1.0 if kind == "hold" else 0.0 for slot in one for kind in [slot.term.kind] * slot.rows]
+    assert torch.allclose((held - plain).flatten(1).mean(1), torch.tensor(rows), atol=1e-6) and 1.0 in rows
 
 
 def test_terms_without_weight_or_without_prompts_take_no_rows() -> None:

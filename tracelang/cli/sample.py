@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+PNG = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+
 @click.command(help="Draw images of prompts from MODEL (or from OUT of `apply`) into one PNG.")
 @click.argument("model", metavar="MODEL")
 @click.option("--prompt", "prompts", multiple=True, required=True, help="May be given several times.")
 @click.option("--against", metavar="MODEL", help="Another model, drawn below with the same seeds.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True)
+@click.option("--out", type=PNG, default=Path("samples.png"), show_default=True)
 @click.option("--count", type=click.IntRange(1, 64), default=6, show_default=True, help="Images per prompt.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first image.")
 @click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Sampler steps.")
@@ -46,6 +49,7 @@ def command(
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))
     with mistakes("lower --count"), progress() as report:
+        out.parent.mkdir(parents=True, exist_ok=True)  # before anything is drawn for it
         rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
         for name, label in zip(names, labels(names), strict=True):
             inside = Path(name) / "model"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch import Tensor
 from tracelang.engine.errors import EngineError
 from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.seeds import seed
+
+Row = TypeVar("Row")
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is, and of how much."""
@@ -36,7 +39,8 @@ class Trajectories:
     """`n` trajectories of `S` sampler steps, on the CPU in the model's dtype.
 
     `latents` are the `x_t [n, S, …]` before each step; `conditional`, `empty` and `anchor` the frozen model's raw
-    predictions there for the prompt, for ∅ and for the anchor's prompt. `times [S]` is in the clock's unit.
+    predictions there for the prompt, for ∅ and for the anchor's prompt. `times [S]` is in the clock's unit. `before` is
+    `conditional` of the model that the earlier passes left, at the steps where it was asked; None: that is the same.
     """
 
     prompts: tuple[str, ...]
@@ -45,6 +49,7 @@ class Trajectories:
     conditional: Tensor
     empty: Tensor
     anchor: Tensor | None
+    before: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -135,6 +140,27 @@ def judged_by(
     return replace(visited, conditional=c, empty=e, anchor=y)
 
 
+def predictions(
+    model: Model, paths: Trajectories, prompts: Sequence[str] | None = None, steps: Sequence[int] | None = None
+) -> Tensor:
+    """The model's predictions `[n, steps, …]` on the trajectories' latents, for their own prompts or for others, at
+    every step or at some.
+
+    Raises `EngineError` where one is not finite.
+    """
+    asked = paths.prompts if prompts is None else prompts
+    at = range(len(paths.times)) if steps is None else steps
+    known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
+    states = model.encode(list(known))
+    found = []
+    for batch in chunks(model, range(len(paths))):
+        rows = states.rows([known[asked[i]] for i in batch])
+        latents = paths.latents[batch[0] : batch[-1] + 1]
+        made = [_predict(model, latents[:, i].to(model.device), float(paths.times[i]), rows).cpu() for i in at]
+        found.append(torch.stack(made, 1))
+    return torch.cat(found)
+
+
 @torch.no_grad()
 def _predict(model: Model, x: Tensor, time: float, states: TextStates) -> Tensor:
     """Predictions of every group of states (concept, ∅, anchor) on the same latents, in one call."""
@@ -145,10 +171,10 @@ def _predict(model: Model, x: Tensor, time: float, states: TextStates) -> Tensor
     return prediction
 
 
-def chunks(model: Model, starts: Sequence[Start]) -> list[Sequence[Start]]:
-    """The batches of `sample`, of one size; all of the starts have an anchor, or none has."""
+def chunks(model: Model, rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """The batches of `sample`, of one size."""
     size = min(64, max(1, ELEMENTS // model.noise([0])[0].numel()))
-    return [starts[i : i + size] for i in range(0, len(starts), size)]
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
 def _encoder(model: Model, starts: Sequence[Start]) -> Callable[[Sequence[str]], TextStates]:

@@ -1,7 +1,8 @@
 """Fine-tuning of one adapter per erased concept along cached trajectories (METHODS.md §8.3, phase 2).
 
-The teacher is the original model, whose predictions lie in the trajectories: a training step is one batched forward
-and backward of the student and nothing else. The student is the model with everything the earlier passes changed.
+The teacher is the original model, and for `hold` the model that the earlier passes left. Its predictions lie in the
+trajectories: a training step is one batched forward and backward of the student and nothing else. The student is the
+model with everything the earlier passes changed, and the adapter.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ from tracelang.engine.gated import Gated
 from tracelang.engine.lora import NAME, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.protocol import Model, TextStates
-from tracelang.engine.rollout import Start, Trajectories, judged_by, sample
+from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions, sample
 from tracelang.engine.seeds import generator, seed
 from tracelang.engine.state import between_steps, finished, load, pack, save, unpack
 from tracelang.engine.task import Options, Task, task_of
@@ -91,6 +93,9 @@ def _trained(
         purpose = f"adapter {settings.label} {task.name}"
         loras = stack.enter_context(injected(model, task.sites, settings.rank, purpose, settings.seed))
         student = _student(model, task)
+        if edit.sites:
+            erased, seen = _before(model, task, erased)
+            counts["frozen"] += seen
         check = stack.enter_context(between_steps())
         trained = [part for lora in loras.values() for part in (lora.up, lora.down)]
         optimiser = torch.optim.AdamW(trained, weight_decay=0)
@@ -103,7 +108,7 @@ def _trained(
             if visited and first % settings.refresh:
                 now = copy(loras)
                 put(loras, visited)
-                erased, kept, _ = _visited(student, model, patch, task, first // settings.refresh)
+                erased, kept, _ = _visited(student, model, edit, patch, task, first // settings.refresh)
                 put(loras, now)
         done, whole = first, True
         try:
@@ -111,7 +116,7 @@ def _trained(
                 seen = 0
                 if settings.refresh and step and step % settings.refresh == 0:
                     visited = copy(loras)
-                    erased, kept, seen = _visited(student, model, patch, task, step // settings.refresh)
+                    erased, kept, seen = _visited(student, model, edit, patch, task, step // settings.refresh)
                 random = generator(f"batch {settings.label}", task.name, step, settings.seed)
                 batch = draw(task.slots, erased, kept, task.kept_weights, task.degree, random)
                 for group in optimiser.param_groups:
@@ -173,9 +178,9 @@ def _frozen(model: Model, task: Task, group: Sequence[Start], known: dict[str, T
 
 
 def _visited(
-    student: Model, model: Model, patch: Patch, task: Task, refresh: int
+    student: Model, model: Model, edit: Edit, patch: Patch, task: Task, refresh: int
 ) -> tuple[Trajectories, Trajectories | None, int]:
-    """Fresh trajectories of the student, with the original model's predictions on them, and how many both took."""
+    """Fresh trajectories of the student, with the teachers' predictions on them, and how many it all took."""
     result: list[Trajectories] = []
     evaluations = 0
     for group in filter(None, (task.erased, task.kept)):
@@ -185,7 +190,23 @@ def _visited(
         with patch.undone(), switched_off(model):
             result.append(judged_by(model, path, again, task.options.progress))
         evaluations += path.evaluations + result[-1].evaluations
+    if edit.sites:
+        result[0], seen = _before(model, task, result[0])
+        evaluations += seen
     return result[0], result[1] if len(result) > 1 else None, evaluations
+
+
+def _before(model: Model, task: Task, erased: Trajectories) -> tuple[Trajectories, int]:
+    """The trajectories with what `hold` asks for, the model without its adapter, and how many predictions it took.
+
+    To ask for the original model would have the adapter bring back, early, what the closed form erased.
+    """
+    if not task.held:
+        return erased, 0
+    before = erased.conditional.clone()
+    with switched_off(model):
+        before[:, list(task.held)] = predictions(model, erased, steps=task.held)
+    return replace(erased, before=before), len(erased) * len(task.held)
 
 
 def _student(model: Model, task: Task) -> Model:

@@ -14,7 +14,7 @@ from tracelang.engine.gate import Gate
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Progress, Start, starts
 from tracelang.engine.terms import Slot, slots
-from tracelang.plan.counts import kept, shares
+from tracelang.plan.counts import held, kept, shares
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
@@ -39,8 +39,8 @@ class Options:
 class Task:
     """All that training one concept needs to know.
 
-    `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the original
-    model and while sampling, `trained` with gradients; and the `steps`.
+    `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the teachers
+    and while sampling, `trained` with gradients; and the `steps`. `held` are the sampler steps at which `hold` acts.
     """
 
     targets: Member
@@ -49,6 +49,7 @@ class Task:
     settings: SteerPass
     sites: tuple[Site, ...]
     slots: tuple[Slot, ...]
+    held: tuple[int, ...]
     guidance: float
     gate: Gate | None
     erased: tuple[Start, ...]
@@ -91,6 +92,7 @@ def task_of(
         settings=settings,
         sites=select(settings.on, model.sites),
         slots=slots(settings, model.clock, bool(groups)),
+        held=held(batch),
         guidance=model.guidance if settings.guidance is None else settings.guidance,
         gate=gate,
         erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),

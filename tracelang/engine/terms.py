@@ -24,7 +24,7 @@ def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) ->
     """What the prediction should become, from the frozen `c = pred°(X)`, `e = pred°(∅)` and `y = pred°(Y)`.
 
     `push`: `base − strength·δ(X)` with `δ(X) = c − e` and base `e`, or `y` where there is an anchor (METHODS.md §5);
-    then `c + degree·(that − c)`. `hold` and `keep`: `c`. `blank`: `e`.
+    then `c + degree·(that − c)`. `hold` and `keep`: `c`, for `hold` of the model before the pass. `blank`: `e`.
     """
     match term.kind:
         case "push":
@@ -97,7 +97,8 @@ def draw(
             n = torch.randint(len(source), (rows,), generator=generator)
             s = slot.steps[torch.randint(len(slot.steps), (rows,), generator=generator)]
             y = None if source.anchor is None else source.anchor[n, s].float()
-            goal = target(slot.term, source.conditional[n, s].float(), source.empty[n, s].float(), y, degree)
+            asked = source.before if slot.term.kind == "hold" and source.before is not None else source.conditional
+            goal = target(slot.term, asked[n, s].float(), source.empty[n, s].float(), y, degree)
             weight = torch.full((rows,), slot.term.weight / slot.rows)
             if on == "preserved":
                 weight = weight * kept_weights[n]

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracelang.engine.errors import EngineError
 from tracelang.engine.protocol import Model
-from tracelang.engine.rollout import Start, Trajectories, sample
+from tracelang.engine.rollout import Start, predictions, sample
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.report import NoiseLevels
 from tracelang.plan.prompts import edit_prompts
@@ -50,25 +49,6 @@ def levels(plan: Plan, base: Model, edited: Model, seed: int, n: int) -> NoiseLe
     )
     logsnr = tuple(base.clock.logsnr(float(time)) for time in base.clock.times(STEPS))
     return NoiseLevels(logsnr=logsnr, erased=erased, preserved=preserved)
-
-
-@torch.no_grad()
-def predictions(model: Model, paths: Trajectories, prompts: Sequence[str] | None = None) -> Tensor:
-    """The model's predictions `[n, S, …]` on the trajectories' latents, for their own prompts or for others.
-
-    Raises `EngineError` where one is not finite.
-    """
-    asked = paths.prompts if prompts is None else prompts
-    known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
-    states = model.encode(list(known)).rows([known[text] for text in asked])
-    found = []
-    for i, time in enumerate(paths.times):
-        x = paths.latents[:, i].to(model.device)
-        found.append(model.predict(x, torch.full((len(x),), float(time), device=model.device), states).cpu())
-    made = torch.stack(found, 1)
-    if not torch.isfinite(made).all():
-        raise EngineError("drift: the model's prediction holds NaN or infinity")
-    return made
 
 
 def relative(moved: Tensor, whole: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tracelang.plan.family import Clock
-from tracelang.plan.types import Erasure, Plan, SteerPass, Term
+from tracelang.plan.types import Erasure, Plan, RefinePass, SteerPass, Term
 from tracelang.plan.windows import lower
 
 Prompts = Literal["erased", "empty", "preserved"]
@@ -78,21 +78,31 @@ def kept(settings: SteerPass, batch: Sequence[Share], members: int) -> int:
     return max(2 * settings.trajectories, members)
 
 
+def held(batch: Sequence[Share]) -> tuple[int, ...]:
+    """The sampler steps at which `hold` asks what the model predicted before the pass."""
+    return tuple(sorted({step for share in batch if share.term.kind == "hold" for step in share.steps}))
+
+
 def cost(plan: Plan, settings: SteerPass, clock: Clock) -> Cost:
     """The pass on this clock, when no trajectory is in a cache.
 
     Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one. A
-    refresh samples anew from the student and asks the original model for the same predictions there.
+    refresh samples anew from the student and asks the original model for the same predictions there. Where earlier
+    passes changed the model, `hold` asks it for predictions too.
     """
     batch = shares(settings, clock, bool(plan.preserve))
     steps = len(clock.times(settings.sampler_steps))
     preserved = 2 * steps * kept(settings, batch, len(plan.preserve))
+    earlier = plan.method.passes[: plan.method.passes.index(settings)]
+    changed = any(isinstance(one, RefinePass | SteerPass) for one in earlier)
+    before = len(held(batch)) * settings.trajectories if changed else 0
     refreshes = (settings.steps - 1) // settings.refresh if settings.refresh else 0
 
     def erased(erasure: Erasure) -> int:
         return steps * settings.trajectories * (2 if erasure.anchor is None else 3)
 
-    frozen = sum(erased(one) + 2 * refreshes * (erased(one) + preserved) for one in plan.active)
+    again = sum(2 * (erased(one) + preserved) + before for one in plan.active)
+    frozen = sum(erased(one) + before for one in plan.active) + refreshes * again
     trained = settings.steps * sum(share.rows for share in batch)
     return Cost(frozen + (preserved if plan.active else 0), trained * len(plan.active))
 
