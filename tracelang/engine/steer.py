@@ -93,9 +93,8 @@ def _trained(
         purpose = f"adapter {settings.label} {task.name}"
         loras = stack.enter_context(injected(model, task.sites, settings.rank, purpose, settings.seed))
         student = _student(model, task)
-        if edit.sites:
-            erased, seen = _before(model, task, erased)
-            counts["frozen"] += seen
+        erased, seen = _before(model, edit, task, erased)
+        counts["frozen"] += seen
         check = stack.enter_context(between_steps())
         trained = [part for lora in loras.values() for part in (lora.up, lora.down)]
         optimiser = torch.optim.AdamW(trained, weight_decay=0)
@@ -190,18 +189,16 @@ def _visited(
         with patch.undone(), switched_off(model):
             result.append(judged_by(model, path, again, task.options.progress))
         evaluations += path.evaluations + result[-1].evaluations
-    if edit.sites:
-        result[0], seen = _before(model, task, result[0])
-        evaluations += seen
-    return result[0], result[1] if len(result) > 1 else None, evaluations
+    result[0], seen = _before(model, edit, task, result[0])
+    return result[0], result[1] if len(result) > 1 else None, evaluations + seen
 
 
-def _before(model: Model, task: Task, erased: Trajectories) -> tuple[Trajectories, int]:
+def _before(model: Model, edit: Edit, task: Task, erased: Trajectories) -> tuple[Trajectories, int]:
     """The trajectories with what `hold` asks for, the model without its adapter, and how many predictions it took.
 
     To ask for the original model would have the adapter bring back, early, what the closed form erased.
     """
-    if not task.held:
+    if not edit.sites or not task.held:
         return erased, 0
     before = erased.conditional.clone()
     with switched_off(model):

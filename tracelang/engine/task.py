@@ -20,6 +20,9 @@ from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.types import Erasure, Member, Plan, SteerPass
 
+TRAINING = 2
+"""Raised where the same plan would train otherwise than before: a state of the old way is not gone on with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -84,7 +87,7 @@ def task_of(
     batch = shares(settings, model.clock, bool(groups))
     count = kept(settings, batch, len(groups))
     how = [options.autocast, str(model.dtype), model.device.type]
-    facts = [plan.digest, model.fingerprint, settings.label, number, *how]
+    facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
     return Task(
         targets=erasure.targets,
         label=label,
