@@ -2,9 +2,10 @@
 
 For no window, the shipped one and two narrower ones, each with and without `hold`: how far the trained adapter moves
 the prediction, relative to it, by noise level, for the erased concept and for preserved prompts, along the base
-model's own trajectories (the closed form, which acts at every noise level, stands beside it); and the table of the
-erasure benchmark, with its rule for anchors. Prints both and what the shipped window is worth against none, writes
-JSON and a plot. A row that is already in the JSON is not measured again.
+model's own trajectories (the closed form, which acts at every noise level, stands beside it); how far the pictures of
+what the recipe preserves, and of what it does not, move from the base model's of the same seed; and the table of the
+erasure benchmark, with its rule for anchors. Prints all three and what the shipped window is worth against none,
+writes JSON and a plot. A row that is already in the JSON is not measured again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, predictions, sample, starts
 from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
+from tracelang.evidence.rates import Shot
 from tracelang.plan.types import Method, Plan, SteerPass, Window
 from tracelang_micro import measure, table
 from tracelang_micro.world.captions import with_article
@@ -31,6 +33,7 @@ from tracelang_micro.world.concepts import Thing
 
 SHIPPED, NONE, CLOSED = "shipped", "no window", "closed form"
 NARROWER = (0.4, 0.6)
+PAIRED = 3
 
 
 def windowed(plan: Plan, begin: float, hold: bool) -> Plan:
@@ -79,6 +82,21 @@ def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
     return {"erased": of([target], 16), "preserved": of(kept, len(kept))}
 
 
+def pictures(on: measure.Bench, model: Model, asked: Sequence[Shot]) -> torch.Tensor:
+    """Pictures `[n, channel, y, x]` in 0..1."""
+    return on.draw(model)([shot.prompt for shot in asked], [shot.seed for shot in asked])
+
+
+def paired(asked: Sequence[Shot], target: Thing) -> dict[str, list[Shot]]:
+    """The first `PAIRED` pictures of each kept thing: of those that the recipe preserves, and of the others."""
+    names = {thing.name for thing in table.neighbours(target)}
+    found: dict[str, dict[str, list[Shot]]] = {"preserved": {}, "other": {}}
+    for shot in asked:
+        if shot.row[0] == "kept":
+            found["preserved" if shot.row[1] in names else "other"].setdefault(shot.row[1], []).append(shot)
+    return {kind: [shot for row in rows.values() for shot in row[:PAIRED]] for kind, rows in found.items() if rows}
+
+
 def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[float]]]) -> None:
     import matplotlib
 
@@ -98,20 +116,27 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
 
 
 def measured(
-    on: measure.Bench, target: Thing, plan: Plan, paths: dict[str, Trajectories], options: argparse.Namespace
+    on: measure.Bench, asked: Sequence[Shot], plan: Plan, paths: dict[str, Trajectories],
+    pairs: dict[str, tuple[list[Shot], torch.Tensor]],
 ) -> dict[str, Any]:
-    """One row: the table's figures, and the changes of the prediction by noise level, of adapter and closed form."""
+    """One row: the table's figures, how far kept pictures moved (root mean square of a pixel, 0..1), and the changes
+    of the prediction by noise level, of adapter and closed form.
+    """
     model = on.model
-    asked = table.ask(target, options.n, options.kept, options.kept, options.seed, options.everything)
     edit = run(plan, model)
     figures = table.figures(on.base(asked), on.after(edit, asked))
+    moved = {}
+    with applied(model, edit) as edited:
+        for kind, (shots, base) in pairs.items():
+            apart = pictures(on, edited, shots) - base
+            moved[kind] = float(apart.flatten(1).square().mean(1).sqrt().mean())
     change: dict[str, dict[str, list[float]]] = {"adapter": {}, CLOSED: {}}
     for kind, path in paths.items():
         refined = predicted(model, Edit(edit.maps), path)
-        moved = {"adapter": predicted(model, edit, path) - refined, CLOSED: refined - path.conditional}
-        for source, by in moved.items():
-            change[source][kind] = relative(by, path.conditional).mean(0).tolist()
-    return {"figures": figures, "change": change}
+        by = {"adapter": predicted(model, edit, path) - refined, CLOSED: refined - path.conditional}
+        for source, difference in by.items():
+            change[source][kind] = relative(difference, path.conditional).mean(0).tolist()
+    return {"figures": figures, "moved": moved, "change": change}
 
 
 def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path) -> None:
@@ -138,9 +163,15 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path)
             for key in ("erased", "probes", "kept_change")}
     words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
     print(f"\nthe shipped window against none, in points: {words}")
-    print("\nhow far the predictions move on average: erased, preserved")
-    for label, curve in curves.items():
-        print(f"{label:<30}" + " ".join(f"{sum(curve[kind]) / len(logsnr):8.4f}" for kind in ("erased", "preserved")))
+    pairs = list(next(iter(rows.values()))[NONE]["moved"])
+    print(f"\nhow far the pictures of what is {' and of what is '.join(pairs)} move")
+    for label in labels:
+        sizes = [sum(found[label]["moved"][kind] for found in rows.values()) / len(rows) for kind in pairs]
+        print(f"{label:<30}" + " ".join(f"{size:8.4f}" for size in sizes))
+    print("how far the adapter moves the predictions of erased and of preserved prompts, all noise levels")
+    for label in labels:
+        sizes = [sum(curves[label][kind]) / len(logsnr) for kind in ("erased", "preserved")]
+        print(f"{label:<30}" + " ".join(f"{size:8.4f}" for size in sizes))
     plot(file.with_suffix(".png"), logsnr, curves)
 
 
@@ -164,7 +195,7 @@ def main() -> None:
         options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model)
     on = measure.bench(options.model)
     logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
-    facts = {"n": options.n, "kept": options.kept, "seed": options.seed, "method": options.method,
+    facts = {"n": options.n, "kept": options.kept, "paired": PAIRED, "seed": options.seed, "method": options.method,
              **({"everything": True} if options.everything else {}),
              **({"anchor": options.anchor} if options.anchor else {}), "model": on.model.fingerprint}
     held = json.loads(options.out.read_text()) if options.out.exists() else {}
@@ -175,10 +206,12 @@ def main() -> None:
         whole = tracelang.compile(table.recipe(target, options.method, toward(target, options.anchor)))
         shipped = measure.stage(whole, options.stage)
         paths = trajectories(on.model, target)
+        asked = table.ask(target, options.n, options.kept, options.kept, options.seed, options.everything)
+        pairs = {kind: (shots, pictures(on, on.model, shots)) for kind, shots in paired(asked, target).items()}
         done = rows.setdefault(thing, {})
         for label, (begin, hold) in compared(shipped, options.brief).items():
             if label not in done:
-                done[label] = measured(on, target, windowed(shipped, begin, hold), paths, options)
+                done[label] = measured(on, asked, windowed(shipped, begin, hold), paths, pairs)
                 options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
             print(f"{thing}, {label}: {json.dumps(done[label]['figures'])}", flush=True)
     report({thing: rows[thing] for thing in options.things}, logsnr, options.out)
