@@ -228,6 +228,25 @@ def test_the_cache_changes_no_bit(tmp_path: Path) -> None:
     assert len(second.evaluations) == 2 + 12 < len(first.evaluations)  # what `hold` asks, and the training
 
 
+def test_a_stop_while_sampling_loses_one_batch_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracelang.engine.rollout.ELEMENTS", 4 * Toy().noise([0]).numel())  # batches of four
+    whole = trained(CAT)
+    told: list[tuple[int, int]] = []
+
+    def stop(what: str, done: int, of: int) -> None:
+        told.append((done, of))
+        if len(told) == 5 + 2:  # the second batch of the erased prompt's six has begun
+            raise KeyboardInterrupt
+
+    model = Toy()
+    with pytest.raises(KeyboardInterrupt):
+        trained(CAT, model, progress=stop, cache=tmp_path)
+    assert told == [(i + 1, 10) for i in range(7)] and len(list(tmp_path.iterdir())) == 1
+    again = Toy()
+    assert identical(trained(CAT, again, cache=tmp_path), whole)
+    assert again.evaluations[0] == 4 and again.evaluations.count(8) == 3 * 5  # two rows left, then three batches
+
+
 class Stop:
     def __init__(self, *at: int) -> None:
         self.at = list(at)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TypeVar
 
 import torch
@@ -60,6 +61,10 @@ class Trajectories:
         return len(self) * len(self.times) * (2 if self.anchor is None else 3)
 
 
+Keep = Callable[[Sequence[Start], Callable[[], Trajectories]], Trajectories]
+"""A batch: found where an earlier run left it, or made and left there."""
+
+
 def starts(
     groups: Sequence[Sequence[tuple[str, str | None]]], count: int, purpose: str, base: int
 ) -> tuple[Start, ...]:
@@ -78,42 +83,66 @@ def starts(
 
 
 def sample(
-    model: Model, starts: Sequence[Start], steps: int, guidance: float, progress: Progress | None = None
+    model: Model,
+    starts: Sequence[Start],
+    steps: int,
+    guidance: float,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Trajectories:
     """Sample with classifier-free guidance, in batches, recording latents and raw predictions at every step.
 
     Raises `EngineError` where the model's prediction is not finite.
     """
-    latents, conditional, empty = list[Tensor](), list[Tensor](), list[Tensor]()
-    anchor = list[Tensor]()
     encode = _encoder(model, starts)
     batches = chunks(model, starts)
-    for number, chunk in enumerate(batches):
-        texts = [[start.prompt for start in chunk], [""] * len(chunk)]
-        anchors = [start.anchor for start in chunk if start.anchor is not None]
-        states = encode([text for group in [*texts, anchors] for text in group])
-        x = model.noise([start.seed for start in chunk])
-        path, predictions = [], []
-        for i, time in enumerate(model.clock.times(steps)):
-            prediction = _predict(model, x, time, states)
-            path.append(x.cpu())
-            predictions.append(prediction.cpu())
-            c, e, *_ = torch.split(prediction, len(chunk))
-            x = model.step(e + guidance * (c - e), i, steps, x)
+    made = []
+    for number, batch in enumerate(batches):
+
+        def step_done(step: int, before: int = number * steps) -> None:
             if progress is not None:
-                progress("trajectories", number * steps + i + 1, len(batches) * steps)
-        parts = torch.split(torch.stack(predictions, 1), len(chunk))
-        latents.append(torch.stack(path, 1))
-        conditional.append(parts[0])
-        empty.append(parts[1])
-        anchor += parts[2:]
+                progress("trajectories", before + step, len(batches) * steps)
+
+        make = partial(_sampled, model, batch, encode, steps, guidance, step_done)
+        made.append(make() if keep is None else keep(batch, make))
+    return _joined(made)
+
+
+def _sampled(
+    model: Model,
+    batch: Sequence[Start],
+    encode: Callable[[Sequence[str]], TextStates],
+    steps: int,
+    guidance: float,
+    step_done: Callable[[int], None],
+) -> Trajectories:
+    anchors = [start.anchor for start in batch if start.anchor is not None]
+    states = encode([*(start.prompt for start in batch), *[""] * len(batch), *anchors])
+    x = model.noise([start.seed for start in batch])
+    path, found = [], []
+    times = model.clock.times(steps)
+    for i, time in enumerate(times):
+        prediction = _predict(model, x, time, states)
+        path.append(x.cpu())
+        found.append(prediction.cpu())
+        c, e, *_ = torch.split(prediction, len(batch))
+        x = model.step(e + guidance * (c - e), i, steps, x)
+        step_done(i + 1)
+    conditional, empty, *anchor = torch.split(torch.stack(found, 1), len(batch))
+    prompts = tuple(start.prompt for start in batch)
+    clock = torch.tensor(times, dtype=torch.float64)
+    return Trajectories(prompts, clock, torch.stack(path, 1), conditional, empty, anchor[0] if anchor else None)
+
+
+def _joined(parts: Sequence[Trajectories]) -> Trajectories:
+    anchors = [part.anchor for part in parts if part.anchor is not None]
     return Trajectories(
-        tuple(start.prompt for start in starts),
-        torch.tensor(model.clock.times(steps), dtype=torch.float64),
-        torch.cat(latents),
-        torch.cat(conditional),
-        torch.cat(empty),
-        torch.cat(anchor) if anchor else None,
+        tuple(prompt for part in parts for prompt in part.prompts),
+        parts[0].times,
+        torch.cat([part.latents for part in parts]),
+        torch.cat([part.conditional for part in parts]),
+        torch.cat([part.empty for part in parts]),
+        torch.cat(anchors) if anchors else None,
     )
 
 
@@ -178,8 +207,8 @@ def chunks(model: Model, rows: Sequence[Row]) -> list[Sequence[Row]]:
 
 
 def _encoder(model: Model, starts: Sequence[Start]) -> Callable[[Sequence[str]], TextStates]:
-    """Each text encoded once; the function picks rows."""
+    """Each text encoded once, when the first is asked for; the function picks rows."""
     texts = dict.fromkeys(text for start in starts for text in (start.prompt, start.anchor) if text is not None)
     row = {text: i for i, text in enumerate([*texts, ""])}
-    states = model.encode([*texts, ""])
-    return lambda wanted: states.rows([row[text] for text in wanted])
+    states = cache(lambda: model.encode([*texts, ""]))
+    return lambda wanted: states().rows([row[text] for text in wanted])

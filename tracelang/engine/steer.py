@@ -8,7 +8,7 @@ model with everything the earlier passes changed, and the adapter.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -162,15 +162,15 @@ def _name(model: Model, task: Task, group: Sequence[Start]) -> str:
 
 
 def _frozen(model: Model, task: Task, group: Sequence[Start], known: dict[str, Trajectories | None]) -> Trajectories:
-    """The original model's trajectories, from `known` or from the cache where they have them."""
+    """The original model's trajectories, from `known` or, batch by batch, from the cache where they have them."""
     name = _name(model, task, group)
 
-    def make() -> Trajectories:
-        return sample(model, group, task.settings.sampler_steps, task.guidance, task.options.progress)
+    def keep(batch: Sequence[Start], make: Callable[[], Trajectories]) -> Trajectories:
+        return cached(_name(model, task, batch), make, task.options.cache)
 
     found = known.get(name)
     if found is None:
-        found = cached(name, make, task.options.cache)
+        found = sample(model, group, task.settings.sampler_steps, task.guidance, task.options.progress, keep)
         task.counts["frozen"] += 0 if name in known else found.evaluations
         known[name] = found
     return found
