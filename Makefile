@@ -42,6 +42,7 @@ tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.windows
 	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone"
 	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace
+	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --everything --kept 5
 	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone" --everything --kept 5
 
 world: $(READY)

@@ -109,6 +109,7 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
             axis.plot(logsnr, curve[kind], "--" if name.endswith("no hold") else "-", label=name, linewidth=1.2)
         axis.set_title(f"{kind} prompts")
         axis.set_xlabel("log-SNR (noise → image)")
+    axes[0].set_yscale("log")
     axes[0].set_ylabel("relative change by the adapter")
     axes[1].legend(fontsize=7)
     figure.tight_layout()
