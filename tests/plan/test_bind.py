@@ -106,7 +106,8 @@ def test_a_bound_pass_knows_its_sites_windows_and_cost() -> None:
     assert [window.label for window in second.windows] == ["push", "hold", "gate"]
     assert second.windows[1].logsnr.high == second.windows[0].logsnr.low
     assert second.cost == cost(p, p.method.passes[1], ToyClock())  # type: ignore[arg-type]
-    assert second.cost.trained == 12 * 8 * 2 and second.cost.frozen == 2 * 6 * 5 * 2
+    sampled, held = 2 * 6 * 5 * 2, 2 * 6 * 2  # what `hold` asks of the model after `refine`, at two sampler steps
+    assert second.cost.trained == 12 * 8 * 2 and second.cost.frozen == sampled + held
 
 
 def test_another_family_and_another_layer_are_refused_too() -> None:
