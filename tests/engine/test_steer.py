@@ -289,9 +289,14 @@ def test_figures_are_whole_where_one_concept_was_done_and_the_next_not_begun(tmp
     assert len(whole.figures["steer"][0]["loss"]) == 12
 
 
-def test_a_state_of_another_plan_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_a_state_of_another_plan_or_way_or_a_damaged_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         trained(CAT, progress=Stop(3), state_dir=tmp_path)
+    with monkeypatch.context() as other, pytest.raises(EngineError, match="belongs to another plan"):
+        other.setattr("tracelang.engine.task.TRAINING", 1)
+        trained(CAT, state_dir=tmp_path)
     with pytest.raises(EngineError, match="belongs to another plan"):
         trained(plan((erasure("cat"),), refine(), steer(rate=2e-2)), state_dir=tmp_path)
     (file,) = tmp_path.iterdir()
@@ -330,7 +335,7 @@ def test_on_refreshed_trajectories_the_teacher_is_the_original_model(monkeypatch
 def test_hold_asks_for_the_model_that_the_earlier_passes_left(refresh: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, loss = [], []
 
-    def compare(model: Toy, paths: Trajectories, steps: Sequence[int]) -> torch.Tensor:
+    def compare(model: Toy, paths: Trajectories, steps: Sequence[int], progress: object) -> torch.Tensor:
         found = predictions(model, paths, steps=steps)
         refined = Toy()
         with applied(refined, trained(plan((erasure("cat"),), refine()))):

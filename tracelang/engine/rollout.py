@@ -150,27 +150,19 @@ def judged_by(
     model: Model, visited: Trajectories, starts: Sequence[Start], progress: Progress | None = None
 ) -> Trajectories:
     """The same latents, which an edited model may have visited, with this model's predictions there."""
-    encode = _encoder(model, starts)
-    parts: list[list[Tensor]] = [[], [], []]
-    batches = chunks(model, starts)
-    done = 0
-    for number, chunk in enumerate(batches):
-        anchors = [start.anchor for start in chunk if start.anchor is not None]
-        states = encode([*(start.prompt for start in chunk), *[""] * len(chunk), *anchors])
-        x = visited.latents[done : done + len(chunk)].to(model.device)
-        done += len(chunk)
-        rows = [_predict(model, x[:, i], float(time), states).cpu() for i, time in enumerate(visited.times)]
-        for part, rows_of in zip(parts, torch.split(torch.stack(rows, 1), len(chunk)), strict=False):
-            part.append(rows_of)
-        if progress is not None:
-            progress("predictions", number + 1, len(batches))
-    c, e, y = (torch.cat(part) if part else None for part in parts)
-    assert c is not None and e is not None
-    return replace(visited, conditional=c, empty=e, anchor=y)
+    anchors = [start.anchor for start in starts if start.anchor is not None]
+    ask = partial(predictions, model, visited, progress=progress)
+    empty = ask([""] * len(visited))
+    return replace(visited, conditional=ask(), empty=empty, anchor=ask(anchors) if anchors else None)
 
 
 def predictions(
-    model: Model, paths: Trajectories, prompts: Sequence[str] | None = None, steps: Sequence[int] | None = None
+    model: Model,
+    paths: Trajectories,
+    prompts: Sequence[str] | None = None,
+    *,
+    steps: Sequence[int] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """The model's predictions `[n, steps, …]` on the trajectories' latents, for their own prompts or for others, at
     every step or at some.
@@ -181,12 +173,15 @@ def predictions(
     at = range(len(paths.times)) if steps is None else steps
     known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
     states = model.encode(list(known))
+    batches = chunks(model, range(len(paths)))
     found = []
-    for batch in chunks(model, range(len(paths))):
+    for number, batch in enumerate(batches):
         rows = states.rows([known[asked[i]] for i in batch])
         latents = paths.latents[batch[0] : batch[-1] + 1]
         made = [_predict(model, latents[:, i].to(model.device), float(paths.times[i]), rows).cpu() for i in at]
         found.append(torch.stack(made, 1))
+        if progress is not None:
+            progress("predictions", number + 1, len(batches))
     return torch.cat(found)
 
 

@@ -202,7 +202,7 @@ def _before(model: Model, edit: Edit, task: Task, erased: Trajectories) -> tuple
         return erased, 0
     before = erased.conditional.clone()
     with switched_off(model):
-        before[:, list(task.held)] = predictions(model, erased, steps=task.held)
+        before[:, list(task.held)] = predictions(model, erased, steps=task.held, progress=task.options.progress)
     return replace(erased, before=before), len(erased) * len(task.held)
 
 
