@@ -62,6 +62,10 @@ class FlowClock:
         even = [1 + i * step for i in range(steps - 1)] + [1 / steps]
         return tuple(map(self._shifted if self.dynamic else self._scaled, map(_single, even)))
 
+    def velocity(self, time: float) -> float:
+        """1: the denoiser predicts velocities."""
+        return 1.0
+
     def _shifted(self, u: float) -> float:
         """`s/(s + (1/u − 1))`, every operation rounded as numpy rounds it."""
         s = _single(self.shift)

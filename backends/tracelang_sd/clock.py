@@ -17,6 +17,12 @@ SMALLEST = 1e-12
 """ᾱ is kept above it, so that a schedule with zero terminal SNR still has a finite log-SNR."""
 
 
+MOST = 32.0
+"""Where a schedule ends in pure noise, predicted noise says nothing of the image, and 1/√ᾱ has no end. Stable
+Diffusion 1.x reaches 15.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class DiffusionClock:
     """A `Clock` over training timesteps `t`; larger is noisier.
@@ -70,6 +76,12 @@ class DiffusionClock:
         else:
             rising = [i * (total // steps) + self.offset for i in range(steps)]
         return tuple(float(min(t, total - 1)) for t in reversed(rising))
+
+    def velocity(self, time: float) -> float:
+        """For predicted noise ε, `v = √ᾱ ε − √(1 − ᾱ) x₀` moves by 1/√ᾱ (arXiv 2202.00512), at most `MOST`."""
+        if self.prediction == "v_prediction":
+            return 1.0
+        return min(math.sqrt(1 + math.exp(-self.logsnr(time))), MOST)
 
     def alpha_pair(self, index: int, steps: int) -> tuple[float, float]:
         """ᾱ at the sampler's `index`-th time and at the one that its step leads to, as DDIM spaces them."""

@@ -143,7 +143,7 @@ def test_progress_time_and_logsnr_are_one_order(config, tokens, tmp_path):
     assert all(a < b for a, b in pairwise(grid)) and all(map(math.isfinite, grid))
     for i in range(201):
         assert ours.time_at(grid[i]) == pytest.approx(ours.time(i / 200), abs=1e-9)
-    assert (ours.time_at(-1e9), ours.time_at(1e9)) == (1, 0)
+    assert (ours.time_at(-1e9), ours.time_at(1e9), ours.velocity(1), ours.velocity(0)) == (1, 0, 1, 1)
     steps = 28
     for i, sigma in enumerate(ours.times(steps)):  # progress is the fraction of the sampler's steps
         assert ours.time(i * (1 - 1 / steps) / (steps - 1)) == pytest.approx(sigma, abs=1e-6)

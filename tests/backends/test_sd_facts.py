@@ -100,6 +100,18 @@ def test_progress_time_and_logsnr_are_one_order(config, tmp_path):
     assert (ours.logsnr(-5), ours.logsnr(1e6)) == (grid[-1], grid[0])
 
 
+def test_the_velocity_moves_with_the_noise_as_diffusers_has_it(tmp_path):
+    real, ours = DDIMScheduler.from_config(SCHEDULER), clock(SCHEDULER, tmp_path)
+    for t in (999, 860, 500, 140, 0):
+        signal, noise = (float(part**0.5) for part in (real.alphas_cumprod[t], 1 - real.alphas_cumprod[t]))
+        moved = []
+        for guess in (torch.zeros(1, 1), torch.ones(1, 1)):  # of the noise in the same latents, 0.5
+            moved.append(float(real.get_velocity((0.5 - noise * guess) / signal, guess, torch.tensor([t]))))
+        assert ours.velocity(t) == pytest.approx(moved[1] - moved[0], rel=1e-3)
+    assert clock(SCHEDULER | {"prediction_type": "v_prediction"}, tmp_path).velocity(999) == 1
+    assert clock(SCHEDULER | {"rescale_betas_zero_snr": True}, tmp_path).velocity(999) == 32
+
+
 def test_logsnr_of_sd14_is_the_published_one(tmp_path):
     ours = clock(SCHEDULER, tmp_path)
     for t, alpha in {999: 0.0047, 860: 0.0212, 500: 0.276, 140: 0.842}.items():  # METHODS.md §0.2

@@ -5,7 +5,7 @@ the prediction, relative to it, by noise level, for the erased concept and for p
 model's own trajectories (the closed form, which acts at every noise level, stands beside it); how far the pictures of
 what the recipe preserves, and of what it does not, move from the base model's of the same seed; and the table of the
 erasure benchmark, with its rule for anchors. Prints all three and what the shipped window is worth against none,
-writes JSON and a plot. A row that is already in the JSON is not measured again.
+writes JSON and, unless brief, a plot. A row that is already in the JSON is not measured again.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def measured(
     return {"figures": figures, "moved": moved, "change": change}
 
 
-def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path) -> None:
-    """Print the means over all things, and plot the changes by noise level."""
+def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path | None) -> None:
+    """Print the means over all things, and plot the changes by noise level into `file`."""
     labels = list(next(iter(rows.values())))
     means = {label: table.mean([found[label]["figures"] for found in rows.values()]) for label in labels}
     print(f"\nmeans over {', '.join(rows)}\n{table.render(means)}\n")
@@ -173,7 +173,8 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path)
     for label in labels:
         sizes = [sum(curves[label][kind]) / len(logsnr) for kind in ("erased", "preserved")]
         print(f"{label:<30}" + " ".join(f"{size:8.4f}" for size in sizes))
-    plot(file.with_suffix(".png"), logsnr, curves)
+    if file is not None:
+        plot(file, logsnr, curves)
 
 
 def main() -> None:
@@ -202,20 +203,24 @@ def main() -> None:
     held = json.loads(options.out.read_text()) if options.out.exists() else {}
     rows: dict[str, dict[str, Any]] = held["rows"] if held.get("options") == facts else {}
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    shown: dict[str, dict[str, dict[str, Any]]] = {}
     for thing in options.things:
         target = table.BY_NAME[thing]
         whole = tracelang.compile(table.recipe(target, options.method, toward(target, options.anchor)))
         shipped = measure.stage(whole, options.stage)
-        paths = trajectories(on.model, target)
-        asked = table.ask(target, options.n, options.kept, options.kept, options.seed, options.everything)
-        pairs = {kind: (shots, pictures(on, on.model, shots)) for kind, shots in paired(asked, target).items()}
-        done = rows.setdefault(thing, {})
-        for label, (begin, hold) in compared(shipped, options.brief).items():
-            if label not in done:
-                done[label] = measured(on, asked, windowed(shipped, begin, hold), paths, pairs)
-                options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
-            print(f"{thing}, {label}: {json.dumps(done[label]['figures'])}", flush=True)
-    report({thing: rows[thing] for thing in options.things}, logsnr, options.out)
+        done, wanted = rows.setdefault(thing, {}), compared(shipped, options.brief)
+        missing = [label for label in wanted if label not in done]
+        if missing:
+            paths = trajectories(on.model, target)
+            asked = table.ask(target, options.n, options.kept, options.kept, options.seed, options.everything)
+            pairs = {kind: (shots, pictures(on, on.model, shots)) for kind, shots in paired(asked, target).items()}
+        for label in missing:
+            done[label] = measured(on, asked, windowed(shipped, *wanted[label]), paths, pairs)
+            options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
+        shown[thing] = {label: done[label] for label in wanted}
+        for label, row in shown[thing].items():
+            print(f"{thing}, {label}: {json.dumps(row['figures'])}", flush=True)
+    report(shown, logsnr, None if options.brief else options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

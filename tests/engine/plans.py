@@ -47,6 +47,7 @@ def steer(**changes: Any) -> SteerPass:
         "rank": 2,
         "steps": 12,
         "rate": 1e-2,
+        "loss": "prediction",
         "batch": 8,
         "trajectories": 6,
         "sampler_steps": 5,

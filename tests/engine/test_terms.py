@@ -85,6 +85,19 @@ def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
     assert torch.allclose((held - plain).flatten(1).mean(1), torch.tensor(rows), atol=1e-6) and 1.0 in rows
 
 
+def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image() -> None:
+    model, settings = Toy(), steer(sampler_steps=4, terms=(term("push", weight=2.0),))
+    erased = sample(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
+    plain, counted = (
+        draw(slots(one, model.clock, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
+        for one in (settings, settings.model_copy(update={"loss": "velocity"}))
+    )
+    assert torch.equal(plain.latents, counted.latents) and torch.equal(plain.targets, counted.targets)
+    squares = {t: model.clock.velocity(t) ** 2 for t in model.clock.times(4)}
+    ratio = [squares[float(t)] * 4 / sum(squares.values()) for t in counted.times]
+    assert (counted.weights / plain.weights).tolist() == pytest.approx(ratio) and len(set(ratio)) > 2
+
+
 def test_terms_without_weight_or_without_prompts_take_no_rows() -> None:
     settings = steer(terms=(term("push"), term("hold", weight=0), term("keep")))
     assert [(slot.term.kind, slot.rows) for slot in slots(settings, Toy().clock, False)] == [("push", 8)]

@@ -44,6 +44,9 @@ class ToyClock:
     def times(self, steps: int) -> tuple[float, ...]:
         return tuple(999 * (1 - i / steps) for i in range(steps))
 
+    def velocity(self, time: float) -> float:
+        return 1 / max(math.cos(math.pi / 2 * (time + 1) / 1001), 0.05)
+
 
 class Attention(nn.Module):
     def __init__(self) -> None:

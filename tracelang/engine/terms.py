@@ -3,6 +3,10 @@
 The loss is `Σ_terms weight · E ‖pred_θ − target‖²`, each expectation over its own term's prompts and uniformly over
 the sampler steps inside its own window. A batch gives every term rows of its own, so that no term is starved by
 another's wider window.
+
+`loss = velocity` measures both sides as velocities. A step's error of predicted noise counts for `1/ᾱ` then, over the
+mean of that, so that the terms stay as large as they were. Noise alone hardly sees what happens early, where a small
+error of it is a large one of the image.
 """
 
 from __future__ import annotations
@@ -39,11 +43,12 @@ def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) ->
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A term's share of every batch: `rows` of them, at the sampler steps `steps`."""
+    """A term's share of every batch: `rows` of them, at the sampler steps `steps`, whose errors count for `counts`."""
 
     term: Term
     rows: int
     steps: Tensor
+    counts: Tensor
 
 
 def slots(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Slot, ...]:
@@ -55,7 +60,12 @@ def slots(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Slot, ...
     why = problem(settings, batch)
     if why is not None:
         raise EngineError(why)
-    return tuple(Slot(share.term, share.rows, torch.tensor(share.steps)) for share in batch)
+    counts = torch.ones(settings.sampler_steps)
+    if settings.loss == "velocity":
+        squares = torch.tensor([clock.velocity(time) ** 2 for time in clock.times(settings.sampler_steps)])
+        counts = squares / squares.mean()
+    steps = [torch.tensor(share.steps) for share in batch]
+    return tuple(Slot(share.term, share.rows, at, counts[at]) for share, at in zip(batch, steps, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +105,12 @@ def draw(
             if not rows or source is None:
                 continue
             n = torch.randint(len(source), (rows,), generator=generator)
-            s = slot.steps[torch.randint(len(slot.steps), (rows,), generator=generator)]
+            at = torch.randint(len(slot.steps), (rows,), generator=generator)
+            s = slot.steps[at]
             y = None if source.anchor is None else source.anchor[n, s].float()
             asked = source.before if slot.term.kind == "hold" and source.before is not None else source.conditional
             goal = target(slot.term, asked[n, s].float(), source.empty[n, s].float(), y, degree)
-            weight = torch.full((rows,), slot.term.weight / slot.rows)
+            weight = slot.counts[at] * (slot.term.weight / slot.rows)
             if on == "preserved":
                 weight = weight * kept_weights[n]
             prompts = [""] * rows if on == "empty" else [source.prompts[int(k)] for k in n]

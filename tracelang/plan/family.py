@@ -66,6 +66,10 @@ class Clock(Protocol):
         """The times a sampler of that many steps visits, noisiest first."""
         ...
 
+    def velocity(self, time: float) -> float:
+        """How far the velocity moves where the denoiser's prediction moves by one: 1 where it predicts velocities."""
+        ...
+
 
 class Family(Protocol):
     """A model family. Stateless: every method takes the checkpoint's folder."""

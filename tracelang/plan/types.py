@@ -22,6 +22,7 @@ LANGUAGE_VERSION: Literal[1] = 1
 
 Kind = Literal["object", "style", "identity", "explicit", "protected"]
 Tokens = Literal["phrase", "last", "tail", "context", "all"]
+Loss = Literal["prediction", "velocity"]
 Unit = Literal["progress", "sigma", "logsnr", "t"]
 Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
 Place = Literal["down", "mid", "up", "double", "single"]
@@ -199,7 +200,11 @@ class RefinePass(Frozen):
 
 
 class SteerPass(Frozen):
-    """Fine-tuning of adapters along cached trajectories. `guidance` None: the model's own; `gate` None: mergeable."""
+    """Fine-tuning of adapters along cached trajectories. `guidance` None: the model's own; `gate` None: mergeable.
+
+    `loss`: squared errors of the denoiser's own `prediction`, or of the `velocity` that it stands for, which weighs the
+    noise levels alike in every family.
+    """
 
     kind: Literal["steer"] = "steer"
     label: Label
@@ -207,6 +212,7 @@ class SteerPass(Frozen):
     rank: Annotated[int, Field(ge=1, le=512)]
     steps: Annotated[int, Field(ge=1, le=1_000_000)]
     rate: Annotated[float, Field(gt=0, le=1)]
+    loss: Loss
     batch: Annotated[int, Field(ge=1, le=65_536)]
     trajectories: Annotated[int, Field(ge=1, le=1_000_000)]
     sampler_steps: Annotated[int, Field(ge=2, le=1000)]

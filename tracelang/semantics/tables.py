@@ -66,6 +66,7 @@ class PassKind:
 
 MAX_SEED = 2**63 - 1
 TOKENS = ("phrase", "last", "tail", "context", "all")
+LOSSES = ("prediction", "velocity")
 
 DURING = Field("window", "whole")
 WEIGHT = Field("number", 1.0, low=0)
@@ -97,6 +98,7 @@ PASSES: dict[str, PassKind] = {
             "rank": Field("integer", 8, low=1, high=512),
             "steps": Field("integer", 400, low=1, high=1_000_000),
             "rate": Field("number", 1e-3, low=0, high=1, above=True),
+            "loss": Field("choice", "prediction", choices=LOSSES),
             "batch": Field("integer", 16, low=1, high=65_536),
             "trajectories": Field("integer", 80, low=1, high=1_000_000),
             "sampler_steps": Field("integer", 20, low=2, high=1000),

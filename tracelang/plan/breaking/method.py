@@ -27,8 +27,9 @@ MORE = {
 }
 """By pass and term: the settings of which more does more, so that a lower value promises less.
 
-No other number has such a direction: `ridge`, `ridge_absolute`, `threshold` and `penalty` trade what is erased for what
-stays; `rate`, `guidance`, `sampler_steps`, `refresh`, `seed` and a mask's `seeds` and `steps` say how, not how much.
+No other setting has such a direction: `ridge`, `ridge_absolute`, `threshold` and `penalty` trade what is erased for
+what stays; `rate`, `loss`, `guidance`, `sampler_steps`, `refresh`, `seed` and a mask's `seeds` and `steps` say how, not
+how much.
 """
 
 UNPROVED = "without a model nothing says that the new one covers the old one"
