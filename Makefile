@@ -39,7 +39,7 @@ bench: $(READY)
 tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --stages trace
 	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone"
-	$(BIN)/python -m tests.benchmarks.windows
+	$(BIN)/python -m tests.benchmarks.windows --everything --kept 5
 	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone"
 	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace
 	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --everything --kept 5
