@@ -212,6 +212,16 @@ def test_several_concepts_become_one_edit_on_either_kind_of_input(reads, dev):
     assert all(delta.norm() > 0 for delta in adapter.factors.values())
 
 
+def test_both_losses_train_the_same_adapter_where_the_prediction_is_a_velocity(dev):
+    model = Flux().load(dev)
+    one, other = (
+        run(plan((erasure("cat"),), steer(steps=4, loss=loss)), model, cache=None).adapters[0].factors
+        for loss in ("prediction", "velocity")
+    )
+    assert one.keys() == other.keys() and all(change.norm() > 0 for change in one.values())
+    assert all(torch.equal(one[site].dense(), other[site].dense()) for site in one)
+
+
 def test_a_gate_works_on_the_text_stream(dev):
     model = Flux().load(dev)
     gated = run(plan((erasure("cat"),), steer(steps=4, gate=LATE, rate=0.1)), model, cache=None)
