@@ -1,11 +1,14 @@
 # make demo   the main job on the embedded model, from nothing to a picture and a table
 # make test   lint, types, import contracts, tests, and a run of the demo
+# make tables DEVICE=cuda   what the README's tables say, measured anew
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
 PYTHON ?= python3.11
 VENV ?= .venv
 TORCH_INDEX ?=
+DEVICE ?= cpu
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+ON = --device $(DEVICE)
 FOUR = recipes/demo.erase recipes/micro/identity.erase recipes/micro/style.erase recipes/micro/unsafe.erase
 
 .PHONY: demo test lint bench world tables clean
@@ -37,13 +40,13 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.closed_form
 
 tables: $(READY)
-	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --stages trace
-	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone"
-	$(BIN)/python -m tests.benchmarks.windows --everything --kept 5
-	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone"
-	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace
-	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --everything --kept 5
-	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone" --everything --kept 5
+	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --stages trace $(ON)
+	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone" $(ON)
+	$(BIN)/python -m tests.benchmarks.windows --everything --kept 5 $(ON)
+	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone" --everything --kept 5 $(ON)
+	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace $(ON)
+	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --everything --kept 5 $(ON)
+	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone" --everything --kept 5 $(ON)
 
 world: $(READY)
 	$(BIN)/python -m tracelang_micro.world

@@ -37,7 +37,7 @@ class Flux:
     def text(
         self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
     ) -> FluxText:
-        """The prompt side, its encoders not loaded yet. `dtype` None: float32 on the CPU, elsewhere the transformer's.
+        """The prompt side, its encoders not loaded yet. `dtype` as for `parts.placed`.
 
         Raises ModelError: everything that `check` finds, a tokenizer, an unknown device or dtype; when a prompt is
         encoded, weights that lack a tensor.

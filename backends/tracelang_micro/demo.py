@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import tracelang
+from tracelang.api import best_device
 from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.sampling import sample
 from tracelang.engine.seeds import seed
@@ -33,8 +34,8 @@ def main() -> None:
     target = table.erased(plan)
     base = locate(json.loads((options.out / "lock.json").read_bytes())["model"]["name"])
     family, judge = family_of(base), load("micro")
-    models = {"before": family.load(base, dtype="float32"),
-              "after": family.load(options.out / "model", dtype="float32")}
+    folders = {"before": base, "after": options.out / "model"}
+    models = {name: family.load(folder, best_device(), "float32") for name, folder in folders.items()}
 
     asked = table.ask(target, PER_ROW, PER_ROW, 5, seed=2, everything=False)
     outcomes = {

@@ -46,9 +46,10 @@ class Bench:
     def file(self, edit: Edit | None) -> Path:
         """Where finished pictures are kept: named after model, judge, sampler and the edit's own numbers."""
         model = self.model
-        key = hashlib.sha256(json.dumps(
-            [model.fingerprint, self.judge.card.digest, self.steps, model.guidance, torch.__version__]
-        ).encode())
+        facts = [model.fingerprint, self.judge.card.digest, self.steps, model.guidance, torch.__version__]
+        if model.device.type != "cpu":
+            facts.append(model.device.type)
+        key = hashlib.sha256(json.dumps(facts).encode())
         if edit is not None:
             key.update(repr(edit.gate).encode())
             for site, delta in sorted(edit.deltas(model).items(), key=lambda item: item[0].tensor):
@@ -68,11 +69,11 @@ class Bench:
             return table.outcome(asked, judge_all(self.draw(edited), self.judge, asked, kept))
 
 
-def bench(model: str = "micro-sd", steps: int = 20) -> Bench:
+def bench(model: str = "micro-sd", steps: int = 20, device: str = "cpu") -> Bench:
     """The bench of an embedded model."""
     folder = locate(model)
     kept = trajectories().parent / "measured"
-    return Bench(family_of(folder).load(folder, dtype="float32"), load("micro"), steps, kept)
+    return Bench(family_of(folder).load(folder, device, "float32"), load("micro"), steps, kept)
 
 
 def stage(plan: Plan, name: str) -> Plan:

@@ -32,12 +32,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preserved-only", action="store_true", help="measure only what the recipe preserves")
     parser.add_argument("--model", default="micro-sd", help="an embedded model")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="default: results/erasure.json, of another model with its name")
     options = parser.parse_args()
     options.out = options.out or result("erasure", options.model)
-    on = measure.bench(options.model)
+    on = measure.bench(options.model, device=options.device)
     facts = {"n": options.n, "seed": options.seed, "method": options.method, "anchor": options.anchor,
-             "everything": not options.preserved_only, "model": on.model.fingerprint}
+             "everything": not options.preserved_only, **place(options.device), "model": on.model.fingerprint}
     results = found(options.out, facts)
     for name in options.things:
         if name.endswith(".erase"):
@@ -62,6 +63,11 @@ def main() -> None:
 def toward(target: Thing, wish: str | None) -> str | None:
     """The anchor's name: the rule's, or what `--anchor` asks for."""
     return {None: table.anchor(target).name, "none": None}.get(wish, wish)
+
+
+def place(device: str) -> dict[str, str]:
+    """The device among a result's facts; the CPU is the one that goes without saying."""
+    return {} if device == "cpu" else {"device": device}
 
 
 def result(name: str, model: str) -> Path:

@@ -1,8 +1,8 @@
-"""What a trained step costs: `python -m tests.benchmarks.steer_step [--model MODEL]`.
+"""What a trained step costs: `python -m tests.benchmarks.steer_step [--model MODEL] [--device DEVICE]`.
 
 Model evaluations (single predictions) and seconds per step of `steer`, whose trajectories and teacher predictions are
 cached, against a loop that re-samples a partial 50-step trajectory with guidance for every step, as ESD does
-(METHODS.md §5). Without `--model`, on a small random model.
+(METHODS.md §5). Without `--model`, on a small random model; `--model sd14` is a random one of SD 1.4's exact shapes.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def resampling(model: Counted, steps: int) -> float:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            float(loss.detach())
         return (time.perf_counter() - begin) / steps
 
 
@@ -89,34 +90,48 @@ def cached(model: Counted, settings: SteerPass, autocast: bool) -> tuple[float, 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="an embedded name or a folder in diffusers layout")
+    parser.add_argument("--model", help="an embedded name, a folder in diffusers layout, or sd14")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=16, help="rows of each term, times its weight")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = locate(options.model) if options.model else random_sd.build(Path(temporary) / "tiny")
-        model = StableDiffusion().load(folder)
-    print(f"{options.model or 'a small random model'}, {torch.get_num_threads()} threads, {options.steps} steps")
+        if options.model in (None, "sd14"):
+            folder = random_sd.build(Path(temporary) / "random", config=options.model or "tiny")
+        else:
+            folder = locate(options.model)
+        model = StableDiffusion().load(folder, options.device)
+        threads = f"{torch.get_num_threads()} threads"
+        where = threads if model.device.type == "cpu" else torch.cuda.get_device_name(model.device)
+        print(f"{options.model or 'a small random model'}, {model.dtype}, {where}, {options.steps} steps")
+        compare(model, options.steps, options.batch)
+    return 0
+
+
+def compare(model: Model, steps: int, batch: int) -> None:
+    """Print the table, and what it comes to."""
     print(f"{'':<34} {'evaluations a step':>20} {'seconds':>9} {'seconds a':>10} {'once, before':>13}")
     print(f"{'':<34} {'frozen':>9} {'trained':>10} {'a step':>9} {'row':>10} {'the steps':>13}")
+    resampling(Counted(model), 1)  # kernels are chosen when they are first used
     counted = Counted(model)
-    baseline = resampling(counted, options.steps)
-    show("re-sampled every step, 1 row", counted, options.steps, baseline, 0.0)
-    fewer = {"rank": 8, "steps": options.steps, "trajectories": 16, "sampler_steps": 20}
-    ratios = []
+    baseline = resampling(counted, steps)
+    show("re-sampled every step, 1 row", counted, steps, baseline, 0.0)
+    fewer = {"rank": 8, "steps": steps, "trajectories": 16, "sampler_steps": 20}
+    rows, ratios = 0, []
     for name, settings, autocast in (
         ("steer, push alone, 1 row", steer(batch=1, terms=(term("push", WHOLE),), **fewer), False),
-        ("steer, all terms, 36 rows", steer(batch=16, terms=ALL, **fewer), False),
-        ("the same in bfloat16", steer(batch=16, terms=ALL, **fewer), True),
+        ("steer, all terms, {} rows", steer(batch=batch, terms=ALL, **fewer), False),
+        ("the same in bfloat16", steer(batch=batch, terms=ALL, **fewer), True),
     ):
         counted = Counted(model)
         each, once = cached(counted, settings, autocast)
         ratios.append(baseline / each)
-        show(name, counted, options.steps, each, once)
+        rows = counted.trained // steps
+        show(name.format(rows), counted, steps, each, once)
     print(
-        f"a step of one row is {ratios[0]:.0f} times faster, of 36 rows {ratios[1]:.1f} times ({ratios[2]:.1f} in "
+        f"a step of one row is {ratios[0]:.0f} times faster, of {rows} rows {ratios[1]:.1f} times ({ratios[2]:.1f} in "
         "bfloat16), than re-sampling one row"
     )
-    return 0
 
 
 def show(name: str, counted: Counted, steps: int, each: float, once: float) -> None:

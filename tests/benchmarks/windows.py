@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import tracelang
-from tests.benchmarks.erasure import result, toward
+from tests.benchmarks.erasure import place, result, toward
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, predictions, sample, starts
@@ -140,8 +140,8 @@ def measured(
     return {"figures": figures, "moved": moved, "change": change}
 
 
-def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path | None) -> None:
-    """Print the means over all things, and plot the changes by noise level into `file`."""
+def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bool, file: Path | None) -> None:
+    """Print the means over all things, and plot the changes by noise level, of a closed form too, into `file`."""
     labels = list(next(iter(rows.values())))
     means = {label: table.mean([found[label]["figures"] for found in rows.values()]) for label in labels}
     print(f"\nmeans over {', '.join(rows)}\n{table.render(means)}\n")
@@ -151,9 +151,8 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], file: Path 
                 for kind in ("erased", "preserved")}
 
     curves = {label: average(label, "adapter") for label in labels}
-    closed = average(labels[0], CLOSED)
-    if any(closed["erased"]):
-        curves[CLOSED] = closed
+    if refined:
+        curves[CLOSED] = average(labels[0], CLOSED)
     print("how far the adapter moves the prediction, by noise level")
     print("log-SNR " + " ".join(f"{value:6.1f}" for value in logsnr[::2]))
     for label, curve in curves.items():
@@ -190,16 +189,18 @@ def main() -> None:
     parser.add_argument("--anchor", help="erase toward this thing, or `none` for the neutral state; default: the rule")
     parser.add_argument("--everything", action="store_true", help="measure also what the recipe does not preserve")
     parser.add_argument("--model", default="micro-sd", help="an embedded model")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.out is None:
         anchor = f"-toward-{options.anchor}" if options.anchor else ""
         options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model)
-    on = measure.bench(options.model)
+    on = measure.bench(options.model, device=options.device)
     logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
     facts = {"n": options.n, "kept": options.kept, "paired": PAIRED, "seed": options.seed, "method": options.method,
              **({"everything": True} if options.everything else {}),
-             **({"anchor": options.anchor} if options.anchor else {}), "model": on.model.fingerprint}
+             **({"anchor": options.anchor} if options.anchor else {}), **place(options.device),
+             "model": on.model.fingerprint}
     held = json.loads(options.out.read_text()) if options.out.exists() else {}
     rows: dict[str, dict[str, Any]] = held["rows"] if held.get("options") == facts else {}
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +221,8 @@ def main() -> None:
         shown[thing] = {label: done[label] for label in wanted}
         for label, row in shown[thing].items():
             print(f"{thing}, {label}: {json.dumps(row['figures'])}", flush=True)
-    report(shown, logsnr, None if options.brief else options.out.with_suffix(".png"))
+    refined = options.stage == "trace"
+    report(shown, logsnr, refined, None if options.brief else options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tests import random_sd
 from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, term
 from tracelang.checkpoint.merge import merged
 from tracelang.engine.edit import Edit, applied
+from tracelang.engine.errors import EngineError
 from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang_sd import StableDiffusion
@@ -84,6 +85,12 @@ def test_the_edited_model_and_the_edited_pipeline_predict_the_same(folder: Path,
     assert (predicted() - frozen).abs().max() > 1e-4
     patch.undo()
     assert torch.equal(predicted(), frozen)
+
+
+def test_nothing_is_trained_in_float16(folder: Path) -> None:
+    half = StableDiffusion().load(folder, dtype="float16")
+    with pytest.raises(EngineError, match="float16's range; choose float32 or bfloat16"):
+        run(TRACE, half, cache=None)
 
 
 def test_a_gate_works_on_attention_layers(model: Model) -> None:

@@ -16,7 +16,6 @@ from tracelang.checkpoint import weights
 from tracelang.plan.family import ModelError
 
 DTYPES = ("float32", "float16", "bfloat16")
-STORED = {"F32": "float32", "F64": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def component(kind: Any, folder: Path, **options: Any) -> Any:
@@ -56,7 +55,8 @@ def tokenizer(kind: Any, folder: Path, tokens: int) -> Any:
 
 
 def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, torch.dtype]:
-    """Where and in what dtype to compute: None is float32 on the CPU, elsewhere the `stored` one's (`"BF16"`, …).
+    """Where and in what dtype to compute. None: bfloat16 where the weights are `stored` so (`"BF16"`) and the place is
+    not the CPU, else float32, also for float16: gradients fall out of its range.
 
     Raises ModelError for a device that cannot be used here and for a dtype that nothing runs in.
     """
@@ -67,7 +67,7 @@ def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, t
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError):
         raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
-    kind: torch.dtype = getattr(torch, dtype or ("float32" if place.type == "cpu" else STORED[stored]))
+    kind: torch.dtype = getattr(torch, dtype or ("bfloat16" if stored == "BF16" and place.type != "cpu" else "float32"))
     return place, kind
 
 

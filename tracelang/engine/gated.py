@@ -40,7 +40,7 @@ class Gated:
         """`output [n, …]` times each row's scale. Raises `EngineError` where the wrapper was gone round."""
         if self.scale is None:
             raise EngineError("a gated edit acts only through the model that `applied` yields")
-        return output * self.scale.to(output.dtype).view(-1, *[1] * (output.dim() - 1))
+        return output * self.scale.to(output).view(-1, *[1] * (output.dim() - 1))
 
     @contextmanager
     def adapters(self, changes: Mapping[Site, LowRank]) -> Iterator[Gated]:
