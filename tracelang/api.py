@@ -132,8 +132,9 @@ def apply(
     same call goes on after an interruption.
     """
     from tracelang.engine import text_cache
-    from tracelang.engine.run import closed_form, needs_no_model, run
+    from tracelang.engine.run import closed_form, needs_no_model, refuse, run
 
+    refuse(bound.plan, dtype or "")
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
     if needs_no_model(bound.plan):
         text = bound.family.text(*told)

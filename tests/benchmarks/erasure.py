@@ -4,7 +4,7 @@ For each thing: the base, the shipped `trace`, its closed form alone and its fin
 and the everyday things are preserved, its synonyms are probes that no edit sees, the anchor follows one rule
 (`table.anchor`). The same for the file of a recipe that erases one thing or one style, as the recipe has it. Prompts
 and seeds are paired. Finished pictures are kept in the cache, so an interrupted run continues, and rows that are
-already in the result file stay there while others are added.
+already in the result file stay there while others are added; a file of other options is left alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+import torch
 
 import tracelang
 from tracelang_micro import measure, table
@@ -33,13 +36,13 @@ def main() -> None:
     parser.add_argument("--preserved-only", action="store_true", help="measure only what the recipe preserves")
     parser.add_argument("--model", default="micro-sd", help="an embedded model")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, help="default: results/erasure.json, of another model with its name")
+    parser.add_argument("--out", type=Path, help="default: results/erasure.json, or -MODEL-DEVICE.json")
     options = parser.parse_args()
-    options.out = options.out or result("erasure", options.model)
+    options.out = options.out or result("erasure", options.model, options.device)
     on = measure.bench(options.model, device=options.device)
     facts = {"n": options.n, "seed": options.seed, "method": options.method, "anchor": options.anchor,
              "everything": not options.preserved_only, **place(options.device), "model": on.model.fingerprint}
-    results = found(options.out, facts)
+    results = held(options.out, facts).get("results", {})
     for name in options.things:
         if name.endswith(".erase"):
             plan = tracelang.compile(Path(name))
@@ -66,19 +69,22 @@ def toward(target: Thing, wish: str | None) -> str | None:
 
 
 def place(device: str) -> dict[str, str]:
-    """The device among a result's facts; the CPU is the one that goes without saying."""
-    return {} if device == "cpu" else {"device": device}
+    """What a device is called, among a result's facts; the CPU is the one that goes without saying."""
+    return {} if device == "cpu" else {"device": torch.cuda.get_device_name(device)}
 
 
-def result(name: str, model: str) -> Path:
-    """The file of a benchmark's rows; `micro-sd` is the model that goes without saying."""
-    return RESULTS / (f"{name}.json" if model == "micro-sd" else f"{name}-{model}.json")
+def result(name: str, model: str, device: str) -> Path:
+    """The file of a benchmark's rows; `micro-sd` and the CPU go without saying."""
+    parts = [name, *([model] if model != "micro-sd" else []), *([device] if device != "cpu" else [])]
+    return RESULTS / f"{'-'.join(parts)}.json"
 
 
-def found(file: Path, facts: dict[str, object]) -> dict[str, dict[str, dict[str, float | str]]]:
-    """The rows of an earlier run with the same options, to be added to."""
-    held = json.loads(file.read_text()) if file.exists() else {}
-    return held["results"] if held.get("options") == facts else {}
+def held(file: Path, facts: dict[str, object]) -> dict[str, Any]:
+    """What an earlier run with the same options left in the file, to be added to; nothing where there is none."""
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    if found.get("options", facts) != facts:
+        raise SystemExit(f"{file}: holds rows that were measured with other options; name another file with --out")
+    return found
 
 
 if __name__ == "__main__":

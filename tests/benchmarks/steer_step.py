@@ -70,7 +70,7 @@ def resampling(model: Counted, steps: int) -> float:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            float(loss.detach())
+            float(loss.detach())  # waits for a GPU, as `steer` does for its curve
         return (time.perf_counter() - begin) / steps
 
 
@@ -93,7 +93,7 @@ def main() -> int:
     parser.add_argument("--model", help="an embedded name, a folder in diffusers layout, or sd14")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--batch", type=int, default=16, help="rows of each term, times its weight")
+    parser.add_argument("--batch", type=int, default=16, help="rows of erased prompts in a step")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         if options.model in (None, "sd14"):
@@ -101,8 +101,9 @@ def main() -> int:
         else:
             folder = locate(options.model)
         model = StableDiffusion().load(folder, options.device)
-        threads = f"{torch.get_num_threads()} threads"
-        where = threads if model.device.type == "cpu" else torch.cuda.get_device_name(model.device)
+        where = f"{torch.get_num_threads()} threads" if model.device.type == "cpu" else options.device
+        if model.device.type == "cuda":
+            where = torch.cuda.get_device_name(model.device)
         print(f"{options.model or 'a small random model'}, {model.dtype}, {where}, {options.steps} steps")
         compare(model, options.steps, options.batch)
     return 0

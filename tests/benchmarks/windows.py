@@ -2,10 +2,11 @@
 
 For no window, the shipped one and two narrower ones, each with and without `hold`: how far the trained adapter moves
 the prediction, relative to it, by noise level, for the erased concept and for preserved prompts, along the base
-model's own trajectories (the closed form, which acts at every noise level, stands beside it); how far the pictures of
-what the recipe preserves, and of what it does not, move from the base model's of the same seed; and the table of the
-erasure benchmark, with its rule for anchors. Prints all three and what the shipped window is worth against none,
-writes JSON and, unless brief, a plot. A row that is already in the JSON is not measured again.
+model's own trajectories (the closed form, which acts at every noise level, stands beside it); how many pictures of
+what the recipe preserves, and of what it does not, no longer show their thing, and how far they move from the base
+model's of the same seed; and the table of the erasure benchmark, with its rule for anchors. Prints all three and what
+the shipped window is worth against none, writes JSON and, unless brief, a plot. A row that is already in the JSON is
+not measured again; a file of other options is left alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 
 import tracelang
-from tests.benchmarks.erasure import place, result, toward
+from tests.benchmarks.erasure import held, place, result, toward
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, predictions, sample, starts
@@ -87,14 +88,14 @@ def pictures(on: measure.Bench, model: Model, asked: Sequence[Shot]) -> torch.Te
     return on.draw(model)([shot.prompt for shot in asked], [shot.seed for shot in asked])
 
 
-def paired(asked: Sequence[Shot], target: Thing) -> dict[str, list[Shot]]:
-    """The first `PAIRED` pictures of each kept thing: of those that the recipe preserves, and of the others."""
+def spared(asked: Sequence[Shot], target: Thing) -> dict[str, dict[str, list[Shot]]]:
+    """The pictures of each kept thing: of those that the recipe preserves, and of the others."""
     names = {thing.name for thing in table.neighbours(target)}
     found: dict[str, dict[str, list[Shot]]] = {"preserved": {}, "other": {}}
     for shot in asked:
         if shot.row[0] == "kept":
             found["preserved" if shot.row[1] in names else "other"].setdefault(shot.row[1], []).append(shot)
-    return {kind: [shot for row in rows.values() for shot in row[:PAIRED]] for kind, rows in found.items() if rows}
+    return {kind: rows for kind, rows in found.items() if rows}
 
 
 def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[float]]]) -> None:
@@ -118,18 +119,21 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
 
 def measured(
     on: measure.Bench, asked: Sequence[Shot], plan: Plan, paths: dict[str, Trajectories],
-    pairs: dict[str, tuple[list[Shot], torch.Tensor]],
+    kept: dict[str, dict[str, list[Shot]]], bases: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
-    """One row: the table's figures, how far kept pictures moved (root mean square of a pixel, 0..1), and the changes
-    of the prediction by noise level, of adapter and closed form.
+    """One row: the table's figures, how many kept pictures were lost, how far the first `PAIRED` of each thing moved
+    from `bases` (root mean square of a pixel, 0..1), and the changes of the prediction by noise level, of adapter and
+    closed form.
     """
     model = on.model
     edit = run(plan, model)
-    figures = table.figures(on.base(asked), on.after(edit, asked))
+    before, after = on.base(asked), on.after(edit, asked)
+    lost = {kind: sum(before.rates["kept", name].hits - after.rates["kept", name].hits for name in rows)
+            for kind, rows in kept.items()}
     moved = {}
     with applied(model, edit) as edited:
-        for kind, (shots, base) in pairs.items():
-            apart = pictures(on, edited, shots) - base
+        for kind, base in bases.items():
+            apart = pictures(on, edited, first(kept[kind])) - base
             moved[kind] = float(apart.flatten(1).square().mean(1).sqrt().mean())
     change: dict[str, dict[str, list[float]]] = {"adapter": {}, CLOSED: {}}
     for kind, path in paths.items():
@@ -137,11 +141,19 @@ def measured(
         by = {"adapter": predicted(model, edit, path) - refined, CLOSED: refined - path.conditional}
         for source, difference in by.items():
             change[source][kind] = relative(difference, path.conditional).mean(0).tolist()
-    return {"figures": figures, "moved": moved, "change": change}
+    return {"figures": table.figures(before, after), "lost": lost, "moved": moved, "change": change}
+
+
+def first(rows: dict[str, list[Shot]]) -> list[Shot]:
+    """The first pictures of each thing."""
+    return [shot for row in rows.values() for shot in row[:PAIRED]]
 
 
 def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bool, file: Path | None) -> None:
-    """Print the means over all things, and plot the changes by noise level, of a closed form too, into `file`."""
+    """Print the means over all things, and plot the changes by noise level into `file`. `refined` says whether the
+    edits hold a closed form, which then stands beside the adapters: without one its change is rounding, and on a GPU
+    not quite zero.
+    """
     labels = list(next(iter(rows.values())))
     means = {label: table.mean([found[label]["figures"] for found in rows.values()]) for label in labels}
     print(f"\nmeans over {', '.join(rows)}\n{table.render(means)}\n")
@@ -163,10 +175,15 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bo
             for key in ("erased", "probes", "kept_change")}
     words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
     print(f"\nthe shipped window against none, in points: {words}")
-    pairs = list(next(iter(rows.values()))[NONE]["moved"])
-    print(f"\nhow far the pictures of what is {' and of what is '.join(pairs)} move")
+    kinds = list(next(iter(rows.values()))[NONE]["moved"])
+    if all("lost" in row for found in rows.values() for row in found.values()):
+        print(f"\nhow many pictures of what is {' and of what is '.join(kinds)} are lost")
+        for label in labels:
+            counts = [sum(found[label]["lost"][kind] for found in rows.values()) for kind in kinds]
+            print(f"{label:<30}" + " ".join(f"{count:8d}" for count in counts))
+    print(f"\nhow far the pictures of what is {' and of what is '.join(kinds)} move")
     for label in labels:
-        sizes = [sum(found[label]["moved"][kind] for found in rows.values()) / len(rows) for kind in pairs]
+        sizes = [sum(found[label]["moved"][kind] for found in rows.values()) / len(rows) for kind in kinds]
         print(f"{label:<30}" + " ".join(f"{size:8.4f}" for size in sizes))
     print("how far the adapter moves the predictions of erased and of preserved prompts, all noise levels")
     for label in labels:
@@ -194,15 +211,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.out is None:
         anchor = f"-toward-{options.anchor}" if options.anchor else ""
-        options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model)
+        options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model, options.device)
     on = measure.bench(options.model, device=options.device)
     logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
     facts = {"n": options.n, "kept": options.kept, "paired": PAIRED, "seed": options.seed, "method": options.method,
              **({"everything": True} if options.everything else {}),
              **({"anchor": options.anchor} if options.anchor else {}), **place(options.device),
              "model": on.model.fingerprint}
-    held = json.loads(options.out.read_text()) if options.out.exists() else {}
-    rows: dict[str, dict[str, Any]] = held["rows"] if held.get("options") == facts else {}
+    rows: dict[str, dict[str, Any]] = held(options.out, facts).get("rows", {})
     options.out.parent.mkdir(parents=True, exist_ok=True)
     shown: dict[str, dict[str, dict[str, Any]]] = {}
     for thing in options.things:
@@ -214,9 +230,10 @@ def main() -> None:
         if missing:
             paths = trajectories(on.model, target)
             asked = table.ask(target, options.n, options.kept, options.kept, options.seed, options.everything)
-            pairs = {kind: (shots, pictures(on, on.model, shots)) for kind, shots in paired(asked, target).items()}
+            kept = spared(asked, target)
+            bases = {kind: pictures(on, on.model, first(rows)) for kind, rows in kept.items()}
         for label in missing:
-            done[label] = measured(on, asked, windowed(shipped, *wanted[label]), paths, pairs)
+            done[label] = measured(on, asked, windowed(shipped, *wanted[label]), paths, kept, bases)
             options.out.write_text(json.dumps({"options": facts, "logsnr": logsnr, "rows": rows}) + "\n")
         shown[thing] = {label: done[label] for label in wanted}
         for label, row in shown[thing].items():

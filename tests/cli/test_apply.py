@@ -127,6 +127,13 @@ def test_what_can_be_known_is_said_before_training(base: Path, monkeypatch: pyte
     assert result.exit_code in (1, 2) and word in result.stderr and not Path("out").exists()
 
 
+def test_training_in_float16_is_refused_before_a_model_is_loaded(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracelang_sd.StableDiffusion.load", None)
+    result = run("apply", "r.erase", "--model", str(base), "--out", "out", "--dtype", "float16")
+    assert result.exit_code == 1 and "float16's range; choose float32 or bfloat16" in result.stderr
+    assert result.stderr.count("\n") == 1 and not Path("out").exists()
+
+
 @pytest.mark.parametrize("out", [".", "r.erase/a.png"])
 def test_sample_looks_at_its_output_before_it_draws(base: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
     monkeypatch.setattr("tracelang.engine.sampling.sample", None)

@@ -56,7 +56,7 @@ def tokenizer(kind: Any, folder: Path, tokens: int) -> Any:
 
 def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, torch.dtype]:
     """Where and in what dtype to compute. None: bfloat16 where the weights are `stored` so (`"BF16"`) and the place is
-    not the CPU, else float32, also for float16: gradients fall out of its range.
+    not the CPU, else float32, also for float16: gradients fall out of its range, and one rule serves all commands.
 
     Raises ModelError for a device that cannot be used here and for a dtype that nothing runs in.
     """

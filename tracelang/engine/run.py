@@ -44,6 +44,7 @@ def run(
     edit = Edit()
     if not plan.active:
         return edit
+    refuse(plan, str(model.dtype))
     fast = bfloat16_pays(model) if autocast is None else autocast
     options = Options(progress, state_dir, cache() if callable(cache) else cache, fast)
     for step in plan.method.passes:
@@ -57,6 +58,13 @@ def run(
             case _:
                 raise EngineError(f"{step.label}: the pass `{step.kind}` is not carried out yet")
     return edit
+
+
+def refuse(plan: Plan, dtype: str) -> None:
+    """Raise `EngineError` where the plan trains in a dtype whose range gradients fall out of: ask before loading."""
+    trained = [step.label for step in plan.method.passes if isinstance(step, SteerPass)]
+    if plan.active and trained and dtype.removeprefix("torch.") == "float16":
+        raise EngineError(f"{trained[0]}: gradients fall out of float16's range; choose float32 or bfloat16")
 
 
 def needs_no_model(plan: Plan) -> bool:

@@ -42,8 +42,6 @@ def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Op
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
     model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
     """
-    if model.dtype == torch.float16:
-        raise EngineError(f"{settings.label}: gradients fall out of float16's range; choose float32 or bfloat16")
     gate = gate_of(lower(settings.gate, model.clock)) if settings.gate is not None else None
     if edit.gate is not None or (gate is not None and edit.adapters):
         raise EngineError(f"{settings.label}: one gated pass per method, and no other `steer` beside it")

@@ -23,10 +23,13 @@ def fetch(style: Style, cache: Path) -> Path:
     if not icons.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            subprocess.run(
-                ["npm", "pack", "--silent", f"{style.package}@{style.version}"],
-                cwd=folder, check=True, stdout=subprocess.DEVNULL,
-            )
+            try:
+                subprocess.run(
+                    ["npm", "pack", "--silent", f"{style.package}@{style.version}"],
+                    cwd=folder, check=True, stdout=subprocess.DEVNULL,
+                )
+            except FileNotFoundError:
+                raise SystemExit("the artwork comes as npm packages; install npm (Node.js) first") from None
             (archive,) = Path(folder).glob("*.tgz")
             with tarfile.open(archive) as tar:
                 tar.extract("package/icons.json", folder, filter="data")

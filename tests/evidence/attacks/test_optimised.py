@@ -146,6 +146,14 @@ def test_a_model_that_answers_nan_is_an_error_that_names_the_attack() -> None:
             ATTACKS[name].run(hunt, toy, SMALL)
 
 
+def test_a_gradient_in_float16_is_not_taken_for_a_failure_to_find() -> None:
+    hunt, toy = quarry(), edited()
+    toy.dtype = torch.float16
+    for name in ("p4d", "unlearn_diff_atk", "textual_inversion"):
+        with pytest.raises(AttackError, match=f"{name}: gradients fall out of float16's range"):
+            ATTACKS[name].run(hunt, toy, SMALL)
+
+
 def test_too_many_tokens_for_the_prompt_is_said() -> None:
     with pytest.raises(AttackError, match="11 free tokens do not fit"):
         ATTACKS["p4d"].run(quarry(), edited(), replace(SMALL, tokens=11))

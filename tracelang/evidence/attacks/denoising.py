@@ -71,8 +71,11 @@ def answers(model: Model, seen: Views, states: TextStates) -> Views:
 def gradient(attack: str, model: Model, seen: Views, free: Tensor, encode: Encode) -> tuple[Tensor, Tensor]:
     """Mean squared error of each row over its views `[n]`, and its gradient by the free embeddings `[n, k, d]`.
 
-    Only the embeddings get gradients. Raises `AttackError` where the loss is not finite.
+    Only the embeddings get gradients. Raises `AttackError` where the loss is not finite, and in float16, where most of
+    a gradient is rounded to nothing and the attack would fail for that alone.
     """
+    if model.dtype == torch.float16:
+        raise AttackError(f"{attack}: gradients fall out of float16's range; verify in float32 or bfloat16")
     losses, gradients = list[Tensor](), list[Tensor]()
     for part in batches(seen):
         leaf = free[part].detach().requires_grad_()
