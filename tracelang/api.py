@@ -124,8 +124,8 @@ def apply(
     bound: Bound, *, device: str | None = None, dtype: str | None = None, progress: Report | None = None,
     state: str | Path | None = None,
 ) -> Applied:
-    """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: bfloat16 where the
-    model is stored in it and the device is not the CPU, else float32.
+    """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: bfloat16 where
+    the model is stored in it and the device is not the CPU, else float32. In float16 a plan that trains is refused.
 
     A plan that is all closed form loads no more than text encoders, and none whose states of the plan's prompts all lie
     in the user's cache folder; one that trains loads the model. `state` is a folder in which training keeps itself: the

@@ -44,12 +44,11 @@ class Bench:
         return lambda prompts, seeds: sample(model, prompts, seeds, steps=self.steps, fast=True, batch=100)
 
     def file(self, edit: Edit | None) -> Path:
-        """Where finished pictures are kept: named after model, judge, sampler and the edit's own numbers."""
+        """Where finished pictures are kept: named after model, judge, sampler, device and the edit's own numbers."""
         model = self.model
-        facts = [model.fingerprint, self.judge.card.digest, self.steps, model.guidance, torch.__version__]
-        if model.device.type != "cpu":
-            facts.append(model.device.type)
-        key = hashlib.sha256(json.dumps(facts).encode())
+        key = hashlib.sha256(json.dumps([
+            model.fingerprint, self.judge.card.digest, self.steps, model.guidance, torch.__version__, model.device.type
+        ]).encode())
         if edit is not None:
             key.update(repr(edit.gate).encode())
             for site, delta in sorted(edit.deltas(model).items(), key=lambda item: item[0].tensor):

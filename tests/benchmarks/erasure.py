@@ -75,7 +75,7 @@ def place(device: str) -> dict[str, str]:
 
 def result(name: str, model: str, device: str) -> Path:
     """The file of a benchmark's rows; `micro-sd` and the CPU go without saying."""
-    parts = [name, *([model] if model != "micro-sd" else []), *([device] if device != "cpu" else [])]
+    parts = [name, *([model] if model != "micro-sd" else []), *([torch.device(device).type] if device != "cpu" else [])]
     return RESULTS / f"{'-'.join(parts)}.json"
 
 

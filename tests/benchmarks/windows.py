@@ -176,7 +176,7 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bo
     words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
     print(f"\nthe shipped window against none, in points: {words}")
     kinds = list(next(iter(rows.values()))[NONE]["moved"])
-    if all("lost" in row for found in rows.values() for row in found.values()):
+    if all("lost" in row for found in rows.values() for row in found.values()):  # older rows lack the count
         print(f"\nhow many pictures of what is {' and of what is '.join(kinds)} are lost")
         for label in labels:
             counts = [sum(found[label]["lost"][kind] for found in rows.values()) for kind in kinds]
