@@ -68,12 +68,13 @@ def test_a_file_that_exists_is_kept() -> None:
     assert os.listdir() == ["recipe.erase"]
 
 
-def test_a_link_is_not_followed_to_another_file(folder: Path) -> None:
+def test_a_link_is_written_through_and_stays(folder: Path) -> None:
     (folder / "other").write_text("mine", "utf-8")
     Path("recipe.erase").symlink_to(folder / "other")
     assert run("init").exit_code == 1
+    assert (folder / "other").read_text("utf-8") == "mine"
     assert run("init", "--force").exit_code == 0
-    assert (folder / "other").read_text("utf-8") == "mine" and not Path("recipe.erase").is_symlink()
+    assert (folder / "other").read_text("utf-8").startswith("# Removes") and Path("recipe.erase").is_symlink()
 
 
 def test_the_mode_is_that_of_any_new_file() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -38,9 +39,19 @@ def refuse(out: Path, force: bool) -> None:
         return
     if not force:
         raise OutputError(f"{out}: exists already; choose another name or pass --force to replace it")
-    ours = out.is_dir() and not out.is_symlink() and ((out / MARK).is_file() or not any(out.iterdir()))
-    if not ours:
+    if not (out.is_dir() and not out.is_symlink() and (_marked(out / MARK) or not any(out.iterdir()))):
         raise OutputError(f"{out}: is not an earlier output, so --force does not replace it; choose another name")
+
+
+def _marked(mark: Path) -> bool:
+    """Is it a manifest of ours, damaged perhaps? Other programs have files of that name: theirs name no plan."""
+    if not mark.is_file():
+        return False
+    try:
+        held = json.loads(mark.read_bytes())
+    except ValueError:
+        return True
+    return not isinstance(held, dict) or "plan" in held
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tracelang import __version__
+from tracelang.cli.streams import guarded
 from tracelang.diagnostics import CompileError
 
 # Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`, or `.<name>_`.
@@ -39,6 +40,10 @@ WORDS = "tracelang.words"
 
 class Commands(click.Group):
     """The commands of the table above; a user's mistake ends in a message, never in a traceback."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        with guarded():
+            return super().main(*args, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[WORDS] = ("tracec", *args)

@@ -11,7 +11,7 @@ import click
 
 from tracelang.cli import show
 from tracelang.cli.options import read_recipe, recipe_options
-from tracelang.cli.writing import write_text
+from tracelang.cli.writing import is_standard_output, write_text
 from tracelang.diagnostics.data import as_data
 from tracelang.diagnostics.human import safe
 from tracelang.plan.compile import compile_with_findings
@@ -47,6 +47,8 @@ def _compiled(
 ) -> bool:
     """Compile one recipe, write its plan, say what came out; whether there is a plan."""
     target = None if check else output or ("-" if recipe == "-" else _beside(recipe))
+    if target is not None and is_standard_output(target):
+        target = "-"
     if as_json and target == "-":
         raise click.UsageError("--json prints the outcome where the plan would go: give -o FILE")
     if target is not None and "-" not in (recipe, target) and _same(recipe, target):

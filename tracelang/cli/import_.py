@@ -45,7 +45,7 @@ def command(ctx: click.Context, tool: str, file: str, output: str, force: bool) 
     if text is None:
         ctx.exit(1)
     # A recipe that does not compile is of no use: the last gate for what no importer foresaw.
-    plan, findings = compile_with_findings(text, shown=output if output != "-" else "<recipe>")
+    plan, findings = compile_with_findings(text, shown="<recipe>")
     if plan is None:
         show(findings)
         ctx.exit(1)

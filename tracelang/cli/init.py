@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tracelang.cli import show
-from tracelang.cli.writing import write_text
+from tracelang.cli.writing import is_standard_output, write_text
 from tracelang.diagnostics import Report, Source
 from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
@@ -77,12 +77,12 @@ def command(file: str, concept: str, kind: str, toward: str | None, force: bool)
     text = _text(concept, "--concept")
     anchor = None if toward is None else _text(toward, "--toward")
     written = recipe(text, kind, anchor)
-    plan, findings = compile_with_findings(written, shown=file)
+    plan, findings = compile_with_findings(written, shown="<recipe>")
     if plan is None:
         show(findings)
         raise click.ClickException("these do not make a recipe: nothing is written")
     write_text(file, written, force=force)
-    if file != "-":
+    if not is_standard_output(file):
         click.echo(safe(f"{file}: erases {quote(text)}; its comments say what to adapt"))
 
 

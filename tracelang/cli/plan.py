@@ -13,6 +13,7 @@ import click
 
 from tracelang.cli.options import recipe_options
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+from tracelang.cli.streams import FAILED, Lost
 from tracelang.diagnostics.human import safe
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _ones(detailed: bool) -> Iterator[None]:
         if not detailed:
             raise
         raise _Wrong(error.format_message(), error.ctx) from error
+    except Lost as error:
+        raise Lost(1 if detailed and error.code == FAILED else error.code) from error
 
 
 @click.command(

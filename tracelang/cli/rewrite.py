@@ -17,15 +17,16 @@ def rewrite(path: Path, before: bytes, text: str) -> None:
 
     `before` is what was read: a file that has changed since is left alone.
     """
-    target = path.resolve()
     data = (BOM if before.startswith(BOM) else b"") + text.encode("utf-8")
+    if not path.is_file():
+        raise click.ClickException(safe(f"{path} is no file that could be written back: give - for standard input"))
     try:
-        same, mode = target.read_bytes() == before, target.stat().st_mode & 0o7777
+        same = path.read_bytes() == before
     except OSError as error:
         raise cannot("write", path, error) from error
     if not same:
         raise click.ClickException(safe(f"{path} changed while it was read: nothing is written"))
-    write_whole(target, data, force=True, mode=mode, shown=path)
+    write_whole(path, data, force=True)
 
 
 def difference(path: str, before: str, after: str) -> str:

@@ -1,20 +1,19 @@
-"""A file onto the disk: whole or not at all."""
+"""What a command writes: to standard output, or to a path that the user names."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 
 from tracelang.diagnostics.human import safe
+from tracelang.files import descriptor, put
 
 
 def write_text(target: str, text: str, *, force: bool) -> None:
     """Write `text` to the file `target`, which must not exist without `force`; `-` is standard output."""
-    if target == "-":
+    if is_standard_output(target):
         sys.stdout.buffer.write(text.encode())
         return
     if Path(target).is_dir():
@@ -22,37 +21,22 @@ def write_text(target: str, text: str, *, force: bool) -> None:
     write_whole(Path(target), text.encode(), force=force)
 
 
-def write_whole(path: Path, data: bytes, *, force: bool, mode: int | None = None, shown: Path | None = None) -> None:
-    """Write all of a file or nothing; `mode` are its permissions, where a new file's are not meant.
+def is_standard_output(target: str) -> bool:
+    """Is it `-`, or another name of the same, such as `/dev/stdout`?"""
+    return target == "-" or descriptor(target) == 1
 
-    `shown` is what messages call it. Raises ClickException.
-    """
-    shown = shown or path
+
+def write_whole(path: Path, data: bytes, *, force: bool) -> None:
+    """Write all of a file or nothing, as `tracelang.files.put` does. Raises ClickException."""
     try:
-        handle, name = tempfile.mkstemp(prefix=".tracec-", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            os.chmod(name, 0o666 & ~_umask() if mode is None else mode)
-            if force:
-                os.replace(name, path)
-            else:
-                os.link(name, path)  # unlike a rename, fails where there is a file already
-        finally:
-            Path(name).unlink(missing_ok=True)
+        put(path, data, force=force)
     except FileExistsError as error:
-        raise click.ClickException(safe(f"{shown} is there already: --force replaces it")) from error
+        raise click.ClickException(safe(f"{path} is there already: --force replaces it")) from error
     except (OSError, ValueError) as error:
-        raise cannot("write", shown, error) from error
+        raise cannot("write", path, error) from error
 
 
 def cannot(do: str, path: Path, error: OSError | ValueError) -> click.ClickException:
     """What a user is told of an error of the file system."""
     reason = (getattr(error, "strerror", None) or str(error)).lower()
     return click.ClickException(safe(f"cannot {do} {path}: {reason}"))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

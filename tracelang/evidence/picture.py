@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+from tracelang.files import put
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,8 +71,8 @@ def printable(text: str) -> str:
 
 
 def write(page: Image, file: Path) -> None:
-    """Write a PNG so that a stop leaves the old file or the new one."""
+    """Write a PNG so that a stop leaves the old file or the new one. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
-    page.save(part, format="PNG", optimize=True)
-    part.replace(file)
+    data = BytesIO()
+    page.save(data, format="PNG", optimize=True)
+    put(file, data.getvalue())
