@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 
 from tracelang.cli.options import read_recipe
-from tracelang.cli.revisions import Revision, top, trouble
+from tracelang.cli.revisions import Revision, in_repository, is_revision, top, trouble, within
 from tracelang.diagnostics import CompileError
 from tracelang.plan.breaking import Version, renamed
 from tracelang.plan.compile import compile_with_findings, located
@@ -23,17 +24,20 @@ FROM_HERE = ("./", "../")
 
 def version(text: str, params: Mapping[str, str], root: Path | None) -> Version:
     """The version of that name. Raises CompileError with its errors."""
-    if text.endswith(".json") and os.path.exists(text):
-        return Version(load_plan(text), None)
-    if text == "-" or os.path.exists(text):
+    if is_file(text):
+        if text.endswith(".json"):
+            return Version(load_plan(text), None)
         what, shown = read_recipe(text)
         return _compiled(what, shown, params, root)
     if not in_git(text):
         trouble(f"there is no file {text!r}; a version in git is written REV:path")
-    revision, _, path = text.partition(":")
-    found = _at_revision(revision, _from_top(path), params, root, shown=text)
+    name, _, written = text.partition(":")
+    commit = Revision(name, Path())
+    path = _from_top(name, written, commit.top)
+    found = _at_revision(commit, name, path, params, root, shown=text)
     if found is None:
-        trouble(f"{revision} has no file {_from_top(path)!r}; write REV:./path for a path from here")
+        near = "".join(f"; did you mean {one!r}?" for one in commit.nearly(path)[:1])
+        trouble(f"{name} has no file {path!r}{near or '; write REV:./path for a path from here'}")
     return found
 
 
@@ -42,58 +46,92 @@ def earlier(recipe: str, against: str, params: Mapping[str, str], root: Path | N
 
     Raises CompileError with the errors of the older version.
     """
-    if os.path.exists(against) or in_git(against):
+    folder = Path() if recipe == "-" else Path(os.path.abspath(recipe)).parent
+    if not in_repository(folder):  # a link from elsewhere may lead into one
+        folder = Path(os.path.realpath(recipe)).parent
+    if is_file(against, folder) or in_git(against):
         return version(against, params, root)
     if recipe == "-":
         raise click.UsageError("standard input has no path in git: write --against REV:path")
-    folder = Path(recipe).resolve().parent
-    path = Path(recipe).resolve().relative_to(top(folder).resolve()).as_posix()
-    return _at_revision(against, path, params, root, shown=f"{against}:{path}", folder=folder)
+    commit = Revision(against, folder)
+    # By the path that it is called by, so that what a link leads to now is held against what was there before.
+    paths = dict.fromkeys(filter(None, (within(one, commit.top) for one in (recipe, os.path.realpath(recipe)))))
+    for path in paths:
+        found = _at_revision(commit, against, path, params, root, shown=f"{against}:{path}")
+        if found is not None:
+            return found
+        for other in commit.nearly(path):
+            there = commit.top / other
+            if not (there.exists() and os.path.exists(recipe)) or there.samefile(recipe):
+                trouble(f"{against} has no file {path!r}, but {other!r}: write --against {against}:{other}")
+    return None
+
+
+def is_file(text: str, folder: Path = Path()) -> bool:
+    """Is it standard input, or a file? Stops where the same name means a revision too, for git in `folder`.
+
+    Otherwise whoever adds a file `main` decides what is meant by the branch.
+    """
+    if text == "-":
+        return True
+    if not os.path.exists(text) or os.path.isdir(text):
+        return False
+    name = text.partition(":")[0]
+    if not os.path.isabs(text) and not text.startswith(FROM_HERE) and is_revision(name, folder):
+        help = f"write ./{text} for the file, or another name of the commit"
+        trouble(f"{text!r} is a file and `{name}` a revision: {help}")
+    return True
 
 
 def in_git(text: str) -> bool:
     """Is it written as `REV:path`?"""
-    return ":" in text and not os.path.exists(text)
+    return ":" in text and not is_file(text)
 
 
 def working(text: str) -> str:
     """The working tree's file for a `REV:path`."""
-    path = _from_top(text.partition(":")[2])
-    found = os.path.relpath(top(Path()) / path)
+    name, _, written = text.partition(":")
+    whole = top(Path())
+    found = os.path.relpath(whole / _from_top(name, written, whole))
     if not os.path.exists(found):
         trouble(f"there is no file {found!r} in the working tree to compare with {text!r}")
     return found
 
 
 def _at_revision(
-    revision: str, path: str, params: Mapping[str, str], root: Path | None, *, shown: str, folder: Path = Path()
+    commit: Revision, name: str, path: str, params: Mapping[str, str], root: Path | None, *, shown: str
 ) -> Version | None:
     """A recipe of a revision, by its path from the top, or None; lists and imports are that revision's too."""
-    commit = Revision(revision, folder)
-    with tempfile.TemporaryDirectory(prefix="tracec-") as name:
-        recipe = commit.write(path, Path(name))
+    with tempfile.TemporaryDirectory(prefix="tracec-") as folder:
+        copy = Path(folder).resolve()
+        recipe = commit.write(path, copy)
         if recipe is None:
             return None
-        copied = f"{Path(name).as_posix()}/", f"{revision}:"
+        copied = f"{copy.as_posix()}/", f"{name}:"
         try:
-            found = _compiled(recipe, shown, params, Path(name) / _below(commit.top, root or commit.top))
+            found = _compiled(recipe, shown, params, _root(commit, root, copy))
         except CompileError as error:
             raise CompileError(renamed(finding, *copied) for finding in error.diagnostics) from None
         return replace(found, copied=copied)
 
 
-def _below(whole: Path, root: Path) -> Path:
-    """A recipe root by its path from the top of the working tree."""
-    whole, root = whole.resolve(), root.resolve()
-    if not root.is_relative_to(whole):
-        trouble(f"the root {root} lies outside the working tree {whole}")
-    return root.relative_to(whole)
+def _root(commit: Revision, root: Path | None, copy: Path) -> Path:
+    """The recipe root in the copy of a revision."""
+    if root is None:
+        return copy
+    inside = within(str(root), commit.top)
+    found = None if inside is None else commit.find(inside, copy)
+    if found is None:
+        trouble(f"the root {root} lies outside the working tree {commit.top}")
+    return copy / found
 
 
-def _from_top(path: str) -> str:
-    if not path.startswith(FROM_HERE):
-        return os.path.normpath(path)
-    return os.path.relpath(Path(path).absolute(), top(Path()))
+def _from_top(name: str, path: str, whole: Path) -> str:
+    """The path of a `REV:path` from the top of the working tree, however it is written: a path in the revision."""
+    inside = within(path, whole) if os.path.isabs(path) or path.startswith(FROM_HERE) else path
+    if inside is None:
+        trouble(f"{name} has no file {path!r}: that lies outside the working tree {whole}")
+    return posixpath.normpath(inside) if inside else inside
 
 
 def _compiled(what: str | Path, shown: str, params: Mapping[str, str], root: Path | None) -> Version:
