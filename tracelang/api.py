@@ -58,12 +58,13 @@ class Applied:
     def save(
         self, out: str | Path, *, emit: Sequence[str] = ("folder", "lora"), force: bool = False,
         root: str | Path | None = None, untouched: Untouched = "copy",
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write OUT as LANGUAGE.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
         `root` is where the plan's sources are read from (default: the current folder). `untouched` weights files of the
         base become copies, or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both.
-        Raises what `check_output` does, and ModelError where the base cannot take the edit.
+        Returns what is not in OUT as in the base, one line each. Raises what `check_output` does, and ModelError where
+        the base cannot take the edit.
         """
         from tracelang.checkpoint.merge import stored
         from tracelang.checkpoint.save import save
@@ -73,7 +74,7 @@ class Applied:
         extra = {"base_model": self.bound.name, "device": str(self.text.device),
                  "dtype": str(self.text.dtype).removeprefix("torch."), "conditions": dict(self.text.conditions),
                  "figures": self.edit.figures}
-        save(
+        return save(
             Path(out), base, self.bound.family, self.edit.deltas(partial(stored, base)), plan,
             sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra, untouched=untouched,
         )
@@ -120,6 +121,14 @@ def check_output(
     refuse(Path(out), bound.folder, bound.plan, sources(bound.plan, Path(root or ".")), emit, force)
 
 
+def check_weights(bound: Bound) -> None:
+    """Raise ModelError where a matrix that the plan edits holds NaN or infinity. Reads these matrices alone."""
+    from tracelang.checkpoint.merge import refuse
+
+    if bound.plan.active:
+        refuse(bound.folder, bound.sites)
+
+
 def apply(
     bound: Bound, *, device: str | None = None, dtype: str | None = None, progress: Report | None = None,
     state: str | Path | None = None,
@@ -135,6 +144,7 @@ def apply(
     from tracelang.engine.run import closed_form, needs_no_model, refuse, run
 
     refuse(bound.plan, dtype or "")
+    check_weights(bound)
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
     if needs_no_model(bound.plan):
         text = bound.family.text(*told)

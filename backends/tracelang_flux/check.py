@@ -27,6 +27,7 @@ def check(folder: Path, sites: tuple[Site, ...]) -> None:
     clip = config.part(folder, "text_encoder", "model_type", "clip_text_model", "clip")
     t5 = config.part(folder, "text_encoder_2", "model_type", "t5")
     _together(folder, transformer, clip, t5, vae)
+    layout.plain(folder, ("transformer", "vae", "text_encoder", "text_encoder_2"))
     _transformer(folder / "transformer", transformer, sites)
     latents, widths = vae["latent_channels"], vae["block_out_channels"]
     layout.holds(folder / "vae", weights.find(folder / "vae"), "decoder.conv_in.weight", (widths[-1], latents, 3, 3))

@@ -25,6 +25,7 @@ def check(folder: Path, sites: tuple[Site, ...]) -> None:
     text = _of_class(folder / "text_encoder" / "config.json", "model_type", ("clip_text_model", "clip"))
     vae = _of_class(folder / "vae" / "config.json", "_class_name", ("AutoencoderKL",))
     _together(folder, unet, text, vae)
+    layout.plain(folder, ("unet", "vae", "text_encoder"))
     stored = weights.find(folder / "unet")
     for site in sites:
         layout.holds(folder / "unet", stored, site.tensor, site.shape)

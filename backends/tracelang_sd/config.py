@@ -35,6 +35,9 @@ def guidance(folder: Path) -> float:
     """The model's own guidance scale: from `tracelang.json` where the folder has one, else SD's customary 7.5."""
     path = folder / "tracelang.json"
     value = read(path).get("guidance", 7.5) if path.exists() else 7.5
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1000:
-        raise ModelError(f"{path}: guidance is {value!r}, not a number from 0 on; correct it")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1000:
+        raise ModelError(
+            f"{path}: guidance is {value!r}, not a number from 1 on; 1 is the prompt's picture without guidance, "
+            "as for models that were trained to need none, and 0 would be the empty prompt's"
+        )
     return float(value)

@@ -17,17 +17,23 @@ DOWN = {"CrossAttnDownBlock2D": True, "DownBlock2D": False}
 UP = {"CrossAttnUpBlock2D": True, "UpBlock2D": False}
 MID = {"UNetMidBlock2DCrossAttn": True, "UNetMidBlock2D": False, None: False}
 """By block type: does it hold transformers?"""
-FOREIGN = (
-    "dual_cross_attention", "only_cross_attention", "encoder_hid_dim_type", "addition_embed_type", "class_embed_type",
-)  # fmt: skip
-"""Settings under which the UNet has more inputs than noise, time and token states."""
+FOREIGN = {
+    "time_cond_proj_dim": "is told guidance beside the time, as latent consistency models are; edit the model that it "
+    "was distilled from",
+    "dual_cross_attention": "", "only_cross_attention": "", "encoder_hid_dim_type": "", "encoder_hid_dim": "",
+    "addition_embed_type": "", "class_embed_type": "", "num_class_embeds": "",
+}  # fmt: skip
+"""Settings under which the UNet has more inputs than noise, time and token states; and the reason where it helps."""
 
 
 def sites(config: dict[str, Any], source: Path) -> tuple[Site, ...]:
     """The sites in the order of the modules. Raises ModelError naming `source` for a UNet of another kind."""
-    for key in FOREIGN:
+    for key, reason in FOREIGN.items():
         if config.get(key):
-            raise ModelError(f"{source}: has {key} = {config[key]!r}, so it is no Stable Diffusion 1.x UNet")
+            why = reason or "is no Stable Diffusion 1.x UNet"
+            raise ModelError(f"{source}: has {key} = {config[key]!r}, so it {why}")
+    if config.get("attention_type", "default") != "default":
+        raise ModelError(f"{source}: has attention_type = {config['attention_type']!r}; only the default is supported")
     try:
         return tuple(_sites(config))
     except (KeyError, TypeError, ValueError, IndexError) as error:

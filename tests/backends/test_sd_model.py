@@ -144,8 +144,8 @@ def test_a_tokenizer_is_held_to_its_text_encoder(tiny, tmp_path):
 CHANGES = {
     "weights": ("vae/diffusion_pytorch_model.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
     "schedule": ("scheduler/scheduler_config.json", lambda data: data.replace(b"0.012", b"0.013")),
-    "tokenizer": ("tokenizer/tokenizer_config.json", lambda data: data + b"\n"),
-    "config": ("unet/config.json", lambda data: data + b"\n"),
+    "tokenizer": ("tokenizer/tokenizer_config.json", lambda data: data.replace(b"16", b"15")),
+    "config": ("unet/config.json", lambda data: data.replace(b"silu", b"gelu")),
     "guidance": ("tracelang.json", lambda data: b'{"guidance": 3}'),
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 import tracelang
+from tracelang.checkpoint import weights
 from tracelang_micro import measure, table
 from tracelang_micro.world.concepts import Thing
 
@@ -82,7 +83,10 @@ def result(name: str, model: str, device: str) -> Path:
 def held(file: Path, facts: dict[str, object]) -> dict[str, Any]:
     """What an earlier run with the same options left in the file, to be added to; nothing where there is none."""
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    if found.get("options", facts) != facts:
+    measured = found.get("options", facts)
+    if weights.outdated(str(measured["model"])):
+        raise SystemExit(f"{file}: names the model by an older fingerprint; measure again into another file with --out")
+    if measured != facts:
         raise SystemExit(f"{file}: holds rows that were measured with other options; name another file with --out")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
 
@@ -45,9 +45,10 @@ $limits
 $recipe
 """)
 FILES = {
-    "folder": '`model/` is the edited checkpoint: `DiffusionPipeline.from_pretrained("model")`. '
-    "`manifest.json` holds the digest of every file, and of every tensor in an edited file, before and after.",
-    "lora": "`lora.safetensors` is the same edit as an adapter for the base: `pipe.load_lora_weights(…)`.",
+    "folder": "`model/` is the edited checkpoint$load`manifest.json` holds the digest of every file, and of every "
+    "tensor in an edited file, before and after.",
+    "lora": "`lora.safetensors` is the same edit as an adapter for the base: "
+    '`pipe.load_lora_weights(".", weight_name="lora.safetensors")`.',
 }
 UNMEASURED = """\
 - What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
@@ -70,9 +71,10 @@ def metadata(base: str, emit: tuple[str, ...]) -> dict[str, Any]:
 
 def card(
     plan: Plan, sources: Mapping[str, bytes], *, base: str, fingerprint: str, edited: int, emit: tuple[str, ...],
-    front: str | None = None, results: str = "", limits: str = UNMEASURED,
+    front: str | None = None, results: str = "", limits: str = UNMEASURED, load: str = "", remarks: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices.
+    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices. `load` are the lines of
+    Python that load the folder `model/`, `remarks` what is not in it as in the base.
 
     A verified output passes `front` (YAML, in place of `metadata`), a section of `results`, and `limits` as a list.
     """
@@ -92,9 +94,25 @@ def card(
         method=code(plan.method.name).replace("|", r"\|"),
         edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
         fingerprint=fingerprint,
-        files="\n\n".join(FILES[kind] for kind in emit),
+        files="\n\n".join([*(_file(kind, load) for kind in emit), *(f"Note: {plain(text)}." for text in remarks)]),
         recipe="\n\n".join(_source(path, text) for path, text in sources.items()),
     )
+
+
+def remarks(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader would not expect of the copy, one line each, from the manifest's account of it."""
+    told = [f"the copy is without its {name}, which model_index.json now calls [null, null]: {reason}"
+            for name, reason in model.get("without", {}).items()]  # fmt: skip
+    lost = [path for path in model.get("left_out", []) if path.partition("/")[0] not in model.get("without", {})]
+    if lost:
+        shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        told.append(f"not copied, since unedited weights could come back through it: {shown}")
+    return tuple(told)
+
+
+def _file(kind: str, load: str) -> str:
+    where, lines = ("; from this folder:", f"\n\n```python\n{load}\n```\n\n") if load else (".", " ")
+    return Template(FILES[kind]).substitute(load=f"{where}{lines}")
 
 
 def _line(plan: Plan, erasure: Erasure) -> str:

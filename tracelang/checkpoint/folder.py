@@ -1,22 +1,21 @@
 """The edited checkpoint: the base's folder, file by file, with the edited matrices replaced wherever they are stored.
 
 A base may hold one matrix several times: shards, an fp16 variant, a pickle, a single-file checkpoint beside the
-folders. Every safetensors copy is patched. Any other copy would be a way to the unedited model under the edited
-one's name, so it is left out, and so is every pickle. What is no regular file, or a link that leads out of the base, is
-not followed.
+folders. Every safetensors copy is patched; whether a file is a shard, the index that names it says. Any other copy
+would be a way to the unedited model under the edited one's name, so it is left out, and so is every pickle. What is no
+regular file, or a link that leads out of the base, is not followed.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tracelang.checkpoint import header, patch, weights
+from tracelang.checkpoint import header, loading, patch, weights
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
@@ -25,7 +24,6 @@ from tracelang.plan.family import ModelError, Site
 FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}
 """Weights in formats that are not patched: never copied."""
 Untouched = Literal["copy", "link"]
-SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 
 
 @dataclass(slots=True)
@@ -37,6 +35,8 @@ class Manifest:
     tensors: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """Of each weights file that was edited: `{tensor: {dtype, shape, before, after}}`."""
     left_out: list[str] = field(default_factory=list)
+    without: dict[str, str] = field(default_factory=dict)
+    """Components that the copy's `model_index.json` no longer names, and why."""
 
 
 def copy(
@@ -46,8 +46,9 @@ def copy(
 
     `untouched` says what becomes of weights files that hold no edited tensor: `"copy"` makes files of their own, which
     share blocks with the base's where the file system can, `"link"` hard links to the base's files. Everything else is
-    small and copied. Raises ModelError where an edited tensor is not stored as the delta expects, OutputError where a
-    link cannot be made, and OSError.
+    small and copied. A safety checker without weights that are copied is taken out of `model_index.json`. Raises
+    ModelError where an edited tensor is not stored as the delta expects, OutputError where a link cannot be made, and
+    OSError.
     """
     edits: dict[str, dict[str, patch.Change]] = {}
     for site, delta in deltas.items():
@@ -56,7 +57,8 @@ def copy(
         for tensor in changes.keys() - weights.find(base / component).tensors.keys():
             raise ModelError(f"{base / component}: there is no tensor {tensor!r} to edit; is this the plan's model?")
     kept, strange = files(base)
-    manifest = Manifest(left_out=[path.as_posix() for path in strange])
+    manifest = Manifest(left_out=[path.as_posix() for path in strange], without=loading.without(base))
+    whole = {path for name, changes in edits.items() for path in _whole(base / name, changes.keys())}
     target.mkdir()
     for path in kept:
         source = base / path
@@ -64,7 +66,8 @@ def copy(
         changes = edits.get(component, {})
         stored = header.read(source).tensors if component in components and source.suffix == ".safetensors" else {}
         here = {name: apply for name, apply in changes.items() if name in stored}
-        if _is_foreign(path, changes.keys(), here.keys()):
+        stays = source in whole or not _is_foreign(path, changes.keys(), here.keys())
+        if component in manifest.without or not stays:
             manifest.left_out.append(path.as_posix())
             continue
         copied = target / path
@@ -73,6 +76,10 @@ def copy(
         if here:
             patch.patch(source, copied, here)
             manifest.files[name], manifest.tensors[name] = _edited(source, copied)
+            continue
+        if name == "model_index.json" and manifest.without:
+            copied.write_text(loading.rewritten(source, manifest.without), encoding="utf-8")
+            manifest.files[name] = {"before": weights.sha256(source), "after": weights.sha256(copied)}
             continue
         if untouched == "link" and source.suffix == ".safetensors":
             _link(source, copied)
@@ -105,10 +112,28 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _is_foreign(path: Path, edited: Set[str], here: Set[str]) -> bool:
-    """Could the file bring unedited weights back? A file outside the components, or one without every edited tensor."""
+    """Could the file bring unedited weights back? A file outside the components, or one without every edited tensor.
+
+    So could the index of such files.
+    """
+    if weights.INDEX.search(path.name) and edited:
+        return True
     if path.suffix != ".safetensors":
         return path.suffix in FOREIGN
-    return len(path.parts) == 1 or (edited != here and not SHARD.search(path.name))
+    return len(path.parts) == 1 or edited != here
+
+
+def _whole(component: Path, edited: Set[str]) -> set[Path]:
+    """The indices in a component's folder that list every edited tensor, and the shards that they name."""
+    kept = set[Path]()
+    for index in component.glob("*.safetensors.*.json"):
+        try:
+            held = weights.sharded(index, None)
+        except ModelError:  # of a variant that is not there, say: nobody could load it
+            continue
+        if edited <= held.tensors.keys():
+            kept |= {index, *held.files}
+    return kept
 
 
 def files(base: Path) -> tuple[list[Path], list[Path]]:

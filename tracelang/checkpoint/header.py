@@ -22,7 +22,7 @@ SIZES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
-"""Bytes per element. Sub-byte types are left out: no model here uses them."""
+"""Bytes per element. Sub-byte and complex types are left out: no model that is not quantised uses them."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 """The dtypes in which a matrix can be edited."""
 
@@ -58,6 +58,8 @@ def read(path: Path) -> Header:
         return _parse(text, size - 8 - length, 8 + length)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    except _Foreign as foreign:
+        raise ModelError(f"{path}: {foreign}") from None
     except _Lie as lie:
         raise ModelError(f"{path}: {lie}; download or save the file again") from None
 
@@ -90,6 +92,10 @@ def write(
 
 class _Lie(Exception):
     pass
+
+
+class _Foreign(Exception):
+    """No lie: a format that is not read."""
 
 
 def _parse(text: bytes, data_size: int, data_start: int) -> Header:
@@ -128,7 +134,7 @@ def _entry(name: str, row: object) -> Entry:
         raise _Lie(f"its entry for {name!r} is malformed")
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
     if not isinstance(dtype, str) or dtype not in SIZES:
-        raise _Lie(f"the dtype {dtype!r} of {name!r} is unknown")
+        raise _Foreign(f"the dtype {dtype!r} of {name!r} is unknown here; use the model's bf16 or fp16 weights")
     if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
         raise _Lie(f"its entry for {name!r} is malformed")
     begin, end = offsets

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint.header import FLOATS
-from tracelang.checkpoint.weights import Weights
+from tracelang.checkpoint.weights import Weights, components, find
 from tracelang.plan.family import ModelError
 
 LONGEST = 64 << 20  # a tokenizer.json may take some megabytes; more is no configuration
 
 Classes = Mapping[str, tuple[str, frozenset[str]]]
 """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
+QUANTISED = re.compile(
+    r"(^|\.)(scaled_fp8|comfy_quant|weight_scale(_2|_inv)?|scale_weight|(input|act)_scale|scale_input|SCB|absmax|quant_map"
+    r"|nested_absmax|nested_quant_map|quant_state\..+|qweight|qzeros|wscales|smooth_factor|_data|_scale)$"
+)
+"""Names of tensors that only quantised weights have: scales, codes and tables beside the numbers."""
+COUNTS = ("I64", "I32")
+"""The dtypes of a buffer of positions, which older files hold beside the weights."""
+WAY_OUT = "quantised weights are not supported; use the model's bf16 or fp16 weights"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -62,13 +71,33 @@ def complete(folder: Path, pipeline: str, classes: Classes, family: str) -> None
             )
 
 
+def plain(folder: Path, loaded: tuple[str, ...]) -> None:
+    """Raise ModelError, one line, for quantised weights: a component whose config says so, or one of those `loaded`
+    that holds a tensor of no floating dtype. Libraries would load such tensors as they are, without their scales.
+    """
+    for name in components(folder):
+        path = folder / name / "config.json"
+        table = read(path) if path.is_file() else {}
+        for key in ("quantization_config", "compression_config"):
+            if table.get(key):
+                raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and a config without it")
+    for name in loaded:
+        for tensor, (file, entry) in find(folder / name).tensors.items():
+            if QUANTISED.search(tensor):
+                raise ModelError(f"{file}: holds {tensor!r}, a part of quantised weights; {WAY_OUT}")
+            if entry.dtype not in FLOATS and not (entry.dtype in COUNTS and tensor.endswith("position_ids")):
+                raise ModelError(f"{file}: {tensor!r} is {entry.dtype}, not floating point; {WAY_OUT}")
+
+
 def holds(component: Path, stored: Weights, name: str, shape: tuple[int, ...]) -> None:
     """Raise ModelError unless the weights hold a floating-point tensor of that name and shape."""
     if name not in stored.tensors:
         raise ModelError(f"{component}: the weights lack {name!r}, which the config asks for; download them again")
     file, entry = stored.tensors[name]
-    if entry.shape != shape or entry.dtype not in FLOATS:
+    if entry.dtype not in FLOATS:
+        raise ModelError(f"{file}: {name!r} is {entry.dtype}, not floating point; {WAY_OUT}")
+    if entry.shape != shape:
         raise ModelError(
-            f"{file}: {name!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)} in floating "
-            "point; weights and config do not belong together"
+            f"{file}: {name!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)}; weights and "
+            "config do not belong together"
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint import weights
+from tracelang.checkpoint import header, weights
 from tracelang.checkpoint.header import Entry
 from tracelang.checkpoint.patch import Change
+from tracelang.engine.errors import EngineError
+from tracelang.engine.finite import finite, rounded
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import ModelError, Site
 
@@ -17,18 +20,18 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 """The floating dtypes that an edit can be stored in, by safetensors name."""
 
 
-def merged(weight: Tensor, delta: LowRank) -> Tensor:
+def merged(weight: Tensor, delta: LowRank, name: str = "a matrix") -> Tensor:
     """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype; of rank 0, W bit for bit.
 
-    Raises ModelError on NaN or infinity.
+    Raises ModelError on NaN or infinity, in W or in what becomes of it.
     """
     if not delta.rank:
         return weight  # adding 0 would turn a -0 into 0
     up, down = delta.up.cpu().double(), delta.down.cpu().double()
-    changed = (weight.double() + up @ down).to(weight.dtype)
-    if not changed.isfinite().all():
-        raise ModelError(f"the edited matrix is not finite in {weight.dtype}; the edit cannot be stored")
-    return changed
+    try:
+        return rounded(name, finite(name, weight).double() + up @ down, weight.dtype)
+    except EngineError as error:
+        raise ModelError(str(error)) from None
 
 
 def change(name: str, delta: LowRank) -> Change:
@@ -41,26 +44,48 @@ def change(name: str, delta: LowRank) -> Change:
         if entry.shape != shape:
             raise ModelError(f"{name} has the shape {list(entry.shape)}, the edit {list(shape)}")
         weight = torch.frombuffer(bytearray(raw), dtype=DTYPES[entry.dtype]).view(entry.shape)
-        try:
-            return raw_bytes(merged(weight, delta))
-        except ModelError as error:
-            raise ModelError(f"{name}: {error}") from None
+        return raw_bytes(merged(weight, delta, name))
 
     return apply
 
 
 def stored(base: Path, site: Site) -> Tensor:
-    """The site's matrix as the checkpoint holds it. Reads that tensor and headers. Raises ModelError."""
+    """The site's matrix as the checkpoint holds it. Reads that tensor and headers. Raises ModelError, also for a matrix
+    that holds NaN or infinity.
+    """
     held = weights.find(base / site.component).tensors
     if site.tensor not in held:
         raise ModelError(f"{base / site.component}: there is no tensor {site.tensor!r}; is this the plan's model?")
-    file, entry = held[site.tensor]
+    return _read(*held[site.tensor], site)
+
+
+def refuse(base: Path, sites: Iterable[Site]) -> None:
+    """Raise what `stored` and `change` raise of any stored copy of these matrices: a variant may hold infinity, or a
+    dtype that cannot be edited, where the plain file does not. Reads those matrices and headers.
+    """
+    components: dict[str, list[Site]] = {}
+    for site in sites:
+        components.setdefault(site.component, []).append(site)
+    for component, wanted in components.items():
+        for file in sorted((base / component).glob("[!.]*.safetensors")):
+            held = header.read(file).tensors
+            for site in wanted:
+                if site.tensor in held:
+                    _read(file, held[site.tensor], site)
+
+
+def _read(file: Path, entry: Entry, site: Site) -> Tensor:
     if entry.dtype not in DTYPES:
         raise ModelError(f"{file}: {site.tensor} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
+    if entry.shape != site.shape:
+        raise ModelError(f"{file}: {site.tensor} has the shape {list(entry.shape)}, not {list(site.shape)}")
     with file.open("rb") as opened:
         opened.seek(entry.begin)
         raw = bytearray(opened.read(entry.end - entry.begin))
-    return torch.frombuffer(raw, dtype=DTYPES[entry.dtype]).view(entry.shape)
+    try:
+        return finite(f"{file}: {site.tensor}", torch.frombuffer(raw, dtype=DTYPES[entry.dtype]).view(entry.shape))
+    except EngineError as error:
+        raise ModelError(str(error)) from None
 
 
 def raw_bytes(tensor: Tensor) -> bytes:

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tracelang.checkpoint import folder, header, lora, output, weights
-from tracelang.checkpoint.card import card
+from tracelang.checkpoint import folder, header, loading, lora, output, weights
+from tracelang.checkpoint.card import card, remarks
 from tracelang.checkpoint.merge import DTYPES
 from tracelang.checkpoint.output import EMITS, OutputError
 from tracelang.engine.low_rank import LowRank
@@ -31,14 +31,15 @@ def save(
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
     untouched: folder.Untouched = "copy",
-) -> None:
+) -> tuple[str, ...]:
     """Write `out`: `model/` and `lora.safetensors` as `emit` asks, recipe, plan, lock, manifest and model card.
 
     `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes `model/` a copy, bit for bit, and
     leaves the adapter out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
     the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `out` appears
-    whole or not at all. Raises what `refuse` does, ModelError for an edit that cannot be stored in the base, and
-    OutputError for a link that cannot be made.
+    whole or not at all, and with a `model/` whose every component plain diffusers finds the weights of. What is not as
+    in the base is returned in words. Raises what `refuse` does, ModelError for an edit that cannot be stored in the
+    base, and OutputError for a link that cannot be made.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
@@ -46,12 +47,14 @@ def save(
     sites = _fitting(family.sites(base), deltas, base)
     name = str(extra.get("base_model", base.resolve().name))
     emitted = tuple(kind for kind in EMITS if kind in emit and (kind == "folder" or deltas))
+    told, load = tuple[str, ...](), ""
     with output.staged(out, force) as draft:
         facts: dict[str, Any] = {"format_version": 1, "plan": plan.digest}
         if "folder" in emitted:
             components = frozenset(site.component for site in sites)
             copied = folder.copy(base, draft / "model", deltas, components, untouched)
             facts["model"] = dataclasses.asdict(copied)
+            told, load = remarks(facts["model"]), _loading(draft / "model", out)
         if "lora" in emitted:
             facts["lora"] = _adapter(draft / "lora.safetensors", base, deltas, plan)
         for path, text in sources.items():
@@ -78,9 +81,19 @@ def save(
         _json(draft / output.MARK, facts)
         about = card(
             plan, {path: text for path, text in sources.items() if path.endswith(".erase")}, emit=emitted,
-            base=name, fingerprint=fingerprint, edited=len(deltas),
+            base=name, fingerprint=fingerprint, edited=len(deltas), load=load, remarks=told,
         )  # fmt: skip
         (draft / "README.md").write_text(about, encoding="utf-8")
+    return told
+
+
+def _loading(written: Path, out: Path) -> str:
+    """The lines that load what was written. Raises OutputError where plain diffusers could not."""
+    try:
+        return loading.call(written)
+    except ModelError as error:
+        reason = str(error).replace(f"{written}/", "")
+        raise OutputError(f"{out}: not written, plain diffusers could not load it: {reason}") from None
 
 
 def refuse(
@@ -97,6 +110,8 @@ def refuse(
     output.refuse(out, force)
     if out.resolve().is_relative_to(base.resolve()):
         raise OutputError(f"{out}: lies inside the base model; choose a place outside of it")
+    if "folder" in emit:
+        loading.variant(base, loading.without(base))
     for path in sources:
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
 from tracelang.checkpoint import header
 from tracelang.checkpoint.header import Entry
@@ -19,6 +21,17 @@ VARIANTS = (None, "fp16", "bf16")
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl"})
 UNREAD = PICKLES | {".safetensors", ".msgpack", ".h5"}
 """Weights beside those that `find` finds: another variant, another format."""
+SCHEME = "2:"
+"""What a fingerprint begins with. Those of before are bare digits, see `former`."""
+SETTINGS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".bpe", ".vocab", ".spm")
+"""Files of a component that decide what it does: configs, schedule, vocabularies, chat templates."""
+INDEX = re.compile(r"\.index(\.[^.]+)?\.json$")
+"""Which file holds which tensor decides no picture: the tensors do."""
+SILENT = frozenset({
+    "_diffusers_version", "_name_or_path", "_commit_hash", "name_or_path", "special_tokens_map_file",
+    "transformers_version", "torch_dtype", "dtype",
+})  # fmt: skip
+"""Keys of a JSON file that say who wrote it, and from where: no picture depends on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +50,9 @@ def find(component: Path) -> Weights:
     """
     for stem in STEMS:
         for variant in VARIANTS:
-            dotted = f".{variant}" if variant else ""
-            single = component / f"{stem}{dotted}.safetensors"
-            index = component / f"{stem}.safetensors.index{dotted}.json"
-            if index.is_file():
-                return _sharded(index, variant)
-            if single.is_file():
-                tensors = {name: (single, entry) for name, entry in header.read(single).tensors.items()}
-                return Weights(variant, (single,), tensors)
+            found = named(component, stem, variant)
+            if found is not None:
+                return found
     pickles = [path.name for path in sorted(component.glob("*")) if path.suffix in PICKLES]
     if pickles:
         raise ModelError(
@@ -52,6 +60,24 @@ def find(component: Path) -> Weights:
             "save the pipeline once with save_pretrained(…, safe_serialization=True)"
         )
     raise ModelError(f"{component}: there is no safetensors weights file; download the component again")
+
+
+def named(component: Path, stem: str, variant: str | None) -> Weights | None:
+    """The weights that a library finds under the names of one variant, None where there are none. Raises ModelError.
+
+    diffusers (stem `diffusion_pytorch_model`) looks for an index first and reads its older name too, transformers
+    (`model`) looks for a single file first. An index decides which files are shards, whatever they are called.
+    """
+    dotted = f".{variant}" if variant else ""
+    single = component / f"{stem}{dotted}.safetensors"
+    indices = [component / f"{stem}.safetensors.index{dotted}.json"]
+    if variant and stem == STEMS[0]:
+        indices.append(component / f"{stem}.safetensors{dotted}.index.json")
+    index = next((path for path in indices if path.is_file()), None)
+    if single.is_file() and (index is None or stem != STEMS[0]):
+        tensors = {name: (single, entry) for name, entry in header.read(single).tensors.items()}
+        return Weights(variant, (single,), tensors)
+    return None if index is None else sharded(index, variant)
 
 
 def components(folder: Path) -> tuple[str, ...]:
@@ -72,22 +98,20 @@ def fingerprints(folder: Path) -> dict[str, str]:
     For a single file it is the file's own sha256, which hubs show too; for shards, over their digests in order.
     Raises ModelError.
     """
-    named = [name for name in components(folder) if any((folder / name).glob("*.safetensors"))]
-    files = {name: find(folder / name).files for name in named}
-    with ThreadPoolExecutor() as pool:  # hashing is most of the work on a large model, and lets other threads run
-        digests = {name: list(pool.map(sha256, paths)) for name, paths in files.items()}
-    return {
-        name: each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
-        for name, each in digests.items()
-    }
+    return {name: _joined(each) for name, each in _digests(folder).items()}
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """sha256 of what else decides how a checkpoint draws, by path inside it: configs, schedule, tokenizer, guidance."""
-    files = [folder / "tracelang.json"]
+    """sha256 of what else decides how a checkpoint draws, by path inside it: the pipeline's switches, configs,
+    schedule, tokenizer, chat template, guidance. Of JSON it is the content's, so neither its layout nor `SILENT`
+    counts; a file that says nothing is left out.
+    """
+    files = [folder / "tracelang.json", folder / "model_index.json"]
     for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
-        files += [path for ending in ("json", "txt", "model") for path in (folder / name).glob(f"[!.]*.{ending}")]
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files) if path.is_file()}
+        files += [path for path in (folder / name).glob("[!.]*") if path.suffix in SETTINGS]
+    told = {path.relative_to(folder).as_posix(): _content(path) for path in sorted(files)
+            if path.is_file() and not INDEX.search(path.name)}  # fmt: skip
+    return {path: digest for path, digest in told.items() if digest is not None}
 
 
 def prompt_side(folder: Path, encoders: Sequence[str], tokenizers: Sequence[str], *facts: object) -> str:
@@ -102,9 +126,73 @@ def prompt_side(folder: Path, encoders: Sequence[str], tokenizers: Sequence[str]
 
 
 def fingerprint(folder: Path) -> str:
-    """One sha256 for all that decides what a checkpoint draws: `fingerprints` and `settings`, wherever it lies."""
-    facts = {"weights": fingerprints(folder), "settings": settings(folder)}
+    """`SCHEME` and one sha256 for all that decides what a checkpoint draws, wherever it lies: the bytes of its weights
+    files, whatever they are called, and `settings`.
+    """
+    facts = {"weights": {name: _joined(sorted(each)) for name, each in _digests(folder).items()},
+             "settings": settings(folder)}  # fmt: skip
+    return SCHEME + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def former(folder: Path) -> str:
+    """The fingerprint as it was before it had a scheme: over the bytes of JSON files, blind to `model_index.json` and
+    to chat templates. Kept to tell an older fingerprint of a model from one of another model.
+    """
+    files = [folder / "tracelang.json"]
+    for name in {*components(folder), "scheduler"}:
+        files += [path for ending in ("json", "txt", "model") for path in (folder / name).glob(f"[!.]*.{ending}")]
+    told = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files) if path.is_file()}
+    facts = {"weights": fingerprints(folder), "settings": told}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def outdated(stated: str) -> bool:
+    """Is a fingerprint of the older scheme?"""
+    return re.fullmatch("[0-9a-f]{64}", stated) is not None
+
+
+def compare(folder: Path, stated: str) -> Literal["same", "older", "other", "unknown"]:
+    """Is `stated` the folder's fingerprint, one of the same model in the older scheme, or of another model?
+
+    `"unknown"` is a scheme that this version does not know.
+    """
+    if stated.startswith(SCHEME):
+        return "same" if stated == fingerprint(folder) else "other"
+    if not outdated(stated):
+        return "unknown"
+    return "older" if stated == former(folder) else "other"
+
+
+def _digests(folder: Path) -> dict[str, list[str]]:
+    """sha256 of every weights file that would be loaded, by component."""
+    named = [name for name in components(folder) if any((folder / name).glob("*.safetensors"))]
+    files = {name: find(folder / name).files for name in named}
+    with ThreadPoolExecutor() as pool:  # hashing is most of the work on a large model, and lets other threads run
+        return {name: list(pool.map(sha256, paths)) for name, paths in files.items()}
+
+
+def _joined(digests: Sequence[str]) -> str:
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _content(path: Path) -> str | None:
+    """sha256 of what a settings file says, None where that is nothing; remembered like `sha256`."""
+    status = path.stat()
+    return _read_content(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _read_content(path: Path, size: int, time: int) -> str | None:
+    if path.suffix != ".json":
+        return sha256(path)
+    try:
+        told: Any = json.loads(path.read_bytes())
+        if isinstance(told, dict):  # a component that is [null, null] is none
+            told = {key: value for key, value in told.items() if key not in SILENT and value != [None, None]}
+        text = json.dumps(told, sort_keys=True)
+    except (ValueError, RecursionError):
+        return sha256(path)
+    return hashlib.sha256(text.encode()).hexdigest() if told != {} else None
 
 
 def sha256(path: Path) -> str:
@@ -119,12 +207,15 @@ def _sha256(path: Path, size: int, time: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sharded(index: Path, variant: str | None) -> Weights:
+def sharded(index: Path, variant: str | None) -> Weights:
+    """The weights that an index lists, every tensor in the file that it says. Raises ModelError."""
     try:
-        table = json.loads(index.read_bytes())["weight_map"]
+        whole = json.loads(index.read_bytes())
+        table = whole["weight_map"]
         names = sorted(set(table.values()))
         plain = (Path(name).name == name and name.isprintable() for name in names)
         honest = all(plain) and all(name.endswith(".safetensors") for name in names)
+        honest = honest and isinstance(whole["metadata"], dict)  # the libraries write into it
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         honest = False
     if not honest:

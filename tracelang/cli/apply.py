@@ -73,19 +73,22 @@ def command(
         try:
             with progress() as report:
                 applied = api.apply(bound, device=device, dtype=dtype, progress=report, state=state)
-            applied.save(out, emit=emit, force=force, root=home, untouched=untouched)
+            remarks = applied.save(out, emit=emit, force=force, root=home, untouched=untouched)
         except KeyboardInterrupt:
             held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "no step is done yet"
             again = shlex.join(ctx.meta[WORDS])
             click.echo(f"\ninterrupted; {safe(held)}. Go on with: {safe(again)}", err=True)
             ctx.exit(INTERRUPTED)
         shutil.rmtree(state, ignore_errors=True)
+    for remark in remarks:
+        click.echo(safe(f"note: {remark}"), err=True)
     if as_json:
         outcome = {
             "out": str(out),
             "plan": plan.digest,
             "tensors": len(applied.edit.sites),
             "figures": applied.edit.figures,
+            "notes": list(remarks),
         }
         click.echo(json.dumps(outcome, indent=2))
     else:

@@ -83,6 +83,7 @@ def command(
         changes = bool(plan.active)
         facts = _facts(bound)
         if changes and not config_only:
+            api.check_weights(bound)
             facts["collateral"] = _collateral(bound, device, dtype)
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
     if detailed_exitcode and changes:

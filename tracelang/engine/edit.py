@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.finite import finite, rounded
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
 from tracelang.engine.low_rank import LowRank, add, compress
@@ -58,19 +59,27 @@ class Edit:
 
         Summed factor by factor in float64 (float32 on MPS, which has no wider type) and rounded once. A checkpoint is
         written from `delta`, compressed and in float64 too (`checkpoint.merge`): the two agree to one unit in the last
-        place of the dtype, in float32 of the matrix's largest entry. Raises `EngineError` for a gated edit.
+        place of the dtype, in float32 of the matrix's largest entry. Raises `EngineError` for a gated edit, and where
+        the old matrix or the new one holds NaN or infinity.
         """
         if self.gate is not None:
             raise EngineError("steer: an edit gated by noise level cannot be merged into a checkpoint")
-        return _patched(weight, self.maps.get(site), self._factors(site))
+        return _patched(site.tensor, weight, self.maps.get(site), self._factors(site))
 
     def delta(self, site: Site, weight: Tensor) -> LowRank:
-        """`W' − W` as factors at its numerical rank, from the site's original matrix (any gate fully open)."""
+        """`W' − W` as factors at its numerical rank, from the site's original matrix (any gate fully open).
+
+        Raises `EngineError` where that holds NaN or infinity.
+        """
+        finite(site.tensor, weight)
         parts = self._factors(site)
         if site in self.maps:
             text_map = self.maps[site]
             parts = [LowRank(weight.detach().to("cpu", torch.float64) @ text_map.left, text_map.right.T), *parts]
-        return compress(add(parts))
+        change = add(parts)
+        for factor in (change.up, change.down):
+            finite(f"the change of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32")
+        return compress(change)
 
     def deltas(self, source: Model | Callable[[Site], Tensor]) -> dict[Site, LowRank]:
         """`delta` of every site, its original matrix taken from a model, or asked for and let go one by one."""
@@ -135,15 +144,14 @@ def applied(model: Model, edit: Edit) -> Iterator[Model]:
         patch.undo()
 
 
-def _patched(weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
+def _patched(name: str, weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
+    finite(name, weight)
     W = weight.to(torch.float32 if weight.device.type == "mps" else torch.float64, copy=True)
     if text_map is not None:
         apply_(W, text_map)
     for change in factors:
         W.addmm_(change.up.to(W), change.down.to(W))
-    if not torch.isfinite(W).all():
-        raise EngineError("the edit gives a matrix with NaN or infinity")
-    return W.to(weight.dtype)
+    return rounded(name, W, weight.dtype)
 
 
 def _replace(weights: Mapping[Site, nn.Parameter], new: Mapping[Site, Tensor]) -> Patch:

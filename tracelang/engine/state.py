@@ -28,7 +28,8 @@ class State:
     """`step` steps of one concept are done. `tensors`: adapters, the optimiser's moments, the last refresh's adapters.
 
     `counts` and `curve` are the figures so far: what an interruption makes a run compute again is not counted again.
-    `key` names the run (plan, model, concept, way of computing): a state goes on only as what it began as.
+    `key` names the run (plan, model, concept, way of computing): a state goes on only as what it began as. It begins
+    with the scheme of the model's fingerprint.
     """
 
     key: str
@@ -61,6 +62,10 @@ def load(path: Path, key: str) -> State | None:
         state = State(header["key"], header["step"], header["counts"], header["curve"], tensors)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise EngineError(f"steer: the saved state {path} cannot be read; delete it to start again ({error})") from None
+    if state.key.rpartition(":")[0] != key.rpartition(":")[0]:
+        raise EngineError(
+            f"steer: the saved state {path} names its model by an older fingerprint; delete it to start again"
+        )
     if state.key != key:
         raise EngineError(f"steer: the saved state {path} belongs to another plan or model; delete it to start again")
     return state

@@ -87,6 +87,7 @@ def task_of(
     batch = shares(settings, model.clock, bool(groups))
     count = kept(settings, batch, len(groups))
     how = [options.autocast, str(model.dtype), model.device.type]
+    scheme = model.fingerprint.rpartition(":")[0]
     facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
     return Task(
         targets=erasure.targets,
@@ -102,6 +103,6 @@ def task_of(
         kept=starts(groups, count, "train", settings.seed),
         kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
         options=options,
-        key=hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
+        key=f"{scheme}:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}",
         path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,
     )

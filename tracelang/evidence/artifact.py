@@ -103,9 +103,20 @@ def find_base(artifact: Artifact, model: str | None) -> Path:
         pinned = name not in embedded() and "@" not in name and re.fullmatch(r"[0-9a-f]{40}", commit)
         model = f"{name}@{commit}" if pinned else name
     folder = locate(model)
-    if weights.fingerprint(folder) != facts["fingerprint"]:
-        raise EvidenceError(f"{model}: is not the model that was edited ({name}): its fingerprint is another")
+    if (why := _mismatch(folder, str(facts["fingerprint"]))) is not None:
+        raise EvidenceError(why.format(out=artifact.out, model=model, name=name))
     return folder
+
+
+def _mismatch(folder: Path, stated: str) -> str | None:
+    """What keeps a lock's fingerprint from vouching for a base, with `{out}`, `{model}`, `{name}`; None: nothing."""
+    return {
+        "same": None,
+        "older": "{out}: its lock names the base by an older fingerprint, which did not see model_index.json or chat "
+        "templates; {model} is that model as far as it can tell. Apply the recipe again with --force, and verify that",
+        "other": "{model}: is not the model that was edited ({name}): its fingerprint is another",
+        "unknown": "{out}: its lock names the base by a fingerprint of another version of tracelang; update tracelang",
+    }[weights.compare(folder, stated)]
 
 
 def embedded_name(folder: Path) -> str | None:
@@ -134,7 +145,7 @@ def _adapt(model: Model, file: Path) -> None:
     """Add the adapter to a loaded model's weights."""
     for site, factors in lora.read(file, model.sites).items():
         weight = model.weight(site)
-        weight.data.copy_(merged(weight.data.cpu(), factors))
+        weight.data.copy_(merged(weight.data.cpu(), factors, site.tensor))
 
 
 def _check(artifact: Artifact, manifest: dict[str, Any]) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.checkpoint.card import card, metadata, plain
+from tracelang.checkpoint import loading
+from tracelang.checkpoint.card import card, metadata, plain, remarks
 from tracelang.checkpoint.output import MARK
 from tracelang.evidence import wording
 from tracelang.evidence.report import ConceptFinding, Rate, Report
+from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def model_card(report: Report, plan: Plan, out: Path) -> str:
         emit=emit,
         front=data.to_yaml().strip(),
         results=_section(report),
+        load=_load(out / "model"),
+        remarks=remarks(_manifest(out).get("model", {})),
         limits="\n".join(limits) or "- Nobody wrote down what was left out; that does not mean that nothing was.",
     )
 
@@ -107,9 +111,22 @@ def _told(text: str) -> str:
     return plain(wording.visible(text))
 
 
+def _load(model: Path) -> str:
+    """The lines that load the folder, none where there is none that can be loaded."""
+    try:
+        return loading.call(model) if model.is_dir() else ""
+    except ModelError:
+        return ""
+
+
+def _manifest(out: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((out / MARK).read_text(encoding="utf-8"))
+    return facts
+
+
 def _edited(out: Path) -> int:
     """How many matrices the manifest says were changed: of a folder the tensors, of an adapter its pairs of factors."""
-    facts = json.loads((out / MARK).read_text(encoding="utf-8"))
+    facts = _manifest(out)
     if "model" not in facts:
         return int(facts.get("lora", {}).get("tensors", 0)) // 2
     changed = {

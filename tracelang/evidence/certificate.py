@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.finite import finite
 from tracelang.engine.protocol import Model
 from tracelang.engine.statements import constraints, states
 from tracelang.evidence.report import Certificate, LayerChange, Reach
@@ -144,8 +145,7 @@ def _matrix(site: Site, before: Tensor, after: Tensor) -> Matrix:
                           f"{list(before.shape)} in the base")  # fmt: skip
     W, new = (weight.to("cpu", torch.float64) for weight in (before, after))
     for name, value in (("base", W), ("edited model", new)):
-        if not torch.isfinite(value).all():
-            raise EngineError(f"certificate: {site.tensor} of the {name} holds NaN or infinity")
+        finite(f"certificate: {site.tensor} of the {name}", value, "nothing can be said of its edit")
     return Matrix(W, new - W)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tracelang.checkpoint import weights
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.sampling import draw as draw_latents
@@ -111,6 +112,8 @@ def merge(out: str | Path, shards: Sequence[str | Path] = (), against: str | Pat
     artifact = artifacts.read(Path(out))
     work = gather(artifact.report / "work", [Path(shard) for shard in shards])
     facts = work.run.facts
+    if weights.outdated(str(facts["base"])):
+        raise EvidenceError(f"{work.folder}: names the base by an older fingerprint; verify {out} again")
     if (facts["plan"], facts["edited"]) != (artifact.plan.digest, artifact.fingerprint):
         raise EvidenceError(f"{work.folder}: is a verification of another edit than {out}; verify it again")
     other = None if against is None else earlier(Path(against), work.run)
