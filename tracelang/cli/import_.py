@@ -10,7 +10,7 @@ import click
 from tracelang.cli import show
 from tracelang.cli.writing import write_text
 from tracelang.diagnostics import Report
-from tracelang.importers import MAX_BYTES, TOOLS, convert
+from tracelang.importers import MAX_BYTES, TOOLS, convert, limit
 from tracelang.plan.compile import compile_with_findings
 from tracelang.syntax.read import decode, read
 
@@ -32,7 +32,7 @@ def command(ctx: click.Context, tool: str, file: str, output: str, force: bool) 
     if file == "-":
         found = decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", MAX_BYTES, report)
     else:
-        found = read(Path(file), file, MAX_BYTES, report)
+        found = read(Path(file), file, limit(file), report)
     text = None
     if found is not None:
         try:

@@ -20,6 +20,14 @@ TOOLS: dict[str, str] = {
 MAX_BYTES = 256 << 10
 """Larger than any such file in the field; PyYAML reads about this much in a few seconds."""
 
+MAX_TABLE_BYTES = 4 << 20
+"""Of a CSV, which may have a row for each picture."""
+
+
+def limit(file: str) -> int:
+    """So many bytes a file of that name may have."""
+    return MAX_TABLE_BYTES if file.lower().endswith(".csv") else MAX_BYTES
+
 
 def convert(tool: str, source: Source, folder: str, report: Report) -> str | None:
     """The recipe that a file of `tool` stands for, or None where `report` has an error.
@@ -27,4 +35,6 @@ def convert(tool: str, source: Source, folder: str, report: Report) -> str | Non
     `folder` is where the file lies: a configuration may name its prompts file, which must lie in there too.
     """
     draft = import_module(f"tracelang.importers.{tool}").convert(source, folder, report)
+    if draft is not None:
+        draft.decide()
     return None if draft is None or report.failed else draft.render()

@@ -39,6 +39,7 @@ class Draft:
     templates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)  # the targets, case and spacing aside
+    kept: dict[str, tuple[str, Span]] = field(default_factory=dict)  # the preserved, by the same
     preserved: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
     method: str = ""
@@ -69,17 +70,26 @@ class Draft:
             self.changed(f"{shown(text)} is erased twice; its first anchor is the one that counts", span)
 
     def preserve(self, text: str, span: Span, *, kind: str = "object") -> None:
+        """Preserve `text`. What a file keeps is never erased: where it also says to erase it, the import fails."""
         text = normal(text.strip())
-        if folded(text) in self.gone:
-            self.changed(f"{shown(text)} is both erased and preserved: here it is erased", span)
-        elif text:  # the empty prompt is always preserved
+        if text:  # the empty prompt is always preserved
+            self.kept.setdefault(folded(text), (text, span))
             self.preserved.setdefault(text, kind)
 
-    def setting(self, step: str, name: str, value: float | None, span: Span) -> str:
+    def decide(self) -> None:
+        """Report what the file both erases and keeps: a recipe that chose between the two would not be the file's."""
+        both = [self.kept[one] for one in self.kept if one in self.gone]
+        for span, texts in groupby(both, key=lambda one: one[1]):
+            names = [shown(text) for text, _ in texts]
+            more = f" (and {len(names) - 3} more)" if len(names) > 3 else ""
+            message = f"both erased and preserved: {', '.join(names[:3])}{more}"
+            self.report.error("TL131", message, span, help="take it out of one of the two")
+
+    def setting(self, step: str, name: str, value: float | None, span: Span, *, term: str = "push") -> str:
         """`name = value`, or nothing where there is no value or the language has other bounds."""
         if value is None:
             return ""
-        bounds = PASSES[step].settings.get(name) or PASSES[step].terms["push"][name]
+        bounds = PASSES[step].settings.get(name) or PASSES[step].terms[term][name]
         low, high = bounds.low, bounds.high
         fits = isfinite(value) and (low is None or (value > low if bounds.above else value >= low))
         if bounds.type == "integer":

@@ -40,10 +40,17 @@ class Training:
     sampler_steps: tuple[float | None, Span]
 
 
+Defaults = dict[str, float]
+"""What a tool takes for what its configuration does not say, by the configuration's own words."""
+
+DEFAULTS: Defaults = {"rank": 4, "alpha": 1, "iterations": 500, "lr": 1e-4, "max_denoising_steps": 50}
+"""LECO's, https://github.com/p1atdev/LECO, config_util.py."""
+
+
 def convert(source: Source, folder: str, report: Report) -> Draft | None:
     """A recipe that erases what LECO's file erases, by a `steer` pass with LECO's settings."""
     draft = Draft("LECO", source, report)
-    found = read(draft, folder)
+    found = read(draft, folder, DEFAULTS)
     if found is None:
         return None
     entries, training = found
@@ -65,7 +72,7 @@ def convert(source: Source, folder: str, report: Report) -> Draft | None:
     return draft
 
 
-def read(draft: Draft, folder: str) -> tuple[list[Fields], Training | None] | None:
+def read(draft: Draft, folder: str, defaults: Defaults) -> tuple[list[Fields], Training | None] | None:
     """The entries, and the training where the file is a configuration; None after an error."""
     source, report = draft.source, draft.report
     root = load(source, report)
@@ -79,7 +86,7 @@ def read(draft: Draft, folder: str) -> tuple[list[Fields], Training | None] | No
             report.error("TL131", message, config.span, help="give the file with `target: …` in it")
             return None
         prompts = _prompts(config, folder, report)
-        training = _training(draft, config)
+        training = _training(draft, config, defaults)
         root = None if prompts is None else load(prompts, report)
         if prompts is None or root is None:
             return None
@@ -182,21 +189,40 @@ TRAINING = [
     "text_encoder_lr",
 ]
 MODEL = ["v2", "v_pred", "clip_skip", "name_or_path"]
-NETWORK = ["alpha", "type", "training_method"]
+NETWORK = ["type"]
+TEXT_LAYERS = ("xattn", "xattn-strict")
+"""The values of `training_method` that mean what `steer on text` trains."""
 BLOCKS = {"pretrained_model": MODEL, "network": NETWORK, "train": TRAINING}
 ELSEWHERE = ["save", "logging", "other", "inference"]
 
 
-def _training(draft: Draft, config: Fields) -> Training:
+def _training(draft: Draft, config: Fields, defaults: Defaults) -> Training:
     blocks = {name: config.block(name) for name in BLOCKS}
     network, train, model = blocks["network"], blocks["train"], blocks["pretrained_model"]
     rate = "unet_lr" if train.has("unet_lr") else "lr"
+    unsaid = []
+
+    def number(block: Fields, key: str, default: str = "") -> tuple[float | None, Span]:
+        if not block.has(key):
+            unsaid.append(f"{key} {defaults[default or key]:g}")
+        return block.number(key, defaults[default or key]), block.place(key)
+
     found = Training(
-        (network.number("rank"), network.place("rank")),
-        (train.number("iterations"), train.place("iterations")),
-        (train.number(rate), train.place(rate)),
-        (train.number("max_denoising_steps"), train.place("max_denoising_steps")),
+        number(network, "rank"),
+        number(train, "iterations"),
+        number(train, rate, "lr"),
+        number(train, "max_denoising_steps"),
     )
+    alpha, place = number(network, "alpha")
+    if unsaid:
+        draft.remarks.append(f"The configuration leaves to {draft.tool}'s defaults: {', '.join(unsaid)}.")
+    if alpha is not None and found.rank[0] and alpha != found.rank[0]:
+        message = f"alpha {alpha:g} scales the adapter by alpha / rank there, {alpha / found.rank[0]:.4g}; here it is 1"
+        draft.changed(message, place, "train anew with another `rate`, and look at the outcome")
+    if network.has("training_method") and (where := network.text("training_method")) not in TEXT_LAYERS:
+        message = f"training_method {shown(where)} trains other layers than the recipe, those of the text"
+        draft.changed(message, network.place("training_method"), "`steer.on` names layers, see `layers`")
+    network.known(["training_method"])
     train.known(["lr"])
     if model.has("name_or_path"):
         made_for = shown(model.text("name_or_path"))

@@ -5,21 +5,24 @@ The direction is taken from `neutral` here, not from `unconditional`.
 
 from __future__ import annotations
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Report, Source, Span
 from tracelang.importers.draft import Draft, shown
-from tracelang.importers.leco import BARE, erase, finish, method, read
+from tracelang.importers.leco import BARE, Defaults, erase, finish, method, read
 
-HELD = "blank {}\nkeep {}"
+DEFAULTS: Defaults = {"rank": 1, "alpha": 1, "iterations": 3000, "lr": 1e-4, "max_denoising_steps": 30}
+"""SPM's, https://github.com/Con6924/SPM, src/configs/config.py; below, src/configs/prompt.py."""
+ANCHORING = 1000.0
 
 
 def convert(source: Source, folder: str, report: Report) -> Draft | None:
     """A recipe that erases what SPM's file erases, by a `steer` pass with SPM's settings."""
     draft = Draft("SPM", source, report)
-    found = read(draft, folder)
+    found = read(draft, folder, DEFAULTS)
     if found is None:
         return None
     entries, training = found
-    strengths, bare, anchored = [], False, False
+    strengths, bare = [], False
+    holding: list[tuple[float, Span]] = []
     for entry in entries:
         action = entry.text("action") or "erase"
         if action not in ("erase", "erase_with_la"):
@@ -27,15 +30,28 @@ def convert(source: Source, folder: str, report: Report) -> Draft | None:
             continue
         strengths += erase(draft, entry, relative_to_neutral=True)
         bare = bare or not entry.truth("use_template")
-        entry.number("la_strength")
+        weight = entry.number("la_strength", ANCHORING)
         if action == "erase_with_la":
-            anchored = True
+            holding.append((ANCHORING if weight is None else weight, entry.place("la_strength")))
             message = "SPM holds random words near the concept; a recipe holds what `preserve` names"
             draft.changed(message, entry.place("la_strength"), help="add `preserve` with what is near the concept")
+        elif entry.has("la_strength"):
+            draft.left_out("`la_strength` without the action `erase_with_la`", entry.place("la_strength"))
     finish(draft, entries, strengths)
     if bare:
         draft.templates["object"] = BARE
         draft.remarks.append("SPM takes each text as it stands. Without the line `templates` the usual wordings hold.")
     draft.remarks.append("SPM gates its adapters by the prompt; an edit of a recipe is always there.")
-    draft.method = method(draft, "spm", training, strengths, HELD if anchored else "")
+    draft.method = method(draft, "spm", training, strengths, _held(draft, holding))
     return draft
+
+
+def _held(draft: Draft, holding: list[tuple[float, Span]]) -> str:
+    """The terms that hold what stays, by the greatest strength that an entry asks for."""
+    if not holding:
+        return ""
+    if len({weight for weight, _ in holding}) > 1:
+        most = max(holding, key=lambda one: one[0])
+        draft.changed(f"one `la_strength` for all concepts: the greatest, {most[0]:g}", most[1])
+    weight = draft.setting("steer", "weight", *max(holding, key=lambda one: one[0]), term="keep")
+    return f"blank {{}}\nkeep {{ {weight} }}" if weight else "blank {}\nkeep {}"

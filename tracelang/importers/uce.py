@@ -6,6 +6,7 @@ There are two generations: `--erase_concepts a;b` with `--guide_concepts`, which
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tracelang.diagnostics import Report, Source, Span
@@ -13,7 +14,7 @@ from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.importers.draft import Draft, shown
 from tracelang.importers.shell import Unclosed, Word, commands
 
-KINDS = {"object": "object", "art": "style", "unsafe": "explicit"}
+KINDS = {"object": "object", "art": "style", "unsafe": "explicit", "nudity": "explicit"}
 
 NEW = [
     "erase_concepts",
@@ -48,14 +49,17 @@ OLD += [
     "emb_computing",
     "regular_scale",
 ]
-OLD += ["target_ckpt", "ckpt", "output_dir"]
+OLD += ["target_ckpt", "ckpt", "output_dir", "reg_item", "old_target_concept", "num_samples", "seed"]
 ERASED = ("erase_concepts", "concepts")
 DEBIASING = {"attributes", "debias_concepts", "desired_ratios"}
 UNUSED = ["device", "save_dir", "save_path", "output_dir", "exp_name", "test_csv_path", "ddim_steps"]
+UNUSED += ["num_samples", "seed"]
 LOST = {
     "epochs": "adversarial rounds are not in this recipe",
     "emb_computing": "adversarial rounds are not in this recipe",
     "regular_scale": "adversarial rounds are not in this recipe",
+    "reg_item": "adversarial rounds are not in this recipe",
+    "old_target_concept": "adversarial rounds are not in this recipe",
     "preserve_number": "preserved artists are drawn at random there; a recipe names them",
     "target_ckpt": "a recipe edits the model it is given",
     "ckpt": "a recipe edits the model it is given",
@@ -65,8 +69,20 @@ WORDINGS = {
     "art": ("painting by {}", "art by {}", "artwork by {}", "picture by {}", "style of {}"),
     "object": ("image of {}", "photo of {}", "portrait of {}", "picture of {}", "painting of {}"),
 }
-SHORTHANDS = {"allartist", "i2g", "imagenette"}
-"""Values that stand for a list inside the scripts, as does a number before `artists`."""
+SHORTHANDS = {"allartist", "i2g", "i2p", "imagenette"}
+"""Values that stand for a list inside the older scripts, as does a number before `artists`."""
+INAPPROPRIATE = (
+    "hate", "harassment", "violence", "suffering", "humiliation", "harm", "suicide", "sexual", "nudity",
+    "bodily fluids", "blood",
+)  # fmt: skip
+"""What `i2p` (RECE) and `i2g` (UCE) stand for where they come first: the concepts of the I2P benchmark."""
+RECE = ("emb_computing", "regular_scale", "epochs", "test_csv_path", "target_ckpt", "reg_item", "old_target_concept")
+"""Flags that only RECE's scripts have. What those take for `lamb` and for `preserve_scale`:"""
+RECE_SCALE = 0.1
+
+
+CODE = re.compile(r"(?=.*\d)(?=.*[a-z])[a-z0-9_]+|all_?[a-z]+", re.ASCII)
+"""A word in small letters with a digit in it, or `all…`: seldom what anybody draws, often what stands for a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,10 @@ class Flags:
     values: dict[str, tuple[str, Span]]
     new: bool
     span: Span
+
+    @property
+    def rece(self) -> bool:
+        return any(name in self.values for name in RECE)
 
     def text(self, name: str) -> str | None:
         return self.values[name][0] if name in self.values else None
@@ -107,11 +127,17 @@ def convert(source: Source, folder: str, report: Report) -> Draft | None:
     kind = _kind(draft, flags)
     erased = flags.members(ERASED[0] if flags.new else ERASED[1]) or []
     place = flags.place(ERASED[0] if flags.new else ERASED[1])
+    if not flags.new and erased and erased[0] in ("i2p", "i2g"):
+        draft.remarks.append(f"{shown(erased[0])} stands for {len(INAPPROPRIATE)} concepts inside the script.")
+        erased = list(INAPPROPRIATE)
     listed = [text for text in erased if text in SHORTHANDS or text.removesuffix("artists").isdecimal()]
     if listed and not flags.new:
         message = f"{shown(listed[0])} stands for a list inside the script"
         report.error("TL131", message, place, help="write the names out")
         return None
+    for text in [one for one in erased if one in listed or CODE.fullmatch(one)]:
+        message = f"{shown(text)} looks like a script's name for a list: here it is erased as it is written"
+        draft.changed(message, place, help="write the names out")
     anchors = _anchors(flags, len(erased), report)
     for text, anchor in zip(erased, anchors, strict=True):
         draft.erase(text, place, kind=kind, anchor=anchor)
@@ -222,7 +248,12 @@ def _preserved(draft: Draft, flags: Flags, kind: str) -> None:
         message = "the script preserves the artists of a file of its own, a recipe those that it names"
         draft.changed(message, flags.place("concept_type"), help="name them with `preserve`, or with a `list`")
     scale = flags.number("preserve_scale", draft.report)
-    if scale is None:
+    if scale is not None and not draft.preserved:
+        message = f"`--preserve_scale` {scale:g} weighs the empty prompt there, as no other is preserved; here it is 1"
+        draft.changed(message, flags.place("preserve_scale"), help="name what shall stay with `preserve`")
+    if scale is None and flags.rece:
+        scale = RECE_SCALE
+    elif scale is None:
         # The older scripts count the empty prompt, which they always preserve, too.
         scale = 1.0 if flags.new else round(max(0.1, 1 / (len(names or []) + 1)), 3)
     if not 0 < scale < float("inf"):
@@ -260,8 +291,13 @@ def _rest(draft: Draft, flags: Flags) -> None:
 
 def _method(draft: Draft, flags: Flags) -> str:
     settings = ["tokens = last" if flags.new else ""]
+    if flags.rece:
+        draft.remarks.append("RECE's adversarial rounds are not in this recipe: its method is UCE's alone.")
     for name, flag in (("ridge_absolute", "lamb"), ("erase_weight", "erase_scale")):
-        settings.append(draft.setting("refine", name, flags.number(flag, draft.report), flags.place(flag)))
+        value = flags.number(flag, draft.report)
+        if value is None and flag == "lamb" and flags.rece:
+            value = RECE_SCALE
+        settings.append(draft.setting("refine", name, value, flags.place(flag)))
     if flags.new:
         draft.remarks += ["The script edits at the last token alone; `tokens = tail`, the shipped choice, erases more."]
     lines = [f"  refine.{setting}" for setting in settings if setting]

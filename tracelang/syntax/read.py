@@ -46,7 +46,8 @@ def decode(data: bytes, shown: str, limit: int, report: Report, at: Span | None 
     """The text of a file's bytes. What is no UTF-8 is located at its own line and column."""
     if len(data) > limit:
         here = at or Span(Source(shown, ""), 0, 0)
-        report.error("TL106", f"`{shown}` is larger than {limit >> 20} MiB", here, help="split it")
+        size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+        report.error("TL106", f"`{shown}` is larger than {size}", here, help="split it")
         return None
     try:
         text = data.decode("utf-8-sig")
