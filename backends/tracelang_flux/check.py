@@ -56,7 +56,8 @@ def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> N
             raise ModelError(f"{folder}: the transformer reads states of width {read}, {name} gives {given}")
     if packed != {latents} or transformer.get("patch_size", 1) != 1:
         raise ModelError(
-            f"{folder}: the transformer takes {sorted(packed)} channels, four of the VAE's latents are {latents}; "
+            f"{folder}: the transformer takes {sorted(packed, key=str)} channels, four of the VAE's latents are "
+            f"{latents}; "
             "models that fill in or follow pictures are not supported"
         )
 

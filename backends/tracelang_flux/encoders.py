@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import encoder, placed, tokenizer
+from tracelang.checkpoint.parts import blamed, encoder, placed, tokenizer
 from tracelang.checkpoint.streamed import held_or_streamed
 from tracelang.engine import text_cache
 from tracelang.engine.protocol import TextStates, TokenLayout
@@ -70,6 +70,10 @@ class FluxText:
 
     @torch.no_grad()
     def _encode(self, prompts: Sequence[str]) -> TextStates:
+        with blamed(self.folder, "run"):  # one of the two text encoders
+            return self._states(prompts)
+
+    def _states(self, prompts: Sequence[str]) -> TextStates:
         words = self.words
         if not prompts:
             shapes = {"tokens": (0, self.settings.tokens, words.table.shape[1]),

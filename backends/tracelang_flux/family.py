@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracelang.checkpoint import layout
 from tracelang.plan.family import ModelError, Site
 from tracelang_flux import check, config
 from tracelang_flux.clock import FlowClock, clock
@@ -24,8 +25,9 @@ class Flux:
         return check.claims(folder)
 
     def check(self, folder: Path) -> None:
-        check.check(folder, self.sites(folder))
-        self.clock(folder)
+        with layout.suspicious(folder):
+            check.check(folder, self.sites(folder))
+            self.clock(folder)
 
     def sites(self, folder: Path) -> tuple[Site, ...]:
         return sites(config.transformer(folder), folder / "transformer" / "config.json")

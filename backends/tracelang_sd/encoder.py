@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from tracelang.checkpoint import layout, weights
-from tracelang.checkpoint.parts import encoder, placed, tokenizer
+from tracelang.checkpoint.parts import blamed, encoder, placed, tokenizer
 from tracelang.engine import text_cache
 from tracelang.engine.protocol import TextStates, TokenLayout
 from tracelang.plan.family import Site
@@ -55,6 +55,10 @@ class StableDiffusionText:
     @torch.no_grad()
     def _encode(self, prompts: Sequence[str]) -> TextStates:
         """Each prompt by itself, so that its states do not depend on what stands beside it."""
+        with blamed(self.folder / "text_encoder", "run"):
+            return self._states(prompts)
+
+    def _states(self, prompts: Sequence[str]) -> TextStates:
         words = self.words
         if not prompts:
             shape = (0, self.tokenizer.model_max_length, words.table.shape[1])

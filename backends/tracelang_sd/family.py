@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracelang.checkpoint import layout
 from tracelang.plan.family import ModelError, Site
 from tracelang_sd import check, config
 from tracelang_sd.clock import DiffusionClock, clock
@@ -24,8 +25,9 @@ class StableDiffusion:
         return check.claims(folder)
 
     def check(self, folder: Path) -> None:
-        check.check(folder, self.sites(folder))
-        self.clock(folder)
+        with layout.suspicious(folder):
+            check.check(folder, self.sites(folder))
+            self.clock(folder)
         config.guidance(folder)
 
     def sites(self, folder: Path) -> tuple[Site, ...]:

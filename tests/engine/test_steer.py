@@ -305,6 +305,23 @@ def test_a_state_of_another_plan_or_way_or_a_damaged_one_is_refused(
         trained(CAT, state_dir=tmp_path)
 
 
+def test_a_state_under_an_older_fingerprint_is_said_to_be_that(tmp_path: Path) -> None:
+    """Bare digits before, `scheme:digits` now: not another model, another name for it."""
+    with pytest.raises(KeyboardInterrupt):
+        trained(CAT, progress=Stop(3), state_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    model = Toy()
+    model.fingerprint = f"2:{model.fingerprint}"
+    with pytest.raises(EngineError, match="older fingerprint; delete it to start again"):
+        trained(CAT, model, state_dir=tmp_path)
+    file.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        trained(CAT, model, progress=Stop(3), state_dir=tmp_path)
+    model.fingerprint = model.fingerprint[:-1]
+    with pytest.raises(EngineError, match="belongs to another plan or model"):
+        trained(CAT, model, state_dir=tmp_path)
+
+
 def test_refreshed_trajectories_come_from_the_student_and_are_judged_by_the_teacher() -> None:
     model = Toy()
     settings = steer(steps=6, refresh=2)

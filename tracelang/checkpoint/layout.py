@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ModelError(f"{path}: holds no JSON object; download the model again")
     return table
+
+
+@contextmanager
+def suspicious(folder: Path) -> Iterator[None]:
+    """Reading configs: a value of a kind that nobody thought of is the folder's fault, in one line: ModelError."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{folder}: a config holds a value of another kind ({reason}); download it again") from None
 
 
 def named(index: Mapping[str, Any], classes: Classes, name: str) -> bool:

@@ -22,6 +22,8 @@ WEIGHTLESS = re.compile(r"(Tokenizer(Fast)?|Scheduler|FeatureExtractor|Processor
 """Classes whose files are settings alone."""
 OPTIONAL = ("safety_checker",)
 """Components that no picture is computed with, so that a pipeline can do without: it says so where it has none."""
+LACKS = "there is no safetensors weights file"
+"""What is told last: of two variants that do not do, the other may lack less."""
 DTYPES = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 """torch's name of a stored dtype that a library has to be told; float32 is what it takes by itself."""
 
@@ -45,7 +47,7 @@ def variant(folder: Path, without: Mapping[str, str] | None = None) -> str | Non
         faults[one] = list(_faults(folder, one, without or {}))
         if not faults[one]:
             return one
-    raise ModelError(min(faults.values(), key=len)[0])
+    raise ModelError(min(faults.values(), key=lambda found: (len(found), LACKS in found[0]))[0])
 
 
 def call(folder: Path, path: str = "model") -> str:
@@ -104,7 +106,7 @@ def _lacks(folder: Path, name: str, library: str, kind: str, which: str | None) 
             "nor copied; save the pipeline once with save_pretrained(…, safe_serialization=True)"
         )
     asked = f"of the variant {which}" if which else "that is no variant"
-    return f"{where}: there is no safetensors weights file {asked}; download the component again"
+    return f"{where}: {LACKS} {asked}; download the component again"
 
 
 def _variant(component: Path, which: str | None) -> str | None:

@@ -83,8 +83,8 @@ def _file(path: Path) -> str:
         return f"{path}: a pickle can run code and is never loaded; convert it to a folder in diffusers layout"
     if path.suffix == ".safetensors":
         return (
-            f"{path}: single-file checkpoints are not supported yet; convert it once with "
-            "StableDiffusionPipeline.from_single_file(…).save_pretrained(FOLDER)"
+            f"{path}: single files are not supported yet; convert a whole checkpoint once with its pipeline's class, "
+            "StableDiffusionPipeline.from_single_file(…).save_pretrained(FOLDER) or FluxPipeline's"
         )
     return f"{path}: not a model; pass a folder in diffusers layout"
 

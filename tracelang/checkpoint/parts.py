@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from tracelang.checkpoint import weights
@@ -23,13 +22,11 @@ def component(kind: Any, folder: Path, **options: Any) -> Any:
 
     `options` are the library's own, such as the dtype.
     """
-    try:
+    with blamed(folder, "loaded"):
         part, info = kind.from_pretrained(
             folder, variant=weights.find(folder).variant, use_safetensors=True, local_files_only=True,
             output_loading_info=True, **options,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
     lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if lacking:
         raise ModelError(f"{folder}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
@@ -44,11 +41,8 @@ def encoder(kind: Any, folder: Path, place: torch.device, dtype: torch.dtype) ->
 
 def tokenizer(kind: Any, folder: Path, tokens: int) -> Any:
     """A tokenizer for an encoder that knows so many tokens. Raises ModelError for one of more."""
-    with quiet():
-        try:
-            found = kind.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-            raise ModelError(f"{folder}: cannot be loaded ({line(error)})") from None
+    with quiet(), blamed(folder, "loaded"):
+        found = kind.from_pretrained(folder, local_files_only=True)
     if len(found) > tokens:
         raise ModelError(f"{folder}: the tokenizer has {len(found)} tokens, its text encoder fewer; not one model")
     return found
@@ -69,6 +63,21 @@ def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, t
         raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
     kind: torch.dtype = getattr(torch, dtype or ("bfloat16" if stored == "BF16" and place.type != "cpu" else "float32"))
     return place, kind
+
+
+@contextlib.contextmanager
+def blamed(folder: Path, what: str) -> Iterator[None]:
+    """Whatever a library raises over a component's files is the component's fault: one line, ModelError. They check
+    little of what a config says, and stumble over it anywhere. A lack of memory is nobody's fault and passes.
+    """
+    try:
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "memory" in str(error):
+            raise
+        raise ModelError(f"{folder}: cannot be {what} ({line(error)}); check its files") from None
 
 
 def line(error: BaseException) -> str:

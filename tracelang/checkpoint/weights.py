@@ -164,9 +164,16 @@ def compare(folder: Path, stated: str) -> Literal["same", "older", "other", "unk
 
 
 def _digests(folder: Path) -> dict[str, list[str]]:
-    """sha256 of every weights file that would be loaded, by component."""
-    named = [name for name in components(folder) if any((folder / name).glob("*.safetensors"))]
-    files = {name: find(folder / name).files for name in named}
+    """sha256 of every weights file that would be loaded, by component; of all where none would, as in a component that
+    no backend loads.
+    """
+    files: dict[str, tuple[Path, ...]] = {}
+    for name in components(folder):
+        if there := tuple(sorted((folder / name).glob("*.safetensors"))):
+            try:
+                files[name] = find(folder / name).files
+            except ModelError:
+                files[name] = there
     with ThreadPoolExecutor() as pool:  # hashing is most of the work on a large model, and lets other threads run
         return {name: list(pool.map(sha256, paths)) for name, paths in files.items()}
 

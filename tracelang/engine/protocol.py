@@ -101,7 +101,7 @@ class Model(TextSide, Protocol):
     denoiser: torch.nn.Module
     """What adapters attach to; a site's `module` is a path inside it."""
     fingerprint: str
-    """sha256 over the component weights' digests; keys every cache of what the denoiser does."""
+    """A name for all that decides the model's pictures, `scheme:digits`; keys every cache of what the denoiser does."""
 
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`."""
