@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from tracelang import files
-from tracelang.checkpoint.output import MARK, OutputError, staged
+from tracelang.checkpoint.output import MARK, OutputError, refuse, staged
 from tracelang.cli import main
 
 FIXABLE = '# old\nconcept cat { names "cat" }\nerase   "cat"  # tracec: allow TL401 gone\npreserve "dog"\n'
@@ -358,6 +358,11 @@ def test_an_output_folder_replaces_nothing_but_an_earlier_one(earlier: Path, sor
     with pytest.raises(OutputError) as caught, staged(Path(target), force):
         raise AssertionError("this is no place to write to")
     assert "\n" not in str(caught.value) and everything(without=None) == before
+
+
+def test_a_mount_is_refused_before_long_work() -> None:
+    with pytest.raises(OutputError, match="mount point"):
+        refuse(Path("/proc"), force=True)
 
 
 def test_an_earlier_output_is_replaced(earlier: Path) -> None:

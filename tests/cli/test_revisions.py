@@ -287,6 +287,15 @@ def test_a_file_that_is_called_as_a_revision_is_not_taken_for_it(repository: Pat
         assert run("breaking", "policy/r.erase", "--against", name)[0] == 1
 
 
+def test_where_git_gives_no_answer_a_name_is_not_guessed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user does not own the working tree."""
+    add("main")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    code, said = run("breaking", "policy/r.erase", "--against", "main")
+    assert code == 2 and "dubious ownership" in said
+    assert run("diff", "policy/r.erase", "new.erase") == (0, "")
+
+
 def test_a_revision_is_what_was_committed_not_what_replaces_it_here(repository: Path) -> None:
     there, here = git("rev-parse", "main:policy/r.erase"), git("hash-object", "-w", "new.erase")
     git("replace", there, here)

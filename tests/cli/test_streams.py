@@ -180,6 +180,7 @@ CASES = [
     ("nonsense >&- 2>&-", 2, b""),
     ("compile r.erase -o - >/dev/full", FAILED, b"error: cannot write to standard output: no space left on device\n"),
     ("compile r.erase -o /dev/stdout >&-", FAILED, b"error: cannot write to standard output: it is closed\n"),
+    ("fmt - <ugly.erase >/dev/full", FAILED, b"error: cannot write to standard output: no space left on device\n"),
     ("lint - <&-", FAILED, b"error: cannot read standard input: it is closed\n"),
     ("compile - -o x.json <&-", FAILED, b"error: cannot read standard input: it is closed\n"),
     ("import leco - <&-", FAILED, b"error: cannot read standard input: it is closed\n"),

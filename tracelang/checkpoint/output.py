@@ -39,6 +39,8 @@ def refuse(out: Path, force: bool) -> None:
         return
     if not force:
         raise OutputError(f"{out}: exists already; choose another name or pass --force to replace it")
+    if os.path.ismount(out):
+        raise OutputError(f"{out}: is a mount point, which cannot be replaced; choose a folder inside it")
     if not (out.is_dir() and not out.is_symlink() and (_marked(out / MARK) or not any(out.iterdir()))):
         raise OutputError(f"{out}: is not an earlier output, so --force does not replace it; choose another name")
 
