@@ -259,6 +259,13 @@ def test_a_recipe_is_held_against_what_was_at_its_path(repository: Path, call: C
     assert (code == 1 and "lion is no longer erased" in said) or (code == 2 and "main has no file" in said)
 
 
+@pytest.mark.parametrize("name", ["out.erase", "absolute.erase", "lost.erase", "loop.erase", "etc/new.erase"])
+def test_a_recipe_that_was_a_link_to_elsewhere_is_not_new(repository: Path, name: str) -> None:
+    os.remove(Path(name).parts[0])
+    code, said = run("breaking", add(name), "--against", "main")
+    assert code == 2 and "main has" in said and "leads to no file" in said
+
+
 def test_a_recipe_that_is_new_stays_new(repository: Path) -> None:
     code, said = run("breaking", "new.erase", "--against", "main")
     assert code == 0 and "is new since main" in said

@@ -60,6 +60,8 @@ def earlier(recipe: str, against: str, params: Mapping[str, str], root: Path | N
         found = _at_revision(commit, against, path, params, root, shown=f"{against}:{path}")
         if found is not None:
             return found
+        if path in commit.files or commit.find(path) is None:
+            trouble(f"{against} has {path!r} only as a link that leads to no file of it")
         for other in commit.nearly(path):
             there = commit.top / other
             if not (there.exists() and os.path.exists(recipe)) or there.samefile(recipe):
