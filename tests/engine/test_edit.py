@@ -87,6 +87,20 @@ def test_compression_drops_what_is_not_there() -> None:
     assert compress(LowRank(up * 0, down)).rank == 0
 
 
+@pytest.mark.parametrize("rank", [1, 3, 10])
+def test_compressed_factors_have_signs_of_their_own(rank: int) -> None:
+    """A singular pair may be turned round, and LAPACK turns it as its blocks fall: by the number of threads."""
+    g = torch.Generator().manual_seed(rank)
+    up, down = torch.randn(20, rank, generator=g).double(), torch.randn(rank, 10, generator=g).double()
+    one = compress(LowRank(up, down))
+    rows = torch.arange(one.rank)
+    assert (one.down[rows, one.down.abs().argmax(1)] > 0).all()
+    for signs in (-torch.ones(rank), torch.tensor([-1.0, 1.0]).repeat(rank)[:rank]):
+        other = compress(LowRank(up * signs, signs[:, None] * down))
+        assert torch.allclose(other.up, one.up, atol=1e-12) and torch.allclose(other.down, one.down, atol=1e-12)
+    assert torch.allclose(one.dense(), up @ down, atol=1e-12)
+
+
 def test_all_degrees_zero_is_no_edit_at_all() -> None:
     model = Toy()
     edit = run(plan((erasure("cat", degree=0),), refine()), model)

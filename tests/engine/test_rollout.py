@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.engine.toy import Toy
+from tracelang.engine import store
 from tracelang.engine.cache import cached, key
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Trajectories, judged_by, sample, starts
 from tracelang.engine.seeds import seed
-from tracelang.engine.store import evict
 
 
 def some(count: int = 5, anchor: str | None = "a dog") -> tuple[object, ...]:
@@ -103,8 +103,13 @@ def test_the_oldest_files_go_first_when_the_cache_is_full(tmp_path: Path) -> Non
         file = tmp_path / f"{i}.safetensors"
         file.write_bytes(bytes(100))
         os.utime(file, (i, i))
-    evict(tmp_path, 250, keep=frozenset([tmp_path / "0.safetensors"]))
-    assert sorted(file.name[0] for file in tmp_path.iterdir()) == ["0", "3"]
+    store.write(tmp_path / "new.safetensors", {"x": torch.ones(3)})
+    size = (tmp_path / "new.safetensors").stat().st_size
+    (tmp_path / "new.safetensors").unlink()
+    store.KNOWN[tmp_path] = store._looked_through(tmp_path)
+    os.utime(tmp_path / "0.safetensors")  # used since the folder was looked through
+    store.keep(tmp_path / "new.safetensors", {"x": torch.ones(3)}, limit=250 + size)
+    assert sorted(file.name[0] for file in tmp_path.iterdir()) == ["0", "3", "n"]
 
 
 def test_a_prediction_that_is_no_number_stops_the_rollout() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 
+from tests.engine.counting import allocated, calls
 from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
@@ -152,3 +154,22 @@ def test_a_phrase_without_tokens_and_a_state_that_is_no_number_are_located_error
     broken.embedding[broken._ids("dog")[1]] = float("nan")
     with pytest.raises(EngineError, match="preserved 'dog'"):
         constraints(plan((erasure("cat"),)), refine(), broken, ["tokens"])
+
+
+@pytest.mark.parametrize("count", [allocated, calls])
+def test_what_is_asked_grows_with_the_names_not_with_their_square(count: Callable[[Callable[[], object]], int]) -> None:
+    """From the plan to the solved map, for a hundred preserved names and for four hundred."""
+
+    def work(names: int) -> Callable[[], object]:
+        erased = tuple(erasure(f"x{i}") for i in range(names // 10))
+        asked = plan(erased, preserve={f"w{i}": 1.0 for i in range(names)})
+        model = Toy()
+
+        def run() -> None:
+            for problem in constraints(asked, refine(), model, ["tokens", "pooled"]).values():
+                fit(problem, solve(problem, 0.1))
+
+        return run
+
+    work(10)()
+    assert count(work(400)) < 4.5 * count(work(100))

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
-from tracelang.engine import text_cache
+from tracelang.engine import store, text_cache
 from tracelang.engine.protocol import TextStates
+from tracelang.engine.run import run
 
 CPU = torch.device("cpu")
 Asked = list[list[str]]
@@ -69,12 +71,59 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(tmp_path: Path) -> Non
     assert equal(found, alone(["a cat"])) and asked == [["a cat"]]
 
 
-def test_the_states_used_longest_ago_go_first_and_none_of_this_call(tmp_path: Path) -> None:
+def later_command() -> None:
+    """What an earlier one knew of its folders is forgotten; whatever it left was used long before."""
+    for where in store.KNOWN:
+        for file in where.glob("*.safetensors"):
+            os.utime(file, (1, 1))
+    store.KNOWN.clear()
+
+
+def test_the_states_used_longest_ago_go_first_and_none_of_this_command(tmp_path: Path) -> None:
     asked: Asked = []
     encode(tmp_path, ["a cat"], asked)
     (old,) = tmp_path.iterdir()
-    os.utime(old, (1, 1))
+    later_command()
     encode(tmp_path, ["a dog", "a ship"], asked, limit=2 * old.stat().st_size)
     assert not old.exists() and len(list(tmp_path.iterdir())) == 2
-    encode(tmp_path, ["a dog", "a ship", "a cat"], asked, limit=1)
-    assert len(list(tmp_path.iterdir())) == 3
+    with pytest.warns(store.CacheFull):
+        found = encode(tmp_path, ["a dog", "a ship", "a cat"], asked, limit=1)
+    assert len(list(tmp_path.iterdir())) == 2 and equal(found, alone(["a dog", "a ship", "a cat"]))
+
+
+def test_a_recipe_larger_than_the_cache_finds_again_what_fits_and_is_told_once(tmp_path: Path) -> None:
+    """Used longest ago first, it would push out what it is about to ask for, and find nothing the next time."""
+    prompts = [f"a w{i}" for i in range(12)]
+    encode(tmp_path / "one", prompts[:1], [])
+    limit = 8 * next((tmp_path / "one").iterdir()).stat().st_size
+    where = tmp_path / "states"
+    for missing in (12, 4, 4):
+        later_command()
+        asked: Asked = []
+        with pytest.warns(store.CacheFull, match="holds at most") as told:
+            for prompt in prompts:
+                encode(where, [prompt], asked, limit=limit)
+        assert len(asked) == missing and len(told) == 1
+        assert sum(file.stat().st_size for file in where.iterdir()) <= limit
+    later_command()
+    asked = []
+    for prompt in ("a ship", *prompts):  # what was used longest ago makes room for what is new
+        encode(where, [prompt], asked, limit=2 * limit)
+    assert ["a ship"] in asked
+
+
+def test_a_recipe_of_many_statements_looks_through_the_folder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement asks for its own prompts; a folder of thousands takes long to look through."""
+    where, asked, looked = tmp_path / "states", Asked(), list[Path]()
+    encode(where, ["a cat"], [])
+    later_command()
+    for name in ("scandir", "listdir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path=".", real=real: (looked.append(Path(path)), real(path))[1])
+    model = Toy()
+    model.encode = lambda prompts: encode(where, prompts, asked)  # type: ignore[method-assign]
+    many = plan(tuple(erasure(f"x{i}") for i in range(10)), refine(), preserve={f"w{i}": 1.0 for i in range(30)})
+    run(many, model, cache=None)
+    assert len(asked) == 1 + 10 + 30 and looked == [where]

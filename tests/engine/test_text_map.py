@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.engine.counting import allocated
 from tracelang.engine.errors import EngineError
 from tracelang.engine.text_map import Constraints, Solution, apply_, fit, smallest_singular_value, solve, spectrum
 
@@ -156,3 +157,28 @@ def test_states_that_are_not_numbers_are_an_error(bad: float) -> None:
     p.F[3, 1] = bad
     with pytest.raises(EngineError, match="NaN or infinity"):
         solve(p, 0.05)
+
+
+@pytest.mark.parametrize("rows_lie_together", [True, False])
+def test_the_solve_grows_with_the_preserved_states_not_with_their_square(rows_lie_together: bool) -> None:
+    """`statements` gives `P` as the transpose of rows; a caller of one's own may not."""
+
+    def problem(m: int) -> Constraints:
+        p = random(32, 48, m)
+        return p if not rows_lie_together else replace(p, P=p.P.T.contiguous().T)
+
+    def gathered(p: Constraints) -> None:  # control: columns of such a view, some at a time, copy all of it each time
+        for some in torch.split(torch.arange(p.P.shape[1]), 1024):
+            p.P.index_select(1, some)
+
+    few, many = problem(1 << 13), problem(1 << 15)
+    assert allocated(lambda: fit(many, solve(many, 0.1))) < 4.5 * allocated(lambda: fit(few, solve(few, 0.1)))
+    if rows_lie_together:
+        assert allocated(lambda: gathered(many)) > 8 * allocated(lambda: gathered(few))
+
+
+def test_how_the_states_lie_in_memory_does_not_matter_in_a_single_bit() -> None:
+    p = random(40, 30, 60)
+    laid = replace(p, F=p.F.T.contiguous().T, G=p.G.T.contiguous().T, P=p.P.T.contiguous().T)
+    one, other = solve(p, 0.05).map, solve(laid, 0.05).map
+    assert torch.equal(one.left, other.left) and torch.equal(one.right, other.right)

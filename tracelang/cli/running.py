@@ -68,7 +68,8 @@ def mistakes(smaller: str = "lower steer.batch", code: int = 1) -> Iterator[None
     from tracelang.plan.windows import WindowError
 
     try:
-        yield
+        with _told():
+            yield
     except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
         _stop(str(error), error, code)
     except OSError as error:
@@ -78,6 +79,26 @@ def mistakes(smaller: str = "lower steer.batch", code: int = 1) -> Iterator[None
         if not _memory(error):
             raise
         _stop(f"out of memory; {smaller} or use --dtype", error, code)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """The engine's own warnings in one line each, as a mistake is."""
+    import warnings
+
+    from tracelang.engine.store import CacheFull
+
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, CacheFull):
+                click.echo(f"warning: {safe(str(message))}", err=True)
+            else:
+                shown(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _stop(message: str, error: BaseException, code: int) -> NoReturn:

@@ -51,8 +51,7 @@ def cached(name: str, make: Callable[[], Trajectories], where: Path | None, limi
         return found
     made = make()
     with contextlib.suppress(OSError):
-        store.write(path, _tensors(made), {"prompts": json.dumps(made.prompts)})
-        store.evict(where, limit, keep=frozenset([path]))
+        store.keep(path, _tensors(made), {"prompts": json.dumps(made.prompts)}, limit)
     return made
 
 

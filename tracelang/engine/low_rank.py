@@ -38,7 +38,10 @@ def add(parts: Sequence[LowRank]) -> LowRank:
 
 
 def compress(change: LowRank, tolerance: float = 1e-7) -> LowRank:
-    """The same change at its numerical rank: singular values below `tolerance` × the largest are dropped."""
+    """The same change at its numerical rank: singular values below `tolerance` × the largest are dropped.
+
+    Of every row of `down` the largest entry is positive.
+    """
     Qu, Ru = torch.linalg.qr(change.up)
     Qd, Rd = torch.linalg.qr(change.down.T)
     middle = Ru @ Rd.T
@@ -46,4 +49,7 @@ def compress(change: LowRank, tolerance: float = 1e-7) -> LowRank:
     U, σ, Vt = torch.linalg.svd(middle)
     r = int((σ > tolerance * σ[:1]).sum())
     root = σ[:r].sqrt()
-    return LowRank(Qu @ (U[:, :r] * root), (root[:, None] * Vt[:r]) @ Qd.T)
+    up, down = Qu @ (U[:, :r] * root), (root[:, None] * Vt[:r]) @ Qd.T
+    peak = down.gather(1, down.abs().argmax(1, keepdim=True))
+    sign = torch.ones_like(peak).copysign(peak)  # a pair's signs are free, and LAPACK's depend on the threads
+    return LowRank(up * sign.T, down * sign)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -59,19 +62,69 @@ def save(tensors: dict[str, Tensor], path: str | Path, metadata: dict[str, str])
         raise OSError(errno.EIO, str(error), str(path)) from error
 
 
-def evict(where: Path, limit: int, keep: frozenset[Path]) -> None:
-    """Remove files, those used longest ago first, until the folder holds at most `limit` bytes; never those of `keep`.
+def keep(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, limit: int = LIMIT
+) -> None:
+    """`write`, where the folder has room or gets some: the files used longest ago go, none that this process used.
 
-    Raises OSError.
+    A process that needs more than `limit` bytes would push out what it needs itself, and so would the next one: what
+    does not fit is not kept, and a `CacheFull` warning says so once. A folder is looked through once a process. Raises
+    OSError.
     """
-    files = sorted((file.stat().st_mtime_ns, file.stat().st_size, file) for file in where.glob("*.safetensors"))
-    size = sum(entry[1] for entry in files)
-    for _, bytes_, file in files:
-        if size <= limit:
-            break
-        if file not in keep:
+    where, size = path.parent, sum(tensor.nbytes for tensor in tensors.values())
+    known = KNOWN.get(where) or KNOWN.setdefault(where, _looked_through(where))
+    if known.make_room(size, limit):
+        write(path, tensors, metadata)
+        known.size += path.stat().st_size
+        if known.make_room(0, limit):
+            return
+        known.size -= path.stat().st_size  # it is the header that was too much
+        path.unlink()
+    if not known.told:
+        known.told = True
+        warnings.warn(
+            f"{where} holds at most {limit / 2**30:.3g} GiB, and this command needs more: the rest is computed anew "
+            "each time", CacheFull, stacklevel=2,
+        )  # fmt: skip
+
+
+class CacheFull(UserWarning):
+    """What one run needs is more than a folder of the cache may hold."""
+
+
+@dataclass
+class Known:
+    """A folder as it was found: its size, and the files that no command of this process has used, the oldest last."""
+
+    size: int
+    old: list[tuple[int, int, str]]
+    told: bool = False
+
+    def make_room(self, size: int, limit: int) -> bool:
+        """Remove old files until `size` more bytes fit. Do they?"""
+        while self.size + size > limit and self.old:
+            used, bytes_, name = self.old.pop()
+            file = Path(name)
+            if file.exists() and file.stat().st_mtime_ns != used:
+                continue  # used since
             file.unlink(missing_ok=True)
-            size -= bytes_
+            self.size -= bytes_
+        return self.size + size <= limit
+
+
+KNOWN: dict[Path, Known] = {}
+"""The folders that this process has looked through."""
+STARTED = time.time_ns() - 10**9
+"""Files with a later date were used by this process, or beside it; a file system's clock may lag."""
+
+
+def _looked_through(where: Path) -> Known:
+    if not where.is_dir():
+        return Known(0, [])
+    with os.scandir(where) as entries:
+        held = [(entry.stat(), entry.path) for entry in entries if entry.name.endswith(".safetensors")]
+    old = sorted((stat.st_mtime_ns, stat.st_size, path) for stat, path in held if stat.st_mtime_ns < STARTED)
+    return Known(sum(stat.st_size for stat, _ in held), old[::-1])
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

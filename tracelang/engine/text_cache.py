@@ -44,7 +44,6 @@ def cached(
         found |= {prompt: {name: value[i] for name, value in made.inputs.items()} for i, prompt in enumerate(missing)}
         with contextlib.suppress(OSError):
             for prompt in missing:
-                store.write(files[prompt], found[prompt])
-            store.evict(where, limit, keep=frozenset(files.values()))
+                store.keep(files[prompt], found[prompt], limit=limit)
     names = found[prompts[0]]
     return TextStates({name: torch.stack([found[one][name].to(device) for one in prompts]) for name in names})

@@ -55,7 +55,8 @@ class TextMap:
 class Constraints:
     """Columns in float64: `F → G [d, n]` with weights `a [n]`, and preserved `P [d, m]` with weights `w [m]`.
 
-    `P` is most of it and is kept in the dtype that the states were encoded in; it is read a few columns at a time.
+    `P` is most of it and is kept in the dtype that the states were encoded in, best as rows that lie together,
+    transposed; it is read a few columns at a time.
     """
 
     F: Tensor
@@ -100,8 +101,9 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
     else:
         S = F.new_zeros(d, d)
         _add_gram(S, F)
+        rows = problem.P.T.contiguous()  # as `statements` lays them out; of a view, index_select copies all each time
         for part in range(0, len(j), CHUNK):
-            columns = problem.P.index_select(1, j[part : part + CHUNK]).double()
+            columns = rows.index_select(0, j[part : part + CHUNK]).double().T.contiguous()
             _add_gram(S, columns.mul_(w[part : part + CHUNK].sqrt()))
     if not (torch.isfinite(S.diagonal()).all() and torch.isfinite(G).all()):
         raise EngineError("refine: the text states hold NaN or infinity")
@@ -145,9 +147,10 @@ def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
     T = solution.map
     residual = _ratio((T.left @ (T.right.T @ problem.F)).add_(problem.F).sub_(problem.G), problem.F - problem.G)
     leaks, sizes = [], []
-    for P in torch.split(problem.P, CHUNK, 1):
-        leaks.append((T.left @ (T.right.T @ P.double())).norm(dim=0))
-        sizes.append(P.double().norm(dim=0))
+    for part in torch.split(problem.P, CHUNK, 1):
+        P = part.double()
+        leaks.append((T.left @ (T.right.T @ P)).norm(dim=0))
+        sizes.append(P.norm(dim=0))
     leak, size = torch.cat(leaks), torch.cat(sizes)
     return {
         "ridge": solution.ridge,
