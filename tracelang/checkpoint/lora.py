@@ -20,6 +20,7 @@ from torch.nn.functional import pad
 
 from tracelang.checkpoint import header
 from tracelang.checkpoint.merge import DTYPES, raw_bytes
+from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank, compress
 from tracelang.plan.family import ModelError, Site
 
@@ -65,7 +66,7 @@ def read(path: Path, sites: Sequence[Site]) -> dict[Site, LowRank]:
     for site in sites:
         down, up, alpha = _keys(site)
         if down in layers and up in layers:
-            factors = layers.pop(down).double(), layers.pop(up).double()
+            factors = exact(layers.pop(down)), exact(layers.pop(up))
             scale = float(layers.pop(alpha)) / len(factors[0]) if alpha in layers else 1.0
             found[site] = LowRank(factors[1] * scale, factors[0])
     if layers:

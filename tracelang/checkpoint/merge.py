@@ -12,6 +12,7 @@ from tracelang.checkpoint import header, weights
 from tracelang.checkpoint.header import Entry
 from tracelang.checkpoint.patch import Change
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import ModelError, Site
@@ -27,9 +28,9 @@ def merged(weight: Tensor, delta: LowRank, name: str = "a matrix") -> Tensor:
     """
     if not delta.rank:
         return weight  # adding 0 would turn a -0 into 0
-    up, down = delta.up.cpu().double(), delta.down.cpu().double()
+    up, down = exact(delta.up), exact(delta.down)
     try:
-        return rounded(name, finite(name, weight).double() + up @ down, weight.dtype)
+        return rounded(name, exact(finite(name, weight)) + up @ down, weight.dtype)
     except EngineError as error:
         raise ModelError(str(error)) from None
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from tracelang.engine.exact import exact
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import chunks, sample, starts
 from tracelang.plan.counts import CALIBRATION_STEPS, calibrations
@@ -49,7 +50,7 @@ def _read(model: Model, sites: Sequence[Site], counts: Tensor, found: dict[Site,
         last[:] = [(x, site)]
         rows = x[: len(counts)].float() * counts.sqrt().to(x.device).view(-1, *[1] * (x.dim() - 1))
         rows = rows.flatten(0, -2)
-        gram = (rows.T @ rows).to("cpu", torch.float64)
+        gram = exact(rows.T @ rows)
         found.setdefault(site, torch.zeros_like(gram)).add_(gram)
 
     def hook(site: Site) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
@@ -75,7 +76,7 @@ class Edit:
         parts = self._factors(site)
         if site in self.maps:
             text_map = self.maps[site]
-            parts = [LowRank(weight.detach().to("cpu", torch.float64) @ text_map.left, text_map.right.T), *parts]
+            parts = [LowRank(exact(weight) @ text_map.left, text_map.right.T), *parts]
         change = add(parts)
         for factor in (change.up, change.down):
             finite(f"the change of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32")

@@ -26,7 +26,7 @@ class Gate:
         """The adapter's scale `[n]` at each of the model's times `[n]`."""
         logsnr = torch.tensor([clock.logsnr(float(time)) for time in times], dtype=torch.float64)
         scale = torch.sigmoid((logsnr - self.low) / self.width) * torch.sigmoid((self.high - logsnr) / self.width)
-        return scale.to(times.device, torch.float32)
+        return scale.float().to(times.device)
 
 
 def gate_of(interval: Interval) -> Gate:

@@ -14,6 +14,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
@@ -31,8 +32,7 @@ class Lora:
 
     def factors(self) -> LowRank:
         """A copy as plain float64 factors."""
-        up, down = (part.detach().to("cpu", torch.float64, copy=True) for part in (self.up, self.down))
-        return LowRank(up, down)
+        return LowRank(exact(self.up.detach().clone()), exact(self.down.detach().clone()))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tracelang.engine import store
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.lora import Lora, copy, put
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import Site
@@ -101,7 +102,7 @@ def unpack(state: State, loras: Mapping[Site, Lora], optimiser: torch.optim.Opti
 
 def finished(state: State, sites: Sequence[Site]) -> dict[Site, LowRank]:
     """The adapters of a state whose steps are all done."""
-    factors = {name: tensor.double() for name, tensor in _part(state, "adapter").items()}
+    factors = {name: exact(tensor) for name, tensor in _part(state, "adapter").items()}
     return {site: LowRank(factors[f"{site.tensor} up"], factors[f"{site.tensor} down"]) for site in sites}
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact as wide
 from tracelang.engine.protocol import TextSide
 from tracelang.engine.text_map import Constraints
 from tracelang.engine.tokens import SINGLE, Pairs, align
@@ -121,5 +122,5 @@ def states(text: TextSide, prompts: Sequence[Prompt], exact: bool = True) -> Sta
     row = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt.text for prompt in prompts))}
     index = [row[prompt.text] for prompt in prompts]
     found = text.encode(list(row)).inputs
-    held = {name: value.detach().to("cpu", torch.float64 if exact else value.dtype) for name, value in found.items()}
+    held = {name: wide(value) if exact else value.detach().cpu() for name, value in found.items()}
     return held if index == list(range(len(row))) else {name: value[index] for name, value in held.items()}

@@ -147,7 +147,7 @@ def _trained(
 def _step(student: Model, states: TextStates, batch: Batch, optimiser: torch.optim.Optimizer, task: Task) -> float:
     device = student.device
     with torch.autocast(device.type, torch.bfloat16, enabled=task.options.autocast):
-        prediction = student.predict(batch.latents.to(device), batch.times.to(device, torch.float32), states)
+        prediction = student.predict(batch.latents.to(device), batch.times.float().to(device), states)
     error = (prediction.float() - batch.targets.to(device)).square().flatten(1).mean(1)
     loss = error @ batch.weights.to(device)
     optimiser.zero_grad(set_to_none=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.protocol import TextStates
 
 CHUNK = 1024
@@ -89,7 +90,7 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
     Raises `EngineError` where the states are not finite or the system is singular.
     """
     i, G, a = _canonical(problem.F, problem.G, problem.a)
-    j, _, w = _canonical(problem.P, problem.P[:0].double(), problem.w)
+    j, _, w = _canonical(problem.P, exact(problem.P[:0]), problem.w)
     d, n = len(problem.F), len(i)
     F = problem.F[:, i] * a.sqrt()
     λ = ridge if absolute else ridge * float(F.square().sum()) / d
@@ -103,7 +104,7 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
         _add_gram(S, F)
         rows = problem.P.T.contiguous()  # as `statements` lays them out; of a view, index_select copies all each time
         for part in range(0, len(j), CHUNK):
-            columns = rows.index_select(0, j[part : part + CHUNK]).double().T.contiguous()
+            columns = exact(rows.index_select(0, j[part : part + CHUNK])).T.contiguous()
             _add_gram(S, columns.mul_(w[part : part + CHUNK].sqrt()))
     if not (torch.isfinite(S.diagonal()).all() and torch.isfinite(G).all()):
         raise EngineError("refine: the text states hold NaN or infinity")
@@ -148,7 +149,7 @@ def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
     residual = _ratio((T.left @ (T.right.T @ problem.F)).add_(problem.F).sub_(problem.G), problem.F - problem.G)
     leaks, sizes = [], []
     for part in torch.split(problem.P, CHUNK, 1):
-        P = part.double()
+        P = exact(part)
         leaks.append((T.left @ (T.right.T @ P)).norm(dim=0))
         sizes.append(P.norm(dim=0))
     leak, size = torch.cat(leaks), torch.cat(sizes)
@@ -185,7 +186,7 @@ def collateral(maps: Mapping[str, TextMap], states: TextStates, start: int = 1) 
     """
     changes = [torch.zeros(len(states), dtype=torch.float64)]
     for name, text_map in maps.items():
-        e = states.inputs[name].detach().to("cpu", torch.float64)
+        e = exact(states.inputs[name])
         e = e[:, start:] if e.shape[1] > 1 else e
         change = (e @ text_map.right) @ text_map.left.T
         changes.append(change.flatten(1).norm(dim=1) / e.flatten(1).norm(dim=1).clamp_min(1e-300))

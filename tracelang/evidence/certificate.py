@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite
 from tracelang.engine.protocol import Model
 from tracelang.engine.statements import constraints, states
@@ -143,7 +144,7 @@ def _matrix(site: Site, before: Tensor, after: Tensor) -> Matrix:
     if before.shape != after.shape:
         raise EngineError(f"certificate: {site.tensor} is {list(after.shape)} in the edited model, "
                           f"{list(before.shape)} in the base")  # fmt: skip
-    W, new = (weight.to("cpu", torch.float64) for weight in (before, after))
+    W, new = exact(before), exact(after)
     for name, value in (("base", W), ("edited model", new)):
         finite(f"certificate: {site.tensor} of the {name}", value, "nothing can be said of its edit")
     return Matrix(W, new - W)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracelang.engine.exact import exact
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Start, predictions, sample
 from tracelang.engine.seeds import seed as seed_of
@@ -88,6 +89,6 @@ def _moved(base: Model, edited: Model, asked: Sequence[_Asked]) -> Tensor:
         paths = sample(base, [one.start for one in part], STEPS, base.guidance)
         prompts = [one.prompt for one in part]
         before = predictions(base, paths, prompts)  # in the batches of the edited model: no edit, not a bit of drift
-        moved = predictions(edited, paths, prompts).double() - before.double()
-        found.append(relative(moved, before.double()))
+        moved = exact(predictions(edited, paths, prompts)) - exact(before)
+        found.append(relative(moved, exact(before)))
     return torch.cat(found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 
+from tracelang.engine.exact import exact
 from tracelang.engine.protocol import Model, TextStates
 from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.attacks.reading import readings
@@ -27,7 +28,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     if not grams:
         raise Inapplicable("inverse_map: no matrix of this model reads prompt states alone, so there is none to invert")
     for name, reading in grams.items():
-        states = own.inputs[name].detach().to("cpu", torch.float64).flatten(0, 1)
+        states = exact(own.inputs[name]).flatten(0, 1)
         found, ridge = reading.inverse(states, budget.left)
         if not torch.isfinite(found).all():
             raise AttackError(f"inverse_map: the states for {name} are not finite; the edited weights cannot be used")

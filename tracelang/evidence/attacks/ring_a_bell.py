@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from tracelang.engine.exact import exact
 from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import EXAMPLES, AttackError, Budget, Found, Quarry
@@ -103,7 +104,7 @@ def _space(
         aim = aims[name].float().cpu() + eta * (plus[name].float() - minus[name].float()).mean(0).cpu()
         if grams:
             n, length, d = aim.shape
-            inverse, _ = grams[name].inverse(aim.double().view(-1, d), 0.0)
+            inverse, _ = grams[name].inverse(exact(aim).view(-1, d), 0.0)
             aim = inverse.view(n, length, d).float() @ roots[name].T
         parts.append(aim.flatten(1))
 
