@@ -117,7 +117,7 @@ def _named_templates(context: Context, scope: Scope, reference: tree.Reference) 
 
 
 def _templates(context: Context, home: Scope, definition: tree.Templates, use: tree.Node) -> tuple[str, ...]:
-    if id(definition) not in context.done:
+    if not context.knows(definition, use):
         with context.entering(definition, use) as free:
             if not free:
                 return ()

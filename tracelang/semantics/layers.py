@@ -97,7 +97,7 @@ def _named(context: Context, scope: Scope, node: tree.Reference) -> Sites | None
         basic = primitive(word)
         if basic is not None:
             return basic
-    if id(definition) not in context.done:
+    if not context.knows(definition, node):
         with context.entering(definition, node) as free:
             if not free:
                 return None

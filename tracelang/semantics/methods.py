@@ -42,7 +42,7 @@ def _named(context: Context, scope: Scope, reference: tree.Reference) -> Method 
 
 def defined(context: Context, home: Scope, definition: tree.Define, use: tree.Node) -> Method | None:
     """The meaning of a definition."""
-    if id(definition) not in context.done:
+    if not context.knows(definition, use):
         with context.entering(definition, use) as free:
             if not free:
                 return None

@@ -64,8 +64,15 @@ def resolve(
         if module is not top:
             header(context, module.file.statements)
     overrides(context, top.scope, given or {})
-    for module in [top, *(module for module in modules.all if module is not top)]:
-        _definitions(context, module.scope)
+    try:
+        for module in [top, *(module for module in modules.all if module is not top)]:
+            _definitions(context, module.scope)
+    except RecursionError:
+        if context.deepest is None:
+            raise
+        message = "definitions that lean on one another, and their brackets, are nested too deep together"
+        report.error("TL215", message, context.deepest.span, help="name the parts directly, without brackets")
+        return None
     statements = list(top.statements())
     erase: list[Erasure] = []
     kept: list[Preservation] = []
@@ -79,6 +86,9 @@ def resolve(
             case tree.Expect():
                 expect += expectations(context, module.scope, node)
     chosen = _method(context, top.scope, file.statements)
+    for module in modules.all:
+        if module is not top and any(isinstance(node, tree.Method) for node in module.file.statements):
+            _method(context, module.scope, module.file.statements)
     if not report.failed and not any(isinstance(node, tree.Erase) for _, node in statements):
         report.error("TL308", "this recipe erases nothing", _end(file), help='write what to erase: `erase "cat"`')
     erase, kept, expect = context.concepts.settle(erase, kept, expect)

@@ -64,7 +64,7 @@ def _named(context: Context, scope: Scope, node: tree.Reference) -> Members | No
     if isinstance(definition, tree.Concept):
         return ((declared(context, home, definition),),)
     assert isinstance(definition, tree.Group)
-    if id(definition) not in context.done:
+    if not context.knows(definition, node):
         with context.entering(definition, node) as free:
             if not free:
                 return None

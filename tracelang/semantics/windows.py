@@ -28,7 +28,7 @@ def window(context: Context, scope: Scope, node: tree.WindowValue) -> Window | N
         return None
     definition, home = found
     assert isinstance(definition, tree.Window)
-    if id(definition) not in context.done:
+    if not context.knows(definition, node):
         with context.entering(definition, node) as free:
             if not free:
                 return None
