@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tracelang.cli import COMMANDS, main
-from tracelang.plan.compile import compile_with_findings
+from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.semantics.tables import KINDS
 from tracelang.syntax.text import normal
 
@@ -124,3 +124,21 @@ def test_it_is_formatted(kind: str) -> None:
     run("init", "--kind", kind, "--toward", "something else")
     result = run("fmt", "--check", "recipe.erase")
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("place", ["{here}/deep/x.erase", "../x.erase", "deep/../x.erase"])
+def test_a_place_outside_of_the_folder_is_a_place_like_any_other(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written there is compiled before, as a text that is called by its place."""
+    (tmp_path / "work" / "deep").mkdir(parents=True)
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    prompts = Path("prompts.yaml")
+    prompts.write_text('- target: "cat"\n  action: "erase"\n', "utf-8")
+    for words in (["init"], ["import", "leco", "prompts.yaml", "-o"]):
+        file = Path(place.format(here=tmp_path))
+        result = CliRunner().invoke(main, [*words, str(file)])
+        assert result.exit_code == 0 and result.exception is None, result.output
+        assert compile(file.resolve()).sources[0].path == "x.erase"
+        file.unlink()

@@ -59,7 +59,7 @@ def compile_with_findings(
     # Pydantic costs more than all of the above: it is not imported where there is nothing to lower.
     from tracelang.plan.lower import lower
 
-    name = _name(path, wall) if path else found.source.path
+    name = _inside(_name(path, wall) if path else found.source.path)
     return lower(resolution.program, File(name, found.sha256, "recipe")), report.in_order()
 
 
@@ -110,6 +110,13 @@ def root_of(recipe: str | Path) -> Path:
 def _root(folder: Path) -> Path:
     here = folder.resolve()
     return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
+
+
+def _inside(name: str) -> str:
+    """What a recipe is called in its plan, whatever system reads that: of a place outside the root, the last part."""
+    parts = name.replace("\\", "/").split("/")
+    outside = not parts[0] or parts[0][1:] == ":" or ".." in parts
+    return (parts[-1] or TEXT) if outside else name
 
 
 def _name(recipe: Path, root: Path) -> str:

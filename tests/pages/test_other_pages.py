@@ -1,0 +1,109 @@
+"""What README and the pages beside the reference say, each sentence beside its check."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.pages.reading import ADOPTION, EVIDENCE, README, ROOT, STYLE, flat, plan, says, tracec, write
+from tracelang import api
+from tracelang.cli import COMMANDS
+from tracelang.plan.compile import compile
+
+
+@says(
+    ADOPTION,
+    "`--kind` says what the concept is (`object`, `style`, `identity`, `explicit`, `protected`), `--toward` what "
+    "shall be drawn instead.",
+    "A file that exists is kept unless `--force` is given.",
+)
+def test_first_recipe(here: Path) -> None:
+    for kind in ("object", "style", "identity", "explicit", "protected"):
+        path = here / f"{kind}.erase"
+        assert tracec("init", path, "--concept", "cat", "--kind", kind, "--toward", "dog").exit_code == 0
+        found = compile(path)
+        assert found.erase[0].anchor is not None and found.concept(found.erase[0].targets[0]).kind == kind
+    before = path.read_bytes()
+    assert tracec("init", path, "--concept", "fox").exit_code != 0 and path.read_bytes() == before
+    assert tracec("init", path, "--concept", "fox", "--force").exit_code == 0 and path.read_bytes() != before
+
+
+@says(STYLE, "Lines have at most 100 columns.", "a plan's digest never changes by it.")
+def test_style(here: Path) -> None:
+    path = write(here, r="erase " + ", ".join(f'"thing {i}"' for i in range(30)) + ' toward "dog"')
+    before = compile(path).digest
+    tracec("fmt", path)
+    assert max(map(len, path.read_text().splitlines())) <= 100 and compile(path).digest == before
+
+
+@says(EVIDENCE, "| 0 | every expectation was shown to hold |", "| 1 | one was shown not to |", "| 130 | interrupted;")
+def test_verdicts(here: Path) -> None:
+    from tracelang.cli.apply import INTERRUPTED
+    from tracelang.cli.verify import CODES
+
+    assert sorted(CODES.values()) == [0, 1, 3] and INTERRUPTED == 130
+
+
+@says(EVIDENCE, "`paraphrase`, `ring_a_bell`, `p4d`, `unlearn_diff_atk`, `textual_inversion`, `inverse_map`.")
+def test_attacks(here: Path) -> None:
+    from tracelang.evidence.attacks import ATTACKS
+
+    assert ", ".join(f"`{name}`" for name in ATTACKS) in flat(EVIDENCE.read_text())
+
+
+@says(EVIDENCE, "Further judges are entry points of the group `tracelang.judges`.")
+def test_judges(here: Path) -> None:
+    from importlib.metadata import entry_points
+
+    written = set(re.findall(r"^\| `(\w+)` \|", EVIDENCE.read_text().split("## Judges")[1].split("## What")[0], re.M))
+    assert written == {point.name for point in entry_points(group="tracelang.judges")}
+
+
+@says(README, "`--model` takes a folder in diffusers layout, a hub id, or an embedded name (`tracec models`).")
+def test_embedded(here: Path) -> None:
+    text = tracec("models").stdout
+    assert "micro-sd  (sd1, embedded)" in text and "micro-flux  (flux, embedded)" in text
+    assert api.bind(plan('erase "a"'), "micro-sd").family.name == "sd1"
+    assert api.bind(plan('erase "a"'), here / "tiny").family.name == "sd1"
+
+
+@says(
+    README,
+    "`micro-sd` has Stable Diffusion's exact layout, `micro-flux` FLUX.1-dev's, eleven and twelve megabytes of "
+    "weights;",
+)
+def test_size(here: Path) -> None:
+    for name, megabytes in (("micro-sd", 11), ("micro-flux", 12)):
+        folder = api.bind(plan('erase "a"'), name).folder
+        assert round(sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6) == megabytes
+
+
+@says(README, "The shipped method is TRACE (arXiv 2505.23312), written as a recipe in `recipes/methods/trace.erase`:")
+def test_trace(here: Path) -> None:
+    assert [step.kind for step in plan('erase "a"').method.passes] == ["refine", "steer", "fuse"]
+    assert "2505.23312" in (ROOT / "recipes" / "methods" / "trace.erase").read_text()
+
+
+def commands() -> list[str]:
+    """Every line of a shell block in the pages that starts with `tracec`, without its comment."""
+    found = []
+    for page in (README, ADOPTION, EVIDENCE):
+        for block in re.findall(r"^```(?:sh)?\n(.*?)^```$", page.read_text(), re.M | re.S):
+            lines = [line.removeprefix("$ ").partition("  #")[0].strip() for line in block.splitlines()]
+            found += [line for line in lines if line.startswith("tracec ")]
+    return found
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_of_the_pages_exist_with_their_options(line: str) -> None:
+    _, name, *rest = line.split()
+    text = tracec(name, "--help").stdout
+    for option in (word for word in rest if word.startswith("--")):
+        assert option in text, option
+
+
+def test_the_help_of_a_command_says_what_the_table_of_commands_says() -> None:
+    text = tracec("--help").stdout
+    assert all(re.search(rf"^  {name} +{re.escape(line[:40])}", text, re.M) for name, line in COMMANDS.items())
