@@ -17,9 +17,9 @@ from tracelang.plan.compile import compile, compile_with_findings
 
 @says(
     LANGUAGE,
-    "`tracec compile nsfw.erase` writes `nsfw.plan.json` beside the recipe; `-o FILE` names another place, `-o -` is "
-    "standard output, and `--check` writes nothing. Several recipes may be given at once. `tracec compile -` reads "
-    "standard input and writes to standard output. `plan`, `apply` and `explain` take a recipe or a plan.",
+    "`tracec compile nsfw.erase` writes `nsfw.plan.json` beside the recipe; `-o FILE` names another place, `-o -` "
+    "is standard output, and `--check` writes nothing. Several recipes may be given at once. `tracec compile -` "
+    "reads standard input and writes to standard output. `plan`, `apply` and `explain` take a recipe or a plan.",
 )
 def test_compiling(here: Path) -> None:
     (here / "sub").mkdir()
@@ -58,10 +58,13 @@ def test_what_a_plan_is(here: Path) -> None:
 @says(
     LANGUAGE,
     "What does not change it: comments, white space, the order of statements, how a set, a list or a number is "
-    "written, a param instead of its value. What does: any text, number or name that is in the plan, header fields and "
-    "the method's name included.",
+    "written, a param instead of its value. What does: any text, number or name that is in the plan, header fields "
+    "and the method's name included.",
 )
-@says(README, "frozen data with a digest that formatting and comments do not change.")
+@says(
+    README,
+    "frozen data with a digest that formatting and comments do not change.",
+)
 def test_digests(here: Path) -> None:
     base = 'erase "a", "b" degree 50%\npreserve "c" weight 0.5'
     shuffled = 'preserve "c" weight 5e-1 erase ("b", "a") degree 50.0%'
@@ -79,8 +82,8 @@ def test_digests(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "A plan is taken as it was written or not at all: one that was changed by hand does not match its digest and is "
-    "refused. `--set` does not go with a plan.",
+    "A plan is taken as it was written or not at all: one that was changed by hand does not match its digest and "
+    "is refused. `--set` does not go with a plan.",
 )
 def test_plans_are_fixed(here: Path) -> None:
     tracec("compile", write(here, r='param p = 1 in 0..2 erase "a" preserve "b" weight param.p'))
@@ -95,8 +98,8 @@ def test_plans_are_fixed(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "Every finding has a code, a place and mostly a help line. An error leaves no plan; a warning does not stand in "
-    "its way, but makes `tracec lint` exit with 1; a note is printed by `tracec lint` alone.",
+    "Every finding has a code, a place and mostly a help line. An error leaves no plan; a warning does not stand "
+    "in its way, but makes `tracec lint` exit with 1; a note is printed by `tracec lint` alone.",
 )
 def test_severities(here: Path) -> None:
     warned = tracec("compile", write(here, w='erase "cat"'))
@@ -112,15 +115,22 @@ def test_severities(here: Path) -> None:
 
 
 @says(
-    LANGUAGE, "One run finds every independent syntax error of a file, or, if there is none, every finding of meaning."
+    LANGUAGE,
+    "One run finds every independent syntax error of a file, or, if there is none, every finding of meaning.",
 )
 def test_all_at_once(here: Path) -> None:
     assert len(compile_with_findings('erase\nerase "a" degree\npreserve ]')[1]) >= 2
     assert codes('erase a, "b" degree 120% preserve c weight 0') == ["TL201", "TL213"]
 
 
-@says(LANGUAGE, "[rules.md](rules.md) explains each code, as `tracec rule CODE` does.")
-@says(README, "what a finding means, why, and what to write instead")
+@says(
+    LANGUAGE,
+    "[rules.md](rules.md) explains each code, as `tracec rule CODE` does.",
+)
+@says(
+    README,
+    "what a finding means, why, and what to write instead",
+)
 def test_rules(here: Path) -> None:
     from tracelang.diagnostics.codes import CODES
 
@@ -131,9 +141,9 @@ def test_rules(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "`tracec lint` writes its findings to standard output, as `breaking` does in every format but `human`; all other "
-    "findings go to standard error. `tracec compile --json` prints them as data, with lines and columns from 1, ends "
-    "exclusive.",
+    "`tracec lint` writes its findings to standard output, as `breaking` does in every format but `human`; all "
+    "other findings go to standard error. `tracec compile --json` prints them as data, with lines and columns from "
+    "1, ends exclusive.",
 )
 def test_streams(here: Path) -> None:
     wrong, less = write(here, w="erase cat"), write(here, less='erase "a" degree 50% preserve "b"')
@@ -189,8 +199,8 @@ def test_comparing(here: Path) -> None:
 @says(
     LANGUAGE,
     "Formatting, comments and the order of statements are no change.",
-    "A recipe that the revision does not have is "
-    "new: there is nothing to compare with, and it breaks nothing. `REV:PATH` names an older path.",
+    "A recipe that the revision does not have is new: there is nothing to compare with, and it breaks nothing. "
+    "`REV:PATH` names an older path.",
 )
 def test_revisions(here: Path) -> None:
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
@@ -204,7 +214,10 @@ def test_revisions(here: Path) -> None:
     assert tracec("breaking", "moved.erase", "--against", "HEAD:r.erase").exit_code == 1
 
 
-@says(LANGUAGE, "Past a limit there is an error with a place, not a crash.")
+@says(
+    LANGUAGE,
+    "Past a limit there is an error with a place, not a crash.",
+)
 def test_limits(here: Path) -> None:
     chain = ['group g0 = "a"', *(f"group g{i} = g{i - 1}" for i in range(1, 70))]
     many = ", ".join(f'"a{i}"' for i in range(1001))
@@ -221,15 +234,15 @@ def test_limits(here: Path) -> None:
     "`--emit folder`, `lora` or both (the default) says as what, `--force` replaces an earlier output.",
     "Whatever was computed in, a checkpoint keeps its own dtype.",
     "Text states are kept in `$TRACELANG_CACHE/states` (by default `~/.cache/tracelang/states`), one file a prompt,",
-    "Where all states of a plan are there, no text encoder is loaded; `tracec plan` looks there too. The folder may be "
-    "deleted at any time.",
+    "Where all states of a plan are there, no text encoder is loaded; `tracec plan` looks there too. The folder "
+    "may be deleted at any time.",
     "`manifest.json` holds the sha256 of every file before and after, and of every tensor in the files that were "
     "edited,",
 )
 @says(
     README,
-    "OUT holds the edited checkpoint (`model/`, loads in plain diffusers), the same edit as a LoRA file, the plan, the "
-    "recipe, and a manifest with the digest of every file,",
+    "OUT holds the edited checkpoint (`model/`, loads in plain diffusers), the same edit as a LoRA file, the plan, "
+    "the recipe, and a manifest with the digest of every file,",
 )
 def test_applying(here: Path) -> None:
     import torch
@@ -261,8 +274,8 @@ def test_applying(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "at most 8 GiB together; those used longest ago go first, and none that the same command has used: what a command "
-    "needs beyond them is not kept, and it says so once.",
+    "at most 8 GiB together; those used longest ago go first, and none that the same command has used: what a "
+    "command needs beyond them is not kept, and it says so once.",
 )
 def test_a_full_cache(here: Path) -> None:
     from tracelang.engine import store, text_cache
@@ -280,7 +293,10 @@ def test_a_full_cache(here: Path) -> None:
     assert held and sum(one.stat().st_size for one in held) <= 10_000
 
 
-@says(LANGUAGE, "so a plan with a `steer` pass is refused in it.")
+@says(
+    LANGUAGE,
+    "so a plan with a `steer` pass is refused in it.",
+)
 def test_half_precision(here: Path) -> None:
     path = write(here, r='erase "a" preserve "b"')
     result = tracec("apply", path, "--model", "tiny", "--out", "out", "--dtype", "float16")
@@ -289,10 +305,13 @@ def test_half_precision(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "A plan whose passes are all closed form (`refine`, and a `fuse` that has nothing to fuse) needs no denoiser in "
-    "memory:",
+    "A plan whose passes are all closed form (`refine`, and a `fuse` that has nothing to fuse) needs no denoiser "
+    "in memory:",
 )
-@says(README, "A closed-form method (`uce`) never holds the model in memory,")
+@says(
+    README,
+    "A closed-form method (`uce`) never holds the model in memory,",
+)
 def test_closed_forms_need_no_model(here: Path) -> None:
     from tracelang.engine.run import needs_no_model
 

@@ -16,8 +16,14 @@ from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import anchor_prompts, edit_prompts
 
 
-@says(LANGUAGE, "`tracec compile` needs neither torch nor weights nor a GPU.")
-@says(README, "All of it runs without torch, weights or a GPU.")
+@says(
+    LANGUAGE,
+    "`tracec compile` needs neither torch nor weights nor a GPU.",
+)
+@says(
+    README,
+    "All of it runs without torch, weights or a GPU.",
+)
 def test_compiling_imports_no_torch(here: Path) -> None:
     write(here, r='erase "cat"\npreserve "dog"')
     words = ["compile r.erase", "lint r.erase", "fmt r.erase", "diff r.erase r.erase", "explain r.erase", "rule TL401",
@@ -36,47 +42,69 @@ assert not heavy, heavy
 
 @says(
     LANGUAGE,
-    "`tracec explain FILE` prints the same recipe with every default written out. "
-    "That text compiles to the same digest.",
+    "`tracec explain FILE` prints the same recipe with every default written out. That text compiles to the same "
+    "digest.",
 )
-@says(README, "`tracec explain` prints the recipe with every default spelled out.")
+@says(
+    README,
+    "`tracec explain` prints the recipe with every default spelled out.",
+)
 def test_explained_is_the_same(here: Path) -> None:
     recipe = write(here, r='erase "cat" & "dog", "fox" toward "owl"\nmethod ant')
     text = tracec("explain", recipe).stdout
     assert plan(text).digest == compile(recipe).digest and "steps = " in text and text != recipe.read_text()
 
 
-@says(LANGUAGE, "A recipe has to erase something. It does not have to preserve anything;")
+@says(
+    LANGUAGE,
+    "A recipe has to erase something. It does not have to preserve anything;",
+)
 def test_something_is_erased(here: Path) -> None:
     assert codes('preserve "cat"') == ["TL308"] and good('erase "cat"')
 
 
 
 
-@says(LANGUAGE, "A name is made of `a`–`z`, `0`–`9` and `_`, and starts with a letter. There are no upper-case names.")
+@says(
+    LANGUAGE,
+    "A name is made of `a`–`z`, `0`–`9` and `_`, and starts with a letter. There are no upper-case names.",
+)
 def test_names(here: Path) -> None:
     assert good('concept a_1 { names "x" } erase a_1')
     for name in ("_a", "1a", "A", "a-b", "ä"):
         assert codes(f'concept {name} {{ names "x" }} erase {name}'), name
 
 
-@says(LANGUAGE, "Words of the language are not reserved. `concept erase { … }` and `window t = …` are allowed.")
+@says(
+    LANGUAGE,
+    "Words of the language are not reserved. `concept erase { … }` and `window t = …` are allowed.",
+)
 def test_no_word_is_reserved(here: Path) -> None:
     assert good('concept erase { names "x" }\nwindow t = 0%..50%\nerase erase\nmethod trace { steer.push.during = t }')
 
 
-@says(LANGUAGE, 'Texts are normalised to NFC, nothing else: `"Cat"` and `"cat"` are two texts.')
+@says(
+    LANGUAGE,
+    'Texts are normalised to NFC, nothing else: `"Cat"` and `"cat"` are two texts.',
+)
 def test_texts(here: Path) -> None:
     assert same('erase "caf\u00e9"', 'erase "cafe\u0301"') and not same('erase "Cat"', 'erase "cat"')
 
 
-@says(LANGUAGE, "A number has a digit before the point: `0.5`, not `.5`.", "`60%` is exactly `0.6`.")
+@says(
+    LANGUAGE,
+    "A number has a digit before the point: `0.5`, not `.5`.",
+    "`60%` is exactly `0.6`.",
+)
 def test_numbers(here: Path) -> None:
     assert good('erase "a" preserve "b" weight 0.5') and codes('erase "a" preserve "b" weight .5')
     assert plan('erase "a" degree 60%').erase[0].degree == 0.6
 
 
-@says(LANGUAGE, "`tracelang 1` names the version of the language. It may be left out. If it is there, it comes first.")
+@says(
+    LANGUAGE,
+    "`tracelang 1` names the version of the language. It may be left out. If it is there, it comes first.",
+)
 def test_version(here: Path) -> None:
     assert same('tracelang 1 erase "a"', 'erase "a"') and codes('erase "a" tracelang 1')
     assert codes('tracelang 2 erase "a"') == ["TL312"]
@@ -85,8 +113,8 @@ def test_version(here: Path) -> None:
 @says(
     LANGUAGE,
     "Statements come in any order, and a name may be used before it is defined.",
-    "Concepts and groups share one namespace. Templates, windows, layers, methods and params have one each. "
-    "A second definition of a name is an error.",
+    "Concepts and groups share one namespace. Templates, windows, layers, methods and params have one each. A "
+    "second definition of a name is an error.",
 )
 def test_scope(here: Path) -> None:
     concept, group = 'concept x { names "a" }', 'group x = "b"'
@@ -98,8 +126,8 @@ def test_scope(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "A local definition of a prelude name holds for the statements of this file. It never changes what a "
-    "shipped method means:",
+    "A local definition of a prelude name holds for the statements of this file. It never changes what a shipped "
+    "method means:",
 )
 def test_prelude(here: Path) -> None:
     local = 'erase "cat"\nwindow late = 50%..100%\nmethod trace { steer.hold.during = late }'
@@ -121,7 +149,10 @@ def test_itself(here: Path) -> None:
 
 
 
-@says(LANGUAGE, "those of other files are checked and have no effect.")
+@says(
+    LANGUAGE,
+    "those of other files are checked and have no effect.",
+)
 def test_methods_and_headers_elsewhere(here: Path) -> None:
     write(here, top='include "other.erase" erase "cat"', other='erase "fox" method uce recipe "x" { version = "9" }')
     found = compile(here / "top.erase")
@@ -134,8 +165,8 @@ def test_methods_and_headers_elsewhere(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "It finds what the file defines and what that file itself brings with `from`, not the prelude. An import's "
-    "own imports are not reached through it.",
+    "It finds what the file defines and what that file itself brings with `from`, not the prelude. An import's own "
+    "imports are not reached through it.",
 )
 def test_through_an_import(here: Path) -> None:
     write(here, a='import "b.erase" as b from "c.erase" import deer', b='concept fox { names "f" }',
@@ -187,14 +218,21 @@ def test_sources(here: Path) -> None:
 
 
 
-@says(LANGUAGE, "The fields are part of the plan and of its digest.", "Every field may be left out.")
+@says(
+    LANGUAGE,
+    "The fields are part of the plan and of its digest.",
+    "Every field may be left out.",
+)
 def test_header(here: Path) -> None:
     bare = 'recipe "n" {} erase "a"'
     assert good(bare) and not same(bare, 'recipe "n" { version = "1" } erase "a"')
     assert not same(bare, 'recipe "m" {} erase "a"')
 
 
-@says(LANGUAGE, "has to be a date like `2027-05-01`; `tracec lint` says when it has passed (`TL406`)")
+@says(
+    LANGUAGE,
+    "has to be a date like `2027-05-01`; `tracec lint` says when it has passed (`TL406`)",
+)
 def test_review(here: Path) -> None:
     path = write(here, r='recipe "n" { review_by = "2027-05-01" } erase "a" preserve "b"')
     assert "TL406" in tracec("lint", path, "--today", "2027-05-02").stdout
@@ -203,7 +241,9 @@ def test_review(here: Path) -> None:
 
 
 @says(
-    LANGUAGE, "a model of a family that is not listed is refused", "a model of a family that `supports` does not list;"
+    LANGUAGE,
+    "a model of a family that is not listed is refused",
+    "a model of a family that `supports` does not list;",
 )
 def test_supports(here: Path) -> None:
     api.bind(plan('recipe "n" { supports = sd1, flux } erase "a"'), "tiny")
@@ -211,8 +251,14 @@ def test_supports(here: Path) -> None:
         api.bind(plan('recipe "n" { supports = flux } erase "a"'), "tiny")
 
 
-@says(LANGUAGE, "The families that this version can edit are `flux` and `sd1`.")
-@says(README, "Two families: Stable Diffusion 1.x, and FLUX.1 in diffusers layout;")
+@says(
+    LANGUAGE,
+    "The families that this version can edit are `flux` and `sd1`.",
+)
+@says(
+    README,
+    "Two families: Stable Diffusion 1.x, and FLUX.1 in diffusers layout;",
+)
 def test_families(here: Path) -> None:
     assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1"]
 
@@ -252,8 +298,8 @@ def test_where_params_stand(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "The param of an import is set under the name that it has here: `--set n.degree=60%` for "
-    '`import "x.erase" as n`, `--set degree=60%` after `from "x.erase" import degree`.',
+    'The param of an import is set under the name that it has here: `--set n.degree=60%` for `import "x.erase" as '
+    'n`, `--set degree=60%` after `from "x.erase" import degree`.',
 )
 def test_params_of_imports(here: Path) -> None:
     write(here, x='param degree = 80% in 0%..100%', a='import "x.erase" as n erase "c" degree param.n.degree',
@@ -264,7 +310,10 @@ def test_params_of_imports(here: Path) -> None:
 
 
 
-@says(LANGUAGE, "The root is `--root`, else the git root around the recipe, else its folder.")
+@says(
+    LANGUAGE,
+    "The root is `--root`, else the git root around the recipe, else its folder.",
+)
 def test_root(here: Path) -> None:
     (here / "inner").mkdir()
     (here / "w.txt").write_text("cat\n")
@@ -274,12 +323,18 @@ def test_root(here: Path) -> None:
     assert tracec("compile", path).exit_code == 0
 
 
-@says(LANGUAGE, "A path that starts with `std/` is sought in the compiler's own library. It holds no lists yet.")
+@says(
+    LANGUAGE,
+    "A path that starts with `std/` is sought in the compiler's own library. It holds no lists yet.",
+)
 def test_no_lists_in_the_library(here: Path) -> None:
     assert {path.suffix for path in (ROOT / "recipes" / "std").iterdir() if path.is_file()} <= {".erase", ".py"}
 
 
-@says(LANGUAGE, "The digest depends on the texts, not on the file: moving a list into the recipe does not change it.")
+@says(
+    LANGUAGE,
+    "The digest depends on the texts, not on the file: moving a list into the recipe does not change it.",
+)
 def test_lists_and_the_digest(here: Path) -> None:
     (here / "w.txt").write_text("cat\nfox\n")
     assert compile(write(here, r='erase list "w.txt"')).digest == plan('erase "cat", "fox"').digest
@@ -288,7 +343,8 @@ def test_lists_and_the_digest(here: Path) -> None:
 
 
 @says(
-    LANGUAGE, "A concept that is declared under a quoted text has that text as its one name, unless `names` are given."
+    LANGUAGE,
+    "A concept that is declared under a quoted text has that text as its one name, unless `names` are given.",
 )
 def test_quoted(here: Path) -> None:
     assert plan('concept "cat" { probes "x" } erase "cat"').concepts[0].names == ("cat",)
@@ -297,8 +353,8 @@ def test_quoted(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    'It is not the declared concept of the same name: with `concept dog { names "dog" }`, `dog` and `"dog"` '
-    "are two concepts.",
+    'It is not the declared concept of the same name: with `concept dog { names "dog" }`, `dog` and `"dog"` are '
+    "two concepts.",
     "Entries may be repeated; they add up.",
     "**templates**, texts with exactly one `{}`. They are joined with every name to make the prompts.",
 )
@@ -382,8 +438,8 @@ def test_pairs(here: Path) -> None:
     LANGUAGE,
     "The same statement twice counts once. The same members erased in two ways, or preserved at two weights, are "
     "an error.",
-    "A concept that is both erased and preserved is an error. So is a preserved concept that shares a name "
-    "with an erased one, and a preserved `A & B` where A is erased.",
+    "A concept that is both erased and preserved is an error. So is a preserved concept that shares a name with an "
+    "erased one, and a preserved `A & B` where A is erased.",
     "Two erased concepts that share a name are an error: that name would be erased in two ways (`TL309`).",
 )
 def test_contradictions(here: Path) -> None:
@@ -407,8 +463,8 @@ def test_anchors(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "Those of `A & B` are the templates of both, with `A and B`, `A with B`, `B and A` and `B with A`; each name of "
-    "one is paired with the canonical name of the other.",
+    "Those of `A & B` are the templates of both, with `A and B`, `A with B`, `B and A` and `B with A`; each name "
+    "of one is paired with the canonical name of the other.",
     "The prompts of a concept are its templates with its names.",
 )
 def test_prompts(here: Path) -> None:

@@ -54,7 +54,10 @@ def test_half_open(here: Path) -> None:
     assert found["hold"]["logsnr"][0] is None and found["push"]["logsnr"][1] is None
 
 
-@says(LANGUAGE, "`tracec plan --model` prints the progress, the log-SNR and the times that it becomes.")
+@says(
+    LANGUAGE,
+    "`tracec plan --model` prints the progress, the log-SNR and the times that it becomes.",
+)
 def test_plan_prints(here: Path) -> None:
     text = tracec("plan", write(here, r='erase "a"'), "--model", "tiny", "--config-only").stdout
     assert re.search(r"push +progress 0\.2\.\.1 +progress 20%\.\.100% +log-SNR \S+\.\.inf +time \d", text)
@@ -62,8 +65,8 @@ def test_plan_prints(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "Every part of a selector has to match something in the model, the part behind `-` too. Otherwise "
-    "`tracec plan` and `tracec apply` stop and name what is near.",
+    "Every part of a selector has to match something in the model, the part behind `-` too. Otherwise `tracec "
+    "plan` and `tracec apply` stop and name what is near.",
     "a selector, or a part of one, that matches nothing;",
 )
 def test_selectors(here: Path) -> None:
@@ -95,8 +98,8 @@ def test_sites(here: Path) -> None:
 )
 @says(
     README,
-    "`mace`, `rece`, `eraseanything` and `speed` are written as recipes and compile; they need passes or terms that "
-    "have no engine yet, so binding them to a model is an error that names the pass.",
+    "`mace`, `rece`, `eraseanything` and `speed` are written as recipes and compile; they need passes or terms "
+    "that have no engine yet, so binding them to a model is an error that names the pass.",
 )
 def test_methods(here: Path) -> None:
     refused = set()
@@ -153,18 +156,27 @@ def test_meeting_a_model(here: Path) -> None:
     bound("steer { keep {} }", 'preserve "b"')
 
 
-@says(LANGUAGE, "An integer may be written as `1e3`. Settings take no percent sign.")
+@says(
+    LANGUAGE,
+    "An integer may be written as `1e3`. Settings take no percent sign.",
+)
 def test_settings(here: Path) -> None:
     assert steer('erase "a" method trace { steer.steps = 1e3 }').steps == 1000
     assert codes('erase "a" method trace { mask.share = 50% }') and codes('erase "a" method trace { steer.rate = 1% }')
 
 
-@says(LANGUAGE, "the same as a plain number; where given, `ridge` is not used.")
+@says(
+    LANGUAGE,
+    "the same as a plain number; where given, `ridge` is not used.",
+)
 def test_ridge(here: Path) -> None:
     assert refine('erase "a" method uce { refine.ridge_absolute = 2 }').ridge_absolute == 2
 
 
-@says(LANGUAGE, "A gated edit (`steer.gate`) acts in memory only: `tracec apply` refuses it before it trains,")
+@says(
+    LANGUAGE,
+    "A gated edit (`steer.gate`) acts in memory only: `tracec apply` refuses it before it trains,",
+)
 def test_gates(here: Path) -> None:
     path = write(here, r='erase "a" method trace { steer.gate = early steer.steps = 1000000 }')
     result = tracec("apply", path, "--model", "tiny", "--out", "out")
@@ -190,7 +202,10 @@ def test_expectations(here: Path) -> None:
     assert good('erase "a" expect { kept("b") >= 90% drift("b") <= 5% }')
 
 
-@says(LANGUAGE, "[`tracec verify`](evidence.md) measures it.")
+@says(
+    LANGUAGE,
+    "[`tracec verify`](evidence.md) measures it.",
+)
 def test_verify_measures(here: Path) -> None:
     from tracelang.evidence.wording import DEMANDS
     from tracelang.semantics.tables import METRICS

@@ -30,7 +30,11 @@ def test_first_recipe(here: Path) -> None:
     assert tracec("init", path, "--concept", "fox", "--force").exit_code == 0 and path.read_bytes() != before
 
 
-@says(STYLE, "Lines have at most 100 columns.", "a plan's digest never changes by it.")
+@says(
+    STYLE,
+    "Lines have at most 100 columns.",
+    "a plan's digest never changes by it.",
+)
 def test_style(here: Path) -> None:
     path = write(here, r="erase " + ", ".join(f'"thing {i}"' for i in range(30)) + ' toward "dog"')
     before = compile(path).digest
@@ -38,7 +42,12 @@ def test_style(here: Path) -> None:
     assert max(map(len, path.read_text().splitlines())) <= 100 and compile(path).digest == before
 
 
-@says(EVIDENCE, "| 0 | every expectation was shown to hold |", "| 1 | one was shown not to |", "| 130 | interrupted;")
+@says(
+    EVIDENCE,
+    "| 0 | every expectation was shown to hold |",
+    "| 1 | one was shown not to |",
+    "| 130 | interrupted;",
+)
 def test_verdicts(here: Path) -> None:
     from tracelang.cli.apply import INTERRUPTED
     from tracelang.cli.verify import CODES
@@ -46,14 +55,20 @@ def test_verdicts(here: Path) -> None:
     assert sorted(CODES.values()) == [0, 1, 3] and INTERRUPTED == 130
 
 
-@says(EVIDENCE, "`paraphrase`, `ring_a_bell`, `p4d`, `unlearn_diff_atk`, `textual_inversion`, `inverse_map`.")
+@says(
+    EVIDENCE,
+    "`paraphrase`, `ring_a_bell`, `p4d`, `unlearn_diff_atk`, `textual_inversion`, `inverse_map`.",
+)
 def test_attacks(here: Path) -> None:
     from tracelang.evidence.attacks import ATTACKS
 
     assert ", ".join(f"`{name}`" for name in ATTACKS) in flat(EVIDENCE.read_text())
 
 
-@says(EVIDENCE, "Further judges are entry points of the group `tracelang.judges`.")
+@says(
+    EVIDENCE,
+    "Further judges are entry points of the group `tracelang.judges`.",
+)
 def test_judges(here: Path) -> None:
     from importlib.metadata import entry_points
 
@@ -61,7 +76,10 @@ def test_judges(here: Path) -> None:
     assert written == {point.name for point in entry_points(group="tracelang.judges")}
 
 
-@says(README, "`--model` takes a folder in diffusers layout, a hub id, or an embedded name (`tracec models`).")
+@says(
+    README,
+    "`--model` takes a folder in diffusers layout, a hub id, or an embedded name (`tracec models`).",
+)
 def test_embedded(here: Path) -> None:
     text = tracec("models").stdout
     assert "micro-sd  (sd1, embedded)" in text and "micro-flux  (flux, embedded)" in text
@@ -80,7 +98,10 @@ def test_size(here: Path) -> None:
         assert round(sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6) == megabytes
 
 
-@says(README, "The shipped method is TRACE (arXiv 2505.23312), written as a recipe in `recipes/methods/trace.erase`:")
+@says(
+    README,
+    "The shipped method is TRACE (arXiv 2505.23312), written as a recipe in `recipes/methods/trace.erase`:",
+)
 def test_trace(here: Path) -> None:
     assert [step.kind for step in plan('erase "a"').method.passes] == ["refine", "steer", "fuse"]
     assert "2505.23312" in (ROOT / "recipes" / "methods" / "trace.erase").read_text()
