@@ -107,6 +107,37 @@ def test_trace(here: Path) -> None:
     assert "2505.23312" in (ROOT / "recipes" / "methods" / "trace.erase").read_text()
 
 
+@says(
+    STYLE,
+    "One statement a line; at most one blank line, where the author left one.",
+    "A text is never broken.",
+    "UTF-8, line feeds, no space at the end of a line; a byte order mark stays if there is one.",
+    "A block whose first item stands below its brace keeps one item a line, indented by two spaces;",
+    "It reads back what it made and writes nothing unless tree and comments are the same;",
+    "A line for which a `# tracec: allow` comment speaks keeps its words, however long it is, and gets no others.",
+)
+def test_the_style_of_a_file(here: Path) -> None:
+    long = "word " * 30 + "end"
+    path = here / "r.erase"
+    block = 'concept c {\r\nnames "n"   probes "p"\r\n\r\n}'
+    allowed = "preserve " + ", ".join(f'"kept {i} c"' for i in range(12)) + "  # tracec: allow TL401 as they are"
+    text = f'\ufefferase   c   \r\n\r\n\r\n\r\nerase "{long}" preserve "b"\r\n{block}\r\n{allowed}\r\n'
+    path.write_bytes(text.encode())
+    assert tracec("fmt", path).exit_code == 0
+    tidy = path.read_bytes().decode()
+    assert tidy.startswith("\ufefferase c\n\nerase ") and f'"{long}"' in tidy and "\r" not in tidy
+    assert tidy.count("\nerase ") == 1 and "\npreserve " in tidy and "  names " in tidy
+    assert all(line == line.rstrip() for line in tidy.splitlines())
+    assert any(line.split() == allowed.split() for line in tidy.splitlines())
+    assert tracec("fmt", path, "--check").exit_code == 0
+
+
+@says(README, "engine, attacks, evidence and backends are tested on a stand-in that refuses it.")
+def test_the_stand_in_for_an_apple_gpu() -> None:
+    tests = [(ROOT / "tests" / path).read_text() for path in ("engine/test_exact.py", "backends/test_apple.py")]
+    assert all("with gpu():" in text for text in tests)
+
+
 def commands() -> list[str]:
     """Every line of a shell block in the pages that starts with `tracec`, without its comment."""
     found = []
