@@ -12,6 +12,7 @@ import torch
 from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine import store, text_cache
+from tracelang.engine.errors import CacheFull
 from tracelang.engine.protocol import TextStates
 from tracelang.engine.run import run
 
@@ -86,7 +87,7 @@ def test_the_states_used_longest_ago_go_first_and_none_of_this_command(tmp_path:
     later_command()
     encode(tmp_path, ["a dog", "a ship"], asked, limit=2 * old.stat().st_size)
     assert not old.exists() and len(list(tmp_path.iterdir())) == 2
-    with pytest.warns(store.CacheFull):
+    with pytest.warns(CacheFull):
         found = encode(tmp_path, ["a dog", "a ship", "a cat"], asked, limit=1)
     assert len(list(tmp_path.iterdir())) == 2 and equal(found, alone(["a dog", "a ship", "a cat"]))
 
@@ -100,7 +101,7 @@ def test_a_recipe_larger_than_the_cache_finds_again_what_fits_and_is_told_once(t
     for missing in (12, 4, 4):
         later_command()
         asked: Asked = []
-        with pytest.warns(store.CacheFull, match="holds at most") as told:
+        with pytest.warns(CacheFull, match="holds at most") as told:
             for prompt in prompts:
                 encode(where, [prompt], asked, limit=limit)
         assert len(asked) == missing and len(told) == 1

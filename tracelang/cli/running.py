@@ -86,7 +86,7 @@ def _told() -> Iterator[None]:
     """The engine's own warnings in one line each, as a mistake is."""
     import warnings
 
-    from tracelang.engine.store import CacheFull
+    from tracelang.engine.errors import CacheFull
 
     with warnings.catch_warnings():
         shown = warnings.showwarning

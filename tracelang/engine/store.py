@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tracelang.engine.errors import CacheFull
+
 LIMIT = 8 * 2**30
 """Bytes a folder may hold; past them the files used longest ago go first."""
 
@@ -86,10 +88,6 @@ def keep(
             f"{where} holds at most {limit / 2**30:.3g} GiB, and this command needs more: the rest is computed anew "
             "each time", CacheFull, stacklevel=2,
         )  # fmt: skip
-
-
-class CacheFull(UserWarning):
-    """What one run needs is more than a folder of the cache may hold."""
 
 
 @dataclass
