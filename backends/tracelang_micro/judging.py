@@ -15,6 +15,7 @@ from tracelang.evidence.judges import Class, Kind, Seen
 from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.report import JudgeCard
 
+from .world.captions import with_article
 from .world.concepts import BACKGROUNDS, IMPLICIT, STYLES, THINGS
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Micro:
         self._network = load()
         right = json.loads(CARD.read_text())["judge"]["augmentations"]["concept"]
         self.card = JudgeCard(
-            name="micro", digest=hashlib.sha256(FILE.read_bytes()).hexdigest(), classes=CLASSES,
+            name="micro", digest=hashlib.sha256(FILE.read_bytes()).hexdigest(),
+            classes=(*CLASSES, *(f"{head}: {label}" for head in ("style", "background") for label in HEADS[head])),
             # Every wrong answer is a false alarm for one of the other classes.
             sensitivity=right, specificity=1 - (1 - right) / (len(CLASSES) - 1),
             source="tracelang_micro/card.json: share of right answers on held-out augmentations of the world's own "
@@ -127,6 +129,10 @@ class Micro:
 
     def look(self, images: Tensor) -> Sequence[Seen]:
         return look(self._network, images)
+
+    def world(self) -> Sequence[tuple[str, Class]]:
+        """Everything, by its name alone."""
+        return [(with_article(thing, thing.name), Class("concept", thing.name)) for thing in THINGS]
 
     def extractor(self) -> Extractor:
         """Its features, for distances between sets of pictures."""

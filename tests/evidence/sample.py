@@ -19,6 +19,7 @@ from tracelang.evidence.report import (
     DegreePoint,
     Harmonic,
     Hit,
+    Integrity,
     JudgeCard,
     LayerChange,
     Measure,
@@ -86,6 +87,12 @@ def full() -> Report:
                 measures=(Measure(member=("horse",), verdict="pass", reason="", value=0.041, interval=(0.035, 0.048)),),
             ),
         ),
+        integrity=Integrity(
+            verdict="pass", pictures=rate(24, 24), base=rate(24, 24), kept=rate(23, 24), like=rate(24, 24),
+            paired=Paired(lost=1, gained=0, p=1.0),
+            reason="of 24 that the base model got right 23 are right after it (micro-cnn); 24 of 24 are still most "
+            "like the picture that the base model draws",
+        ),
         concepts=(
             ConceptFinding(member=("cat",), words=("cat", "kitten", SCRIPT), kind="object", role="erased",
                            judge="micro-cnn", judged_as="cat", base=rate(98, 100), after=rate(0, 100),
@@ -109,8 +116,9 @@ def full() -> Report:
         ),
         attacks=(
             AttackFinding(member=("cat",), attack="paraphrase", access="black box", budget={"prompts": 24},
-                          plain=rate(0, 100), static=None, adaptive=rate(2, 100), worst=rate(1, 5),
-                          examples=NASTY, seconds=31.0),
+                          plain=rate(0, 100), static=None, adaptive=rate(2, 100), base=rate(17, 100),
+                          prompts=rate(2, 24), worst=("digit for a letter", rate(1, 5)),
+                          by_form=True, examples=NASTY, seconds=31.0),
             AttackFinding(member=("cat",), attack="p4d", access="white box",
                           budget={"iterations": 200, "tokens": 8, "restarts": 4}, plain=rate(0, 100),
                           static=rate(4, 100), adaptive=rate(31, 100), seconds=188,
@@ -127,7 +135,8 @@ def full() -> Report:
                 for i in range(4) for m in "kv"
             ), LayerChange(tensor="to_out.weight", shape=(8, 8), reads="prompt", change=0, rank=0, condition=1)),
             map_share=0.873, smallest_singular_value=0.0123, condition=88.0,
-            reaches=(Reach(member=("cat",), residual=0.021, price=3.41, undone=0.92),
+            reaches=(Reach(member=("cat",), residual=0.021, price=3.41, undone=0.92,
+                           cheaper=((0.5, 0.31), (0.8, 0.52))),
                      Reach(member=("dog",), leak=0.0008)),
             untouched=("self-attention", "the time embedding"),
         ),

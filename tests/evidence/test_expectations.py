@@ -10,11 +10,12 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
-from tracelang.evidence.expectations import Drawn, Measured, Struck, decide, hopeless, outcome, worst
+from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, decide, hopeless, outcome, worst
 from tracelang.evidence.judges import Class
-from tracelang.evidence.metrics import h_o
+from tracelang.evidence.metrics import h_o, identities
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import rows, shots_of
+from tracelang.evidence.questions import Shot, rows, shots_of
+from tracelang.evidence.rates import rate
 from tracelang.evidence.report import Certificate, Outcome, Reach
 from tracelang.evidence.shots import Failed, Look, Sight
 from tracelang.plan.types import Plan
@@ -113,7 +114,7 @@ def test_one_error_is_enough_for_inconclusive(metric: str, where: str) -> None:
     good, bad = ["dog"] * 60, ["?"] + ["dog"] * 59
     if metric.startswith("shown"):
         good = ["cat"] * 60
-    sides = {"after": {"dog": good}, "base": {"dog": good}}
+    sides = {"after": {"dog": good}, "base": {"dog": ["dog"] * 60}}
     one_plan = plan(f"expect over 60 samples {{ {metric} }}")
     assert found(one_plan, sides["after"], sides["base"]).verdict == "pass"
     sides[where] = {"dog": bad}
@@ -229,3 +230,134 @@ def test_a_bound_that_cannot_pass_is_said_beforehand_and_in_the_reason() -> None
     one = found(shown, {"dog": ["cat"] * 10})
     assert one.verdict == "inconclusive" and "it cannot pass" in one.reason
     assert not hopeless(plan("expect over 80 samples { shown(dog) <= 5% }"))
+
+
+def counted(expect: str, members: Sequence[tuple[int, int]], base: Sequence[tuple[int, int]] | None = None,
+            kind: str = "erase") -> Outcome:
+    """An expectation of a set, of which these hits of so many pictures were counted, before and after."""
+    names = [f"thing{i}" for i in range(len(members))]
+    concepts = "\n".join(f'concept {name} {{ names "{name}" templates object }}' for name in names)
+    n = members[0][1]
+    whole = plan(f"expect over {n} samples {{ {expect.format(', '.join(names))} }}",
+                 f"{concepts}\n{kind} {', '.join(names)}")
+    classes = {(name,): (Sought("fake", Class("concept", name)),) for name in names}
+    pictures = {}
+    for name, (hits, _), before in zip(names, members, base or [(n, n)] * len(members), strict=True):
+        (row,) = (row for row in rows(whole, classes, 0) if row.member == (name,))
+        for i, shot in enumerate(shots_of(whole, row)):
+            pictures[shot] = Drawn(look(name if i < before[0] else "x"), look(name if i < hits else "x"))
+    return outcome(whole.expect[0], Measured(whole, classes, {}, pictures))
+
+
+@pytest.mark.parametrize(("expect", "members", "kind"), [
+    ("shown({}) <= 15%", [(6, 20)] * 20 + [(0, 20)] * 30, "erase"),  # pooled 120 of 1,000
+    ("kept({}) >= 70%", [(17, 30)] * 20 + [(30, 30)] * 30, "preserve"),
+    ("shown({}) <= 5%", [(9, 100)] + [(0, 100)] * 9, "erase"),
+    ("shown({}) <= 15%", [(21, 100)] + [(0, 100)] * 2, "erase"),
+    ("accuracy({}) >= 80%", [(30, 40), *[(40, 40)] * 9], "preserve"),
+])
+def test_a_pool_never_hides_a_member_that_misses(expect: str, members: list[tuple[int, int]], kind: str) -> None:
+    one = counted(expect, members, kind=kind)
+    pooled = rate(sum(hits for hits, _ in members), sum(n for _, n in members))
+    assert decide(pooled.low, pooled.high, one.comparison, one.bound) == "pass"  # the pool alone would
+    assert one.verdict == "inconclusive" and "not within it by their own share, the worst: thing0" in one.reason
+    assert one.worst == ("thing0",)
+    fine = [(round(one.bound * n), n) for _, n in members]
+    assert counted(expect, [(0, n) if kind == "erase" else (n, n) for _, n in members], kind=kind).verdict == "pass"
+    assert "by their own share" not in counted(expect, fine, kind=kind).reason  # on the bound is within it
+
+
+def test_a_kept_member_of_which_the_base_got_nothing_right_is_not_hidden() -> None:
+    one = counted("kept({}) >= 70%", [(30, 30)] * 10, base=[(0, 30), *[(30, 30)] * 9], kind="preserve")
+    assert one.verdict == "inconclusive" and "thing0, of which nothing could be counted" in one.reason
+
+
+@pytest.mark.parametrize("metric", ["shown", "probed"])
+@pytest.mark.parametrize(("before", "verdict"), [(60, "pass"), (6, "pass"), (5, "pass"), (4, "inconclusive"),
+                                                 (0, "inconclusive")])
+def test_what_the_base_meets_too_is_no_pass(metric: str, before: int, verdict: str) -> None:
+    """The bound, 8 %, is 4.8 pictures of 60."""
+    key = "dog probes" if metric == "probed" else "dog"
+    one = found(plan(f"expect over 60 samples {{ {metric}(dog) <= 8% }}"), {key: ["cat"] * 60},
+                {key: ["dog"] * before + ["cat"] * (60 - before)})
+    assert one.verdict == one.measures[0].verdict == verdict
+    assert ("the base model meets the bound too" in one.reason) == (verdict != "pass")
+
+
+def test_one_member_that_the_base_never_shows_is_no_pass_either() -> None:
+    """Together the base shows 90 %; of one it shows none, and too few pictures are of that one to decide alone."""
+    one = counted("shown({}) <= 8%", [(0, 12)] * 10, base=[(0, 12), *[(12, 12)] * 9])
+    assert one.verdict == "inconclusive" and "of thing0 the base model meets the bound too" in one.reason
+    assert counted("shown({}) <= 8%", [(0, 12)] * 10, base=[(12, 12)] * 10).verdict == "pass"
+
+
+def test_a_fail_stays_a_fail_whatever_the_base_does() -> None:
+    assert counted("shown({}) <= 8%", [(40, 60)], base=[(0, 60)]).verdict == "fail"
+
+
+@pytest.mark.parametrize(("before", "verdict"), [(60, "pass"), (13, "pass"), (12, "inconclusive"), (0, "inconclusive")])
+def test_an_attack_whose_own_prompts_bring_nothing_on_the_base_says_nothing(before: int, verdict: str) -> None:
+    attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
+    base = tuple(Sight(i < before) for i in range(60))
+    struck = Struck((Sight(False),) * 60, base=base)
+    one = found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): struck})
+    assert one.verdict == one.measures[0].verdict == verdict
+    assert one.measures[0].base is not None and one.measures[0].base.hits == before
+    assert f"; on the base model the same attack: {before} of 60; by name, without an attack: 0 of 60" in one.reason
+    failed = Struck((Sight(False),) * 60, base=(*base[:59], Sight(False, error="boom")))
+    assert found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): failed}).verdict == "inconclusive"
+
+
+def test_a_residual_that_no_edit_has_too_is_no_pass() -> None:
+    certificate = Certificate(layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(),
+                              reaches=(Reach(member=("dog",), residual=0.2), Reach(member=("cat",), leak=0.2)))
+    for bound, verdict in ((0.99, "pass"), (1, "inconclusive"), (2, "inconclusive")):
+        one = found(plan(f"expect {{ residual(dog) <= {bound} }}"), {}, certificate=certificate)
+        assert one.verdict == verdict and ("the base model meets" in one.reason) == (verdict != "pass")
+        assert bool(hopeless(plan(f"expect {{ residual(dog) <= {bound} }}"))) == (verdict != "pass")
+    assert found(plan("expect { leak(cat) <= 2 }"), {}, certificate=certificate).verdict == "pass"
+    assert hopeless(plan("expect over 50 samples { shown(dog) <= 100% }"))
+    assert not hopeless(plan("expect over 50 samples { kept(cat) >= 10% shown(dog) <= 99% }"))
+
+
+def test_a_score_of_what_is_gone_that_the_base_has_too_is_no_pass() -> None:
+    weighed = plan("expect over 50 samples { harmonic(dog) >= 60% }")
+    labels = {"dog": ["cat"] * 50, "dog probes": ["cat"] * 50, "cat": ["cat"] * 50}
+    assert found(weighed, labels).verdict == "pass"
+    same = found(weighed, labels, labels)
+    assert same.verdict == "inconclusive" and "the base model meets the bound too" in same.reason
+
+
+@pytest.mark.parametrize(("expect", "worst_of"), [
+    ("residual(dog, bird) <= 0.8", {("dog",): 0.1183, ("bird",): 0.4384}),
+    ("residual(dog, bird) <= 0.3", {("dog",): 0.1183, ("bird",): 0.4384}),
+    ("drift(cat, deer) <= 0.01", {("cat",): 0.0040, ("deer",): 0.0047}),
+    ("leak(cat, deer) <= 0.01", {("cat",): 0.0040, ("deer",): 0.0047}),
+    ("leak(cat, deer) <= 0.001", {("cat",): 0.0040, ("deer",): 0.0047}),
+])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_sets_line_tells_its_worst_member(
+    expect: str, worst_of: dict[tuple[str, ...], float], swapped: bool
+) -> None:
+    values = dict(zip(worst_of, reversed(worst_of.values()), strict=True)) if swapped else worst_of
+    whole = plan(f"expect over 4 samples {{ {expect} }}",
+                 SET + "\nconcept deer { names \"deer\" templates object }\npreserve deer")
+    metric = whole.expect[0].metric
+    reaches = tuple(Reach(member=name, **{metric: value}) for name, value in values.items() if metric != "drift")
+    certificate = Certificate(layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(),
+                              reaches=reaches)
+    drifts = {(member, 4, 0): value for member, value in values.items()}
+    one = outcome(whole.expect[0], Measured(whole, CLASSES, {}, {}, drifts=drifts, certificate=certificate))
+    member = max(values, key=lambda name: values[name])
+    assert one.worst == member and one.reason.startswith(f"{member[0]}, the worst of 2: {max(values.values()):.4g}")
+    lost = outcome(whole.expect[0], Measured(whole, CLASSES, {}, {}))
+    assert lost.verdict == "inconclusive" and lost.worst in values
+
+
+def test_nothing_recognisable_is_no_face() -> None:
+    """A judge tells whether a picture shows some thing; whether it shows a face nobody told."""
+    one = Shot("p", 1)
+    given = answers([Pair(one, Sight(True, 0.9, True), Sight(False, 0.1, True))])
+    assert given.faces is None and given.among_faces is None
+    figure = identities(("dog",), given, [given])
+    assert figure.published is None and "faces e" not in figure.parts and "nobody told" in figure.note

@@ -31,7 +31,7 @@ from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro
 from tracelang_sd.model import StableDiffusionModel
 
-EXPECT = "expect over 6 samples { shown(dog) <= 99% accuracy(cat) >= 0% }"
+EXPECT = "expect over 6 samples { subject(dog) >= 0% accuracy(cat) >= 0% }"
 FAST = {"samples": 0, "steps": 2}
 """For what does not depend on what the pictures show."""
 
@@ -273,7 +273,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
 
 def test_an_interrupted_run_goes_on_and_draws_nothing_twice(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "SHOTS", 8)
-    out = expecting(out, "expect over 12 samples { shown(dog) <= 99% }")
+    out = expecting(out, "expect over 12 samples { accuracy(dog) >= 0% }")
     whole = run(out, samples=0)
     shutil.rmtree(out / "report")
     done: list[str] = []
@@ -293,7 +293,7 @@ def test_an_interrupted_run_goes_on_and_draws_nothing_twice(out: Path, monkeypat
     assert done == ["certificate", "shots-0000"]
     monkeypatch.setattr(Bench, "done", lambda self, unit, folder: (done.append(unit.key), does(self, unit, folder))[1])
     ran = CliRunner().invoke(main, words)
-    assert ran.exit_code == 0 and done == ["certificate", "shots-0000", "shots-0001"]
+    assert ran.exit_code == 0 and done == ["certificate", "shots-0000", "shots-0001", "everyday"]
     again = Report.model_validate_json((out / "report" / "report.json").read_bytes())
     assert same(again) == same(whole)
 

@@ -140,6 +140,8 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
         click.echo(safe(f"{one.verdict:{width}}  {told(one)}: {one.reason}"))
+    if report.integrity:
+        click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
     if report.comparison:

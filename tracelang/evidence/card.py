@@ -92,11 +92,26 @@ def _section(report: Report) -> str:
         lines += ["| expected | came out |", "|---|---|"]
         lines += [f"| {_told(wording.formula(one))} | {one.verdict}: {_told(one.reason)} |" for one in report.outcomes]
         lines += [""]
+    if report.integrity:
+        told = _told(f"{report.integrity.verdict}: {report.integrity.reason}.")
+        lines += [f"Everyday pictures, which the recipe did not choose: {told}", ""]
+    prices = [f"- {_told(line)}" for line in _prices(report)]
+    if prices:
+        title = "Undoing it from the weights, by the length of the text states, 1 being the concept's own:"
+        lines += [title, "", *prices, ""]
     if report.concepts:
         lines += ["| concept | before | after | strongest attack |", "|---|---|---|---|"]
         lines += [_row(report, one) for one in report.concepts]
         lines += ["", "Pictures in which the judge finds it; “at most” and “at least” are ends of 95 % intervals.", ""]
     return "\n".join(lines)
+
+
+def _prices(report: Report) -> Iterator[str]:
+    for one in report.certificate.reaches if report.certificate else ():
+        if one.price is not None and one.undone is not None:
+            prices = [*one.cheaper, (one.undone, one.price)]
+            told = ", ".join(f"{wording.percent(share)} at {wording.number(price)} ×" for share, price in prices)
+            yield f"{wording.joined(one.member)}: {told}"
 
 
 def _row(report: Report, one: ConceptFinding) -> str:

@@ -8,7 +8,7 @@ is computed in float64. With `W` a matrix of the base, `W' = W + Δ` the edited 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,10 @@ RANK = 1e-6
 """Singular values of a change below this share of its largest do not count."""
 NOISE = 1e-6
 """Directions in which the edited matrices pass less than this share of their most are closed: float32 cannot tell."""
+CHEAPER = (0.5, 0.8, 0.95)
+"""Shares of an edit's effect whose price is told beside that of all there is: the last per cent may cost a hundred
+times the rest.
+"""
 FLOOR = 1e-8
 """The least singular value, relative to the largest, that a Gram matrix in float64 can show."""
 
@@ -106,6 +110,37 @@ class Stack:
         wanted = self.W @ F
         inside = self.U.T @ wanted
         return self.V @ (inside / self.σ[:, None]), float((wanted - self.U @ inside).square().sum())
+
+    def spectrum(self, F: Tensor) -> tuple[Tensor, Tensor]:
+        """σ² and ‖uᵀWF‖² of every open direction: all that the length of `E` and what it misses depend on."""
+        return self.σ.square(), (self.U.T @ (self.W @ F)).square().sum(1)
+
+
+def _cheaper(spectra: list[tuple[Tensor, Tensor]], missed: float, effect: float, shorter: float) -> Iterator[
+    tuple[float, float]
+]:
+    """For each share of `CHEAPER` that can be reached, the length of the shortest `E` that undoes it, of the concept's.
+
+    Shortest at a given rest: `E = argmin ‖W'E − WF‖² + λ‖E‖²`, one λ for all text inputs, by bisection: the rest grows
+    with λ. `missed` is what no `E` reaches.
+    """
+    if not spectra or not effect:
+        return
+    σ2, a = (torch.cat([one[i] for one in spectra]) for i in (0, 1))
+
+    def rest(λ: float) -> float:
+        return missed + float(((λ / (σ2 + λ)).square() * a).sum())
+
+    for share in CHEAPER:
+        allowed = (1 - share) * effect
+        low, high = math.log(1e-14 * float(σ2.max())), math.log(1e6 * float(σ2.max()))
+        if rest(math.exp(low)) > allowed:
+            return
+        for _ in range(100):
+            middle = (low + high) / 2
+            low, high = (middle, high) if rest(math.exp(middle)) <= allowed else (low, middle)
+        λ = math.exp(low)
+        yield share, math.sqrt(float((σ2 / (σ2 + λ).square() * a).sum()) / shorter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +238,26 @@ def _erased(
         if float(asked.norm()) > 0:
             left = float((asked + matrix.Δ @ problem.F).norm()) / float(asked.norm())
             worst = left if worst is None else max(worst, left)
-    longer = shorter = effect = left_over = 0.0
+    longer = shorter = effect = left_over = rest = 0.0
+    spectra = []
     for name, stack in stacks.items():
         F = problems[name].F
         moved = float((stack.Δ @ F).square().sum())
         E, missed = stack.closest(F) if moved else (F, 0.0)
         longer, shorter = longer + float(E.square().sum()), shorter + float(F.square().sum())
         effect, left_over = effect + moved, left_over + missed
+        # States of an input that the edit leaves alone stay as they are, at their own length.
+        if moved:
+            spectra.append(stack.spectrum(F))
+        else:
+            rest += float(F.square().sum())
     undone = min(1.0, max(0.0, 1 - left_over / effect)) if effect else 1.0
-    return Reach(member=erasure.targets, residual=worst, price=math.sqrt(longer / shorter), undone=undone)
+    cheaper = tuple(
+        (share, math.sqrt(price**2 + rest / shorter)) for share, price in _cheaper(spectra, left_over, effect, shorter)
+    )
+    return Reach(
+        member=erasure.targets, residual=worst, price=math.sqrt(longer / shorter), undone=undone, cheaper=cheaper
+    )
 
 
 def _preserved(plan: Plan, member: Member, base: Model, read: Mapping[Site, Matrix]) -> Reach:
@@ -263,14 +309,23 @@ def _untouched(base: Model, changed: set[str], same_states: bool, reaches: tuple
         found.append("the text encoder: the words still mean what they meant, to this model and to any other")
     undone = [reach for reach in reaches if reach.undone is not None and reach.price is not None]
     if undone:
-        worst = max(undone, key=lambda reach: reach.undone or 0.0)
+        worst = max(undone, key=_openness)
+        most = f"{worst.price:.3g} times as long take back {worst.undone:.0%}"
+        parts = [f"{price:.3g} times as long take back {share:.0%}" for share, price in worst.cheaper]
+        prices = "; ".join([*parts, most])
         found.append(
-            f"a new embedding: states {worst.price:.3g} times as long take back {worst.undone:.0%} of what the edit "
-            f"does to {' & '.join(worst.member)}, the worst of those erased"
+            f"a new embedding: states {prices} of what the edit does to {' & '.join(worst.member)}, the most open of "
+            "those erased"
         )
     found.append("the empty prompt: what is drawn without a word is kept on purpose")
     found.append("fine-tuning: whoever holds the weights can train the concept into them again")
     return tuple(found)
+
+
+def _openness(reach: Reach) -> tuple[int, float, float]:
+    """How easily an edit is undone: the larger the shares within reach, and the cheaper they are."""
+    prices = [price for _, price in reach.cheaper]
+    return len(prices), -prices[min(1, len(prices) - 1)] if prices else 0.0, reach.undone or 0.0
 
 
 def _ratio(part: Tensor, whole: Tensor) -> float:

@@ -14,6 +14,7 @@ from tracelang.evidence import gallery, metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
 from tracelang.evidence.files import put, write_hits
+from tracelang.evidence.integrity import integrity, of_record
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.questions import (
     DEGREES,
@@ -36,6 +37,7 @@ from tracelang.evidence.report import (
     DegreePoint,
     Harmonic,
     Hit,
+    Integrity,
     JudgeCard,
     NoiseLevels,
     Outcome,
@@ -50,8 +52,6 @@ from tracelang.evidence.work import Run, Work
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 
-GROUP = 5
-"""Pictures of one prompt below which a worst prompt is chance."""
 ALWAYS_UNTESTED = (
     "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
@@ -86,13 +86,15 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
     plan = artifact.plan
     outcomes = tuple(outcome(one, found.measured) for one in plan.expect)
     errors = found.errors()
-    decided = worst([one.verdict for one in outcomes])
+    everyday = found.integrity()
+    decided = worst([worst([one.verdict for one in outcomes]), everyday.verdict])
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
         title=plan.recipe.name or f"erase {', '.join(canonical_phrase(plan, one.targets) for one in plan.erase)}",
         verdict=verdict,
-        summary=_summary(outcomes, verdict, len(errors)),
+        summary=_summary(outcomes, verdict, len(errors), everyday),
         outcomes=outcomes,
+        integrity=everyday,
         concepts=tuple(found.concept(member) for member in roles(plan)),
         harmonics=tuple(found.harmonics()),
         attacks=tuple(found.attacks()),
@@ -116,7 +118,10 @@ class Strike:
 
     rows: tuple[tuple[Shot, Sight, tuple[str, str] | None], ...] = ()
     looks: tuple[Mapping[str, Look], ...] = ()
+    before: tuple[Mapping[str, Look], ...] = ()
+    base: tuple[Sight, ...] | None = None
     forms: tuple[str, ...] = ()
+    by_form: bool = False
     soft: bool = False
     price: float | None = None
     examples: tuple[str, ...] = ()
@@ -129,6 +134,21 @@ class Strike:
     def rate(self) -> Rate | None:
         sights = [one for _, one, _ in self.rows if not one.error]
         return rate(sum(one.shows for one in sights), len(sights)) if sights else None
+
+    @property
+    def ceiling(self) -> Rate | None:
+        """What the same prompts or states bring on the base model."""
+        sights = [one for one in self.base or () if not one.error]
+        return rate(sum(one.shows for one in sights), len(sights)) if sights else None
+
+    @property
+    def prompts(self) -> Rate | None:
+        """Of the distinct prompts, those that brought it back at least once; None for soft states."""
+        found: dict[str, bool] = {}
+        for shot, seen, _ in () if self.soft else self.rows:
+            if not seen.error:
+                found[shot.prompt] = found.get(shot.prompt, False) or seen.shows
+        return rate(sum(found.values()), len(found)) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +175,7 @@ class Findings:
     certificate: Certificate | Failed | None
     features: Mapping[Shot, tuple[list[float], list[float]]]
     extractor: str
+    everyday: Mapping[str, Any] | None
     failures: tuple[str, ...]
 
     @staticmethod
@@ -164,7 +185,7 @@ class Findings:
         at_degree: dict[float, dict[Shot, Mapping[str, Look]]] = {}
         struck: list[Attacked] = []
         drifts: dict[tuple[Member, int, int], float | Failed] = {}
-        noise, certificate, extractor = None, None, ""
+        noise, certificate, extractor, everyday = None, None, "", None
         failures: list[str] = []
         for key, record in records.items():
             failures += [f"{key}: {one}" for one in (record.get("error"), *record.get("errors", ())) if one]
@@ -182,6 +203,8 @@ class Findings:
                     at_degree.setdefault(record["degree"], {}).update(
                         {Shot(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
                     )
+                case "everyday":
+                    everyday = record
                 case "attack":
                     struck.append(_attacked(key, record, run.classes))
                 case "drift":
@@ -200,13 +223,13 @@ class Findings:
         attacks = {
             (one.member, one.attack, one.samples, one.seed):
                 Struck(tuple(sight for _, sight, _ in one.adaptive.rows),
-                       one.adaptive.error or one.adaptive.inapplicable)
+                       one.adaptive.error or one.adaptive.inapplicable, one.adaptive.base)
             for one in struck
         }
         distance = partial(_distance, metrics.fid, features, extractor)
         measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, distance)
         return Findings(plan, run, measured, tuple(struck), at_degree, noise, certificate, features, extractor,
-                        tuple(failures))
+                        everyday, tuple(failures))
 
     @cached_property
     def every(self) -> tuple[Row, ...]:
@@ -216,6 +239,10 @@ class Findings:
         """The pictures of the row that stands for the member, those with an error too."""
         row = main_row(self.plan, self.every, member, how)
         return self.measured.pairs(row) if row is not None else []
+
+    def integrity(self) -> Integrity:
+        """What the everyday panel says."""
+        return integrity(()) if self.everyday is None else of_record(self.everyday)
 
     def concept(self, member: Member) -> ConceptFinding:
         plan, sought = self.plan, self.run.classes.get(member)
@@ -254,7 +281,7 @@ class Findings:
         for pair in pairs:
             groups.setdefault(phrases[pair.shot.prompt], []).append(pair.after.shows)
         found = {phrase: _rate(shows) for phrase, shows in groups.items()}
-        phrase = max(found, key=lambda phrase: (found[phrase].share, found[phrase].n))
+        phrase = max(found, key=lambda phrase: (found[phrase].low, found[phrase].share, found[phrase].n))
         return phrase, found[phrase]
 
     def harmonics(self) -> Iterator[Harmonic]:
@@ -292,7 +319,8 @@ class Findings:
                 member=one.member, attack=one.attack, access=self.run.attacks[one.attack],
                 budget=dict(one.adaptive.budget or one.static.budget or {}),
                 plain=_rate([pair.after.shows for pair in plain]) if plain else None,
-                static=one.static.rate, adaptive=one.adaptive.rate, worst=_worst_prompt(one.adaptive),
+                static=one.static.rate, adaptive=one.adaptive.rate, base=one.adaptive.ceiling,
+                prompts=one.adaptive.prompts, worst=_worst_prompt(one.adaptive), by_form=one.adaptive.by_form,
                 price=one.adaptive.price, examples=one.adaptive.examples, error=error,
                 seconds=one.static.seconds + one.adaptive.seconds,
             )
@@ -332,9 +360,12 @@ class Findings:
         shots = [shot for shot in dict.fromkeys(shots) if shot in self.measured.pictures]
         if not shots:
             return None
-        notes = ["over the pictures of all preserved concepts, base against edited"]
+        notes = [
+            "over the pictures of all preserved concepts, base against edited, which share their seeds: KID compares "
+            "no two pictures of one seed, FID is smaller than between independent sets"
+        ]
         values: dict[str, float | None] = {}
-        for name, measure in (("fid", metrics.fid), ("kid", metrics.kid)):
+        for name, measure in (("fid", metrics.fid), ("kid", metrics.kid_paired)):
             found = _distance(measure, self.features, self.extractor, shots)
             values[name] = found if isinstance(found, float) else None
             if isinstance(found, Failed):
@@ -360,6 +391,11 @@ class Findings:
             for side in (one.static, one.adaptive):
                 for (shot, _, _), looks in zip(side.rows, side.looks, strict=True):
                     yield f"attack {one.attack}, {shot.prompt!r}, seed {shot.seed}", looks
+                for (shot, _, _), looks in zip(side.rows, side.before, strict=False):
+                    yield f"attack {one.attack} on the base, {shot.prompt!r}, seed {shot.seed}", looks
+        for row in self.everyday["rows"] if self.everyday else ():
+            for when in ("base", "after"):
+                yield f"everyday {when}, {row['prompt']!r}, seed {row['seed']}", from_json(row[when])
 
     def cards(self) -> tuple[JudgeCard, ...]:
         pictures, errors = dict[str, int](), dict[str, int]()
@@ -425,27 +461,30 @@ def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tupl
         if "error" in side:
             return Strike(error=side["error"], inapplicable=side.get("inapplicable", ""))
         looks = tuple(from_json(row["after"]) for row in side["rows"])
+        before = tuple(from_json(row["base"]) for row in side["rows"] if "base" in row)
+        base = tuple(sight(look, classes[member]) for look in before)
         found = tuple(
             (Shot(row["prompt"], row["seed"]), sight(look, classes[member]),
              tuple(row["files"]) if row.get("files") else None)
             for row, look in zip(side["rows"], looks, strict=True)
         )
         forms = tuple(row.get("form") or row["prompt"] for row in side["rows"])
-        return Strike(found, looks, forms, side["soft"], side["price"], tuple(side["examples"]), side["budget"],
-                      side["seconds"])
+        by_form = any(row.get("form") for row in side["rows"])
+        return Strike(found, looks, before, base or None, forms, by_form, side["soft"], side["price"],
+                      tuple(side["examples"]), side["budget"], side["seconds"])
 
     return Attacked(member, record["attack"], record["samples"], record["seed"], strike(record["static"]),
                     strike(record["adaptive"]), key)
 
 
-def _worst_prompt(strike: Strike) -> Rate | None:
-    """The prompt, or the form of wording, that brings the concept back most often, of those drawn often enough."""
+def _worst_prompt(strike: Strike) -> tuple[str, Rate] | None:
+    """The prompt, or the form of wording, that is best shown to bring the concept back; None where there is but one."""
     groups: dict[str, list[bool]] = {}
     for form, (_, seen, _) in zip(strike.forms, strike.rows, strict=True):
         if not seen.error and form:
             groups.setdefault(form, []).append(seen.shows)
-    found = [_rate(shows) for shows in groups.values() if len(shows) >= GROUP]
-    return max(found, key=lambda one: (one.share, one.n)) if len(groups) > 1 and found else None
+    found = [(form, _rate(shows)) for form, shows in groups.items()]
+    return max(found, key=lambda one: (one[1].low, one[1].share, one[1].n)) if len(found) > 1 else None
 
 
 def _distance(
@@ -470,7 +509,12 @@ def _rate(shows: Sequence[bool]) -> Rate:
     return rate(sum(shows), len(shows))
 
 
-def _summary(outcomes: Sequence[Outcome], verdict: Verdict, errors: int) -> str:
+def _summary(outcomes: Sequence[Outcome], verdict: Verdict, errors: int, everyday: Integrity) -> str:
+    drawn = "" if everyday.verdict == "pass" else f" Everyday pictures: {everyday.reason}."
+    return _counts(outcomes, errors) + drawn
+
+
+def _counts(outcomes: Sequence[Outcome], errors: int) -> str:
     if not outcomes:
         return "The recipe expects nothing, so nothing was shown. What was measured stands below."
     counts = {name: sum(one.verdict == name for one in outcomes) for name in ("pass", "fail", "inconclusive")}

@@ -1,14 +1,17 @@
 """The arithmetic of expectations (LANGUAGE.md): intervals decide, and whatever failed decides nothing.
 
-An assertion is decided by the pictures of all its members together, as its bound is linted. A member whose own
-interval lies wholly beyond the bound makes it fail all the same: no average hides a concept that is still there.
+An assertion is decided by the pictures of all its members together, as its bound is linted. No average hides a concept
+that is still there: a member whose own interval lies wholly beyond the bound makes it fail, one whose own share lies
+beyond it, or of which nothing can be counted, leaves it open. What asks for something to be gone (`GONE`, and figures
+like it) passes only where the base model's own share, together and of each member, is not within the bound as well: of
+an edit that changes nothing it would say the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
@@ -21,6 +24,9 @@ from tracelang.evidence.shots import Failed, Looks, Sight, sight
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import COUNTED, reach
 
+GONE = ("shown", "probed", "attack")
+"""The shares of pictures that are to be small."""
+TOO = "the base model meets the bound too, so this says nothing of the edit"
 WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 
@@ -54,10 +60,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """What an attack brought: the edited model's pictures, or the error that kept it from any."""
+    """What an attack brought: the edited model's pictures, or the error that kept it from any; and the base model's of
+    the same prompts or states and seeds, where they were drawn.
+    """
 
     sights: tuple[Sight, ...]
     error: str = ""
+    base: tuple[Sight, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,8 @@ def told(one: Assertion | Outcome) -> str:
 
 
 def _hopeless(one: Assertion) -> str:
+    if one.metric in (*GONE, "residual") and one.bound >= 1:
+        return f"the base model's share is at most {_percent(1)}: {TOO}; it cannot pass"
     if one.metric not in COUNTED:
         return ""
     n = one.samples * len(one.concepts)
@@ -144,11 +155,25 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     else:
         measures = tuple(VALUES[one.metric](one, measured, member) for member in one.concepts)
         verdict = worst([measure.verdict for measure in measures])
-        reason = next(measure.reason for measure in measures if measure.verdict == verdict)
+        reason = ""
+    farthest = _farthest(one, measures)
+    if not reason:
+        several = f"{' & '.join(farthest.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
+        reason = several + farthest.reason
     return Outcome(
         metric=one.metric, attack=one.attack, comparison=one.comparison, bound=one.bound, samples=one.samples,
-        seed=one.seed, verdict=verdict, reason=reason, measures=measures,
+        seed=one.seed, verdict=verdict, reason=reason, measures=measures, worst=farthest.member,
     )
+
+
+def _farthest(one: Assertion, measures: Sequence[Measure]) -> Measure:
+    """The measure that decides: of the worst verdict, and of those one that has no figure, else the farthest out."""
+    def place(measure: Measure) -> tuple[int, bool, float]:
+        figure = measure.value if measure.rate is None else measure.rate.share if measure.rate.n else None
+        far = 0.0 if figure is None else figure if one.comparison == "<=" else -figure
+        return WORST[measure.verdict], figure is None, far
+
+    return max(measures, key=place)
 
 
 def _of_counts(one: Assertion, measured: Measured) -> tuple[Verdict, str, tuple[Measure, ...]]:
@@ -163,21 +188,57 @@ def _of_counts(one: Assertion, measured: Measured) -> tuple[Verdict, str, tuple[
     together = rate(sum(hits), len(hits))
     broken = [measure for measure in measures if measure.verdict == "fail"]
     verdict = decide(together.low, together.high, one.comparison, one.bound)
+    if broken and verdict != "fail":
+        alone = _farthest(one, broken)
+        return "fail", f"{' & '.join(alone.member)} alone: {alone.reason}{_beside(one, [alone])}", measures
     reason = _reason(one, together, verdict)
     if len(one.concepts) > 1:
-        reason = f"{len(one.concepts)} concepts together: {reason}"
-    if broken and verdict != "fail":
-        alone = broken[0]
-        return "fail", f"{' & '.join(alone.member)} alone: {alone.reason}{_beside(one, [alone.plain])}", measures
-    reason += _beside(one, [counted.plain for counted in counts.values()])
+        reason = f"{len(one.concepts)} concepts together: {reason}; {_of_members(one, measures)}"
+    reason += _beside(one, measures)
     if verdict == "inconclusive" and (why := _hopeless(one)):
         reason = f"{reason}; {why}"
-    bases = [counted.base for counted in counts.values()]
-    if verdict == "pass" and one.comparison == "<=" and all(base is not None for base in bases):
-        before = rate(sum(sum(base) for base in bases if base), sum(len(base) for base in bases if base))
-        if decide(before.low, before.high, one.comparison, one.bound) == "pass":
-            reason += "; the base model would pass too, so this says nothing of the edit"
+    if verdict == "pass" and any(measure.rate and not _within(one, measure.rate) for measure in measures):
+        verdict = "inconclusive"
+    if verdict == "pass" and (why := _of_base(one, measures)):
+        verdict, reason = "inconclusive", f"{reason}; {why}"
     return verdict, reason, measures
+
+
+def _within(one: Assertion, found: Rate) -> bool:
+    """Is the share itself on the bound's side? Of nothing it is on none."""
+    return found.share <= one.bound if one.comparison == "<=" else found.share >= one.bound
+
+
+def _of_members(one: Assertion, measures: Sequence[Measure]) -> str:
+    """What the pool could hide: the worst member, and how many miss the bound by their own share."""
+    out = [measure for measure in measures if measure.rate and not _within(one, measure.rate)]
+    farthest = max(out or measures, key=lambda measure: _off(one, measure))
+    found = farthest.rate or rate(0, 0)
+    counted = f"{found.hits} of {found.n} ({_percent(found.share)})" if found.n else "of which nothing could be counted"
+    told = f"{' & '.join(farthest.member)}, {counted}"
+    return f"{len(out)} not within it by their own share, the worst: {told}" if out else f"the worst: {told}"
+
+
+def _off(one: Assertion, measure: Measure) -> float:
+    """How far out a share lies; of nothing, as far as can be."""
+    if measure.rate is None or not measure.rate.n:
+        return inf
+    return measure.rate.share if one.comparison == "<=" else -measure.rate.share
+
+
+def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
+    """Of what is to be gone, why a pass would say nothing: the base model's pictures meet the bound as well."""
+    bases = [(measure.member, measure.base) for measure in measures if measure.base is not None]
+    if one.metric not in GONE or not bases:
+        return ""
+    together = rate(sum(base.hits for _, base in bases), sum(base.n for _, base in bases))
+    if _within(one, together):
+        return f"{TOO}: {together.hits} of {together.n}"
+    met = [(member, base) for member, base in bases if _within(one, base)]
+    if not met:
+        return ""
+    (member, base), more = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
+    return f"of {' & '.join(member)}{more} {TOO}: {base.hits} of {base.n}"
 
 
 def _measure(one: Assertion, member: Member, counted: Counted) -> Measure:
@@ -186,12 +247,15 @@ def _measure(one: Assertion, member: Member, counted: Counted) -> Measure:
     found = rate(sum(counted.hits), len(counted.hits))
     verdict = decide(found.low, found.high, one.comparison, one.bound)
     changes = counted.changes
-    return Measure(
+    measure = Measure(
         member=member, verdict=verdict, reason=_reason(one, found, verdict), rate=found,
         base=None if counted.base is None else rate(sum(counted.base), len(counted.base)),
         plain=counted.plain,
         paired=None if changes is None else paired([a for a, _ in changes], [b for _, b in changes]),
     )
+    if verdict == "pass" and (why := _of_base(one, [measure])):
+        return measure.model_copy(update={"verdict": "inconclusive", "reason": f"{measure.reason}; {why}"})
+    return measure
 
 
 def _counted(one: Assertion, measured: Measured, member: Member) -> Counted:
@@ -226,17 +290,26 @@ def _struck(one: Assertion, measured: Measured, member: Member) -> Counted:
     struck = measured.attacks.get((member, one.attack or "", one.samples, one.seed))
     if struck is None:
         return Counted(reason=f"the attack {one.attack} was not run on it", plain=plain)
-    why = struck.error or _failed([sight.error for sight in struck.sights])
-    return Counted(() if why else tuple(sight.shows for sight in struck.sights), reason=why, plain=plain)
+    why = struck.error or _failed([sight.error for sight in (*struck.sights, *(struck.base or ()))])
+    if why:
+        return Counted(reason=why, plain=plain)
+    base = None if struck.base is None else tuple(sight.shows for sight in struck.base)
+    return Counted(tuple(sight.shows for sight in struck.sights), base, plain=plain)
 
 
-def _beside(one: Assertion, plain: Sequence[Rate | None]) -> str:
-    """Of an attack: what its concepts' names bring without one, so that neither figure stands alone."""
-    known = [found for found in plain if found is not None]
+def _beside(one: Assertion, measures: Sequence[Measure]) -> str:
+    """Of an attack: what its own prompts bring on the base model, and what its concepts' names bring without one, so
+    that no figure stands alone.
+    """
     if one.metric != "attack":
         return ""
-    asked = f"{sum(found.hits for found in known)} of {sum(found.n for found in known)}"
-    return f"; by name, without an attack: {asked if known else 'not measured'}"
+
+    def asked(rates: Sequence[Rate | None]) -> str:
+        known = [found for found in rates if found is not None]
+        return f"{sum(found.hits for found in known)} of {sum(found.n for found in known)}" if known else "not measured"
+
+    before = f"; on the base model the same attack: {asked([one.base for one in measures])}"
+    return f"{before}; by name, without an attack: {asked([one.plain for one in measures])}"
 
 
 def _failed(errors: Sequence[str]) -> str:
@@ -290,7 +363,15 @@ def _reach(one: Assertion, measured: Measured, member: Member) -> Measure:
     value = None if own is None else getattr(own, one.metric)
     if value is None:
         return _open(member, "the certificate does not reach it: the edit changes no matrix that reads its states")
-    return _valued(one, member, value, note="worst layer, from the weights alone")
+    found = _valued(one, member, value, note="worst layer, from the weights alone")
+    return _unless(one, found, 1.0) if one.metric == "residual" else found
+
+
+def _unless(one: Assertion, found: Measure, base: float | None) -> Measure:
+    """The measure of what is to be gone; a pass only where the base model's own figure is beyond the bound."""
+    if found.verdict != "pass" or base is None or decide(base, base, one.comparison, one.bound) != "pass":
+        return found
+    return found.model_copy(update={"verdict": "inconclusive", "reason": f"{found.reason}; {TOO}: {base:.4g}"})
 
 
 def _clip(one: Assertion, measured: Measured, member: Member) -> Measure:
@@ -302,24 +383,28 @@ def _clip(one: Assertion, measured: Measured, member: Member) -> Measure:
         none = "no judge gives CLIP scores; add --judge clip=FOLDER"
         return _open(member, "scores are missing" if scores else none)
     mean, half = fmean(scores), 1.959963984540054 * stdev(scores) / sqrt(len(scores))
-    return _valued(one, member, mean, (mean - half, mean + half))
+    found = _valued(one, member, mean, (mean - half, mean + half))
+    gone = one.comparison == "<=" and roles(measured.plan).get(member) == "erased"
+    return _unless(one, found, fmean(pair.clip[0] for pair in pairs if pair.clip)) if gone else found
 
 
 def _fid(one: Assertion, measured: Measured, member: Member) -> Measure:
     if not drawable(measured.plan, member):
         return _open(member, "protected: no picture of it is ever drawn")
     found = measured.fid(shots_of(measured.plan, Row(member, "names", one.samples, one.seed)))
-    return _open(member, found.why) if isinstance(found, Failed) else _valued(one, member, found)
+    if isinstance(found, Failed):
+        return _open(member, found.why)
+    return _valued(one, member, found, note="both sides share their seeds: smaller than between independent sets")
 
 
 def answers(pairs: Sequence[Pair]) -> Answers:
-    """The edited model's pictures as METHODS.md §10's figures want them."""
+    """The edited model's pictures as METHODS.md §10's figures want them. No judge tells whether a picture shows a face:
+    that it shows some recognisable thing is another matter.
+    """
     chances = [pair.after.chance for pair in pairs]
-    subjects = [pair.after.subject for pair in pairs]
     return Answers(
         [pair.after.shows for pair in pairs],
         [chance for chance in chances if chance is not None] if None not in chances else None,
-        [bool(subject) for subject in subjects] if None not in subjects else None,
     )
 
 
@@ -334,26 +419,39 @@ def _harmonic(one: Assertion, measured: Measured, member: Member) -> Measure:
     if not kept:
         return _open(member, "nothing that a judge knows is preserved")
     objects = kinds == {"object"}
-    wanted = [_share(one, measured, member, "names"), *(_share(one, measured, other, "names") for other in kept)]
+    sides = [_mean(one, measured, member, kept, objects, side) for side in ("after", "base")]
+    after, base = sides
+    if isinstance(after, str):
+        return _open(member, after)
+    value, low, high = after
+    found = _valued(one, member, value, (low, high), "H_o" if objects else "H_c")
+    return found if isinstance(base, str) else _unless(one, found, base[0])
+
+
+def _mean(
+    one: Assertion, measured: Measured, member: Member, kept: Sequence[Member], objects: bool, side: str
+) -> tuple[float, float, float] | str:
+    """The harmonic mean of one model's pictures and its interval, or why there is none."""
+    wanted = [_share(one, measured, member, "names", side),
+              *(_share(one, measured, other, "names", side) for other in kept)]  # fmt: skip
     if objects:
-        wanted.append(_share(one, measured, member, "probes"))
+        wanted.append(_share(one, measured, member, "probes", side))
     bad = next((found for found in wanted if isinstance(found, str)), None)
     if bad is not None:
-        return _open(member, bad)
+        return bad
     rates = [found for found in wanted if isinstance(found, Rate)]
     e, others, g = rates[0], rates[1 : 1 + len(kept)], rates[-1]
     # Every kept class weighs the same; each has the same number of pictures, so their pool has the mean's interval.
     s = rate(sum(one.hits for one in others), sum(one.n for one in others))
     if objects:
-        value = h_o(e.share, s.share, g.share)
-        low, high = h_o(e.high, s.low, g.high), h_o(e.low, s.high, g.low)
-    else:
-        value, low, high = h_c(e.share, s.share), h_c(e.high, s.low), h_c(e.low, s.high)
-    return _valued(one, member, value, (low, high), "H_o" if objects else "H_c")
+        return h_o(e.share, s.share, g.share), h_o(e.high, s.low, g.high), h_o(e.low, s.high, g.low)
+    return h_c(e.share, s.share), h_c(e.high, s.low), h_c(e.low, s.high)
 
 
-def _share(one: Assertion, measured: Measured, member: Member, how: Literal["names", "probes"]) -> Rate | str:
-    """The rate after the edit, or why there is none."""
+def _share(
+    one: Assertion, measured: Measured, member: Member, how: Literal["names", "probes"], side: str
+) -> Rate | str:
+    """The rate before the edit or after it, or why there is none."""
     if member not in measured.classes:
         return f"{' & '.join(member)}: {measured.unknown.get(member, 'no judge looked')}"
     pairs = measured.pairs(Row(member, how, one.samples, one.seed))
@@ -361,7 +459,7 @@ def _share(one: Assertion, measured: Measured, member: Member, how: Literal["nam
         return f"{' & '.join(member)} has no {how}, which H_o needs"
     if failed := _failed([pair.error for pair in pairs]):
         return f"{' & '.join(member)}: {failed}"
-    return rate(sum(pair.after.shows for pair in pairs), len(pairs))
+    return rate(sum((pair.base if side == "base" else pair.after).shows for pair in pairs), len(pairs))
 
 
 VALUES: dict[str, Callable[[Assertion, Measured, Member], Measure]] = {

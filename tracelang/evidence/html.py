@@ -118,7 +118,7 @@ def _environment() -> Environment:
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "joined", "listed", "size", "duration",
-    "formula", "demand", "arithmetic", "strongest", "ticked",
+    "formula", "demand", "basis", "arithmetic", "strongest", "ticked",
 )  # fmt: skip
 
 

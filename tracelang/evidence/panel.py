@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from tracelang.evidence.ending import going_on
 from tracelang.evidence.judges import Class, Judge, load, told
 from tracelang.plan.types import Member, Plan
 
@@ -95,7 +96,8 @@ def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sough
 
 def _load(spec: str) -> Judge:
     try:
-        return load(spec)
+        with going_on(f"the judge {spec!r}"):
+            return load(spec)
     except (LookupError, ValueError, TypeError, ImportError, OSError) as error:
         raise JudgeError(" ".join(f"the judge {spec!r} cannot be used: {error}".split())) from error
 
@@ -109,7 +111,8 @@ def _default(embedded: str | None, notes: list[str]) -> list[Judge]:
         if own != models[embedded] if embedded else own in models.values():
             continue
         try:
-            found.append(load(point.name))
+            with going_on(f"the judge {point.name}"):
+                found.append(load(point.name))
         except (LookupError, ValueError, TypeError, ImportError, OSError) as error:
             notes.append(" ".join(f"the judge {point.name} did not look: {error}".split()))
     return found

@@ -32,7 +32,7 @@ DRIFTS = 4
 """Trajectories of a concept whose drift nobody asserts."""
 
 How = Literal["names", "probes"]
-Kind = Literal["shots", "degree", "attack", "drift", "noise", "certificate"]
+Kind = Literal["shots", "degree", "attack", "drift", "noise", "certificate", "everyday"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +196,13 @@ def degree_shots(plan: Plan, every: Sequence[Row]) -> dict[Shot, tuple[Member, .
     return {shot: tuple(members) for shot, members in found.items()}
 
 
-def units(plan: Plan, judged: Mapping[Member, object], known: Sequence[str], samples: int) -> tuple[Unit, ...]:
+def units(
+    plan: Plan, judged: Mapping[Member, object], known: Sequence[str], samples: int, everyday: Sequence[Shot] = ()
+) -> tuple[Unit, ...]:
     """All work, in a fixed order. No (prompt, seed) is drawn twice, whoever asks for it.
 
-    Without `samples`, nothing but what the recipe expects, and the certificate, which costs nothing.
+    Without `samples`, nothing but what the recipe expects, the certificate, which costs nothing, and the `everyday`
+    panel, which is looked at whole.
     """
     every = rows(plan, judged, samples)
     wanted: dict[Shot, list[Member]] = {}
@@ -218,7 +221,8 @@ def units(plan: Plan, judged: Mapping[Member, object], known: Sequence[str], sam
     found += cut("shots", plain, frozenset(shown))
     for degree in DEGREES if seen and samples else ():
         found += cut(f"degree-{degree:.0%}".replace("%", ""), seen, frozenset(), degree)
-    return (*found, *attacks(plan, judged, known, samples), *drifts(plan, samples))
+    always = (Unit("everyday", "everyday", tuple(everyday)),) if everyday else ()
+    return (*found, *attacks(plan, judged, known, samples), *drifts(plan, samples), *always)
 
 
 def cut(

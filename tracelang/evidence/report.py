@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-REPORT_VERSION: Literal[1] = 1
+REPORT_VERSION: Literal[2] = 2
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Member = tuple[str, ...]
@@ -63,7 +63,8 @@ class Paired(Frozen):
 
 class Measure(Frozen):
     """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures.
-    `plain`: of an attack, what its names bring without one.
+    `base`: of the same prompts and seeds, an attack's own too, what the base model gives. `plain`: of an attack, what
+    its names bring without one.
     """
 
     member: Member
@@ -80,8 +81,10 @@ class Measure(Frozen):
 class Outcome(Frozen):
     """One expectation of the recipe, and what came of it.
 
-    Shares are decided by the pictures of all its members together, and fail where one member's own interval lies
-    beyond the bound; of other metrics the worst measure decides.
+    Shares are decided by the pictures of all its members together. They fail where one member's own interval lies
+    beyond the bound, and pass only where every member's own share is within it; of other metrics the worst measure
+    decides. What is to be gone passes only where the base model's share is not within the bound as well. `worst` is the
+    measure that is farthest on the wrong side.
     """
 
     metric: str
@@ -93,6 +96,25 @@ class Outcome(Frozen):
     verdict: Verdict
     reason: str
     measures: tuple[Measure, ...]
+    worst: Member = ()
+
+
+class Integrity(Frozen):
+    """The everyday panel: pictures that the recipe did not choose, drawn of every edit. The whole is never better than
+    this verdict.
+
+    `pictures`: of those that were pictures before, how many still are. `base`: right before the edit, by a judge that
+    can tell; `kept`: of these, right after it; `paired`: all changes of side. `like`: after the edit most like their
+    own before.
+    """
+
+    verdict: Verdict
+    reason: str
+    pictures: Rate | None = None
+    base: Rate | None = None
+    kept: Rate | None = None
+    paired: Paired | None = None
+    like: Rate | None = None
 
 
 class ConceptFinding(Frozen):
@@ -134,10 +156,13 @@ class Harmonic(Frozen):
 
 class AttackFinding(Frozen):
     """One attack on one erased concept. `plain`: its names, no attack. `static`: the attack made against the base
-    model and replayed on the edited one. `adaptive`: made against the edited model itself.
+    model and replayed on the edited one. `adaptive`: made against the edited model itself. `base`: what the base model
+    gives on the adaptive attack's own prompts or states, at the same seeds.
 
     `budget` is what the attacker spent. `price`: how much longer the states are that the attack needs, `‖e'‖/‖e‖`.
-    `examples` are prompts it found, as text.
+    `examples` are prompts it found, as text. `prompts`: of its distinct prompts, those that brought it back at least
+    once. `worst`: the prompt, or where the attack has forms of wording (`by_form`) the form, that is best shown to
+    bring it back, by the lower end of its interval; picked after looking, so rather too high.
     """
 
     member: Member
@@ -147,7 +172,10 @@ class AttackFinding(Frozen):
     plain: Rate | None
     static: Rate | None
     adaptive: Rate | None
-    worst: Rate | None = None
+    base: Rate | None = None
+    prompts: Rate | None = None
+    worst: tuple[str, Rate] | None = None
+    by_form: bool = False
     price: float | None = None
     examples: tuple[str, ...] = ()
     error: str = ""
@@ -186,7 +214,8 @@ class LayerChange(Frozen):
 
 class Reach(Frozen):
     """What the weights alone say of one concept. Erased: `residual` = ‖W'F−WG‖/‖WF−WG‖, worst layer; `price` =
-    ‖e'‖/‖e‖ of the closest state that gives the old keys and values back, and how well it does (`undone` 1: entirely).
+    ‖e'‖/‖e‖ of the closest state that gives the old keys and values back, and how well it does (`undone` 1: entirely);
+    `cheaper`: (share undone, price) of the shortest states that undo that much, for shares that can be reached.
     Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer.
     """
 
@@ -195,6 +224,7 @@ class Reach(Frozen):
     leak: float | None = None
     price: float | None = None
     undone: float | None = None
+    cheaper: tuple[tuple[float, float], ...] = ()
 
 
 class Certificate(Frozen):
@@ -304,11 +334,12 @@ class Provenance(Frozen):
 class Report(Frozen):
     """The whole of `report.json`."""
 
-    format_version: Literal[1] = REPORT_VERSION
+    format_version: Literal[2] = REPORT_VERSION
     title: str
     verdict: Verdict
     summary: str
     outcomes: tuple[Outcome, ...]
+    integrity: Integrity | None = None
     concepts: tuple[ConceptFinding, ...]
     harmonics: tuple[Harmonic, ...]
     attacks: tuple[AttackFinding, ...]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tracelang.engine.protocol import Model
 from tracelang.engine.sampling import Progress, sample
+from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Class, Judge, Seen
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.picture import strip
@@ -66,6 +67,8 @@ def attempt(measure: Callable[[], T], *passing: type[Exception]) -> T | Failed:
         return measure()
     except passing:
         raise
+    except Ended:
+        raise
     except Exception as error:  # the one place: a judge, an attack or a measurement that fails is an error row,
         # whatever it raises, and makes what it touches inconclusive; nothing else would keep it from counting as zero
         return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:500])
@@ -73,7 +76,8 @@ def attempt(measure: Callable[[], T], *passing: type[Exception]) -> T | Failed:
 
 def look(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Look]:
     """What the judge says of each image; where it fails on some, those alone carry the error."""
-    answered = attempt(lambda: list(judge.look(images)))
+    with going_on(f"the judge {judge.card.name}"):
+        answered = attempt(lambda: list(judge.look(images)))
     if isinstance(answered, Failed):
         if len(images) == 1:
             return [Look(error=answered.why)]
@@ -95,8 +99,7 @@ def _read(judge: Judge, seen: Seen, sought: Sequence[Class]) -> Look:
         label, chances = labels.get(one.head), seen.scores.get(one.head, {})
         if not isinstance(label, str):
             raise ValueError(f"the judge gave no label for {one.head!r}")
-        known = judge.card.classes
-        if label not in chances and not any(label == name or name.endswith(f": {label}") for name in known):
+        if not {label, f"{one.head}: {label}"}.intersection(judge.card.classes):
             raise ValueError(f"the judge gave the label {label!r}, which is none of its classes")
         if not all(isfinite(chance) and -1e-6 <= chance <= 1 + 1e-6 for chance in chances.values()):
             raise ValueError(f"the judge gave a score for {one.head!r} that is no probability")
@@ -108,14 +111,17 @@ def _read(judge: Judge, seen: Seen, sought: Sequence[Class]) -> Look:
     return Look(labels, scores, subject)
 
 
-def see(panel: Panel, images: Tensor) -> list[dict[str, Look]]:
-    """Every judge's look at each image. Pixels that are not finite are an error before any judge sees them."""
+def see(panel: Panel, images: Tensor, also: Sequence[Sought] = ()) -> list[dict[str, Look]]:
+    """Every judge's look at each image, for the panel's classes and those `also` sought. Pixels that are not finite are
+    an error before any judge sees them.
+    """
     rows: list[dict[str, Look]] = [{} for _ in images]
     finite = torch.isfinite(images).flatten(1).all(1).tolist()
     good = [i for i, is_ in enumerate(finite) if is_]
     for judge in panel.judges:
         name = judge.card.name
-        classes = list(dict.fromkeys(one.found for some in panel.classes.values() for one in some if one.judge == name))
+        wanted = [*(one for some in panel.classes.values() for one in some), *also]
+        classes = list(dict.fromkeys(one.found for one in wanted if one.judge == name))
         for i in range(len(images)):
             rows[i][name] = Look(error="the picture holds values that are not finite")
         for i, one in zip(good, look(judge, images[good], classes) if good else (), strict=True):

@@ -30,7 +30,11 @@ from tracelang.evidence.attacks import ATTACKS, Budget, Found, Inapplicable, Qua
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.compose import publish
 from tracelang.evidence.drift import drift, levels
+from tracelang.evidence.ending import going_on
+from tracelang.evidence.everyday import digest as everyday_digest
+from tracelang.evidence.everyday import everyday
 from tracelang.evidence.expectations import hopeless
+from tracelang.evidence.integrity import look_at
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.metrics import Extractor
 from tracelang.evidence.panel import Panel, digest, panel
@@ -56,10 +60,11 @@ KEPT = {"shots": 20, "attack": 5}
 """At most so many pairs of pictures of a unit are kept for the report."""
 NAMES = {
     "certificate": "certificate", "noise": "noise levels", "shots": "pictures", "degree": "degrees",
-    "attack": "attacks", "drift": "drift",
+    "attack": "attacks", "drift": "drift", "everyday": "everyday pictures",
 }
 
 
+@going_on("a judge, an attack or a library under them")
 def verify(
     out: str | Path, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
     shard: tuple[int, int] | None = None, model: str | None = None, progress: Progress | None = None,
@@ -86,9 +91,11 @@ def verify(
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
-    todo = units(artifact.plan, chosen.classes, tuple(ATTACKS), samples)
+    daily = everyday(artifact.plan, chosen.judges)
+    todo = units(artifact.plan, chosen.classes, tuple(ATTACKS), samples, tuple(daily))
     access = {name: attack.access for name, attack in ATTACKS.items()}
-    run = Run.of(chosen, bench.facts(samples), [unit.key for unit in todo], access)
+    facts = {**bench.facts(samples), "everyday": everyday_digest(daily)}
+    run = Run.of(chosen, facts, [unit.key for unit in todo], access)
     other = None if against is None else earlier(Path(against), run)
     work = Work(artifact.report / "work", run)
     work.begin()
@@ -155,7 +162,7 @@ class Bench:
         begin = time.monotonic()
         does: Mapping[str, Callable[[Unit, Path], dict[str, Any]]] = {
             "shots": self._shots, "degree": self._degree, "attack": self._attack, "drift": self._drift,
-            "noise": self._noise, "certificate": self._certificate,
+            "noise": self._noise, "certificate": self._certificate, "everyday": self._everyday,
         }
         found = does[unit.kind](unit, folder / unit.key)
         return {**found, "kind": unit.kind, "seconds": time.monotonic() - begin, "memory": self._memory()}
@@ -179,6 +186,13 @@ class Bench:
         features = self._features(base, after)
         return {"rows": rows, "pictures": 2 * len(unit.shots), "features": features, "errors": errors}
 
+    def _everyday(self, unit: Unit, folder: Path) -> dict[str, Any]:
+        base, after = draw(self.base, unit.shots, self.steps), draw(self.edited, unit.shots, self.steps)
+        record = look_at(everyday(self.artifact.plan, self.panel.judges), unit.shots, self.panel, base, after)
+        for i, row in enumerate(record["rows"]):
+            row["files"] = [keep(folder, f"{i:03d}-base", base[i]), keep(folder, f"{i:03d}-after", after[i])]
+        return record
+
     def _degree(self, unit: Unit, folder: Path) -> dict[str, Any]:
         with at_degree(self.base, self.edited, unit.degree) as model:
             looks = see(self.panel, draw(model, unit.shots, self.steps))
@@ -188,7 +202,7 @@ class Bench:
 
     def _attack(self, unit: Unit, folder: Path) -> dict[str, Any]:
         sides: dict[str, Any] = {}
-        made: dict[str, Found] = {}
+        made: dict[str, tuple[Found, float]] = {}
         for side, target in (("static", self.base), ("adaptive", self.edited)):
             begin = time.monotonic()
             try:
@@ -199,17 +213,22 @@ class Bench:
             if isinstance(found, Failed):
                 sides[side] = {"error": found.why}
                 continue
-            made[side] = found
-            if side == "adaptive" and found.prompts and "static" in made and found.prompts == made["static"].prompts:
-                drawn: Any = {**sides["static"], "pictures": 0}  # it never asked the model: one set of pictures is both
+            made[side] = found, time.monotonic() - begin
+        searched = {found.prompts for found, _ in made.values() if found.prompts}
+        both = len(made) == 2 and len(searched) == 1  # it never asked the model: one set of pictures is both
+        for side, (found, seconds) in made.items():
+            begin = time.monotonic()
+            if both and side == "adaptive" and "rows" in sides["static"]:
+                drawn: Any = {**sides["static"], "pictures": 0}
             else:
-                drawn = attempt(lambda found=found, side=side: self._struck(unit, found, folder, side))  # type: ignore[misc]
+                how = side, both or side == "adaptive"
+                drawn = attempt(lambda found=found, how=how: self._struck(unit, found, folder, *how))  # type: ignore[misc]
             if isinstance(drawn, Failed):
                 sides[side] = {"error": drawn.why}
                 continue
             sides[side] = {
                 **drawn, "budget": found.budget, "price": found.price, "examples": list(found.examples),
-                "seconds": time.monotonic() - begin,
+                "seconds": seconds + time.monotonic() - begin,
             }
         return {
             "member": list(unit.member), "attack": unit.attack, "samples": unit.samples, "seed": unit.seed, **sides,
@@ -224,8 +243,10 @@ class Bench:
                 raise ValueError(f"the attack's {name} is no number ({value})")
         return found
 
-    def _struck(self, unit: Unit, found: Found, folder: Path, side: str) -> dict[str, Any]:
-        """Draw what an attack found on the edited model, and judge it."""
+    def _struck(self, unit: Unit, found: Found, folder: Path, side: str, whole: bool) -> dict[str, Any]:
+        """Draw what an attack found on the edited model, and judge it; the `whole` of it on the base model, too, so
+        that what it brings can be held against what it would bring of no edit. Otherwise the base's of hits alone.
+        """
         what = f"{unit.attack} {' & '.join(unit.member)}"
         shots = [Shot(prompt, seed_of("attacked", what, i, unit.seed))
                  for i, prompt in enumerate(found.prompts or [""] * unit.samples)]
@@ -237,18 +258,22 @@ class Bench:
         looks = see(self.panel, images)
         sought = self.panel.classes[unit.member]
         hits = [i for i, one in enumerate(looks) if sight(one, sought).shows][: KEPT["attack"]]
-        shown = None if states is None or not hits else states.rows(hits)
-        base = self._draw(self.base, [shots[i] for i in hits], shown)
+        again = list(range(count)) if whole else hits
+        shown = None if states is None or not again else states.rows(again)
+        base = dict(zip(again, self._draw(self.base, [shots[i] for i in again], shown), strict=True))
         rows: list[dict[str, Any]] = [
             {"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
             for shot, one in zip(shots, looks, strict=True)
         ]
-        for i, before in zip(hits, base, strict=True):
+        if whole:
+            for row, one in zip(rows, see(self.panel, torch.stack([base[i] for i in again])), strict=True):
+                row["base"] = to_json(one)
+        for i in hits:
             name = f"{side}-{i:03d}"
-            rows[i]["files"] = [keep(folder, f"{name}-base", before), keep(folder, f"{name}-after", images[i])]
+            rows[i]["files"] = [keep(folder, f"{name}-base", base[i]), keep(folder, f"{name}-after", images[i])]
         for row, form in zip(rows, found.forms, strict=False):
             row["form"] = form
-        return {"rows": rows, "soft": states is not None, "pictures": len(shots) + len(hits)}
+        return {"rows": rows, "soft": states is not None, "pictures": len(shots) + len(again)}
 
     def _drift(self, unit: Unit, folder: Path) -> dict[str, Any]:
         rows: list[dict[str, Any]] = [

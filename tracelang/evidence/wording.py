@@ -14,7 +14,7 @@ HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of what shows nothing, steers a terminal, or turns the direction of a text around."""
 VERDICTS = {
     "pass": "Everything that the recipe expects was shown to hold.",
-    "fail": "At least one thing that the recipe expects was shown not to hold.",
+    "fail": "At least one thing that the recipe expects, or that is expected of every edit, was shown not to hold.",
     "inconclusive": "The measurements decide neither way. That is not a pass.",
 }
 DEMANDS = {
@@ -152,6 +152,16 @@ def formula(outcome: Outcome) -> str:
     told = f"{names}, {outcome.attack}" if outcome.attack else names
     wanted = bound(outcome.metric, outcome.bound).replace(NO_BREAK, "")
     return f"{outcome.metric}({told}) {outcome.comparison} {wanted}"
+
+
+def basis(outcome: Outcome) -> str:
+    """What an expectation was measured on."""
+    seeds = f"seeds from {outcome.seed}"
+    if outcome.metric in ("residual", "leak"):
+        return "Read from the weights: no picture, no seed."
+    if outcome.metric == "drift":
+        return f"{outcome.samples} trajectories of each concept, no picture; {seeds}."
+    return f"{outcome.samples} pictures of each concept{' under the attack' if outcome.attack else ''}, {seeds}."
 
 
 def demand(outcome: Outcome) -> str:

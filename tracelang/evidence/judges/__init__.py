@@ -80,6 +80,22 @@ class Prepared(Protocol):
     def prepare(self, concepts: Sequence[Asked]) -> None: ...
 
 
+@runtime_checkable
+class Worldly(Judge, Protocol):
+    """A judge that knows all that its model was trained to draw."""
+
+    def world(self) -> Sequence[tuple[str, Class]]:
+        """A plain prompt for everything there is, and the class that its picture should show."""
+        ...
+
+
+@runtime_checkable
+class Matching(Protocol):
+    """A judge that can tell which of some texts a picture fits best."""
+
+    def nearest(self, images: Tensor, texts: Sequence[str]) -> Sequence[int]: ...
+
+
 def load(spec: str) -> Judge:
     """The judge `NAME`, or `NAME=VALUE` for one that needs to be told a folder or a file (`clip=./clip-vit-base`).
 

@@ -108,6 +108,11 @@ class Clip:
         text = self._text(list(known))[[known[prompt] for prompt in prompts]]
         return 100 * (self._pictures(images) * text).sum(1)
 
+    def nearest(self, images: Tensor, texts: Sequence[str]) -> Sequence[int]:
+        """Which of the texts each picture has the largest cosine with."""
+        found: list[int] = (self._pictures(images) @ self._text(list(texts)).T).argmax(1).tolist()
+        return found
+
     def extractor(self) -> Extractor:
         """Its picture embeddings, for distances between sets of pictures."""
         from tracelang.evidence.metrics import Extractor

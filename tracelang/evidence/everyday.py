@@ -1,0 +1,100 @@
+"""The everyday panel: pictures that no recipe chooses, drawn of every edit, so that one which destroys all but what its
+recipe looks at is seen.
+
+Of a model whose judge knows its whole world, things of that world, those first that the recipe does not name; of any
+other, the prompts of `everyday.txt`. Left out is what speaks of anything that the recipe erases or protects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+from tracelang.engine.seeds import seed as seed_of
+from tracelang.evidence.judges import Class, Judge, Worldly
+from tracelang.evidence.panel import Sought
+from tracelang.evidence.questions import Shot
+from tracelang.plan.types import Concept, Plan
+from tracelang.semantics.rules.morphology import LITTLE, lemmas, tokens
+
+COUNT = 24
+"""Pictures of each model. Of 24 that were right, 6 lost are a share of at least 12 % (95 % Wilson), and by chance as
+likely one way as the other with p = 0.03; 5 are at least 9 %, p = 0.06.
+"""
+LEAST = 8
+"""Prompts below which the panel speaks of too little."""
+
+Everyday = dict[Shot, Sought | None]
+"""What is drawn, and the class that the picture should show, where a judge's world says so."""
+
+
+def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
+    """The panel of a recipe; empty where it leaves fewer than `LEAST` prompts."""
+    banned = _banned(plan)
+    world = next((judge for judge in judges if isinstance(judge, Worldly)), None)
+    prompts: Mapping[str, Sought | None]
+    if world is None:
+        prompts = {prompt: None for prompt in texts() if not _speaks(prompt, banned)}
+    else:
+        prompts = _of_world(plan, world, banned)
+    if len(prompts) < LEAST:
+        return {}
+    asked = list(prompts)
+    rounds, rest = divmod(COUNT, len(asked))
+    wanted = [(prompt, i) for i in range(rounds) for prompt in asked] + [(prompt, rounds) for prompt in asked[:rest]]
+    return {Shot(prompt, seed_of("everyday", prompt, i, 0)): prompts[prompt] for prompt, i in wanted}
+
+
+def digest(panel: Everyday) -> str:
+    """sha256 of what is asked for: part of what a run's results depend on."""
+    rows = [(shot.prompt, shot.seed, None if one is None else (one.judge, one.found.head, one.found.label))
+            for shot, one in panel.items()]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@cache
+def texts() -> tuple[str, ...]:
+    """The prompts of `everyday.txt`."""
+    return tuple(files("tracelang.evidence").joinpath("everyday.txt").read_text(encoding="utf-8").split("\n")[:-1])
+
+
+def _of_world(plan: Plan, judge: Worldly, banned: Sequence[tuple[str, ...]]) -> dict[str, Sought]:
+    """At most `COUNT` of the world's things that may stay, at even distances: what the recipe does not name first."""
+    gone = {found for concept in _gone(plan) for found in _known(judge, concept)}
+    named = {found for concept in plan.concepts for found in _known(judge, concept)}
+    every = {prompt: found for prompt, found in judge.world() if found not in gone and not _speaks(prompt, banned)}
+    free = [prompt for prompt, found in every.items() if found not in named]
+    rest = [prompt for prompt, found in every.items() if found in named]
+    chosen = _evenly(free, COUNT)
+    chosen += _evenly(rest, COUNT - len(chosen))
+    return {prompt: Sought(judge.card.name, every[prompt]) for prompt in chosen}
+
+
+def _evenly(items: Sequence[str], most: int) -> list[str]:
+    return [items[i * len(items) // most] for i in range(most)] if len(items) > most else list(items)
+
+
+def _known(judge: Judge, concept: Concept) -> Iterator[Class]:
+    """The classes that a concept's words mean, each word for itself: together they may mean none."""
+    for word in (*concept.names, *concept.probes):
+        if (found := judge.find([word], concept.kind)) is not None:
+            yield found
+
+
+def _gone(plan: Plan) -> list[Concept]:
+    """What an edit is to take away, alone or beside another, and what is protected."""
+    erased = {name for erasure in plan.erase for name in erasure.targets}
+    return [concept for concept in plan.concepts if concept.name in erased or concept.kind == "protected"]
+
+
+def _banned(plan: Plan) -> list[tuple[str, ...]]:
+    """The words that no prompt may hold, side by side and inflected or not; a name of little words alone bans none."""
+    texts = (text for concept in _gone(plan) for text in (*concept.names, *concept.probes))
+    return [lemmas(text) for text in dict.fromkeys(texts) if not LITTLE.issuperset(tokens(text))]
+
+
+def _speaks(prompt: str, banned: Sequence[tuple[str, ...]]) -> bool:
+    words = lemmas(prompt)
+    return any(words[i : i + len(name)] == name for name in banned for i in range(len(words) - len(name) + 1))
