@@ -198,3 +198,49 @@ def test_halves_do_not_pretend_to_full_rank(micro: tuple[Model, Model]) -> None:
     stored = {layer.tensor: layer.rank for layer in certify(recipe, base, after).layers}
     patch.undo()
     assert all(0 < stored[name] <= rank < 64 for name, rank in exact.items())
+
+
+def cheaper(found: Certificate) -> dict[float, float]:
+    return dict(next(reach for reach in found.reaches if reach.leak is None).cheaper)
+
+
+def test_undoing_most_of_an_edit_costs_less_than_undoing_the_last_of_it() -> None:
+    """The prices against a ridge solved for itself: the shortest states that leave so much of the effect standing."""
+    base, after = edited(CLOSED)
+    found = certify(CLOSED, base, after)
+    prices = cheaper(found)
+    _, entirely, undone = erased(found)
+    assert list(prices) == [0.5, 0.8, 0.95] and undone > 0.999
+    assert prices[0.5] < prices[0.8] < prices[0.95] < entirely
+    problems = constraints(CLOSED, refine(), base, ["tokens", "pooled"])
+    parts = []
+    for name in ("tokens", "pooled"):
+        sites = [site for site in base.sites if site.reads == name]
+        W, new = (torch.cat([model.weight(site).detach().double() for site in sites]) for model in (base, after))
+        parts.append((W @ problems[name].F, new, problems[name].F))
+    effect = sum(float((wanted - new @ F).square().sum()) for wanted, new, F in parts)
+    length = sum(float(F.square().sum()) for _, _, F in parts)
+
+    def tried(ridge: float) -> tuple[float, float]:
+        rest = longer = 0.0
+        for wanted, new, _ in parts:
+            E = torch.linalg.solve(new.T @ new + ridge * torch.eye(new.shape[1], dtype=new.dtype), new.T @ wanted)
+            rest, longer = rest + float((wanted - new @ E).square().sum()), longer + float(E.square().sum())
+        return 1 - rest / effect, (longer / length) ** 0.5
+
+    for share, price in prices.items():
+        points = [tried(10 ** (power / 50)) for power in range(-500, 200)]
+        near = min(points, key=lambda point: abs(point[0] - share))
+        assert near[0] == pytest.approx(share, abs=0.01) and near[1] == pytest.approx(price, rel=0.05)
+    told = next(line for line in found.untouched if line.startswith("a new embedding"))
+    assert "take back 50%" in told and "take back 80%" in told and "take back 100%" in told
+
+
+def test_where_nothing_is_done_or_nothing_can_be_undone_there_is_no_cheaper_price() -> None:
+    assert cheaper(certify(CLOSED, Toy(), Toy())) == {}
+    base, after = Toy(), Toy()
+    for site in after.sites:
+        if site.reads is not None:
+            after.weight(site).data.zero_()
+            after.weight(site).data[0, 0] = 1.0
+    assert cheaper(certify(CLOSED, base, after)) == {}

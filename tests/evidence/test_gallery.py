@@ -5,9 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.evidence import gallery
+from tracelang.evidence.compose import Strike, _worst_prompt
 from tracelang.evidence.questions import Row, Shot
 from tracelang.evidence.shots import Sight
 
@@ -53,3 +56,35 @@ def test_many_hits_of_attacks_do_not_hide_what_is_as_it_should_be() -> None:
     shown = told(findings(strike("p4d", *[0.9] * 200)))
     assert len(shown) == gallery.PICTURES
     assert shown.index("kept: cat 2") == 2 + gallery.STRUCK + 3 and shown[-1].startswith("residual hit p4d")
+
+
+def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True) -> Strike:
+    rows = [(form, i < hits) for form, hits, n in shows for i in range(n)]
+    return Strike(
+        rows=tuple((Shot(form if not by_form else f"{form} {i}", i), Sight(seen), None)
+                   for i, (form, seen) in enumerate(rows)),
+        forms=tuple(form for form, _ in rows), by_form=by_form, soft=soft,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("shows", "worst"), [
+    ([("dropped", 1, 5), ("swapped", 3, 4), ("doubled", 0, 4)], ("swapped", 3, 4)),  # not the largest group
+    ([("dropped", 1, 1), ("swapped", 3, 4)], ("swapped", 3, 4)),  # one of one says less than three of four
+    ([("dropped", 3, 3), ("swapped", 3, 30)], ("dropped", 3, 3)),
+    ([("dropped", 0, 3), ("swapped", 0, 4)], ("dropped", 0, 3)),
+])
+def test_the_worst_form_or_prompt_is_the_one_best_shown_to_be(
+    shows: list[tuple[str, int, int]], worst: tuple[str, int, int]
+) -> None:
+    found = _worst_prompt(forms(*shows))
+    assert found is not None and found[1].hits == worst[1]
+    assert not found[1].hits or (found[0], found[1].n) == (worst[0], worst[2])
+    assert _worst_prompt(forms(shows[0])) is None  # of one there is no worst
+
+
+def test_prompts_that_worked_are_counted_by_prompt() -> None:
+    """30 pictures of 10 prompts: 7 are hits, of 5 prompts."""
+    hits = [3, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+    found = forms(*((f"prompt {i}", count, 3) for i, count in enumerate(hits)), by_form=False)
+    assert found.prompts is not None and (found.prompts.hits, found.prompts.n) == (5, 10)
+    assert forms(("", 3, 3), soft=True).prompts is None

@@ -19,6 +19,7 @@ from tracelang.evidence.metrics import (
     h_o,
     identities,
     kid,
+    kid_paired,
     objects,
     paired,
     styles,
@@ -172,3 +173,48 @@ def test_a_distance_of_too_few_pictures_or_of_broken_ones_is_refused(extractor: 
     broken[7] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         kid(broken, torch.rand(KID_LEAST, 3, 2, 2), extractor)
+
+
+FEATURES = Extractor(nn.Identity(), 4, "features as they are", "0" * 64)
+PROMPTS, SEEDS = 20, 6
+
+
+def drawn(draw: torch.Generator, alike: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features of 120 pictures of 20 prompts before and after an edit that changes no distribution: of one prompt and
+    one seed they are `alike`, 1 being the same.
+    """
+    prompts = torch.randn(PROMPTS, 1, 4, generator=draw).expand(-1, SEEDS, -1)
+    one, other = (torch.randn(PROMPTS, SEEDS, 4, generator=draw) for _ in range(2))
+    after = alike * one + (1 - alike**2) ** 0.5 * other
+    return (prompts + one).flatten(0, 1), (prompts + after).flatten(0, 1)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.7, 1.0])
+def test_kid_of_shared_seeds_is_unbiased_around_nothing(alike: float) -> None:
+    """And the control: the kernel distance of independent sets is far below 0 there, which no distance can be."""
+    draw = torch.Generator().manual_seed(0)
+    rounds = [drawn(draw, alike) for _ in range(60)]
+    right, wrong = (torch.tensor([figure(*sides, FEATURES) for sides in rounds]) for figure in (kid_paired, kid))
+    error = right.std() / len(rounds) ** 0.5
+    assert abs(right.mean()) <= 3 * error + 1e-9
+    assert wrong.mean() < -3 * error - 1e-3 or not alike
+    if alike == 1:
+        assert right.abs().max() < 1e-9
+
+
+def test_kid_of_shared_seeds_sees_an_edit_that_changes_pictures() -> None:
+    before, after = drawn(torch.Generator().manual_seed(0), 0.9)
+    far = [kid_paired(before, after + shift, FEATURES) for shift in (0.0, 0.5, 1.0)]
+    assert abs(far[0]) < far[1] / 3 < far[2] / 6
+    with pytest.raises(TooFew, match="KID wants 100"):
+        kid_paired(before[:99], after[:99], FEATURES)
+    with pytest.raises(ValueError, match="finite"):
+        kid_paired(before * float("nan"), after, FEATURES)
+
+
+def test_fid_of_shared_seeds_is_nearer_to_the_truth_and_never_below_nothing() -> None:
+    draw = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(FID_LEAST, 4, generator=draw) for _ in range(2))
+    alike = 0.9 * one + (1 - 0.81) ** 0.5 * other
+    assert -1e-6 <= fid(one, one, FEATURES) < fid(one, alike, FEATURES) < fid(one, other, FEATURES)
+    assert fid(one, alike + 0.3, FEATURES) == pytest.approx(4 * 0.3**2, rel=0.1)

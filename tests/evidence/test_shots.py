@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Class, Kind, Seen
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
@@ -97,3 +98,38 @@ def test_a_picture_that_is_not_finite_is_shown_to_no_judge() -> None:
 def test_an_interruption_is_no_failure_of_a_judge() -> None:
     with pytest.raises(KeyboardInterrupt):
         attempt(lambda: raise_(KeyboardInterrupt()))
+
+
+@pytest.mark.parametrize("label", ["dogg", "", "style: dog", "concept: cow"])
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_label_that_is_no_class_is_an_error_scored_or_not(label: str, scored: bool) -> None:
+    scores = {"concept": {label: 0.99, "dog": 0.01}} if scored else {}
+    (one,) = look(Fake(lambda _: Seen({"concept": label}, scores)), torch.zeros(1, 3, 2, 2), [DOG])
+    assert "none of its classes" in one.error and not one.labels
+
+
+def test_a_class_may_stand_below_its_head() -> None:
+    judge = Fake(lambda _: seen())
+    judge.card = judge.card.model_copy(update={"classes": ("concept: dog", "style: cat")})
+    assert not look(judge, torch.zeros(1, 3, 2, 2), [DOG])[0].error
+    assert look(Fake(lambda _: Seen({"style": "dog"})), torch.zeros(1, 3, 2, 2), [Class("style", "dog")])[0].error == ""
+    judge.card = judge.card.model_copy(update={"classes": ("style: dog",)})  # of another head
+    assert "none of its classes" in look(judge, torch.zeros(1, 3, 2, 2), [DOG])[0].error
+
+
+class Gone(BaseException):
+    """What a library may raise that no `except Exception` sees."""
+
+
+@pytest.mark.parametrize("how", [SystemExit(0), SystemExit(), SystemExit("bye"), SystemExit(3), Gone("bye")])
+def test_a_judge_that_exits_is_neither_an_answer_nor_the_end(how: BaseException) -> None:
+    def leave(_: object) -> Any:
+        raise how
+
+    for judge in (Fake(leave), Fake(batch=leave)):
+        with pytest.raises(Ended, match="the judge fake ended the program"):
+            attempt(lambda judge=judge: look(judge, torch.zeros(2, 3, 2, 2), [DOG]))
+    with pytest.raises(Ended, match="a thing ended the program"), going_on("a thing"):
+        leave(0)
+    with pytest.raises(KeyboardInterrupt), going_on("a thing"):
+        raise KeyboardInterrupt

@@ -103,6 +103,41 @@ def test_a_judge_that_fails_never_gives_a_pass(out: Path, fault: Callable[[Seque
     assert report.errors and sum(card.errors for card in report.judges) > 0
 
 
+class Leaving(Micro):
+    """Ends the program at one of the places where it is asked for something."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == object.__getattribute__(self, "__dict__").get("where"):
+            raise SystemExit(0)
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("where", ["find", "world", "look", "subject", "extractor", "__init__", "attack"])
+def test_a_judge_or_an_attack_that_exits_ends_in_2_with_a_line(
+    out: Path, where: str, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(spec: str) -> Judge:
+        if where == "__init__":
+            raise SystemExit(0)
+        return Leaving(where)
+
+    def leaves(*_: Any) -> Any:
+        raise SystemExit(0)
+
+    monkeypatch.setattr("tracelang.evidence.panel.load", loaded)
+    monkeypatch.setattr(verify, "ATTACKS", {"p4d": attacks.Attack("white box", leaves)} if where == "attack" else {})
+    samples = "1" if where == "attack" else "0"
+    words = ["verify", str(out), "--judge", "leaving", "--samples", samples, "--steps", "2", "--device", "cpu"]
+    ran = CliRunner().invoke(main, words)
+    assert ran.exit_code == 2 and not (out / "report" / "report.json").exists()
+    last = ran.output.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "ended the program (SystemExit: 0)" in last and "Traceback" not in ran.output
+
+
 class Blind(Micro):
     """Knows no concept, so that no expectation counts on it; and fails on what it is shown."""
 
@@ -264,6 +299,10 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     assert report.harmonics and report.harmonics[0].name == "H_o"
     (words_found,) = (one for one in report.attacks if one.attack == "paraphrase")
     assert words_found.adaptive == words_found.static is not None
+    assert words_found.base is not None and words_found.base.hits > words_found.adaptive.hits  # the same prompts
+    assert words_found.prompts is not None and words_found.prompts.n == 1
+    (attacked,) = (one for one in report.outcomes if one.attack == "paraphrase")
+    assert attacked.measures[0].base == words_found.base and "on the base model the same attack: " in attacked.reason
     (dog,) = (one for one in report.concepts if one.member == ("dog",))
     assert dog.judged_as == "dog" and dog.probes is not None and dog.drift is not None
     assert Report.model_validate_json((out / "report" / "report.json").read_bytes()) == report
