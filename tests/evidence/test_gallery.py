@@ -34,7 +34,7 @@ def findings(*struck: Any) -> Any:
     return SimpleNamespace(
         plan=tracelang.compile(RECIPE), every=(Row(DOG, "names", 3), Row(CAT, "names", 3)), struck=struck,
         run=SimpleNamespace(classes={DOG: (), CAT: ()}),
-        measured=SimpleNamespace(pairs=lambda row: pairs[row.member]),
+        measured=SimpleNamespace(pairs=lambda row: pairs[row.member]), everyday=None,
     )
 
 
@@ -88,3 +88,19 @@ def test_prompts_that_worked_are_counted_by_prompt() -> None:
     found = forms(*((f"prompt {i}", count, 3) for i, count in enumerate(hits)), by_form=False)
     assert found.prompts is not None and (found.prompts.hits, found.prompts.n) == (5, 10)
     assert forms(("", 3, 3), soft=True).prompts is None
+
+
+def test_of_the_everyday_panel_what_was_lost_is_shown_first() -> None:
+    def row(i: int, right: tuple[bool, bool] | None, like: bool = True, whole: bool = True) -> dict[str, Any]:
+        look = {"fake": {"labels": {}, "scores": {}, "subject": None, "error": ""}}
+        return {"prompt": f"day {i}", "seed": i, "base": look, "after": look, "sought": [], "match": right,
+                "whole": (True, whole), "like": like, "files": [f"e/{i}-b.png", f"e/{i}-a.png"]}
+
+    found = findings()
+    found.everyday = {"rows": [row(0, (True, True)), row(1, (True, False)), row(2, (False, False)),
+                               row(3, None, like=False), row(4, (True, True), whole=False),
+                               *(row(i, None) for i in range(5, 12))]}
+    shown = told(found)
+    assert [line for line in shown if line.startswith("damaged: day")] == ["damaged: day 1", "damaged: day 3",
+                                                                           "damaged: day 4"]
+    assert sum("day" in line for line in shown) == gallery.EVERYDAY

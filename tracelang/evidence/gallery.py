@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tracelang.evidence.integrity import seen_of
 from tracelang.evidence.questions import Shot, kind_of, roles
 from tracelang.evidence.report import Hit, Picture
 from tracelang.evidence.shots import Sight
@@ -22,6 +23,9 @@ STRUCK = 24
 """Of attacks' hits so many stand before the pictures of plain prompts, so that a reader sees those too."""
 SENSITIVE = {"explicit", "protected"}
 
+EVERYDAY = 6
+"""Pairs of the everyday panel: what was lost first."""
+
 What = Literal["residual hit", "damaged", "erased", "kept"]
 Rank = tuple[int, int, float, str, int]
 PLAIN: dict[What, int] = {"residual hit": 0, "damaged": 1, "erased": 3, "kept": 3}
@@ -33,7 +37,7 @@ def pictures(found: Findings) -> list[Picture]:
     """
     struck = sorted(_struck(found), key=lambda item: item[0])
     late = [((4, *rank[1:]), picture) for rank, picture in struck[STRUCK:]]
-    ranked = sorted([*_plain(found), *struck[:STRUCK], *late], key=lambda item: item[0])
+    ranked = sorted([*_plain(found), *_everyday(found), *struck[:STRUCK], *late], key=lambda item: item[0])
     return [picture.model_copy(update={"order": i}) for i, (_, picture) in enumerate(ranked[:PICTURES])]
 
 
@@ -56,6 +60,22 @@ def _plain(found: Findings) -> Iterator[tuple[Rank, Picture]]:
             place = (0, -(pair.after.chance or 0.0)) if first else (next(turn), float(number))
             rank = (PLAIN[what], *place, pair.shot.prompt, pair.shot.seed)
             yield rank, _picture(found, row.member, pair.shot, pair.files, what)
+
+
+def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
+    """What the recipe did not choose; blurred where it erases or protects what is, for nobody knows what they show."""
+    rows = found.everyday["rows"] if found.everyday else []
+    careful = any(concept.kind in SENSITIVE for concept in found.plan.concepts)
+    lost = [row for row in rows if (seen := seen_of(row)).whole[0] and (
+        not seen.whole[1] or (seen.right[0] and not seen.right[1] if seen.right else not seen.like))]
+    chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
+    for turn, row in enumerate(chosen):
+        what: What = "damaged" if row in lost else "kept"
+        picture = Picture(
+            member=("everyday",), prompt=row["prompt"], seed=row["seed"], base=f"work/{row['files'][0]}",
+            after=f"work/{row['files'][1]}", what=what, sensitive=careful, order=0,
+        )
+        yield (PLAIN[what], turn, 0.0, picture.prompt, picture.seed), picture
 
 
 def _struck(found: Findings) -> Iterator[tuple[Rank, Picture]]:

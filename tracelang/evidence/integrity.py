@@ -87,10 +87,10 @@ def _matches(judge: Matching, sides: Sequence[Tensor], prompts: Sequence[str]) -
 
 def of_record(record: Mapping[str, Any]) -> Integrity:
     """The verdict of a finished panel."""
-    return integrity([_seen(row) for row in record["rows"]], record["apart"], record["by"])
+    return integrity([seen_of(row) for row in record["rows"]], record["apart"], record["by"])
 
 
-def _seen(row: Mapping[str, Any]) -> Seen:
+def seen_of(row: Mapping[str, Any]) -> Seen:
     """A pair of the panel. A judge that fails on a picture that is none is no error: there was nothing to see."""
     base, after = (from_json(row[side]) for side in ("base", "after"))
     sought = [Sought(judge, Class(head, label)) for judge, head, label in row["sought"]]
