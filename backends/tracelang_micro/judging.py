@@ -109,7 +109,8 @@ class Micro:
         right = json.loads(CARD.read_text())["judge"]["augmentations"]["concept"]
         self.card = JudgeCard(
             name="micro", digest=hashlib.sha256(FILE.read_bytes()).hexdigest(),
-            classes=(*CLASSES, *(f"{head}: {label}" for head in ("style", "background") for label in HEADS[head])),
+            classes=(*CLASSES, *(f"style: {name}" for name in STYLE_NAMES),
+                     *(f"background: {name}" for name in GROUND_NAMES)),
             # Every wrong answer is a false alarm for one of the other classes.
             sensitivity=right, specificity=1 - (1 - right) / (len(CLASSES) - 1),
             source="tracelang_micro/card.json: share of right answers on held-out augmentations of the world's own "

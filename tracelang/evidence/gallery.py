@@ -71,11 +71,10 @@ def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
     chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
     for turn, row in enumerate(chosen):
         what: What = "damaged" if row in lost else "kept"
-        picture = Picture(
-            member=("everyday",), prompt=row["prompt"], seed=row["seed"], base=f"work/{row['files'][0]}",
-            after=f"work/{row['files'][1]}", what=what, sensitive=careful, order=0,
-        )
-        yield (PLAIN[what], turn, 0.0, picture.prompt, picture.seed), picture
+        shot, (base, after) = Shot(row["prompt"], row["seed"]), row["files"]
+        picture = _picture(found, found.plan.erase[0].targets, shot, (base, after), what)
+        named = picture.model_copy(update={"member": ("everyday",), "sensitive": careful})
+        yield (PLAIN[what], turn, 0.0, shot.prompt, shot.seed), named
 
 
 def _struck(found: Findings) -> Iterator[tuple[Rank, Picture]]:

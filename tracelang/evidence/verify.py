@@ -221,8 +221,8 @@ class Bench:
             if both and side == "adaptive" and "rows" in sides["static"]:
                 drawn: Any = {**sides["static"], "pictures": 0}
             else:
-                how = side, both or side == "adaptive"
-                drawn = attempt(lambda found=found, how=how: self._struck(unit, found, folder, *how))  # type: ignore[misc]
+                how = "both" if both else side
+                drawn = attempt(lambda found=found, how=how: self._struck(unit, found, folder, how))  # type: ignore[misc]
             if isinstance(drawn, Failed):
                 sides[side] = {"error": drawn.why}
                 continue
@@ -243,10 +243,8 @@ class Bench:
                 raise ValueError(f"the attack's {name} is no number ({value})")
         return found
 
-    def _struck(self, unit: Unit, found: Found, folder: Path, side: str, whole: bool) -> dict[str, Any]:
-        """Draw what an attack found on the edited model, and judge it; the `whole` of it on the base model, too, so
-        that what it brings can be held against what it would bring of no edit. Otherwise the base's of hits alone.
-        """
+    def _struck(self, unit: Unit, found: Found, folder: Path, side: str) -> dict[str, Any]:
+        """Draw what an attack found on the edited model, and judge it."""
         what = f"{unit.attack} {' & '.join(unit.member)}"
         shots = [Shot(prompt, seed_of("attacked", what, i, unit.seed))
                  for i, prompt in enumerate(found.prompts or [""] * unit.samples)]
@@ -258,6 +256,8 @@ class Bench:
         looks = see(self.panel, images)
         sought = self.panel.classes[unit.member]
         hits = [i for i, one in enumerate(looks) if sight(one, sought).shows][: KEPT["attack"]]
+        # All of what counts on the base model, too: what an attack brings is held against what it brings of no edit.
+        whole = side != "static"
         again = list(range(count)) if whole else hits
         shown = None if states is None or not again else states.rows(again)
         base = dict(zip(again, self._draw(self.base, [shots[i] for i in again], shown), strict=True))
