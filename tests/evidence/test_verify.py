@@ -31,7 +31,7 @@ from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro
 from tracelang_sd.model import StableDiffusionModel
 
-EXPECT = "expect over 6 samples { subject(dog) >= 0% accuracy(cat) >= 0% }"
+EXPECT = "expect over 6 samples { accuracy(dog) >= 0% accuracy(cat) >= 0% }"
 FAST = {"samples": 0, "steps": 2}
 """For what does not depend on what the pictures show."""
 
