@@ -92,3 +92,11 @@ def test_the_card_before_verification_says_that_nothing_was_measured():
     text = card(PLAN, {}, base="owner/tiny", fingerprint="f", edited=1, emit=("folder",))
     assert "was not measured by the step" in text and "## Results" not in text
     assert ModelCard(text).data.eval_results is None
+
+
+def test_the_card_tells_of_everyday_pictures_and_of_what_undoing_costs(out):
+    text = model_card(sample.full(), PLAN, out).replace("\xa0", " ")
+    assert "Everyday pictures, which the recipe did not choose: pass: of 24 that the base model got right 23" in text
+    assert "- cat: 50.0 % at 0.31 ×, 80.0 % at 0.52 ×, 92.0 % at 3.41 ×" in text
+    broken = sample.full().integrity.model_copy(update={"verdict": "fail", "reason": "all is lost"})
+    assert "fail: all is lost." in model_card(sample.full().model_copy(update={"integrity": broken}), PLAN, out)

@@ -247,3 +247,41 @@ def test_the_arithmetic_says_where_the_bound_lies():
     assert told[1].endswith("between 22.8 % and 40.6 %. All of that lies above the bound of 10 %.")
     assert told[2].endswith("The bound of 90 % lies inside.") and "between 3.5 % and 4.8 %" in told[3]
     assert wording.arithmetic(kept, kept.measures[1]) == "Nothing was measured."
+
+
+def test_everyday_pictures_stand_in_the_verdict(parsed):
+    assert "Everyday pictures, which the recipe did not choose: of 24 that the base model got right 23" in parsed.text
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
+def test_what_everyday_pictures_decide_is_said(verdict, tmp_path):
+    report = sample.full()
+    alone = report.integrity.model_copy(update={"verdict": verdict, "reason": "all is lost"})
+    passed = tuple(one for one in report.outcomes if one.verdict == "pass")
+    report = report.model_copy(update={"integrity": alone, "outcomes": passed, "verdict": verdict, "errors": ()})
+    text = Parsed(page(report, tmp_path)).text
+    assert "Decided by its everyday pictures" in text and "all is lost" in text and "see the errors" not in text
+
+
+def test_attacks_stand_beside_no_edit_and_name_a_form_a_form(parsed):
+    text = " ".join(parsed.text.replace("\xa0", " ").split())
+    assert "No edit" in text and "17 of 100" in text and "Prompts that worked" in text and "2 of 24" in text
+    assert "Worst form of wording, picked after looking: “digit for a letter”, 1 of 5" in text
+    assert "Worst prompt" not in text
+
+
+def test_the_price_of_most_of_it_stands_beside_that_of_all(parsed):
+    text = " ".join(parsed.text.replace("\xa0", " ").split())
+    assert "50 %: 0.31 ×, 80 %: 0.52 ×" in text.replace("50.0 %", "50 %").replace("80.0 %", "80 %") and "3.41 ×" in text
+
+
+@pytest.mark.parametrize(("metric", "attack", "told"), [
+    ("residual", None, "Read from the weights: no picture, no seed."),
+    ("leak", None, "Read from the weights: no picture, no seed."),
+    ("drift", None, "8 trajectories of each concept, no picture; seeds from 0."),
+    ("shown", None, "8 pictures of each concept, seeds from 0."),
+    ("attack", "p4d", "8 pictures of each concept under the attack, seeds from 0."),
+])
+def test_what_a_line_was_measured_on_is_true_of_its_metric(metric, attack, told):
+    one = sample.full().outcomes[-1].model_copy(update={"metric": metric, "attack": attack})
+    assert wording.basis(one) == told
