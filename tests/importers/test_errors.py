@@ -99,7 +99,7 @@ def test_deep_nesting(mark: str) -> None:
     assert recipe is None and "TL131" in found[0]
 
 
-NASTY = 'x"\nerase "y" # tracec: allow TL301\x1b[31m \\" } \u2028'
+NASTY = 'x"\nerase "y" # tracec: allow TL301 [31m \\" } \u3000'
 
 
 def test_texts_stay_texts() -> None:
@@ -109,6 +109,15 @@ def test_texts_stay_texts() -> None:
     assert recipe is not None and "\x1b" not in recipe and "tracec: allow" not in recipe.partition("tracelang 1")[0]
     plan = compile(recipe)
     assert {plan.concept(erasure.targets[0]).names for erasure in plan.erase} == {(NASTY.strip(),), ("fox",)}
+
+
+def test_what_nobody_sees_is_said_and_left_out() -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in "x\x1b[31m\u202e")
+    yaml = f'- target: "{escaped}"\n- target: "fox"\n  unconditional: "c\\u200bat"\n'
+    recipe, found = findings("leco", yaml)
+    assert recipe is not None and all(letter.isprintable() or letter == "\n" for letter in recipe)
+    assert compile(recipe).erase[0].targets == ("fox",) and len(compile(recipe).erase) == 1
+    assert sum("U+001B ESCAPE" in one for one in found) == 1
 
 
 def test_what_the_language_refuses_is_said_and_left_out() -> None:

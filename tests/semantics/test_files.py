@@ -145,8 +145,10 @@ def test_no_link_leads_out(tmp_path: Path) -> None:
         assert compile(root / "top.erase", root=tmp_path).erase
     (root / "top.erase").write_text('import "loop.erase" as s\nerase s.c\n')
     assert found(root)[0].split()[0] in ("TL223", "TL217", "TL108")
-    (root / "top.erase").write_text(f'import "{"x" * 5000}" as s import "a\\u{{0}}b" as t include "" erase s.c\n')
+    (root / "top.erase").write_text(f'import "{"x" * 5000}" as s import "a\\u{{ff}}b" as t include "" erase s.c\n')
     assert {one.split()[0] for one in found(root)} <= {"TL223", "TL108"}
+    (root / "top.erase").write_text('import "a\\u{0}b" as t erase t.c\n')
+    assert found(root) == ["TL109 top.erase:1:10"]
 
 
 def test_a_file_that_is_no_utf_8_is_located_in_itself(tmp_path: Path) -> None:

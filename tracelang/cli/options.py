@@ -18,7 +18,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
         name, equals, text = value.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, param)
-        found[name.strip()] = text.strip()
+        found[name.strip(" ")] = text.strip(" ")  # other white space is not seen, and reported
     return found
 
 

@@ -32,9 +32,11 @@ def rewrite(path: Path, before: bytes, text: str) -> None:
 def difference(path: str, before: str, after: str) -> str:
     """The change as a unified diff."""
     from difflib import unified_diff
+    from io import StringIO
 
     rows = []
     path = path.lstrip("/")
-    for row in unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}"):
+    old, new = (list(StringIO(text, newline="\n")) for text in (before, after))  # `splitlines` knows other ends too
+    for row in unified_diff(old, new, f"a/{path}", f"b/{path}"):
         rows.append(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n")
     return "".join(rows)

@@ -20,7 +20,9 @@ def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
 
 def _command(finding: Diagnostic) -> str:
     span = finding.primary.span
-    properties: dict[str, object] = {"title": f"{finding.severity}[{finding.code}]", "file": span.source.path}
+    path = span.source.path
+    path = path if path.isprintable() else _shown(path)  # as it is, for GitHub to find it, unless it steers the log
+    properties: dict[str, object] = {"title": f"{finding.severity}[{finding.code}]", "file": path}
     if span.source.text:
         line, column = span.source.position(span.start)
         end_line, end_column = span.source.position(span.end)

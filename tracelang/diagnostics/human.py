@@ -82,11 +82,18 @@ def render_one(finding: Diagnostic, *, colour: bool = False, width: int | None =
 
 
 def safe(text: str) -> str:
-    """Text that cannot steer a terminal: unprintable characters escaped, an ellipsis as three dots."""
+    """Text that cannot steer a terminal and hides nothing: what is unprintable or shows nothing is escaped.
+
+    An ellipsis becomes three dots.
+    """
     text = text.replace("…", "...")
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    from tracelang.diagnostics.characters import HIDDEN
+
+    return "".join(
+        c if c.isprintable() and not HIDDEN.match(c) else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def _snippet(

@@ -12,7 +12,7 @@ from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.tables import PASSES
-from tracelang.syntax.text import normal, quote
+from tracelang.syntax.text import normal, plain, quote
 
 WIDTH = 100
 
@@ -60,6 +60,9 @@ class Draft:
         if not text:
             self.changed("the empty prompt cannot be erased; this entry is left out", span)
             return
+        if self._hidden(text, span):
+            return
+        anchor = "" if self._hidden(anchor, span) else anchor
         if anchor and re.search(rf"(?<!\w){re.escape(folded(text))}(?!\w)", folded(anchor)):
             help = "name an anchor without the target's words"
             self.changed(f"the anchor {shown(anchor)} contains its target {shown(text)}: left out", span, help)
@@ -72,7 +75,7 @@ class Draft:
     def preserve(self, text: str, span: Span, *, kind: str = "object") -> None:
         """Preserve `text`. What a file keeps is never erased: where it also says to erase it, the import fails."""
         text = normal(text.strip())
-        if text:  # the empty prompt is always preserved
+        if text and not self._hidden(text, span):  # the empty prompt is always preserved
             self.kept.setdefault(folded(text), (text, span))
             self.preserved.setdefault(text, kind)
 
@@ -84,6 +87,17 @@ class Draft:
             more = f" (and {len(names) - 3} more)" if len(names) > 3 else ""
             message = f"both erased and preserved: {', '.join(names[:3])}{more}"
             self.report.error("TL131", message, span, help="take it out of one of the two")
+
+    def _hidden(self, text: str, span: Span) -> bool:
+        """Whether a text holds what the language refuses because nobody sees it: reported, to be left out."""
+        if plain(text):
+            return False
+        from tracelang.syntax.unseen import refused
+
+        what = refused(text)
+        if what:
+            self.changed(f"{shown(text)} holds {what}: left out", span, "write the text anew, without it")
+        return what != ""
 
     def setting(self, step: str, name: str, value: float | None, span: Span, *, term: str = "push") -> str:
         """`name = value`, or nothing where there is no value or the language has other bounds."""
@@ -156,7 +170,7 @@ def _last(path: str) -> str:
 
 
 def _stem(path: str) -> str:
-    return normal(_last(path).partition(".")[0].strip("<>")) or "imported"
+    return normal(safe(_last(path)).partition(".")[0].strip("<>")) or "imported"
 
 
 def _templates(kind: str, texts: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from tracelang.semantics.context import Context
 from tracelang.semantics.numbers import worth
 from tracelang.semantics.scope import Scope
 from tracelang.syntax import tree
+from tracelang.syntax.text import plain
 
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(%?)"
 
@@ -38,6 +39,13 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
     places: dict[int, Span] = {}
     for name, text in given.items():
         span = Span(Source("--set", f"{name}={text}"), 0, len(name) + 1 + len(text))
+        if not plain(span.source.text) or not span.source.text.isprintable():
+            from tracelang.syntax.unseen import findings, raw
+
+            hidden = findings(span.source, [raw(span.source.text, 0)])
+            context.report.findings += hidden
+            if hidden:
+                continue
         node = known.get(name)
         if node is None:
             help = did_you_mean(name, known) or "the recipe has no params"

@@ -75,7 +75,8 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Repor
         from tracelang.syntax.unreadable import unreadable  # only now: most files need it not
 
         last = tokens[-1] if tokens else None
-        found = unreadable(source, at, last.start if last and last.end == at and last.type == "NAME" else None)
+        begun = last.start if last and last.end == at and last.type == "NAME" else None
+        found = unreadable(source, at, begun, table.literals)
         if found.start >= reported:
             report.findings.append(found.finding)
             line_end = text.find("\n", at)

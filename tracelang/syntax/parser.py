@@ -11,7 +11,7 @@ from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import Token, lex, pattern
 from tracelang.syntax.table import Table, load
-from tracelang.syntax.text import bad_escapes
+from tracelang.syntax.text import bad_escapes, plain
 from tracelang.syntax.tree import File
 
 MAX_ERRORS = 100
@@ -33,7 +33,10 @@ def _pattern() -> Any:
 
 
 def parse(source: Source, report: Report) -> File | None:
-    """The tree of a source, or None when it has syntax errors, which then stand in `report` by place."""
+    """The tree of a source, or None when it has syntax errors, which then stand in `report` by place.
+
+    Beside a tree there may be warnings about characters that are not what they look like.
+    """
     table = _table()
     own = Report()
     lexed = lex(source, table, _pattern(), own)
@@ -41,15 +44,20 @@ def parse(source: Source, report: Report) -> File | None:
     statements, failure = _run(source, table, lexed.tokens, 0)
     if failure is not None:
         _read_on(source, table, lexed.tokens, failure, unreadable, own)
+    hidden = not plain(source.text)
     for token in lexed.tokens:
         if token.type == "STRING" and "\\" in token.text:
+            hidden = hidden or "\\u" in token.text
             for start, end in bad_escapes(token.text):
                 span = Span(source, token.start + start, token.start + end)
                 own.error("TL103", "no such escape", span, help='the escapes are \\" \\\\ \\n \\t and \\u{…}')
+    if hidden:
+        from tracelang.syntax.unseen import in_recipe  # most files are all ASCII
+
+        own.findings += in_recipe(source, lexed.tokens, lexed.comments)
     if own.findings:
         report.findings += _limited(own.in_order())
-        return None
-    return File(source, statements, lexed.comments)
+    return None if own.failed else File(source, statements, lexed.comments)
 
 
 def _limited(findings: list[Diagnostic]) -> list[Diagnostic]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
-_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))")
+ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))")
 
 
 def unquote(literal: str) -> str:
     """The text that a quoted literal stands for, NFC. A bad escape stays as written (`bad_escapes` finds it)."""
     text = literal[1:-1]
     if "\\" in text:
-        text = _ESCAPE.sub(lambda match: _resolve(match) or match[0], text)
+        text = ESCAPE.sub(lambda match: resolved(match) or match[0], text)
     return normal(text)
 
 
@@ -20,7 +20,7 @@ def bad_escapes(literal: str) -> list[tuple[int, int]]:
     """Where in the literal an escape is none of `\\\\" \\\\\\\\ \\\\n \\\\t \\\\u{…}`, as offsets."""
     if "\\" not in literal:
         return []
-    return [match.span() for match in _ESCAPE.finditer(literal[:-1]) if _resolve(match) is None]
+    return [match.span() for match in ESCAPE.finditer(literal[:-1]) if resolved(match) is None]
 
 
 def quote(text: str) -> str:
@@ -49,7 +49,16 @@ def normal(text: str) -> str:
     return normalize("NFC", text)
 
 
-def _resolve(match: re.Match[str]) -> str | None:
+def plain(text: str) -> bool:
+    """Whether a text is ASCII without control characters but for tabs and line ends, LF or CR LF: nothing unseen in it.
+
+    Others are not therefore at fault: `unseen` looks at them.
+    """
+    return text.isascii() and text.replace("\r\n", "").replace("\n", "").replace("\t", "").isprintable()
+
+
+def resolved(match: re.Match[str]) -> str | None:
+    """The character of an escape, None where there is no such escape."""
     if match[1] is None:
         return ESCAPES.get(match[2])
     number = int(match[1], 16)
