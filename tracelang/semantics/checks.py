@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from tracelang.diagnostics import Label
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.context import Context
 from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Preservation
 from tracelang.semantics.sets import words
+from tracelang.semantics.subsets import Subsets
 from tracelang.semantics.tables import METRICS
 
 
@@ -30,52 +31,67 @@ def _names(context: Context, key: Key) -> dict[str, str]:
     return {folded(name): name for name in context.concepts[key].names}
 
 
-def _by_first_name(context: Context, erase: Iterable[Erasure]) -> dict[str, list[Erasure]]:
-    """Erasures by each name of their first target."""
-    found: dict[str, list[Erasure]] = {}
-    for one in erase:
-        for name in _names(context, one.targets[0]):
-            found.setdefault(name, []).append(one)
-    return found
+class _Erased:
+    """Erasures by the names of all their targets at once."""
 
+    def __init__(self, context: Context, erase: Iterable[Erasure]) -> None:
+        self.context = context
+        self._names: dict[Key, dict[str, str]] = {}
+        self._keys: dict[str, dict[Key, None]] = {}
+        erase = list(erase)
+        for key in dict.fromkeys(key for one in erase for key in one.targets):
+            for name in self.names(key):
+                self._keys.setdefault(name, {})[key] = None
+        self._by_targets = Subsets((one.targets, one) for one in erase)
 
-def _covers(context: Context, erasure: Erasure, names: Collection[str]) -> bool:
-    """Whether every target has one of these names."""
-    return all(any(name in names for name in _names(context, key)) for key in erasure.targets)
+    def names(self, key: Key) -> dict[str, str]:
+        if key not in self._names:
+            self._names[key] = _names(self.context, key)
+        return self._names[key]
+
+    def all_names(self, keys: Iterable[Key]) -> dict[str, str]:
+        return {name: text for key in keys for name, text in self.names(key).items()}
+
+    def covered(self, names: Iterable[str]) -> list[tuple[int, Erasure]]:
+        """The erasures of which every target has one of these names, with their places among all.
+
+        First those whose first target has the first name.
+        """
+        place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        keys = {key for name in place for key in self._keys.get(name, ())}
+        found = self._by_targets.within(keys) if keys else []
+        if len(found) > 1:
+            found.sort(key=lambda one: min(place[name] for name in self.names(one[1].targets[0]) if name in place))
+        return found
 
 
 def _erased_twice(context: Context, erase: list[Erasure]) -> None:
     """One name under two concepts, in two statements of one size, would be erased in two ways at once."""
-    index: dict[int, dict[str, list[Erasure]]] = {}
-    for size in {len(one.targets) for one in erase}:
-        index[size] = _by_first_name(context, (one for one in erase if len(one.targets) == size))
-    order = {id(one): i for i, one in enumerate(erase)}
+    index = _Erased(context, erase)
     for i, one in enumerate(erase):
-        names = {name: text for key in one.targets for name, text in _names(context, key).items()}
-        for other in (other for name in names for other in index[len(one.targets)].get(name, ())):
-            if order[id(other)] < i and _covers(context, other, names) and _covers(context, one, _all(context, other)):
-                shared = next(text for name, text in names.items() if name in _all(context, other))
+        names = index.all_names(one.targets)
+        for place, other in index.covered(names):
+            others = index.all_names(other.targets) if place < i and len(other.targets) == len(one.targets) else {}
+            if others and all(any(name in others for name in index.names(key)) for key in one.targets):
+                shared = next(text for name, text in names.items() if name in others)
                 message = f'{words(one.targets)} is erased twice: {words(other.targets)} has the name "{shared}" too'
                 also = [Label(other.span, "first erased here")]
                 context.report.error("TL309", message, one.span, also=also, help="keep one of the two")
                 break
 
 
-def _all(context: Context, erasure: Erasure) -> set[str]:
-    return {name for key in erasure.targets for name in _names(context, key)}
-
-
 def _erased_and_preserved(context: Context, erase: list[Erasure], kept: list[Preservation]) -> None:
     """A preserved picture may not hold every target of an erasure, under these names or under others of theirs."""
-    index = _by_first_name(context, erase)
+    index = _Erased(context, erase)
     for one in kept:
-        names = {name: text for key in one.concepts for name, text in _names(context, key).items()}
-        clash = next((e for name in names for e in index.get(name, ()) if _covers(context, e, names)), None)
+        names = index.all_names(one.concepts)
+        clash = next((other for _, other in index.covered(names)), None)
         if clash is None:
             continue
         what = words(one.concepts)
         if clash.targets != one.concepts:
-            shared = [text for name, text in names.items() if name in _all(context, clash)]
+            gone = index.all_names(clash.targets)
+            shared = [text for name, text in names.items() if name in gone]
             what = " & ".join(f'"{text}"' for text in shared[: len(clash.targets)])
         also = [Label(clash.span, "erased here")]
         help = "take it out of one of the two, for instance with `except`"
@@ -115,11 +131,10 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
 
 def _erased_anchors(context: Context, erase: list[Erasure]) -> None:
     """Moving one concept toward another that goes too would bring back what the other statement takes away."""
-    index = _by_first_name(context, erase)
+    index = _Erased(context, erase)
     for one in erase:
-        names = {folded(context.concepts[key].names[0]) for key in one.anchor or () if context.concepts[key].names}
-        gone = (other for name in names for other in index.get(name, ()) if other is not one)
-        clash = next((other for other in gone if _covers(context, other, names)), None)
+        names = [folded(context.concepts[key].names[0]) for key in one.anchor or () if context.concepts[key].names]
+        clash = next((other for _, other in index.covered(names) if other is not one), None)
         if clash is not None and one.anchor is not None:
             also = [Label(clash.span, "erased here")]
             message = f"the anchor {words(one.anchor)} of {words(one.targets)} is erased itself"

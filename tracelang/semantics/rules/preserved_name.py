@@ -30,9 +30,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tracelang.diagnostics import Diagnostic, Severity
-from tracelang.semantics.program import Erasure, Program
+from tracelang.semantics.program import Program
 from tracelang.semantics.rules.morphology import lemmas
 from tracelang.semantics.rules.sides import Clash, erasures, kept, report
+from tracelang.semantics.subsets import Subsets
 
 if TYPE_CHECKING:
     from tracelang.semantics.rules.subject import Subject
@@ -54,20 +55,19 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
 def clashes(program: Program) -> Iterator[Clash]:
     """Every preserved text with each erasure whose names it contains."""
     trie: Trie = {}
-    by_key: dict[str, list[Erasure]] = {}
-    for erasure in erasures(program):
-        for key in erasure.targets:
-            if key not in by_key:
-                for name in program.concepts[key].names:
-                    _insert(trie, lemmas(name), (key, name))
-            by_key.setdefault(key, []).append(erasure)
+    for key in dict.fromkeys(key for erasure in erasures(program) for key in erasure.targets):
+        for name in program.concepts[key].names:
+            _insert(trie, lemmas(name), (key, name))
+    by_targets = Subsets((erasure.targets, erasure) for erasure in erasures(program))
     for text, keeper, statement in kept(program):
         inside = _inside(trie, lemmas(text))
-        for key in inside:
-            for erasure in by_key[key]:
-                # What `A & B` erases is reported once, under its first concept.
-                if erasure.targets[0] == key and all(one in inside for one in erasure.targets):
-                    yield Clash(text, keeper, statement, inside[key], program.concepts[key], erasure)
+        if not inside:
+            continue
+        order = {key: i for i, key in enumerate(inside)}
+        # What `A & B` erases is reported once, under its first concept.
+        for _, erasure in sorted(by_targets.within(inside), key=lambda one: order[one[1].targets[0]]):
+            key = erasure.targets[0]
+            yield Clash(text, keeper, statement, inside[key], program.concepts[key], erasure)
 
 
 def _insert(trie: Trie, words: tuple[str, ...], entry: tuple[str, str]) -> None:
