@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tracelang.diagnostics.characters import HIDDEN
 from tracelang.diagnostics.diagnostic import Diagnostic
 from tracelang.diagnostics.human import safe
 
@@ -21,7 +22,8 @@ def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
 def _command(finding: Diagnostic) -> str:
     span = finding.primary.span
     path = span.source.path
-    path = path if path.isprintable() else _shown(path)  # as it is, for GitHub to find it, unless it steers the log
+    if not path.isprintable() or HIDDEN.search(path):  # else as it is, for GitHub to find it
+        path = _shown(path)
     properties: dict[str, object] = {"title": f"{finding.severity}[{finding.code}]", "file": path}
     if span.source.text:
         line, column = span.source.position(span.start)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unicodedata import category, combining, normalize
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
+from tracelang.diagnostics.characters import HIDDEN
 from tracelang.syntax.phrases import phrases
 from tracelang.syntax.text import quote
 
@@ -31,7 +32,7 @@ def unreadable(source: Source, at: int, word: int | None, keywords: Iterable[str
         return _unclosed(source, at)
     if character in QUOTES:
         return _curly(source, at)
-    if character.isalpha() or character == "_":
+    if (character.isalpha() or character == "_") and not HIDDEN.match(character):
         return _word(source, at, word, keywords)
     span = Span(source, at, at + 1)
     name = character if character.isprintable() else ascii(character)[1:-1]
@@ -50,7 +51,7 @@ def _named(span: Span, name: str) -> Unreadable:
     if category(character) == "Zs":
         help = f"it is {called(character)}, which looks like a space and is none: write a space"
         fix = Fix("write a space", (Edit(span, " "),))
-    elif not character.isprintable():
+    elif not character.isprintable() or HIDDEN.match(character):
         help = f"it is {called(character)}, which cannot be seen: remove it"
         fix = Fix("remove it", (Edit(span, ""),), safe=False)
     else:

@@ -250,7 +250,7 @@ def _has_a_use(text: str, at: int) -> bool:
     if SELECTOR.match(character):
         return _script(text, at - 1) == "CJK"
     own = FORMED.get(_script(text, at), "")
-    around = [_script(text, i) for i in (at - 1, at + 1) if 0 <= i < len(text) and not HIDDEN.match(text[i])]
+    around = [_script(text, i) for i in (at - 1, at + 1) if 0 <= i < len(text) and _shows(text[i])]
     # a sign around a number is seen
     return own != "" and (own in around or (own in ("ARABIC", "KAITHI") and after != "" and category(after) == "Nd"))
 
@@ -270,6 +270,10 @@ VIRAMA = 9
 
 def _shaped(text: str, at: int) -> bool:
     return 0 <= at < len(text) and category(text[at])[0] in "LM" and _script(text, at) in JOINING
+
+
+def _shows(character: str) -> bool:
+    return category(character)[0] in "LMNPS" and not HIDDEN.match(character)
 
 
 def _base(text: str, at: int) -> str:
