@@ -24,7 +24,8 @@ SEEN_NOT = [
     chr(number)
     for number in range(sys.maxunicode + 1)
     if (category(chr(number)) in ("Cc", "Cf", "Zl", "Zp") or HIDDEN.match(chr(number)))
-    and not 0xE0200 <= number < 0xE0FF0  # of 3,600 that are alike, a few
+    and (number < 0xE0000 or number % 8 == 1)  # of 4,000 that are alike, some
+    and not 0xE0200 <= number < 0xE0FF0
     and chr(number) not in LEGAL
 ]
 """Every control and format character, separator, filler, selector and tag."""
@@ -59,12 +60,17 @@ def found(text: str) -> list[Diagnostic]:
     return report.findings
 
 
+def place_in(text: str, character: str) -> tuple[int, int]:
+    at = text.index(character)
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+
+
 def position(text: str, at: int) -> str:
     return f"{text.count(chr(10), 0, at) + 1}:{at - text.rfind(chr(10), 0, at)}"
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(SEEN_NOT) > 700
+    assert len(SEEN_NOT) > 240
     assert {category(character) for character in SEEN_NOT} == {"Cc", "Cf", "Zl", "Zp", "Mn", "Lo", "So", "Cn"}
 
 
@@ -161,10 +167,15 @@ def test_no_list_hides_it(place: str, tmp_path: Path, monkeypatch: pytest.Monkey
             plan, findings = compile_with_findings(recipes[path], root=tmp_path)
             if character == "\r" and "\r\n" in lines and "\r" not in lines.replace("\r\n", ""):
                 continue
-            assert plan is None, ascii(lines)
-            wanted = f"l{path[1:]}:{position(lines, lines.index(character))}"
-            assert [(one.severity, one.location) for one in findings] == [("error", wanted)], ascii(lines)
-            assert findings[0].code in CODES
+            [one] = [one for one in findings if one.code in CODES]
+            place_of_it = one.primary.span
+            if path == "l.csv" and character > "\x7f" and one.code != "TL110":  # of a benchmark, perhaps
+                assert plan is not None and one.severity == "warning" and one.message.startswith("l.csv:")
+                [place_of_it] = [label.span for label in one.secondary]
+            else:
+                assert plan is None and one.severity == "error", ascii(lines)
+            assert place_of_it.source.path == path
+            assert place_of_it.source.position(place_of_it.start) == place_in(lines, character), ascii(lines)
 
 
 ENDS = ["\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\n\r", "\r\r\n"]
@@ -179,7 +190,7 @@ def test_every_reader_takes_the_same_for_a_line(end: str, tmp_path: Path, monkey
     Path("l.csv").write_bytes(end.join(["# c", "name,n", "cat,1", '"dog",2', ""]).encode())
     lists = ['erase list "l.txt"', 'erase list "l.csv" column "name"']
     plans = [compile_with_findings(end.join(LINES))[0], *(compile_with_findings(one)[0] for one in lists)]
-    if end != "\r\n":
+    if end != "\r\n":  # as one line, the CSV has no such column
         assert plans == [None, None, None]
         return
     same = [compile("\n".join(LINES)).digest, *[compile('erase "cat", "dog"').digest] * 2]

@@ -1,7 +1,10 @@
 """One column of a CSV, as the standard library's `csv` reads it from the whole text.
 
-Lines that are blank or start with `#` are left out where a row could begin, never inside a quoted cell. A line break in
-a cell becomes a space: a prompt has one line. What would be lost or altered is an error at its row.
+Lines that are blank or start with `# ` are left out where a row could begin, never inside a quoted cell. A line break
+in a cell becomes a space: a prompt has one line. What would be lost or altered is an error at its row.
+
+Benchmarks keep in their cells whatever an attack has found. What cannot be seen there is a warning, but for what steers
+everybody who opens the file: the control characters of ASCII, and those that turn the direction of writing.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ from tracelang.syntax.text import normal, plain, quote
 
 SEPARATORS = {";": "`;`", "\t": "tabs", "|": "`|`"}
 BREAK = re.compile(r"\s*\n\s*")
-TAG = re.compile(rf"{COMMENT}[^\W_]")
-"""A comment without a blank after its mark, or a cell that starts with it."""
+TAG = re.compile(rf"{COMMENT}[^{COMMENT}\s]")
+"""A comment without a blank after its mark, or a cell that starts with it: nobody can tell."""
 
 
 @dataclass(slots=True)
@@ -32,8 +35,6 @@ class _Feed:
     """Where the row began that is being read."""
     here: int = 0
     """Where its last line began."""
-    width: int = 0
-    """How many cells the first row has, once it is known."""
     fresh: bool = True
     """Whether a row begins with the next line."""
     unclear: list[int] = field(default_factory=list)
@@ -47,7 +48,7 @@ class _Feed:
             if self.fresh:
                 bare = line.strip()
                 if not bare or bare[0] == COMMENT:
-                    if TAG.match(bare) and _is_row(line, self.width):
+                    if TAG.match(bare):
                         self.unclear.append(start)
                     continue
                 self.start, self.fresh = start, False
@@ -82,9 +83,9 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Report
             break
         if head is None:
             head = [normal(cell.strip()) for cell in row]
-            feed.width = len(head)
             place = _place(source, node, column, head, feed.start, report)
             if place is None:
+                _report([_unclear(source, start, node) for start in feed.unclear], report)
                 return None
             at = place
         elif len(row) != len(head):
@@ -101,11 +102,10 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Report
                 quoted.append(feed.start)
             found.append(normal(cell))
     errors += [_unclear(source, start, node) for start in feed.unclear]
-    errors += [one for one in unseen if one.severity == "error"]
     if errors:
         _report(errors, report)
         return None
-    doubtful([one for one in unseen if one.severity == "warning"], node, report)
+    doubtful(unseen, node, report)
     help = "fill it, or take the row out"
     warn(source, empty, f"this row has no `{column.value}`", help, node, report)
     help = 'a quote that is meant to hold a cell stands right after the comma: `,"…"`'
@@ -136,14 +136,6 @@ def without_column(source: Source, node: tree.ListFile, report: Report) -> None:
         help += f"; it has {', '.join(known[:12])}"
     also = [Label(line_of(source, feed.start), "its first row")] if known else []
     report.error("TL227", "of a CSV, a list is one column", node.span, also=also, help=help)
-
-
-def _is_row(line: str, width: int) -> bool:
-    """Whether a line could be a row of so many cells, or the beginning of one."""
-    try:
-        return any(len(row) == width for row in csv.reader([line], strict=True))
-    except csv.Error:
-        return width > 0
 
 
 def _place(
@@ -194,12 +186,16 @@ def _unclear(source: Source, start: int, node: tree.ListFile) -> Diagnostic:
     return Diagnostic("TL226", "error", message, Label(line_of(source, start)), (read_here(node),), help=help)
 
 
+LATER = dict.fromkeys([*b"\r", *range(0x80, 0xA0), 0x2028, 0x2029], " ")
+"""Control characters that are looked at in their cell, or by themselves."""
+
+
 def _controls(source: Source, report: Report) -> bool:
     """Report what steers a reader of the file, wherever in it that stands."""
     from tracelang.syntax.unseen import CONTROL, TURNING, findings, lone_returns, raw
 
     pieces = [raw("\r", at) for at in lone_returns(source.text)]
-    pieces += [raw(line.replace("\r", " "), start) for start, line in rows(source.text) if not plain(line)]
+    pieces += [raw(line.translate(LATER), start) for start, line in rows(source.text) if not plain(line)]
     found = findings(source, pieces, MAX_FINDINGS, (CONTROL, TURNING))
     report.findings += found
     return bool(found)
@@ -213,11 +209,12 @@ def _unseen(source: Source, cell: str, feed: _Feed) -> list[Diagnostic]:
     end = len(source.text) if end < 0 else end
     tries = (source.text.find(mark + cell, feed.start, end) + len(mark) for mark in (",", '"', ""))
     at = next((at for at in tries if source.text.startswith(cell, at) and at >= feed.start), None)
-    if at is not None:
-        return findings(source, [raw(cell, at)])
-    whole = line_of(source, feed.start)
-    found = findings(Source(source.path, cell), [raw(cell, 0)])
-    return [Diagnostic(one.code, one.severity, one.message, Label(whole), help=one.help) for one in found]
+    inside = source if at is not None else Source(source.path, cell)
+    whole = Label(line_of(source, feed.start))
+    return [
+        Diagnostic(one.code, "warning", one.message, one.primary if inside is source else whole, help=one.help)
+        for one in findings(inside, [raw(cell, at or 0)])
+    ]
 
 
 def _report(errors: list[Diagnostic], report: Report) -> None:

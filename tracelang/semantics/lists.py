@@ -51,7 +51,8 @@ class Lists:
                 self._texts[key] = cells(found.source, node, column, self.report)
         words = self._texts[key]
         if words is not None and not words:
-            self.report.error("TL218", f"the list `{node.path.value}` is empty", node.path.span)
+            help = "put a text into it, or take the `list` out"
+            self.report.error("TL218", f"the list `{node.path.value}` is empty", node.path.span, help=help)
             return None
         return words
 
