@@ -65,7 +65,8 @@ def page() -> str:
 def _compiler() -> list[Rule]:
     known = []
     for code, one in explanations().items():
-        fence = f"```erase-bad {code}\n{one.example.strip()}\n```" if one.example else ""
+        word = "erase-bad" if one.severity == "error" else "erase"
+        fence = f"```{word} {code}\n{one.example.strip()}\n```" if one.example else ""
         texts = dict(zip(SECTIONS, (one.what, one.why, fence, one.instead), strict=True))
         sections = {heading: text for heading, text in texts.items() if text}
         known.append(Rule(code, one.severity, CODES.get(code, code), sections))
