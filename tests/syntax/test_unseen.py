@@ -17,6 +17,7 @@ from tracelang.diagnostics.formats import FORMATS, render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.syntax.format import format_text
 from tracelang.syntax.parser import parse
+from tracelang.syntax.text import plain
 from tracelang.syntax.unseen import faults
 
 LEGAL = "\t\n"
@@ -241,6 +242,17 @@ def test_whatever_is_seen_is_no_fault() -> None:
             assert not list(faults(character)) and not list(faults(f"a{character}b")), ascii(character)
 
 
+def test_the_first_look_passes_over_nothing() -> None:
+    """`plain` knows without a table which characters the tables are needed for."""
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        if plain(character):
+            assert not HIDDEN.match(character) and not list(faults(character)), ascii(character)
+        elif character != "\r":
+            assert not character.isprintable() or HIDDEN.match(character) or character == "\ufffd", ascii(character)
+    assert plain("a\r\n\tb\n") and not plain("a\rb") and not plain("\r\r\n")
+
+
 @pytest.mark.parametrize("character", ["\u00a0", "\u2009", "\u202f", "\u3000", "\ufffd", "\ue000", "\u0378"])
 def test_what_may_be_meant_is_a_warning_that_can_be_allowed(character: str) -> None:
     text = f'erase "a{character}b"\npreserve "x"'
@@ -288,6 +300,8 @@ def test_a_file_in_ascii_pays_nothing() -> None:
         "import sys; from tracelang.diagnostics import Report, Source; from tracelang.syntax.parser import parse\n"
         "assert parse(Source('x', 'erase \"cat\\\\n\" # dog\\r\\n'), Report())\n"
         "assert not {'unicodedata', 'tracelang.syntax.unseen'} & set(sys.modules)\n"
+        "assert parse(Source('x', 'erase \"c\u00e1t\" # \u732b'), Report())\n"
+        "assert not {'tracelang.syntax.unseen', 'tracelang.diagnostics.characters'} & set(sys.modules)\n"
         "assert parse(Source('x', 'erase \"c\\\\u{e1}t\"'), Report()) and 'tracelang.syntax.unseen' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

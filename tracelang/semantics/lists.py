@@ -74,14 +74,14 @@ def _lines(source: Source, node: tree.ListFile, report: Report) -> Texts:
     if not plain(source.text) and _hidden(source, node, report):
         return None
     taken = [(start, line) for start, line in rows(source.text) if line.strip() and line.lstrip()[0] != COMMENT]
-    if DECORATED.search(source.text):
+    if re.search(DECORATED, source.text, re.M):
         from tracelang.semantics.decorated import warn
 
         warn(source, taken, node, report)
     return tuple(normal(line.strip()) for _, line in taken)
 
 
-DECORATED = re.compile("""[\t"'\\][{}`*;|\u2022]|^[ ]*-|[,:][ ]*\r?$| #|,[^ ]""", re.M)
+DECORATED = r"""[\t"'\][{}`*;|\u201c\u2022]|^[ ]*-|[,:][ ]*\r?$| #|//|,[^ ]"""
 """What is in every file that `decorated` has something to say about, and in few others."""
 
 

@@ -50,11 +50,27 @@ def normal(text: str) -> str:
 
 
 def plain(text: str) -> bool:
-    """Whether a text is ASCII without control characters but for tabs and line ends, LF or CR LF: nothing unseen in it.
+    """Whether everything in a text is seen, but for tabs and line ends, LF or CR LF: which most texts are.
 
     Others are not therefore at fault: `unseen` looks at them.
     """
-    return text.isascii() and text.replace("\r\n", "").replace("\n", "").replace("\t", "").isprintable()
+    rest = text.replace("\r\n", "").replace("\n", "").replace("\t", "")
+    return rest.isprintable() and (rest.isascii() or not any(map(_shows_nothing, set(rest))))
+
+
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\ufffd\U00016fe4\U0001d159"
+
+
+def _shows_nothing(character: str) -> bool:
+    """Whether a printable character is one of `diagnostics.characters.HIDDEN`, or U+FFFD; without its tables."""
+    if character < "\u034f":
+        return False
+    return (
+        character in _BLANK
+        or "\ufe00" <= character <= "\ufe0f"
+        or "\U00013430" <= character <= "\U00013446"
+        or character >= "\U000e0000"
+    )
 
 
 def resolved(match: re.Match[str]) -> str | None:
