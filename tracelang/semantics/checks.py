@@ -18,11 +18,12 @@ def check(context: Context, erase: list[Erasure], kept: list[Preservation], expe
 
     Whether a recipe contradicts itself depends on no degree: `--set` cannot make a right recipe wrong.
     """
-    _erased_twice(context, erase)
-    _erased_and_preserved(context, erase, kept)
+    index = _Erased(context, erase)
+    _erased_twice(context, erase, index)
+    _erased_and_preserved(context, kept, index)
     _probes_used_as_names(context, erase, kept)
     _anchors(context, erase)
-    _erased_anchors(context, erase)
+    _erased_anchors(context, erase, index)
     _expectations(context, erase, expect)
 
 
@@ -65,9 +66,8 @@ class _Erased:
         return found
 
 
-def _erased_twice(context: Context, erase: list[Erasure]) -> None:
+def _erased_twice(context: Context, erase: list[Erasure], index: _Erased) -> None:
     """One name under two concepts, in two statements of one size, would be erased in two ways at once."""
-    index = _Erased(context, erase)
     for i, one in enumerate(erase):
         names = index.all_names(one.targets)
         for place, other in index.covered(names):
@@ -80,9 +80,8 @@ def _erased_twice(context: Context, erase: list[Erasure]) -> None:
                 break
 
 
-def _erased_and_preserved(context: Context, erase: list[Erasure], kept: list[Preservation]) -> None:
+def _erased_and_preserved(context: Context, kept: list[Preservation], index: _Erased) -> None:
     """A preserved picture may not hold every target of an erasure, under these names or under others of theirs."""
-    index = _Erased(context, erase)
     for one in kept:
         names = index.all_names(one.concepts)
         clash = next((other for _, other in index.covered(names)), None)
@@ -129,9 +128,8 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
             context.report.error("TL307", message, erasure.span, help=help)
 
 
-def _erased_anchors(context: Context, erase: list[Erasure]) -> None:
+def _erased_anchors(context: Context, erase: list[Erasure], index: _Erased) -> None:
     """Moving one concept toward another that goes too would bring back what the other statement takes away."""
-    index = _Erased(context, erase)
     for one in erase:
         names = [folded(context.concepts[key].names[0]) for key in one.anchor or () if context.concepts[key].names]
         clash = next((other for _, other in index.covered(names) if other is not one), None)

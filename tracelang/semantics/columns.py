@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Diagnostic, Label, Report, Source
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass, field
-from tracelang.semantics.lists import COMMENT, MAX_FINDINGS, Texts, doubtful, line_of, read_here, rows
+from tracelang.semantics.lines import COMMENT, MAX_FINDINGS, doubtful, line_of, read_here, rows
 from tracelang.syntax import tree
 from tracelang.syntax.text import normal, plain, quote
 
@@ -57,8 +57,8 @@ class _Feed:
         raise StopIteration
 
 
-def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Report) -> Texts:
-    """The texts of a column, in order, without empty ones."""
+def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Report) -> tuple[str, ...] | None:
+    """The texts of a column, in order, without empty ones; None, reported, where there is an error."""
     text = source.text
     hidden = not plain(text)
     if hidden and _controls(source, report):
