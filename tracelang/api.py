@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -57,12 +57,13 @@ class Applied:
 
     def save(
         self, out: str | Path, *, emit: Sequence[str] = ("folder", "lora"), force: bool = False,
-        root: str | Path | None = None, untouched: Untouched = "copy",
+        root: str | Path | None = None, untouched: Untouched = "copy", params: Mapping[str, str] | None = None,
     ) -> tuple[str, ...]:
         """Write OUT as LANGUAGE.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
         `root` is where the plan's sources are read from (default: the current folder). `untouched` weights files of the
         base become copies, or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both.
+        `params` are those that the recipe was compiled with: `verify` compiles it again.
         Returns what is not in OUT as in the base, one line each. Raises what `check_output` does, and ModelError where
         the base cannot take the edit.
         """
@@ -77,6 +78,7 @@ class Applied:
         return save(
             Path(out), base, self.bound.family, self.edit.deltas(partial(stored, base)), plan,
             sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra, untouched=untouched,
+            params=params,
         )
 
     def applied(self) -> AbstractContextManager[Model]:

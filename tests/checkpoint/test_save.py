@@ -123,7 +123,8 @@ def test_the_layout_is_complete_readable_and_repeatable(tiny, family, plan, delt
         "model", "lora.safetensors", "recipe", "plan.json", "lock.json", "manifest.json", "README.md",
     }  # fmt: skip
     out = tmp_path / "out"
-    assert files(out / "recipe") == SOURCES
+    held = files(out / "recipe")
+    assert b"erase cat degree 100%" in held.pop("explained.erase") and held == SOURCES  # they do not give this plan
     assert json.loads((out / "plan.json").read_text())["digest"] == plan.digest
     lock = json.loads((out / "lock.json").read_text())
     assert lock["plan"] == plan.digest and lock["device"] == "cpu" and "torch" in lock["versions"]

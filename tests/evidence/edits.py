@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import json
+from typing import Any
+
 import torch
 
 import tracelang
 from tracelang.checkpoint.save import save
+from tracelang.checkpoint.recipe import settle
+from tracelang.checkpoint.weights import sha256
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
@@ -50,7 +55,36 @@ def ruin(plan: Plan, out: Path) -> Path:
     return _saved(plan, out, deltas)
 
 
+def expecting(out: Path, expect: str) -> Path:
+    """The same edit under another recipe, as if that one had been applied: recipe, plan, lock and manifest say so."""
+    plan = tracelang.compile(RECIPE + expect)
+    (out / "plan.json").write_text(plan.to_json())
+    told = settle(out / "recipe", plan, {})
+    sources = {source.path: source.sha256 for source in plan.sources}
+    change(out / "lock.json", plan=plan.digest, recipe=told, sources=sources)
+    change(out / "manifest.json", plan=plan.digest)
+    return rehash(out)
+
+
+def change(file: Path, **facts: Any) -> None:
+    """Some facts of a JSON file, written anew."""
+    file.write_text(json.dumps({**json.loads(file.read_text()), **facts}))
+
+
+def rehash(out: Path) -> Path:
+    """The manifest says of every file what is there now: what somebody does who changes OUT and hides it."""
+    manifest = json.loads((out / "manifest.json").read_text())
+    for name in manifest["files"]:
+        manifest["files"][name] = sha256(out / name)
+    if "lora" in manifest:
+        manifest["lora"]["sha256"] = sha256(out / "lora.safetensors")
+    for name, file in manifest.get("model", {}).get("files", {}).items():
+        file["after"] = sha256(out / "model" / name)
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    return out
+
+
 def _saved(plan: Plan, out: Path, deltas: dict[Site, LowRank]) -> Path:
-    save(out, micro_sd(), StableDiffusion(), deltas, plan, {"r.erase": b"tracelang 1\n"},
+    save(out, micro_sd(), StableDiffusion(), deltas, plan, {},
          extra={"base_model": "micro-sd"})
     return out

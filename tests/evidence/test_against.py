@@ -18,7 +18,8 @@ from tracelang.evidence.work import Run
 
 
 def run(report: Report, **facts: Any) -> Run:
-    return Run({"sampler": report.provenance.sampler, **facts}, (), report.judges, {}, {}, (), {})
+    told = {"sampler": report.provenance.sampler, "base": report.provenance.base_fingerprint}
+    return Run({**told, **facts}, (), report.judges, {}, {}, (), {})
 
 
 def kept(report: Report, folder: Path) -> Path:

@@ -93,7 +93,7 @@ def test_a_shard_of_another_run_is_refused(fresh: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_no_unit_is_named(fresh: Path, tmp_path: Path) -> None:
     out = at(fresh, tmp_path)
     verify.verify(out, **FAST)
-    work = out / "report" / "work"
+    (work,) = (out / "report" / "work").glob("*/")
     shutil.copy(work / "shots-0000.json", work / "shots-9999.json")
     with pytest.raises(WorkError, match=r"shots-9999\.json: is no unit of this run"):
         verify.merge(out)

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import tracelang
-from tests.evidence.edits import RECIPE, closed_form, nothing, ruin
+from tests.evidence.edits import RECIPE, closed_form, expecting, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import rollout, sampling
 from tracelang.evidence import attacks, picture, questions, verify
@@ -46,16 +46,6 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(fresh: Path, tmp_path: Path) -> Path:
     shutil.copytree(fresh, tmp_path / "out")
     return tmp_path / "out"
-
-
-def expecting(out: Path, expect: str) -> Path:
-    """The same edit under another recipe: its plan, lock and manifest say so."""
-    plan = tracelang.compile(RECIPE + expect)
-    (out / "plan.json").write_text(plan.to_json())
-    for name in ("lock.json", "manifest.json"):
-        facts = json.loads((out / name).read_text())
-        (out / name).write_text(json.dumps({**facts, "plan": plan.digest}))
-    return out
 
 
 @pytest.fixture
@@ -236,7 +226,7 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
     assert ran.exit_code == 1 and "fail: Of 2 expectations 1 were shown to hold, 1 were shown not to" in ran.output
     hits = [Hit.model_validate_json(line) for line in (out / "report" / "hits.jsonl").read_text().splitlines()]
     assert len(hits) == report.outcomes[-1].measures[0].rate.hits  # type: ignore[union-attr]
-    assert all(hit.reproduce.startswith("tracec sample out --prompt ") for hit in hits)
+    assert all(hit.reproduce.startswith(f"tracec sample {shlex.quote(str(out))} --prompt ") for hit in hits)
     assert report.pictures[0].what == "residual hit"
     assert (out / "report" / report.pictures[0].after).is_file()
 
@@ -409,7 +399,7 @@ def test_a_picture_that_was_damaged_is_named(out: Path) -> None:
     picture = next((out / "report" / "work").rglob("*-after.png"))
     picture.write_bytes(b"<svg onload='x'/>")
     ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--steps", "2", "--device", "cpu"])
-    assert ran.exit_code == 2 and f"{picture.name}: is no PNG or JPEG; draw the picture again" in ran.output
+    assert ran.exit_code == 2 and f"{picture}: is not the picture that was drawn" in ran.output
     assert "Traceback" not in ran.output
 
 

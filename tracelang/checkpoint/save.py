@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tracelang.checkpoint import folder, header, loading, lora, output, weights
+from tracelang.checkpoint import earlier, folder, header, loading, lora, output, recipe, weights
 from tracelang.checkpoint.card import card, remarks
 from tracelang.checkpoint.merge import DTYPES
 from tracelang.checkpoint.output import EMITS, OutputError
@@ -31,15 +31,17 @@ def save(
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
     untouched: folder.Untouched = "copy",
+    params: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Write `out`: `model/` and `lora.safetensors` as `emit` asks, recipe, plan, lock, manifest and model card.
 
     `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes `model/` a copy, bit for bit, and
     leaves the adapter out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
-    the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `out` appears
-    whole or not at all, and with a `model/` whose every component plain diffusers finds the weights of. What is not as
-    in the base is returned in words. Raises what `refuse` does, ModelError for an edit that cannot be stored in the
-    base, and OutputError for a link that cannot be made.
+    the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those that the
+    recipe was compiled with. `out` appears whole or not at all, and with a `model/` whose every component plain
+    diffusers finds the weights of; finished work and reports of verification in an `out` that is replaced stay in it.
+    What is not as in the base is returned in words. Raises what `refuse` does, ModelError for an edit that cannot be
+    stored in the base, and OutputError for a link that cannot be made.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
@@ -49,6 +51,7 @@ def save(
     emitted = tuple(kind for kind in EMITS if kind in emit and (kind == "folder" or deltas))
     told, load = tuple[str, ...](), ""
     with output.staged(out, force) as draft:
+        earlier.carry(out, draft)
         facts: dict[str, Any] = {"format_version": 1, "plan": plan.digest}
         if "folder" in emitted:
             components = frozenset(site.component for site in sites)
@@ -59,6 +62,8 @@ def save(
             facts["lora"] = _adapter(draft / "lora.safetensors", base, deltas, plan)
         for path, text in sources.items():
             _source(draft / "recipe", path, text)
+        settled = recipe.settle(draft / "recipe", plan, params or {})
+        sources = _sources(draft / "recipe")
         (draft / "plan.json").write_text(plan.to_json(), encoding="utf-8")
         fingerprint = weights.fingerprint(base)
         lock = {
@@ -75,15 +80,18 @@ def save(
             "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, SteerPass)},
             "versions": _versions(),
             "sources": {source.path: source.sha256 for source in plan.sources},
+            "recipe": settled,
             **extra,
         }
         _json(draft / "lock.json", lock)
-        _json(draft / output.MARK, facts)
         about = card(
             plan, {path: text for path, text in sources.items() if path.endswith(".erase")}, emit=emitted,
             base=name, fingerprint=fingerprint, edited=len(deltas), load=load, remarks=told,
         )  # fmt: skip
         (draft / "README.md").write_text(about, encoding="utf-8")
+        names = ("README.md", "lock.json", "plan.json", *(f"recipe/{path}" for path in sources))
+        facts["files"] = {name: weights.sha256(draft / name) for name in names}
+        _json(draft / output.MARK, facts)
     return told
 
 
@@ -151,6 +159,11 @@ def _source(root: Path, path: str, text: bytes) -> None:
     target = root / PurePosixPath(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(text)
+
+
+def _sources(root: Path) -> dict[str, bytes]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ import click
 from tracelang.cli import WORDS
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
 from tracelang.diagnostics.human import safe
 
 INTERRUPTED = 130
@@ -72,8 +72,8 @@ def command(
         api.check_output(bound, out, emit=emit, force=force, root=home)
         try:
             with progress() as report:
-                applied = api.apply(bound, device=device, dtype=dtype, progress=report, state=state)
-            remarks = applied.save(out, emit=emit, force=force, root=home, untouched=untouched)
+                applied = api.apply(bound, device=usable(device), dtype=dtype, progress=report, state=state)
+            remarks = applied.save(out, emit=emit, force=force, root=home, untouched=untouched, params=params)
         except KeyboardInterrupt:
             held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "no step is done yet"
             again = shlex.join(ctx.meta[WORDS])

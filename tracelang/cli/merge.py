@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tell
+from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tell, warn
 
 
 @click.command(
     help="Compose OUT's report from finished shards of `verify`: those in OUT, and SHARDs of other machines (their "
-    "OUT/report/work).\n\nExits as `verify` does."
+    "OUT/report/work). Of several runs in one work folder it takes the latest; "
+    "another one's folder in it can be named.\n\nExits as `verify` does."
 )
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="[SHARD]...", nargs=-1, type=click.Path(path_type=Path))
@@ -20,9 +21,9 @@ from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tel
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def command(ctx: click.Context, out: Path, shards: tuple[Path, ...], against: Path | None, as_json: bool) -> None:
-    with mistakes(code=COULD_NOT), refusals():
+    with refusals(), mistakes("make room and run it again", code=COULD_NOT):
         from tracelang.evidence.verify import merge
 
-        found = merge(out, shards, against)
-    tell(out, found, as_json)
-    ctx.exit(CODES[found.verdict])
+        found = merge(out, shards, against, say=warn)
+        tell(out, found, as_json)
+        ctx.exit(CODES[found.verdict])

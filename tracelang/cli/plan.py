@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracelang.cli.options import recipe_options
-from tracelang.cli.running import device_options, mistakes, model_option, read_plan
+from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
 from tracelang.cli.streams import FAILED, Lost
 from tracelang.diagnostics.human import safe
 
@@ -84,7 +84,7 @@ def command(
         facts = _facts(bound)
         if changes and not config_only:
             api.check_weights(bound)
-            facts["collateral"] = _collateral(bound, device, dtype)
+            facts["collateral"] = _collateral(bound, usable(device), dtype)
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
@@ -129,12 +129,11 @@ def _finite(value: float) -> float | None:
     return value if abs(value) != float("inf") else None
 
 
-def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str, dict[str, float]] | None:
+def _collateral(bound: Bound, device: str, dtype: str | None) -> dict[str, dict[str, float]] | None:
     """The largest relative change of the text states that the layers read, from `T` alone, by role and concept.
 
     None where the method has no closed form.
     """
-    from tracelang.api import best_device
     from tracelang.engine import text_cache
     from tracelang.engine.edit import Edit
     from tracelang.engine.run import refine
@@ -146,7 +145,7 @@ def _collateral(bound: Bound, device: str | None, dtype: str | None) -> dict[str
     steps = [step for step in plan.method.passes if isinstance(step, RefinePass)]
     if not steps:
         return None
-    text = bound.family.text(bound.folder, device or best_device(), dtype, text_cache.folder())
+    text = bound.family.text(bound.folder, device, dtype, text_cache.folder())
     edit = Edit()
     for step in steps:
         edit = refine(plan, step, text, edit)

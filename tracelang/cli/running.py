@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,8 +59,10 @@ def read_plan(recipe: str, params: Mapping[str, str], root: Path | None) -> tupl
 
 
 @contextmanager
-def mistakes(smaller: str = "lower steer.batch", code: int = 1) -> Iterator[None]:
-    """Turn what a user or a file did wrong into `error: …` and the exit code; `smaller` is what saves memory."""
+def mistakes(smaller: str = "lower steer.batch or use --dtype", code: int = 1) -> Iterator[None]:
+    """Turn what a user, a file or a full machine did wrong into `error: …` and the exit code; `smaller` is what saves
+    memory. What is left is a fault of the program. Nothing inside may catch these errors first.
+    """
     from tracelang.checkpoint.output import OutputError
     from tracelang.engine.errors import EngineError
     from tracelang.plan.bind import BindError
@@ -73,12 +76,33 @@ def mistakes(smaller: str = "lower steer.batch", code: int = 1) -> Iterator[None
     except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
         _stop(str(error), error, code)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _stop(f"{where}{(error.strerror or str(error)).lower()}", error, code)
-    except (MemoryError, RuntimeError) as error:
-        if not _memory(error):
+        _stop(_told(error), error, code)
+    except Exception as error:
+        if _memory(error):
+            _stop(f"out of memory; {smaller}", error, code)
+        if type(error).__name__ == "SafetensorError":  # the library's only error, for weights files and for full disks
+            _stop(f"a weights file cannot be read or written ({error})", error, code)
+        raise
+
+
+def usable(device: str | None) -> str:
+    """The device, by default the best one. Raises EngineError for one that torch does not know or have here."""
+    from tracelang.api import best_device
+
+    if device is None:
+        return best_device()
+    import torch
+
+    from tracelang.engine.errors import EngineError
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if _memory(error):
             raise
-        _stop(f"out of memory; {smaller} or use --dtype", error, code)
+        reason = str(error).partition("\n")[0][:200]
+        raise EngineError(f"--device {device}: cannot be used here ({reason})") from error
+    return device
 
 
 @contextmanager
@@ -102,12 +126,28 @@ def _told() -> Iterator[None]:
 
 
 def _stop(message: str, error: BaseException, code: int) -> NoReturn:
-    click.echo(f"error: {safe(message)}", err=True)
+    click.echo(f"error: {safe(' '.join(message.split()))}", err=True)
     raise click.exceptions.Exit(code) from error
+
+
+def _told(error: OSError) -> str:
+    places = [str(name) for name in (error.filename, error.filename2) if name]
+    reason = error.strerror or str(error) or type(error).__name__
+    remedy = REMEDIES.get(error.errno or 0, "")
+    return ": ".join([*dict.fromkeys(places), reason[:1].lower() + reason[1:]]) + remedy
 
 
 def _memory(error: BaseException) -> bool:
     """Is it a lack of memory? torch says so by a class of its own on CUDA, elsewhere by a RuntimeError's words."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return any(words in str(error) for words in ("out of memory", "can't allocate memory"))
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in MEMORY)
+
+
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "; make room there and run the same command again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "; allow it there, or choose another place"),
+    errno.EMFILE: "; close other programs, or raise the limit with ulimit -n",
+}
+MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
+"""As torch says it of CUDA, of the CPU, of MPS, and of cuBLAS."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes
+from tracelang.cli.running import device_options, mistakes, usable
 from tracelang.diagnostics.human import safe
 
 if TYPE_CHECKING:
@@ -41,14 +41,13 @@ def command(
     device: str | None,
     dtype: str | None,
 ) -> None:
-    from tracelang import api
     from tracelang.checkpoint.locate import family_of, locate
     from tracelang.engine.sampling import sample
     from tracelang.evidence.picture import Panel, sheet, write
 
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))
-    with mistakes("lower --count"), progress() as report:
+    with mistakes("lower --count or use --dtype"), progress() as report:
         out.parent.mkdir(parents=True, exist_ok=True)  # before anything is drawn for it
         rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
         for name, label in zip(names, labels(names), strict=True):
@@ -56,7 +55,7 @@ def command(
             folder = locate(str(inside) if (inside / "model_index.json").is_file() else name)
             family = family_of(folder)
             family.check(folder)
-            loaded = family.load(folder, device or api.best_device(), dtype)
+            loaded = family.load(folder, usable(device), dtype)
             images = sample(
                 loaded,
                 [prompt for prompt in prompts for _ in range(count)],

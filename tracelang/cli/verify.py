@@ -14,7 +14,7 @@ import click
 
 from tracelang.cli import WORDS, show
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes
+from tracelang.cli.running import device_options, mistakes, usable
 from tracelang.diagnostics.human import safe
 
 if TYPE_CHECKING:
@@ -72,16 +72,15 @@ def command(
     dtype: str | None,
     as_json: bool,
 ) -> None:
-    with mistakes("lower --steps", code=COULD_NOT), refusals():
-        from tracelang import api
+    with refusals(), mistakes("use --dtype, or a machine with more", code=COULD_NOT):
         from tracelang.evidence.verify import SAMPLES, STEPS, verify
 
         try:
             with progress() as report:
                 found = verify(
-                    out, judges, device or api.best_device(), dtype, shard, model, report,
+                    out, judges, usable(device), dtype, shard, model, report,
                     samples=SAMPLES if samples is None else samples, steps=steps or STEPS,
-                    against=against, say=lambda line: click.echo(safe(f"warning: {line}"), err=True),
+                    against=against, say=warn,
                 )  # fmt: skip
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
@@ -90,18 +89,25 @@ def command(
                 f"Go on with: {safe(again)}", err=True,
             )  # fmt: skip
             ctx.exit(INTERRUPTED)
-    if found is None:
-        assert shard is not None
-        then = shlex.join(["tracec", "merge", str(out)])
-        click.echo(safe(f"{out}: shard {shard[0]}/{shard[1]} is done; when all are: {then}"))
-        return
-    tell(out, found, as_json)
-    ctx.exit(CODES[found.verdict])
+        if found is None:
+            assert shard is not None
+            then = shlex.join(["tracec", "merge", str(out)])
+            click.echo(safe(f"{out}: shard {shard[0]}/{shard[1]} is done; when all are: {then}"))
+            return
+        tell(out, found, as_json)
+        ctx.exit(CODES[found.verdict])
+
+
+def warn(line: str) -> None:
+    click.echo(safe(f"warning: {line}"), err=True)
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what cannot be verified or merged into `error: …` and exit code 2; so for a damaged plan."""
+    """Turn what cannot be verified or merged into `error: …` and exit code 2; so for a damaged plan.
+
+    To be entered before `mistakes`, which says what it knows in a line: what comes through that is a crash.
+    """
     from tracelang.diagnostics import CompileError
 
     try:
@@ -116,7 +122,7 @@ def refusals() -> Iterator[None]:
             show(error.diagnostics)
             raise click.exceptions.Exit(COULD_NOT) from error
         except (EvidenceError, JudgeError, PictureError, WorkError) as error:
-            click.echo(f"error: {safe(str(error))}", err=True)
+            click.echo(f"error: {safe(' '.join(str(error).split()))}", err=True)
             raise click.exceptions.Exit(COULD_NOT) from error
     except ModuleNotFoundError as error:
         if (error.name or "tracelang").partition(".")[0] in {"tracelang", *sys.stdlib_module_names}:
@@ -125,6 +131,9 @@ def refusals() -> Iterator[None]:
         raise click.exceptions.Exit(COULD_NOT) from error
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
+    except KeyboardInterrupt as error:  # click would end with 1, which reads as "shown not to hold"
+        click.echo("\ninterrupted", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from error
     except Exception as error:  # a crash is no verdict: 1 would read as "shown not to hold"
         traceback.print_exc()
         raise click.exceptions.Exit(COULD_NOT) from error
@@ -144,9 +153,13 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
+    for line in report.provenance.unmeasured:
+        click.echo(safe(f"not measured: {line}"))
     if report.comparison:
         rows = report.comparison.differences
         apart = sum(row.apart for row in rows)
         click.echo(safe(f"against {report.comparison.title}: {apart} of {len(rows)} rates can be told apart"))
+        for line in report.comparison.incomparable:
+            click.echo(safe(f"not compared: {line}"))
     click.echo(safe(f"{report.verdict}: {report.summary}"))
     click.echo(safe(f"report: {out / 'report' / 'report.html'}"))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tracelang.checkpoint import lora, weights
+from tracelang import __version__
+from tracelang.checkpoint import earlier, lora, weights
 from tracelang.checkpoint.locate import HUB_ID, embedded, family_of, locate
 from tracelang.checkpoint.merge import merged
+from tracelang.checkpoint.recipe import compiled
+from tracelang.diagnostics import CompileError
 from tracelang.engine.protocol import Model
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan
@@ -31,6 +36,7 @@ class Artifact:
     plan: Plan
     lock: dict[str, Any]
     lock_text: str
+    manifest: dict[str, Any]
 
     @property
     def report(self) -> Path:
@@ -53,20 +59,47 @@ class Artifact:
         both = f"{self.lock['model']['fingerprint']} {weights.sha256(self.adapter)}"
         return hashlib.sha256(both.encode()).hexdigest()
 
+    @property
+    def adapter_digest(self) -> str:
+        """sha256 of the adapter that lies beside a model, empty where there is none."""
+        return weights.sha256(self.adapter) if self.model is not None and self.adapter.is_file() else ""
+
+    @property
+    def compiled(self) -> dict[str, str]:
+        """The file of the recipe that gives the plan, as `file`, and the params that it was given, by name."""
+        told = self.lock["recipe"]
+        return {"file": told["path"], **{f"--set {name}": value for name, value in sorted(told["params"].items())}}
+
     def recipe(self) -> dict[str, str]:
-        """The recipe's files by path."""
+        """The recipe's files by path, the one that gives the plan first."""
         root = self.out / "recipe"
         files = sorted(path for path in root.rglob("*") if path.is_file())
+        files.sort(key=lambda path: path.relative_to(root).as_posix() != self.lock["recipe"]["path"])
         return {path.relative_to(root).as_posix(): path.read_text("utf-8", "replace") for path in files}
 
+    def unmeasured(self) -> tuple[str, ...]:
+        """What OUT holds that no picture is drawn with, each with what was done about it."""
+        lines = []
+        if self.model is not None and self.adapter.is_file():
+            lines.append("lora.safetensors: no picture was drawn with it; its matrices were compared with those of "
+                         "model/ and are the same edit up to rounding")
+        for component in weights.components(self.model) if self.model is not None else ():
+            held = self.out / "model" / component
+            files = sorted(held.glob("*.safetensors"))
+            loaded = weights.find(held).files if files else ()
+            lines += [f"model/{component}/{file.name}: other weights than the ones that were loaded; no picture was "
+                      "drawn with them" for file in files if file not in loaded]
+        return tuple(lines)
+
     def size(self) -> int:
-        """Bytes of OUT without its report."""
+        """Bytes of what `apply` wrote, without the model card, which verification writes anew."""
         files = (path for path in self.out.rglob("*") if path.is_file() and not path.is_relative_to(self.report))
-        return sum(path.stat().st_size for path in files)
+        return sum(path.stat().st_size for path in files if path != self.out / "README.md")
 
 
 def read(out: Path, *, whole: bool = True) -> Artifact:
-    """The artifact in a folder; `whole` compares the digest of every file of it with the manifest.
+    """The artifact in a folder; `whole` compares the digest of every file of it with the manifest, and the plan with
+    the recipe, which is compiled again.
 
     Raises EvidenceError, and CompileError for a plan that is damaged.
     """
@@ -79,13 +112,17 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
     for name, facts in (("lock.json", lock), ("manifest.json", manifest)):
         if facts.get("plan") != plan.digest:
             raise EvidenceError(f"{out / name}: is of another plan than plan.json; apply the recipe again")
-    if not isinstance(lock.get("model"), dict) or "fingerprint" not in lock["model"]:
+    if not isinstance(lock.get("model"), dict) or not isinstance(lock["model"].get("fingerprint"), str):
         raise EvidenceError(f"{out / 'lock.json'}: does not say which model was edited; apply the recipe again")
-    artifact = Artifact(out, plan, lock, lock_text)
+    artifact = Artifact(out, plan, lock, lock_text, manifest)
     if artifact.model is None and not artifact.adapter.is_file():
         raise EvidenceError(f"{out}: holds neither model/ nor lora.safetensors; apply the recipe again")
     if whole:
-        _check(artifact, manifest)
+        try:
+            _check(artifact)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise EvidenceError(f"{out / 'manifest.json'}: is not what `tracec apply` writes; apply again") from error
+        _check_recipe(artifact)
     return artifact
 
 
@@ -148,21 +185,82 @@ def _adapt(model: Model, file: Path) -> None:
         weight.data.copy_(merged(weight.data.cpu(), factors, site.tensor))
 
 
-def _check(artifact: Artifact, manifest: dict[str, Any]) -> None:
-    out = artifact.out
-    if artifact.model is not None:
-        stated = {path: file["after"] for path, file in manifest.get("model", {}).get("files", {}).items()}
-        found = {path.relative_to(artifact.model).as_posix(): path
-                 for path in sorted(artifact.model.rglob("*")) if path.is_file()}
-        for path in stated.keys() - found.keys():
-            raise EvidenceError(f"{out / 'model' / path}: is in the manifest and not there; apply the recipe again")
-        for path, file in found.items():
-            if path not in stated:
-                raise EvidenceError(f"{file}: is not in the manifest; remove it or apply the recipe again")
-            if weights.sha256(file) != stated[path]:
-                raise EvidenceError(f"{file}: is not what `tracec apply` wrote (see manifest.json); apply it again")
-    if artifact.adapter.is_file() and weights.sha256(artifact.adapter) != manifest.get("lora", {}).get("sha256"):
-        raise EvidenceError(f"{artifact.adapter}: is not what `tracec apply` wrote (see manifest.json); apply it again")
+def _check(artifact: Artifact) -> None:
+    """Every file of OUT is in the manifest and what it says there, the report aside and the card, which `verify`
+    writes anew.
+    """
+    out, manifest = artifact.out, artifact.manifest
+    if not isinstance(manifest.get("files"), dict):
+        raise EvidenceError(f"{out / 'manifest.json'}: has no digests of recipe and plan: it was written by an earlier "
+                            "version; apply the recipe again")
+    stated: dict[str, str] = dict(manifest["files"])
+    if "model" in manifest:
+        stated |= {f"model/{path}": file["after"] for path, file in manifest["model"]["files"].items()}
+    if "lora" in manifest:
+        stated["lora.safetensors"] = manifest["lora"]["sha256"]
+    found = {path.relative_to(out).as_posix(): path for path in _held(out)}
+    for name in sorted(stated.keys() - found.keys() - {"README.md"}):
+        raise EvidenceError(f"{out / name}: is in the manifest and not there; apply the recipe again")
+    for name, file in found.items():
+        if name not in stated and name != "manifest.json":
+            raise EvidenceError(f"{file}: is not in the manifest; remove it or apply the recipe again")
+        if name in stated and name != "README.md" and weights.sha256(file) != stated[name]:
+            raise EvidenceError(f"{file}: is not what `tracec apply` wrote (see manifest.json); apply it again")
+
+
+def _held(out: Path) -> Iterator[Path]:
+    """Every file of OUT but its report and what is hidden beside it (`.git`). A link to a folder counts as a file."""
+    for root, folders, names in os.walk(out):
+        here = Path(root)
+        if here == out:
+            folders[:] = [name for name in folders if name != earlier.REPORT and not name.startswith(".")]
+            names = [name for name in names if not name.startswith(".")]
+        yield from (here / name for name in sorted(names))
+        yield from (here / name for name in sorted(folders) if (here / name).is_symlink())
+
+
+def _check_recipe(artifact: Artifact) -> None:
+    """The recipe that is shown is the one that was applied: its files are the lock's, and it compiles to the plan."""
+    out, lock, plan = artifact.out, artifact.lock, artifact.plan
+    sources = {source.path: source.sha256 for source in plan.sources}
+    if lock.get("sources") != sources:
+        raise EvidenceError(f"{out / 'lock.json'}: has other sources than plan.json; apply the recipe again")
+    told = lock.get("recipe")
+    if told is None:
+        raise EvidenceError(f"{out / 'recipe'}: no recipe gives this plan, so no report could show what was applied; "
+                            "write it as a recipe and apply that")
+    try:
+        path, params = str(told["path"]), {str(name): str(value) for name, value in told["params"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise EvidenceError(f"{out / 'lock.json'}: does not say which recipe was applied; apply it again") from error
+    for file in sorted(file for file in (out / "recipe").rglob("*") if file.is_file()):
+        name = file.relative_to(out / "recipe").as_posix()
+        if name not in sources and name != path:
+            raise EvidenceError(f"{file}: is no source of this plan (see lock.json); remove it")
+        if name in sources and weights.sha256(file) != sources[name]:
+            raise EvidenceError(f"{file}: is not the file that was compiled (see lock.json); apply the recipe again")
+    if ".." in Path(path).parts or Path(path).is_absolute() or not (out / "recipe" / path).is_file():
+        raise EvidenceError(f"{out / 'recipe' / path}: is the recipe (see lock.json) and not there; apply it again")
+    _check_plan(artifact, path, params)
+
+
+def _check_plan(artifact: Artifact, path: str, params: Mapping[str, str]) -> None:
+    file, plan = artifact.out / "recipe" / path, artifact.plan
+    then = artifact.lock.get("versions")
+    version = str(then.get("tracelang", "")) if isinstance(then, dict) else ""
+    other = f"tracelang {__version__} reads it otherwise than {version}, which applied it: verify with that one, or "
+    remedy = f"{other if version and version != __version__ else ''}apply the recipe again"
+    try:
+        again = compiled(artifact.out / "recipe", path, params)
+    except CompileError as error:
+        first = error.diagnostics[0]
+        raise EvidenceError(f"{file}: does not compile ({first.code}: {first.message}); {remedy}") from error
+    for source in again.sources if path in {source.path for source in plan.sources} else ():
+        if source not in plan.sources:
+            kind = "of this installation" if source.path.startswith("std/") else "of recipe/"
+            raise EvidenceError(f"{file}: reads {source.path}, and that {kind} is not what was compiled; {remedy}")
+    if again.digest != plan.digest:
+        raise EvidenceError(f"{file}: gives another plan than plan.json, which was applied; {remedy}")
 
 
 def _json(file: Path) -> dict[str, Any]:

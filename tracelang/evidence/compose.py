@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
 
+from tracelang.checkpoint import earlier
+from tracelang.checkpoint.weights import sha256
 from tracelang.evidence import gallery, metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
@@ -48,7 +51,7 @@ from tracelang.evidence.report import (
     Verdict,
 )  # fmt: skip
 from tracelang.evidence.shots import Failed, Look, Sight, from_json, sight
-from tracelang.evidence.work import Run, Work
+from tracelang.evidence.work import Run, Work, seal
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 
@@ -60,10 +63,13 @@ ALWAYS_UNTESTED = (
 )
 
 
-def publish(artifact: Artifact, work: Work, other: Report | None = None) -> Report:
+def publish(
+    artifact: Artifact, work: Work, other: Report | None = None, say: Callable[[str], None] = warnings.warn
+) -> Report:
     """Compose the report of finished work, compared with an `other`, and write all forms of it.
 
-    Raises WorkError where units are missing.
+    A report that stands there and says anything else is set aside first, and `say` is told; so it is of one that was
+    changed since it was written. Raises WorkError where units are missing or were changed.
     """
     from tracelang.evidence.against import compare
     from tracelang.evidence.card import model_card
@@ -72,12 +78,36 @@ def publish(artifact: Artifact, work: Work, other: Report | None = None) -> Repo
     report, hits = compose(artifact, work.run, work.records())
     if other is not None:
         report = report.model_copy(update={"comparison": compare(report, other)})
-    folder = artifact.report
-    put(folder / "report.json", report.model_dump_json(indent=2) + "\n")
+    folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"
+    for line in _make_room(artifact, text):
+        say(line)
+    put(folder / "report.json", text)
     write_hits(hits, folder)
     write_html(report, folder)
     put(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
+    put(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
     return report
+
+
+def _make_room(artifact: Artifact, text: str) -> Iterator[str]:
+    """Set the report aside that stands where `text` is to stand, unless it is that very one. What there is to say."""
+    out, stands = artifact.out, artifact.report / "report.json"
+    touched = list(earlier.changed(out, artifact.manifest["files"].get("README.md", "")))
+    old = stands.read_bytes() if stands.exists() else None
+    if touched or old not in (None, text.encode()):
+        kept = earlier.set_aside(out)
+        for name in touched:
+            yield f"{out / name}: was changed after it was written; it is written anew, and kept as it was in {kept}"
+        if not touched:
+            yield f"{stands}: said something else ({_verdict(old)}); it is kept in {kept}"
+    (out / earlier.WRITTEN).unlink(missing_ok=True)
+
+
+def _verdict(report: bytes | None) -> str:
+    try:
+        return str(json.loads(report or b"")["verdict"])[:40]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "not readable"
 
 
 def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> tuple[Report, list[Hit]]:
@@ -104,10 +134,10 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         quality=found.quality(),
         judges=found.cards(),
         errors=errors,
-        untested=found.untested(),
+        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *found.untested()),
         pictures=tuple(gallery.pictures(found)),
         cost=_cost(artifact, run, records),
-        provenance=_provenance(artifact, run),
+        provenance=_provenance(artifact, run, records),
     )
     return report, gallery.hits(found, artifact.out, artifact.model is not None)
 
@@ -538,7 +568,9 @@ def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]
     )
 
 
-def _provenance(artifact: Artifact, run: Run) -> Provenance:
+def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Provenance:
+    from tracelang.evidence.against import asked
+
     facts = run.facts
     return Provenance(
         plan=artifact.plan.digest, recipe=artifact.recipe(), lock=artifact.lock_text,
@@ -547,4 +579,6 @@ def _provenance(artifact: Artifact, run: Run) -> Provenance:
         sampler=facts["sampler"],
         seeds="sha256 of (purpose, prompt, number, the expectation's seed), the purpose of plain pictures being "
         "`verify`, so none is one of training's; base and edited model share every one",
+        compiled=artifact.compiled, asked=asked(artifact.plan, run), manifest=sha256(artifact.out / "manifest.json"),
+        records=seal(records), unmeasured=artifact.unmeasured(),
     )

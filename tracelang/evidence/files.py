@@ -20,6 +20,9 @@ def put(file: Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a full disk does not say where
+        raise
     finally:
         part.unlink(missing_ok=True)
     sync(file.parent)

@@ -89,16 +89,17 @@ def _struck(found: Findings) -> Iterator[tuple[Rank, Picture]]:
 def _picture(
     found: Findings, member: Member, shot: Shot, files: tuple[str, str], what: What, attack: str = ""
 ) -> Picture:
+    home = f"work/{found.run.folder}"
     return Picture(
-        member=member, prompt=shot.prompt or "(text states, no prompt)", seed=shot.seed, base=f"work/{files[0]}",
-        after=f"work/{files[1]}", what=what, attack=attack, sensitive=kind_of(found.plan, member) in SENSITIVE,
+        member=member, prompt=shot.prompt or "(text states, no prompt)", seed=shot.seed, base=f"{home}/{files[0]}",
+        after=f"{home}/{files[1]}", what=what, attack=attack, sensitive=kind_of(found.plan, member) in SENSITIVE,
         order=0,
     )
 
 
 def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
     """Every picture of the edited model in which a judge still finds what was erased."""
-    where = str(out) if not out.is_absolute() else out.name
+    where = str(out.absolute())  # the command is to work wherever it is called from
     facts = found.run.facts
     settings = ["--steps", str(facts["sampler"]["steps"]), "--device", facts["device"], "--dtype", facts["dtype"]]
     hit: dict[tuple[Member, str, Shot], Hit] = {}
@@ -109,7 +110,7 @@ def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
         hit[member, how, shot] = Hit(
             member=member, how=how, prompt=shot.prompt, seed=shot.seed,
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
-            label=" + ".join(one.found.label for one in sought), score=seen.chance, unit=unit,
+            label=" + ".join(one.found.label for one in sought), score=seen.chance, unit=f"{found.run.folder}/{unit}",
             reproduce=shlex.join([*words, *settings]) if drawn_from_folder and not soft else "",
         )
 

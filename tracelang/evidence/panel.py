@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
 from tracelang.evidence.ending import going_on
 from tracelang.evidence.judges import Class, Judge, load, told
+from tracelang.evidence.judges.identity import code, setting
+from tracelang.evidence.report import JudgeCard
 from tracelang.plan.types import Member, Plan
 
 
@@ -35,6 +37,16 @@ class Panel:
     classes: Mapping[Member, tuple[Sought, ...]]
     unknown: Mapping[Member, str]
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What a judge was told after its name's `=`, by the judge's name."""
+
+    @property
+    def cards(self) -> tuple[JudgeCard, ...]:
+        """What each judge says of itself, with what it was told and the code that it is: all that decides answers."""
+        return tuple(
+            judge.card.model_copy(update={"setting": self.settings.get(judge.card.name, ""), "code": code(judge)})
+            for judge in self.judges
+        )
 
 
 def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Panel:
@@ -60,7 +72,9 @@ def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Pa
             unknown[member] = found
         else:
             classes[member] = found
-    return Panel(tuple(chosen), classes, unknown, tuple(notes))
+    values = {judge.card.name: setting(one.partition("=")[2]) for judge, one in zip(chosen, judges, strict=False)
+              if isinstance(one, str)}
+    return Panel(tuple(chosen), classes, unknown, tuple(notes), values)
 
 
 def members(plan: Plan) -> tuple[Member, ...]:
@@ -70,9 +84,9 @@ def members(plan: Plan) -> tuple[Member, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def digest(judge: Judge) -> str:
-    """sha256 of what a judge says of itself: with the same one, the same pictures get the same answers."""
-    return hashlib.sha256(judge.card.model_dump_json().encode()).hexdigest()
+def digest(card: JudgeCard) -> str:
+    """sha256 of all that decides what a judge answers: with the same one, the same pictures get the same answers."""
+    return hashlib.sha256(card.model_dump_json(exclude={"pictures", "errors"}).encode()).hexdigest()
 
 
 def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sought, ...] | str:

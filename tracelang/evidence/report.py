@@ -49,6 +49,10 @@ class JudgeCard(Frozen):
     sensitivity: float | None = None
     specificity: float | None = None
     source: str = ""
+    setting: str = ""
+    """What stood after `--judge NAME=`; of a file or a folder, a digest of what is in it."""
+    code: str = ""
+    """The package that it comes from, its version, and a digest of its source."""
     pictures: Count = 0
     errors: Count = 0
 
@@ -199,6 +203,8 @@ class Comparison(Frozen):
     plan: str
     edited_fingerprint: str
     differences: tuple[Difference, ...]
+    incomparable: tuple[str, ...] = ()
+    """Figures that both have and that do not compare, each with the reason."""
 
 
 class LayerChange(Frozen):
@@ -329,6 +335,17 @@ class Provenance(Frozen):
     versions: dict[str, str]
     sampler: dict[str, int | float | str]
     seeds: str
+    compiled: dict[str, str] = Field(default_factory=dict)
+    """The file of the recipe that the plan was compiled from again, by name, and the params that it was given."""
+    asked: dict[str, str] = Field(default_factory=dict)
+    """sha256 of the prompts and seeds behind each rate, by the rate's name: those of one digest compare."""
+    manifest: str = ""
+    """sha256 of `manifest.json`, which has those of all other files that `apply` wrote."""
+    records: str = ""
+    """sha256 of the records that the figures were counted from, their pictures included. No key is in it: it shows a
+    change to whoever has this digest from elsewhere."""
+    unmeasured: tuple[str, ...] = ()
+    """What OUT holds besides, and no picture was drawn with."""
 
 
 class Report(Frozen):

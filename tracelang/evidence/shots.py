@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -163,7 +164,9 @@ def keep(folder: Path, name: str, image: Tensor) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     side = min(SIDE, image.shape[-1])
     (picture,) = strip(torch.nan_to_num(image[None]), side)
-    picture.save(folder / f"{name}.png", format="PNG", optimize=True)
+    part = folder / f".{name}.{os.getpid()}.part"
+    picture.save(part, format="PNG", optimize=True)
+    part.replace(folder / f"{name}.png")  # whole or not at all: a process beside this one may draw the same unit
     return f"{folder.name}/{name}.png"
 
 

@@ -24,6 +24,7 @@ from tracelang.engine.sampling import draw as draw_latents
 from tracelang.engine.sampling import precision
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import artifact as artifacts
+from tracelang.evidence import compared
 from tracelang.evidence.against import earlier
 from tracelang.evidence.artifact import Artifact, EvidenceError
 from tracelang.evidence.attacks import ATTACKS, Budget, Found, Inapplicable, Quarry
@@ -41,7 +42,7 @@ from tracelang.evidence.panel import Panel, digest, panel
 from tracelang.evidence.questions import Shot, Unit, drawable, roles, share, spread, units
 from tracelang.evidence.report import Report
 from tracelang.evidence.shots import Failed, attempt, batch_of, draw, keep, see, sight, to_json
-from tracelang.evidence.work import Run, Work, gather
+from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Member
 
@@ -78,9 +79,10 @@ def verify(
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `say` is told, before anything is drawn, of every
-    bound that cannot pass with so few pictures.
+    bound that cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
 
-    Raises EvidenceError, JudgeError, ModelError, CompileError.
+    What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
+    CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
@@ -88,6 +90,8 @@ def verify(
     for line in hopeless(artifact.plan):
         say(line)
     folder = artifacts.find_base(artifact, model)
+    compared.with_base(artifact, folder)
+    compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
@@ -97,34 +101,42 @@ def verify(
     facts = {**bench.facts(samples), "everyday": everyday_digest(daily)}
     run = Run.of(chosen, facts, [unit.key for unit in todo], access)
     other = None if against is None else earlier(Path(against), run)
-    work = Work(artifact.report / "work", run)
-    work.begin()
-    own = share(todo, shard)
-    for kind in dict.fromkeys(unit.kind for unit in own):
-        part = [unit for unit in own if unit.kind == kind]
-        for i, unit in enumerate(part):
-            if work.record(unit.key) is None:
-                work.finish(unit.key, bench.done(unit, work.folder))
-            if progress:
-                progress(NAMES[kind], i + 1, len(part))
-    return publish(artifact, work, other) if shard is None else None
+    root = artifact.report / "work"
+    with alone(root, run):
+        work = Work(root / run.folder, run)
+        work.begin()
+        own = share(todo, shard)
+        for kind in dict.fromkeys(unit.kind for unit in own):
+            part = [unit for unit in own if unit.kind == kind]
+            for i, unit in enumerate(part):
+                if work.record(unit.key) is None:
+                    work.finish(unit.key, bench.done(unit, work.folder))
+                if progress:
+                    progress(NAMES[kind], i + 1, len(part))
+        return publish(artifact, work, other, say) if shard is None else None
 
 
-def merge(out: str | Path, shards: Sequence[str | Path] = (), against: str | Path | None = None) -> Report:
-    """Compose the report from finished shards: OUT's own work folder, and those of other machines. `against` as for
-    `verify`.
+def merge(
+    out: str | Path, shards: Sequence[str | Path] = (), against: str | Path | None = None,
+    *, say: Callable[[str], None] = warnings.warn,
+) -> Report:
+    """Compose the report from finished shards: the latest run in OUT's own work folder, and those of other machines.
+    `against` and `say` as for `verify`.
 
-    Raises EvidenceError, WorkError where units are missing or of another run.
+    Raises EvidenceError, WorkError where units are missing, changed or of another run.
     """
     artifact = artifacts.read(Path(out))
-    work = gather(artifact.report / "work", [Path(shard) for shard in shards])
+    root = artifact.report / "work"
+    work = gather(root, [Path(shard) for shard in shards])
     facts = work.run.facts
     if weights.outdated(str(facts["base"])):
         raise EvidenceError(f"{work.folder}: names the base by an older fingerprint; verify {out} again")
-    if (facts["plan"], facts["edited"]) != (artifact.plan.digest, artifact.fingerprint):
+    same = (artifact.plan.digest, artifact.fingerprint, artifact.adapter_digest, artifact.lock["model"]["fingerprint"])
+    if tuple(facts.get(name) for name in ("plan", "edited", "adapter", "base")) != same:
         raise EvidenceError(f"{work.folder}: is a verification of another edit than {out}; verify it again")
     other = None if against is None else earlier(Path(against), work.run)
-    return publish(artifact, work, other)
+    with alone(root, work.run):
+        return publish(artifact, work, other, say)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +157,8 @@ class Bench:
             "plan": self.artifact.plan.digest,
             "base": self.base.fingerprint,
             "edited": self.artifact.fingerprint,
-            "judges": [digest(judge) for judge in self.panel.judges],
+            "adapter": self.artifact.adapter_digest,
+            "judges": [digest(card) for card in self.panel.cards],
             "sampler": {
                 "steps": self.steps, "guidance": self.base.guidance, "batch": batch_of(self.base),
                 "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,

@@ -1,31 +1,47 @@
 """The work folder: each finished unit is a file that appears whole or not at all, so that a run may stop anywhere.
 
-`run.json` says what all of them belong to. Its digest covers everything the results depend on (plan, weights, judges,
-sampler, precision, torch), so a unit of another run is never taken for one of this.
+Every run has a folder of its own in it, named by the run's digest, so that one never removes what another finished;
+`latest` names the one that began last. A run's `run.json` says what all of its units belong to. Its digest covers
+everything the results depend on (plan, weights, judges, sampler, precision, torch), so a unit of another run is never
+taken for one of this.
+
+A unit's file carries the sha256 of all that it says, the digests of its pictures included: whoever changes one of them
+is noticed. There is no key in it, so whoever computes the digests anew is not.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tracelang.checkpoint.weights import sha256
 from tracelang.evidence.files import put
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
 from tracelang.plan.types import Member
 
+LATEST = "latest"
+PATIENCE = 2.0
+"""Seconds to wait for a run that is just beginning to say which one it is."""
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+
 
 class WorkError(Exception):
     """Finished work that is not there or does not belong here. `str()` is one line."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """What was asked, of what, by whom: all that composing the report needs besides the records."""
 
@@ -38,9 +54,14 @@ class Run:
     attacks: Mapping[str, str]
     """The attacks there are, with the access each needs."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(_text(self.to_json()).encode()).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in a work folder."""
+        return self.digest[:16]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,8 +79,8 @@ class Run:
 
     @staticmethod
     def of(panel: Panel, facts: Mapping[str, Any], units: Sequence[str], attacks: Mapping[str, str]) -> Run:
-        cards = tuple(judge.card for judge in panel.judges)
-        return Run(facts, tuple(units), cards, panel.classes, panel.unknown, panel.notes, attacks)
+        run = Run(facts, tuple(units), panel.cards, panel.classes, panel.unknown, panel.notes, attacks)
+        return Run.from_json(json.loads(_text(run.to_json())))  # what `merge` will read, in that very order
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Run:
@@ -76,43 +97,105 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The folder `OUT/report/work` of one run."""
+    """The folder of one run's units, `OUT/report/work/<run.folder>`."""
 
     folder: Path
     run: Run
 
     def begin(self) -> None:
-        """Make the folder this run's: units that another run left are removed."""
+        """Make the folder, and the run the latest one. What other runs left stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        digest = self.run.digest
-        for file in self.folder.glob("*.json"):
-            if file.name != "run.json" and _stated(file) != digest:
-                file.unlink(missing_ok=True)  # another shard may be beginning, too
-                shutil.rmtree(file.with_suffix(""), ignore_errors=True)
         put(self.folder / "run.json", _text(self.run.to_json()))
+        put(self.folder.parent / LATEST, f"{self.folder.name}\n")
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """A finished unit's record, None where it is not finished or belongs to another run."""
-        found = _read(self.folder / f"{key}.json")
-        return found if found is not None and found.get("run") == self.run.digest else None
+        """A unit's record, None where it is not finished. Raises WorkError where it or a picture was changed."""
+        file = self.folder / f"{key}.json"
+        if not file.exists():
+            return None
+        found = _read(file)
+        if found is None or (found.get("run"), found.get("key")) != (self.run.digest, key):
+            raise WorkError(f"{file}: is no unit of this run; remove it and verify again")
+        if found.get("sha256") != _sealed(found):
+            raise WorkError(f"{file}: is no unit of this run as it was measured: it was changed since; {_again(file)}")
+        for name, digest in found["digests"].items():
+            picture = self.folder / name
+            if not picture.is_file():
+                raise WorkError(f"{picture}: a picture of this run is missing; {_again(file)}")
+            if sha256(picture) != digest:
+                raise WorkError(f"{picture}: is not the picture that was drawn: it was changed since; {_again(file)}")
+        return found
 
     def finish(self, key: str, record: Mapping[str, Any]) -> None:
-        put(self.folder / f"{key}.json", _text({"run": self.run.digest, "key": key, **record}))
-
-    def missing(self) -> list[str]:
-        return [key for key in self.run.units if self.record(key) is None]
+        pictures = {name: sha256(self.folder / name) for name in _pictures(record)}
+        whole = {"run": self.run.digest, "key": key, "digests": pictures, **record}
+        put(self.folder / f"{key}.json", _text({**whole, "sha256": _sealed(whole)}))
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """Every unit's record, in the run's order. Raises WorkError naming what is missing."""
-        missing = self.missing()
+        """Every unit's record, in the run's order. Raises WorkError naming what is missing or was changed."""
+        found = {key: self.record(key) for key in self.run.units}
+        missing = [key for key, record in found.items() if record is None]
         if missing:
-            n = len(self.run.units)
-            raise WorkError(f"{self.folder}: {len(missing)} of {n} units are missing: {_few(missing)}")
-        return {key: record for key in self.run.units if (record := self.record(key)) is not None}
+            raise WorkError(f"{self.folder}: {len(missing)} of {len(found)} units are missing: {_few(missing)}")
+        return {key: record for key, record in found.items() if record is not None}
+
+
+def seal(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """One sha256 for all that a run's records say, their pictures included; not for what it cost to find out."""
+    return hashlib.sha256(_text(_measured(records)).encode()).hexdigest()
+
+
+def runs(root: Path) -> list[Path]:
+    """The folders of all runs in a work folder."""
+    return sorted(file.parent for file in root.glob("*/run.json"))
+
+
+@contextmanager
+def alone(root: Path, run: Run) -> Iterator[None]:
+    """Keep every other run out of a work folder for the length of the block; processes of the same run may come in.
+
+    Raises WorkError, at once, where another run is at work.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            _enter(file, root, run)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield
+
+
+def _enter(file: Any, root: Path, run: Run) -> None:
+    """Take the lock: who has it to himself writes down his run, and all who share it are of the run that it names."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(run.digest)
+            file.flush()
+        except BlockingIOError:
+            pass
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise WorkError(f"{root}: another `tracec verify` is at work here; wait for it to end") from None
+            time.sleep(0.05)
+    file.seek(0)
+    other = file.read()
+    if other != run.digest:
+        differ = ""
+        with suppress(WorkError):  # it may be just beginning
+            there = opened(root / other[:16]).run
+            differ = f" with other settings ({_differing(run.to_json(), there.to_json())} differ)"
+        raise WorkError(f"{root}: another `tracec verify` is at work here{differ}; wait for it to end, or copy OUT")
 
 
 def opened(folder: Path) -> Work:
-    """The work folder of a run that was begun. Raises WorkError."""
+    """The folder of a run that was begun. Raises WorkError."""
     data = _read(folder / "run.json")
     try:
         if data is not None:
@@ -122,45 +205,65 @@ def opened(folder: Path) -> Work:
     raise WorkError(f"{folder}: holds no run of `tracec verify`; pass a report/work folder of this OUT")
 
 
-def gather(target: Path, shards: Sequence[Path]) -> Work:
-    """All shards' units in the folder `target`, which may be one of them.
+def gather(root: Path, shards: Sequence[Path]) -> Work:
+    """All shards' units of one run in the work folder `root`: of the run that the shards are of, else of its latest.
 
     Raises WorkError for a shard of another run, and for a file that is no unit of this one; nothing is copied then.
     """
-    sources = [folder for folder in dict.fromkeys(_inside(shard) for shard in shards) if folder != target]
-    works = [opened(folder) for folder in ([target] if (target / "run.json").exists() else []) + sources]
+    folders = list(dict.fromkeys(_inside(shard) for shard in shards))
+    own = latest(root)
+    if own is not None and not any(folder.resolve().parent == root.resolve() for folder in folders):
+        folders = list(dict.fromkeys([own, *folders]))
+    works = [opened(folder) for folder in folders]
     if not works:
-        raise WorkError(f"{target}: nothing was verified yet; run `tracec verify` first, with or without --shard")
+        raise WorkError(f"{root}: nothing was verified yet; run `tracec verify` first, with or without --shard")
     run = works[0].run
+    have: dict[str, tuple[Work, dict[str, Any]]] = {}
     for one in works:
         if one.run.digest != run.digest:
             what = _differing(run.to_json(), one.run.to_json())
             raise WorkError(f"{one.folder}: is of another run than {works[0].folder} ({what} differ); verify it again")
         for file in sorted(one.folder.glob("*.json")):
-            if file.name != "run.json" and (file.stem not in run.units or one.record(file.stem) is None):
+            if file.name == "run.json":
+                continue
+            record = one.record(file.stem) if file.stem in run.units else None
+            if record is None:
                 raise WorkError(f"{file}: is no unit of this run; remove it or verify its shard again")
-    work = Work(target, run)
-    have = {key for one in works for key in run.units if one.record(key) is not None}
+            have.setdefault(file.stem, (one, record))
+    work = Work(root / run.folder, run)
     lost = [key for key in run.units if key not in have]
     if lost:
         n = len(run.units)
-        raise WorkError(f"{target}: {len(lost)} of {n} units are missing: {_few(lost)}; verify their shard")
-    target.mkdir(parents=True, exist_ok=True)
-    for one in works:
-        for key in run.units:
-            if work.record(key) is None and (record := one.record(key)) is not None:
-                if (one.folder / key).is_dir():
-                    shutil.copytree(one.folder / key, target / key, dirs_exist_ok=True)
-                put(target / f"{key}.json", _text(record))
-    put(target / "run.json", _text(run.to_json()))
+        raise WorkError(f"{work.folder}: {len(lost)} of {n} units are missing: {_few(lost)}; verify their shard")
+    work.begin()
+    for key, (one, record) in have.items():
+        if one.folder.resolve() != work.folder.resolve() and not (work.folder / f"{key}.json").exists():
+            if (one.folder / key).is_dir():
+                shutil.copytree(one.folder / key, work.folder / key, dirs_exist_ok=True)
+            put(work.folder / f"{key}.json", _text(record))
     return work
 
 
+def latest(root: Path) -> Path | None:
+    """The folder of the run that began last, None where there is none. Raises WorkError where nobody can tell."""
+    found = runs(root)
+    try:
+        name = (root / LATEST).read_text("utf-8", "replace").strip()
+    except OSError:
+        name = ""
+    chosen = [folder for folder in found if folder.name == name] or found
+    if len(chosen) > 1:
+        raise WorkError(f"{root}: holds {len(found)} runs; pass the folder of one: {_few([str(f) for f in found])}")
+    return chosen[0] if chosen else None
+
+
 def _inside(shard: Path) -> Path:
-    """The work folder that a path means: itself, or the one below an OUT or a report."""
+    """The run's folder that a path means: itself, or the latest of a work folder, an OUT or a report."""
     for folder in (shard, shard / "work", shard / "report" / "work"):
         if (folder / "run.json").is_file():
             return folder
+        if (found := latest(folder)) is not None:
+            return found
     raise WorkError(f"{shard}: holds no run of `tracec verify`; pass a report/work folder of this OUT")
 
 
@@ -173,9 +276,29 @@ def _few(keys: Sequence[str]) -> str:
     return ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
 
 
-def _stated(file: Path) -> str | None:
-    found = _read(file)
-    return None if found is None else found.get("run")
+def _again(unit: Path) -> str:
+    return f"remove {unit} and verify again"
+
+
+def _pictures(record: object) -> Iterator[str]:
+    """The pictures that a record names, wherever in it."""
+    if isinstance(record, Mapping):
+        yield from record.get("files") or ()
+        for value in record.values():
+            yield from _pictures(value)
+    elif isinstance(record, list | tuple):
+        for value in record:
+            yield from _pictures(value)
+
+
+def _measured(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _measured(one) for key, one in value.items() if key not in ("seconds", "memory", "sha256")}
+    return [_measured(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _sealed(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text({key: record[key] for key in record if key != "sha256"}).encode()).hexdigest()
 
 
 def _read(file: Path) -> dict[str, Any] | None:

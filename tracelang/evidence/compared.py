@@ -1,0 +1,79 @@
+"""What the manifest says of an edit, compared with the base model; and the adapter with the edited model. From files
+alone, one matrix at a time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tracelang.checkpoint import header, lora, patch, weights
+from tracelang.checkpoint.locate import family_of
+from tracelang.checkpoint.merge import DTYPES, stored
+from tracelang.engine.low_rank import LowRank
+from tracelang.evidence.artifact import Artifact, EvidenceError
+
+
+def with_base(artifact: Artifact, base: Path) -> None:
+    """Every digest that the manifest has of `before` is the base's own, and those of tensors are of both models.
+
+    A file that the base does not hold here and that was not edited is passed over: the fingerprint covers all that
+    draws. Raises EvidenceError.
+    """
+    if artifact.model is None:
+        return
+    manifest, facts = artifact.out / "manifest.json", artifact.manifest["model"]
+    try:
+        for path, file in facts["files"].items():
+            edited = path in facts["tensors"]
+            here = edited or (base / path).is_file()
+            if here and weights.sha256(base / path) != file["before"]:
+                raise EvidenceError(f"{manifest}: {path} of the base is not what it says; apply the recipe again")
+            if not edited and file["before"] != file["after"]:
+                raise EvidenceError(f"{manifest}: {path} differs from the base's and no tensor in it is said to be "
+                                    "edited; apply the recipe again")
+        for path, tensors in facts["tensors"].items():
+            found = patch.digests(base / path, artifact.model / path)
+            if found != {name: (one["before"], one["after"]) for name, one in tensors.items()}:
+                raise EvidenceError(f"{manifest}: the tensors of {path} are not what it says; apply the recipe again")
+    except (AttributeError, KeyError, TypeError, FileNotFoundError) as error:
+        raise EvidenceError(f"{manifest}: is not what `tracec apply` writes; apply the recipe again") from error
+
+
+def adapter(artifact: Artifact, base: Path) -> None:
+    """`lora.safetensors` is the edit of `model/`, matrix by matrix, up to the rounding of what is stored.
+
+    Raises EvidenceError naming the matrix where it is not, and ModelError.
+    """
+    if artifact.model is None or not artifact.adapter.is_file():
+        return
+    family = family_of(base)
+    sites = family.sites(base)
+    factors = lora.read(artifact.adapter, sites)
+    dtypes = {DTYPES[entry.dtype] for entry in header.read(artifact.adapter).tensors.values() if len(entry.shape) == 2}
+    edited = {tensor for tensors in artifact.manifest["model"]["tensors"].values()
+              for tensor, one in tensors.items() if one["before"] != one["after"]}
+    for site in sites:
+        if site not in factors and site.tensor not in edited:
+            continue
+        old, new = stored(base, site), stored(artifact.model, site)
+        if not same(old, new, factors.get(site), dtypes):
+            raise EvidenceError(
+                f"{artifact.adapter}: is not the edit of model/ ({site.tensor} differs); apply the recipe again"
+            )
+
+
+def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtype]) -> bool:
+    """Is `new` `old + up @ down`, but for the rounding of `new` and of the factors, which are stored in `dtypes`?"""
+    change = new.double() - old.double()
+    told = torch.zeros_like(change) if delta is None else delta.up.double() @ delta.down.double()
+    coarsest = max((torch.finfo(dtype) for dtype in dtypes), key=lambda info: info.eps, default=torch.finfo(new.dtype))
+    own = torch.finfo(new.dtype)
+    room = own.eps / 2 * float(new.double().norm()) + own.tiny * new.numel() ** 0.5
+    if delta is not None:
+        sizes = float(delta.up.double().norm()), float(delta.down.double().norm())
+        room += 2 * coarsest.eps * sizes[0] * sizes[1]
+        room += coarsest.tiny * (sizes[0] * delta.down.numel() ** 0.5 + sizes[1] * delta.up.numel() ** 0.5)
+    return bool(float((change - told).norm()) <= room + 1e-6 * float(change.norm()))
