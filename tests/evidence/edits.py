@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import tracelang
-from tracelang.checkpoint.save import save
 from tracelang.checkpoint.recipe import settle
+from tracelang.checkpoint.save import save
 from tracelang.checkpoint.weights import sha256
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import Site

@@ -45,7 +45,7 @@ def changed(out: Path, readme: str = "") -> Iterator[str]:
         digests = json.loads((out / WRITTEN).read_bytes())
         stated = {name: str(digests[name]) for name in FORMS}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        stated = {"README.md": readme}
+        stated = {} if (out / FORMS[0]).exists() else {"README.md": readme}  # nothing is known of what stands there
     for name, digest in stated.items():
         if digest and (out / name).is_file() and sha256(out / name) not in (digest, readme):
             yield name

@@ -30,6 +30,13 @@ def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     return kinds
 
 
+def _verdict(report: Path) -> str:
+    try:
+        return str(json.loads((report / "report.json").read_bytes())["verdict"])[:40]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "not readable"
+
+
 @click.command(help="Apply RECIPE (an .erase file or a compiled .plan.json) to a model and write OUT.")
 @click.argument("recipe", metavar="RECIPE")
 @model_option
@@ -69,6 +76,7 @@ def command(
 
         refuse(out, force)  # before a hub is asked for gigabytes
         bound = api.bind(plan, model)
+        stood = (out / "report" / "report.json").is_file()
         api.check_output(bound, out, emit=emit, force=force, root=home)
         try:
             with progress() as report:
@@ -95,3 +103,7 @@ def command(
         written = ",".join(emit)
         changed = len(applied.edit.sites)
         click.echo(safe(f"{out}: {changed} matrices changed ({written}), {len(plan.erase)} erased"))
+    if stood:
+        kept = max((out / "report" / "earlier").iterdir())
+        told = f"warning: {out}: held a report of the edit before ({_verdict(kept)}); it is kept in {kept}"
+        click.echo(safe(told), err=True)
