@@ -336,9 +336,19 @@ def same(report: Report) -> dict[str, Any]:
 
 
 def test_units_of_other_settings_are_not_taken(out: Path) -> None:
-    run(out)
-    again = run(out, steps=3)
+    first, card = run(out), (out / "README.md").read_bytes()
+    (old,) = (out / "report" / "work").glob("*/")
+    units = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    with pytest.warns(UserWarning, match=r"said something else \(pass\); it is kept in .*earlier/0001"):
+        again = run(out, steps=3)
     assert again.provenance.sampler["steps"] == 3
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == units  # and nothing is lost
+    kept = out / "report" / "earlier" / "0001"
+    assert Report.model_validate_json((kept / "report.json").read_bytes()) == first
+    assert (kept / "README.md").read_bytes() == card
+    words = ["merge", str(out), str(old)]
+    assert "earlier/0002" in CliRunner().invoke(main, words).stderr  # the first run, from its units
+    assert Report.model_validate_json((out / "report" / "report.json").read_bytes()) == first
 
 
 def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
