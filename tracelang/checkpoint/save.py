@@ -62,7 +62,7 @@ def save(
             facts["lora"] = _adapter(draft / "lora.safetensors", base, deltas, plan)
         for path, text in sources.items():
             _source(draft / "recipe", path, text)
-        settled = recipe.settle(draft / "recipe", plan, params or {})
+        entry = recipe.settle(draft / "recipe", plan, params or {})
         sources = _sources(draft / "recipe")
         (draft / "plan.json").write_text(plan.to_json(), encoding="utf-8")
         fingerprint = weights.fingerprint(base)
@@ -80,7 +80,7 @@ def save(
             "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, SteerPass)},
             "versions": _versions(),
             "sources": {source.path: source.sha256 for source in plan.sources},
-            "recipe": settled,
+            "recipe": entry,
             **extra,
         }
         _json(draft / "lock.json", lock)

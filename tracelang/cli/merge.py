@@ -21,7 +21,7 @@ from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tel
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def command(ctx: click.Context, out: Path, shards: tuple[Path, ...], against: Path | None, as_json: bool) -> None:
-    with refusals(), mistakes("make room and run it again", code=COULD_NOT):
+    with refusals(), mistakes("close other programs", code=COULD_NOT, dtype=False):
         from tracelang.evidence.verify import merge
 
         found = merge(out, shards, against, say=warn)

@@ -59,7 +59,7 @@ def read_plan(recipe: str, params: Mapping[str, str], root: Path | None) -> tupl
 
 
 @contextmanager
-def mistakes(smaller: str = "lower steer.batch or use --dtype", code: int = 1) -> Iterator[None]:
+def mistakes(smaller: str = "lower steer.batch", code: int = 1, dtype: bool = True) -> Iterator[None]:
     """Turn what a user, a file or a full machine did wrong into `error: …` and the exit code; `smaller` is what saves
     memory. What is left is a fault of the program. Nothing inside may catch these errors first.
     """
@@ -79,7 +79,7 @@ def mistakes(smaller: str = "lower steer.batch or use --dtype", code: int = 1) -
         _stop(_told(error), error, code)
     except Exception as error:
         if _memory(error):
-            _stop(f"out of memory; {smaller}", error, code)
+            _stop(f"out of memory; {smaller}{' or use --dtype' if dtype else ''}", error, code)
         if type(error).__name__ == "SafetensorError":  # the library's only error, for weights files and for full disks
             _stop(f"a weights file cannot be read or written ({error})", error, code)
         raise

@@ -47,7 +47,7 @@ def command(
 
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))
-    with mistakes("lower --count or use --dtype"), progress() as report:
+    with mistakes("lower --count"), progress() as report:
         out.parent.mkdir(parents=True, exist_ok=True)  # before anything is drawn for it
         rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
         for name, label in zip(names, labels(names), strict=True):

@@ -72,7 +72,7 @@ def command(
     dtype: str | None,
     as_json: bool,
 ) -> None:
-    with refusals(), mistakes("use --dtype, or a machine with more", code=COULD_NOT):
+    with refusals(), mistakes("take a larger machine", code=COULD_NOT):
         from tracelang.evidence.verify import SAMPLES, STEPS, verify
 
         try:
