@@ -33,7 +33,7 @@ def findings(*struck: Any) -> Any:
     pairs = {DOG: [pair(DOG, i, True, i == 2) for i in range(3)], CAT: [pair(CAT, i, True, i != 1) for i in range(3)]}
     return SimpleNamespace(
         plan=tracelang.compile(RECIPE), every=(Row(DOG, "names", 3), Row(CAT, "names", 3)), struck=struck,
-        run=SimpleNamespace(classes={DOG: (), CAT: ()}),
+        run=SimpleNamespace(classes={DOG: (), CAT: ()}, folder="run"),
         measured=SimpleNamespace(pairs=lambda row: pairs[row.member]), everyday=None,
     )
 
@@ -41,6 +41,7 @@ def findings(*struck: Any) -> Any:
 def told(found: Any) -> list[str]:
     shown = gallery.pictures(found)
     assert [one.order for one in shown] == list(range(len(shown)))
+    assert all(name.startswith("work/run/") for one in shown for name in (one.base, one.after))
     return [f"{one.what}{' ' + one.attack if one.attack else ''}: {one.prompt}" for one in shown]
 
 

@@ -21,7 +21,8 @@ def put(file: Path, text: str) -> None:
             os.fsync(stream.fileno())
         part.replace(file)
     except OSError as error:
-        error.filename = error.filename or str(file)  # a full disk does not say where
+        if error.errno is not None:
+            error.filename = error.filename or str(file)  # a full disk does not say where
         raise
     finally:
         part.unlink(missing_ok=True)
