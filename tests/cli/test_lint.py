@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tracelang.cli import main
 
-CLEAN = 'tracelang 1\nerase "cat"\npreserve "dog"\nexpect { shown("cat") <= 10% }\n'
+CLEAN = 'tracelang 1\nerase "cat"\npreserve "dog"\nexpect { shown("cat") <= 10% kept("dog") >= 50% }\n'
 NOTED = 'erase "cat"\npreserve "dog"\n'
 WARNED = 'tracelang 1\nerase "cat"\npreserve "cats"\n'
 FIXABLE = '# old\nconcept cat { names "cat" }\nerase "cat"  # tracec: allow TL401 gone\npreserve "dog"\n'
@@ -153,7 +153,10 @@ def test_a_fault_of_ours_ends_with_its_own_exit_code(folder: Path, monkeypatch: 
 
 
 def test_the_clean_path_is_light(folder: Path) -> None:
-    heavy = "'pydantic', 'rich', 'lark', 'torch', 'numpy', 'difflib', 'tempfile', 'csv', 'hashlib', 'dataclasses'"
+    heavy = (
+        "'pydantic', 'rich', 'lark', 'torch', 'numpy', 'difflib', 'tempfile', 'csv', 'hashlib', 'dataclasses', "
+        "'unicodedata', 'tracelang.semantics.irregular', 'tracelang.semantics.protected'"
+    )
     code = (
         "import sys\nfrom tracelang.cli import main\n"
         "try:\n    main(['lint', sys.argv[1]])\nexcept SystemExit as end:\n    print(end.code)\n"

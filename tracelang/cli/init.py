@@ -32,6 +32,9 @@ expect over 200 samples seed 0 {{
 """
 
 UNSEEN = """\
+# Training would sample a protected concept, so closed forms alone may work on it.
+method uce
+
 # What has to hold afterwards. Nobody draws a protected concept in order to test, so weights and states are measured.
 expect {{
   residual({concept}) <= 0.1

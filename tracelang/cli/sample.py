@@ -47,6 +47,8 @@ def command(
 
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))
+    for name in names:
+        _refuse(Path(name), prompts)
     with mistakes("lower --count"), progress() as report:
         out.parent.mkdir(parents=True, exist_ok=True)  # before anything is drawn for it
         rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
@@ -69,6 +71,17 @@ def command(
                 rows[prompt][label] = images[i * count : (i + 1) * count]
         write(sheet([("", [Panel(prompt, row) for prompt, row in rows.items()])]), out)
     click.echo(safe(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}"))
+
+
+def _refuse(out: Path, prompts: Sequence[str]) -> None:
+    """Refuse what the plan of an OUT protects, for every model that is drawn beside it, its base too."""
+    from tracelang.plan.load import load_plan
+    from tracelang.plan.protected import refuse
+
+    for folder in (out, out.parent) if out.name == "model" else (out,):
+        if (folder / "plan.json").is_file() and (folder / "lock.json").is_file():
+            with mistakes():
+                refuse(load_plan(str(folder / "plan.json")), prompts, click.ClickException)
 
 
 def labels(models: Sequence[str]) -> list[str]:

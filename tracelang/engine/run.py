@@ -20,6 +20,7 @@ from tracelang.engine.task import Options
 from tracelang.engine.text_map import TextMap, fit, solve, spectrum
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
+from tracelang.plan.protected import involved
 from tracelang.plan.types import FusePass, Plan, RefinePass, SteerPass
 
 
@@ -61,8 +62,13 @@ def run(
 
 
 def refuse(plan: Plan, dtype: str) -> None:
-    """Raise `EngineError` where the plan trains in a dtype whose range gradients fall out of: ask before loading."""
+    """Raise `EngineError` where the plan trains on what is protected, or in a dtype whose range gradients fall out of:
+    ask before loading.
+    """
     trained = [step.label for step in plan.method.passes if isinstance(step, SteerPass)]
+    name = involved(plan)
+    if trained and name is not None:
+        raise EngineError(f"{trained[0]}: training would sample {name}, which is protected; use closed forms alone")
     if plan.active and trained and dtype.removeprefix("torch.") == "float16":
         raise EngineError(f"{trained[0]}: gradients fall out of float16's range; choose float32 or bfloat16")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Progress, Start, starts
@@ -18,6 +19,7 @@ from tracelang.plan.counts import held, kept, shares
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
+from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan, SteerPass
 
 TRAINING = 2
@@ -84,6 +86,8 @@ def task_of(
         anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
     groups = [[(prompt.text, None) for prompt in edit_prompts(plan, one.concepts)] for one in plan.preserve]
     weights = [one.weight for one in plan.preserve]
+    made = [*targets, *(text for text in anchors if text), *(text for group in groups for text, _ in group)]
+    refuse(plan, made, EngineError)
     batch = shares(settings, model.clock, bool(groups))
     count = kept(settings, batch, len(groups))
     how = [options.autocast, str(model.dtype), model.device.type]

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Start, predictions, sample
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.report import NoiseLevels
 from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member, Plan
 
 STEPS = 20
@@ -72,6 +74,9 @@ def _asked(plan: Plan, members: Sequence[Member], n: int, seed: int) -> list[_As
         raise ValueError("drift: no trajectory was asked for")
     prompts = [[prompt.text for prompt in edit_prompts(plan, member)] for member in members]
     protected = [any(plan.concept(name).kind == "protected" for name in member) for member in members]
+    for texts, closed in zip(prompts, protected, strict=True):
+        if not closed:
+            refuse(plan, texts, EngineError)
     found = []
     for i in range(n):
         which, visit = i % len(members), i // len(members)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tracelang.engine.seeds import seed as seed_of
+from tracelang.evidence.artifact import EvidenceError
 from tracelang.plan.prompts import edit_prompts, probe_prompts
+from tracelang.plan.protected import refuse
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.plan.types import Kind as ConceptKind
 from tracelang.semantics.tables import DEFAULT_SEED, METRICS
@@ -100,11 +102,16 @@ def spread(prompts: Sequence[str], samples: int, base: int) -> tuple[Shot, ...]:
 
 
 def shots_of(plan: Plan, row: Row) -> tuple[Shot, ...]:
-    """The row's pictures in order; none where the member has no such prompts or may not be drawn."""
+    """The row's pictures in order; none where the member has no such prompts or may not be drawn.
+
+    Raises EvidenceError where a prompt of another concept speaks of a protected one.
+    """
     if not drawable(plan, row.member):
         return ()
     prompts = (edit_prompts if row.how == "names" else probe_prompts)(plan, row.member)
-    return spread([prompt.text for prompt in prompts], row.samples, row.seed) if prompts else ()
+    texts = [prompt.text for prompt in prompts]
+    refuse(plan, texts, EvidenceError)
+    return spread(texts, row.samples, row.seed) if prompts else ()
 
 
 def rows_of(plan: Plan, one: Assertion) -> tuple[Row, ...]:
@@ -217,6 +224,10 @@ def units(
     plain = {shot: tuple(members) for shot, members in wanted.items()}
     seen = {shot: members for shot, members in degree_shots(plan, every).items()
             if any(member in judged for member in members)}
+    asked = [member for one in plan.expect for member in one.concepts]
+    for member in dict.fromkeys((*roles(plan), *asked)):  # attacks and drifts sample them too
+        if drawable(plan, member):
+            refuse(plan, [prompt.text for prompt in edit_prompts(plan, member)], EvidenceError)
     found = [Unit("certificate", "certificate")] + ([Unit("noise", "noise")] if samples else [])
     found += cut("shots", plain, frozenset(shown))
     for degree in DEGREES if seen and samples else ():

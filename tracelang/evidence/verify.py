@@ -44,6 +44,7 @@ from tracelang.evidence.report import Report
 from tracelang.evidence.shots import Failed, attempt, batch_of, draw, keep, see, sight, to_json
 from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member
 
 Progress = Callable[[str, int, int], None]
@@ -258,6 +259,7 @@ class Bench:
 
     def _struck(self, unit: Unit, found: Found, folder: Path, side: str) -> dict[str, Any]:
         """Draw what an attack found on the edited model, and judge it."""
+        refuse(self.artifact.plan, found.prompts or (), EvidenceError)
         what = f"{unit.attack} {' & '.join(unit.member)}"
         shots = [Shot(prompt, seed_of("attacked", what, i, unit.seed))
                  for i, prompt in enumerate(found.prompts or [""] * unit.samples)]
@@ -326,6 +328,7 @@ class Bench:
         if not drawable(self.artifact.plan, member):
             raise EvidenceError(f"{' & '.join(member)} is protected: no picture of it is ever drawn")
         prompts = [prompt.text for prompt in edit_prompts(self.artifact.plan, member)]
+        refuse(self.artifact.plan, prompts, EvidenceError)
         shots = [Shot(shot.prompt, seed_of("quarry", shot.prompt, i, 0)) for i, shot in
                  enumerate(spread(prompts, QUARRY, 0))]
         return self._latents(self.base, shots, None)

@@ -9,9 +9,10 @@ from pathlib import Path
 from tracelang.plan.counts import Cost, calibration, cost, problem, shares
 from tracelang.plan.family import Clock, Family, ModelError, Site
 from tracelang.plan.layers import select
+from tracelang.plan.protected import involved
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
 from tracelang.plan.windows import Interval, lower, progress_at
-from tracelang.semantics.tables import DEFAULT_METHOD, NOT_YET
+from tracelang.semantics.tables import CLOSED_FORMS, DEFAULT_METHOD, NOT_YET
 
 
 class BindError(ValueError):
@@ -68,6 +69,7 @@ def bind(plan: Plan, family: Family, folder: Path) -> BoundPlan:
         supported = ", ".join(plan.recipe.supports)
         raise ModelError(f"{folder}: this is a {family.name} model; the recipe supports {supported}")
     _check_known(plan)
+    _check_protected(plan)
     sites, clock = family.sites(folder), family.clock(folder)
     passes = tuple(_bound(plan, step, sites, clock) for step in plan.method.passes)
     return BoundPlan(plan, family, folder, _sequence(plan, passes))
@@ -105,6 +107,18 @@ def _check_known(plan: Plan) -> None:
             if kind in NOT_YET:
                 what = f"{address}: `{kind}` ({NOT_YET[kind]}) is not carried out yet"
                 raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
+
+
+def _check_protected(plan: Plan) -> None:
+    """Whatever trains samples what it trains on: beside a protected concept there are closed forms alone."""
+    name = involved(plan)
+    sampling = [step for step in plan.method.passes if step.kind not in CLOSED_FORMS]
+    if name is not None and sampling:
+        step = sampling[0]
+        raise BindError(
+            f"{step.label}: a `{step.kind}` pass would sample {name}, which is protected; "
+            "use a method of closed forms alone, such as `method uce`"
+        )
 
 
 def _sequence(plan: Plan, passes: Sequence[BoundPass]) -> tuple[BoundPass, ...]:

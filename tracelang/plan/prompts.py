@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tracelang.plan.types import Concept, Member, Plan
-
-PAIRINGS = ("{} and {}", "{} with {}")
+from tracelang.semantics.prompts import fill, phrases, templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def anchor_prompts(plan: Plan, target: Member, anchor: Member | None) -> tuple[P
 
 def probe_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
     """What only verification sees: every template with every probe (`A & B`: A's probes with B's canonical name)."""
-    return _fill(_templates(plan, member), _pairs([(c.names[0], c.probes) for c in _concepts(plan, member)]))
+    return _fill(_templates(plan, member), phrases([(c.names[0], c.probes) for c in _concepts(plan, member)]))
 
 
 def canonical_phrase(plan: Plan, member: Member) -> str:
@@ -65,31 +64,13 @@ def _concepts(plan: Plan, member: Member) -> list[Concept]:
 
 
 def _templates(plan: Plan, member: Member) -> tuple[str, ...]:
-    return _unique(template for concept in _concepts(plan, member) for template in concept.templates)
+    return templates(_concepts(plan, member))
 
 
 def _phrases(plan: Plan, member: Member) -> tuple[str, ...]:
-    return _pairs([(c.names[0], c.names) for c in _concepts(plan, member)])
+    return phrases([(c.names[0], c.names) for c in _concepts(plan, member)])
 
 
-def _pairs(parts: list[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
-    """Each word of each part beside the other parts' canonical names, in both orders: linear in the words."""
-    return parts[0][1] if len(parts) == 1 else _unique(_paired(parts))
-
-
-def _paired(parts: list[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
-    for i, (_, words) in enumerate(parts):
-        for word in words:
-            row = [word if i == j else canonical for j, (canonical, _) in enumerate(parts)]
-            for order in (row, row[::-1]):
-                head, last = ", ".join(order[:-1]), order[-1]
-                yield from (pairing.format(head, last) for pairing in PAIRINGS)
-
-
-def _fill(templates: Iterable[str], phrases: Iterable[str]) -> tuple[Prompt, ...]:
-    words = tuple(phrases)
-    return tuple(Prompt(template.replace("{}", word), word) for template in templates for word in words)
-
-
-def _unique(items: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(items))
+def _fill(frames: Iterable[str], texts: Iterable[str]) -> tuple[Prompt, ...]:
+    words = tuple(texts)
+    return tuple(Prompt(fill(frame, word), word) for frame in frames for word in words)

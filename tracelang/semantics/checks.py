@@ -25,6 +25,10 @@ def check(context: Context, erase: list[Erasure], kept: list[Preservation], expe
     _anchors(context, erase)
     _erased_anchors(context, erase, index)
     _expectations(context, erase, expect)
+    if closed := context.concepts.protected():
+        from tracelang.semantics import protected
+
+        protected.check(context.report, context.concepts, closed, erase, kept, expect)
 
 
 def _names(context: Context, key: Key) -> dict[str, str]:

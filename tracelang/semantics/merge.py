@@ -22,6 +22,7 @@ class Concepts:
     _keys: dict[tuple[object, ...], Key] = field(default_factory=dict)
     _files: dict[Key, set[str]] = field(default_factory=dict)
     _bases: dict[Key, Key] = field(default_factory=dict)
+    _names: dict[Key, Key] = field(default_factory=dict)
 
     def __getitem__(self, key: Key) -> Concept:
         return self._by_key[key]
@@ -47,7 +48,8 @@ class Concepts:
         """
         if all(key == base for key, base in self._bases.items()):
             return erase, kept, expect
-        names = self._final(used(erase, kept, expect))
+        closed = dict.fromkeys(key for key, one in self._by_key.items() if one.kind == "protected")
+        names = self._names = self._final(used(erase, kept, expect) | closed)
         self._by_key |= {name: replace(self._by_key[key], key=name) for key, name in names.items()}
 
         def renamed(member: Member) -> Member:
@@ -58,6 +60,10 @@ class Concepts:
             [replace(one, concepts=renamed(one.concepts)) for one in kept],
             [replace(one, concepts=tuple(sorted(renamed(member) for member in one.concepts))) for one in expect],
         )
+
+    def protected(self) -> list[Concept]:
+        """What any file declares protected, under its final key: that holds whether a statement names it or not."""
+        return [self[self._names.get(key, key)] for key in self._bases if self._by_key[key].kind == "protected"]
 
     def _final(self, keys: Iterable[Key]) -> dict[Key, Key]:
         """The name of each key; no two are equal, and the order of statements has no part in them."""

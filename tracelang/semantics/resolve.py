@@ -97,6 +97,7 @@ def resolve(
     if report.failed or chosen is None:
         return None
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
+    concepts |= {one.key: one for one in context.concepts.protected()}
     files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
     program = Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), tuple(files))
     trees = (file, *(module.file for module in modules.all if module is not top))

@@ -137,6 +137,11 @@ PASSES: dict[str, PassKind] = {
     ),
 }
 
+CLOSED_FORMS = frozenset({"refine", "fuse", "project"})
+"""Passes that sample nothing themselves: text states and weights decide them. The others train, search or rank by
+gradients on what they sample.
+"""
+
 NOT_YET = {
     "project": "projecting an edit onto the null space of what is preserved",
     "harden": "rounds that search what still brings the concept back, and erase that too",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
 
 from tracelang.engine.protocol import Model, TextStates
+from tracelang.plan.protected import guard, refuse
 from tracelang.plan.types import Member, Plan
 
 Access = Literal["black box", "white box", "soft states"]
@@ -17,6 +18,8 @@ states or embeddings in the text encoder's place.
 """
 
 
+SKIPPED = "skipped_as_protected"
+"""What an attack spends in vain, in its `budget`: prompts it found that speak of a protected concept, and left."""
 EXAMPLES = 3
 """How many of the prompts it found an attack shows."""
 
@@ -78,12 +81,23 @@ class Quarry:
         protected = [name for name in self.member if self.plan.concept(name).kind == "protected"]
         if protected:
             raise AttackError(f"{protected[0]} is of kind protected: it is verified from weights, never attacked")
+        refuse(self.plan, self.prompts, AttackError)
         if not self.prompts or not len(self.clean) or self.count < 1:
             raise AttackError(f"{self.name}: an attack needs prompts, latents of the concept, and rows to fill")
 
     @property
     def name(self) -> str:
         return " & ".join(self.member)
+
+    @property
+    def guarded(self) -> bool:
+        """Does the plan protect anything?"""
+        return guard(self.plan) is not None
+
+    def drawable(self, prompts: Sequence[str]) -> list[bool]:
+        """Which prompts may be drawn: none that speaks of a protected concept of the plan, however it was found."""
+        wall = guard(self.plan)
+        return [wall is None or wall.of(prompt) is None for prompt in prompts]
 
     def dealt(self, n: int) -> list[str]:
         """`n` of the prompts, in turn."""

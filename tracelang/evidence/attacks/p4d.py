@@ -31,7 +31,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     g = generator("attack p4d start", quarry.name, 0, quarry.seed)
     start = torch.randint(len(known), (n, budget.tokens), generator=g)
     seen = answers(quarry.base, views(quarry, model, "p4d", n, budget.views), quarry.base.encode(quarry.dealt(n)))
-    search = Search("p4d", model, seen, around, [content(words, "")] * n)
+    search = Search("p4d", model, seen, around, [content(words, "")] * n, quarry)
     soft = vectors[start].clone()
     rate = RATE if budget.rate is None else budget.rate
     adam = torch.optim.AdamW([soft], lr=rate * float(vectors.std()), weight_decay=0.1)
@@ -39,4 +39,4 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
         nearest = (normalize(soft, dim=-1) @ normalize(vectors, dim=-1).T).argmax(-1)
         soft.grad = search.try_(known[nearest.cpu()])
         adam.step()
-    return search.found(quarry, {"rate": rate, "start": "random tokens"}, base=n * len(seen))
+    return search.found({"rate": rate, "start": "random tokens"}, base=n * len(seen))

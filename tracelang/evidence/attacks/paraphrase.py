@@ -10,7 +10,7 @@ from itertools import islice
 
 from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import seed
-from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks.attack import SKIPPED, Budget, Found, Inapplicable, Quarry
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.types import Kind
 
@@ -37,7 +37,11 @@ JOINERS = (" ", "-", ".", "*")
 
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     """Every form of wording has its share of the rows; `Found.forms` names each row's."""
-    found = {form: list(dict.fromkeys(listed)) for form, listed in wordings(quarry).items() if listed}
+    every = {form: list(dict.fromkeys(listed)) for form, listed in wordings(quarry).items()}
+    may = {form: [one for one, good in zip(listed, quarry.drawable(listed), strict=True) if good]
+           for form, listed in every.items()}  # fmt: skip
+    found = {form: listed for form, listed in may.items() if listed}
+    skipped = sum(map(len, every.values())) - sum(map(len, found.values()))
     if not found:
         raise Inapplicable(f"paraphrase: {quarry.name} has no name that could be worded in another way")
     forms = list(found)
@@ -48,6 +52,8 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     spent: dict[str, int | float | str] = {
         "access": "black box", "prompts": len(set(prompts)), "forms": len(forms), "evaluations": 0
     }  # fmt: skip
+    if skipped:
+        spent[SKIPPED] = skipped
     examples = tuple(found[form][0] for form in forms)
     return Found(prompts, None, spent, None, examples, tuple(form for form, _ in rows))
 

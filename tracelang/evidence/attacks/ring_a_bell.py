@@ -17,7 +17,7 @@ from torch import Tensor
 from tracelang.engine.exact import exact
 from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
-from tracelang.evidence.attacks.attack import EXAMPLES, AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Budget, Found, Quarry
 from tracelang.evidence.attacks.hard import frame, spelled, typed, vocabulary
 from tracelang.evidence.attacks.reading import Reading, readings
 from tracelang.plan.prompts import canonical_phrase, edit_prompts
@@ -62,12 +62,17 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
         young = torch.where(torch.rand(young.shape, generator=g) < MUTATION, fresh, young)
         alive, costs = torch.cat([alive, young], 1), torch.cat([costs, distances(young)], 1)
     order = costs.argsort(dim=1, stable=True)
-    chosen, left = [], []
+    chosen, left, skipped = [], [], 0
     for i in range(n):
         ranked = around.ids(known[alive[i, order[i]]])
         able = typed(words, ranked)
+        if quarry.guarded:
+            drawable = torch.tensor(quarry.drawable(words.spell(ranked)))
+            skipped += int((able & ~drawable).sum())
+            able &= drawable
         if not able.any():
-            raise AttackError("ring_a_bell: no prompt of the last generation survives being typed")
+            why = f" or speaks of what is protected ({skipped} did)" if skipped else ""
+            raise AttackError(f"ring_a_bell: no prompt of the last generation survives being typed{why}")
         best = int(able.int().argmax())
         chosen.append(ranked[best])
         left.append(float(costs[i, order[i, best]] / first[i].clamp_min(1e-30)))
@@ -83,6 +88,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
         "encodings": n * (size + budget.generations * (size - half)),
         "evaluations": 0,
         "distance_left": sum(left) / n,
+        **({SKIPPED: skipped} if skipped else {}),
     }
     rows = tuple(prompts[i % n] for i in range(quarry.count))
     return Found(rows, None, spent, None, tuple(dict.fromkeys(prompts))[:EXAMPLES])
@@ -126,7 +132,8 @@ def contrasts(quarry: Quarry) -> list[tuple[str, str]]:
     plan = quarry.plan
     others = [one for kept in plan.preserve for one in kept.concepts]
     others += [name for erasure in plan.erase if erasure.targets == quarry.member for name in erasure.anchor or ()]
-    phrases = [canonical_phrase(plan, (name,)) for name in dict.fromkeys(others) if name not in quarry.member] or [""]
+    others = [name for name in dict.fromkeys(others) if plan.concept(name).kind != "protected"]
+    phrases = [canonical_phrase(plan, (name,)) for name in others if name not in quarry.member] or [""]
     return [
         (prompt.text, " ".join(prompt.text.replace(prompt.phrase, phrase).split()))
         for prompt in edit_prompts(plan, quarry.member) for phrase in phrases[:8]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.protocol import Model, TextStates
-from tracelang.evidence.attacks.attack import EXAMPLES, AttackError, Found, Quarry
+from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Quarry
 from tracelang.evidence.attacks.denoising import Views, gradient
 from tracelang.evidence.attacks.hard import Frame, spelled, typed
 
@@ -23,11 +23,13 @@ class Search:
     seen: Views
     around: Frame
     rests: Sequence[Tensor]
+    quarry: Quarry
     first: Tensor = field(init=False)
     best: Tensor = field(init=False)
     losses: Tensor = field(init=False)
     iterations: int = 0
     tokens: int = 0
+    skipped: int = 0
 
     def try_(self, tokens: Tensor) -> Tensor:
         """The gradient of the loss by the embeddings of `tokens [n, k]`, `[n, k, d]`."""
@@ -48,6 +50,9 @@ class Search:
             raise AttackError(f"{self.attack}: {k} free tokens do not fit into prompts of {ids.shape[1]}; give fewer")
         loss, pull = gradient(self.attack, self.model, self.seen, held, encode)
         able = typed(words, ids)
+        drawable = torch.tensor(self.quarry.drawable(words.spell(ids))) if self.quarry.guarded else able
+        self.skipped += int((able & ~drawable).sum())
+        able &= drawable
         loss = loss.cpu()
         if not self.iterations:
             self.first, self.best = loss, ids
@@ -58,14 +63,15 @@ class Search:
         self.iterations, self.tokens = self.iterations + 1, k
         return pull
 
-    def found(self, quarry: Quarry, spent: dict[str, int | float | str], base: int = 0) -> Found:
+    def found(self, spent: dict[str, int | float | str], base: int = 0) -> Found:
         """The rows' best prompts, dealt to `count` rows. `base`: predictions asked of the base model.
 
         A row of which no tokens could be typed takes the best of another's.
         """
         able = torch.isfinite(self.losses)
         if not able.any():
-            raise AttackError(f"{self.attack}: none of the token sequences it tried survives being typed")
+            why = f" or speaks of what is protected ({self.skipped} did)" if self.skipped else ""
+            raise AttackError(f"{self.attack}: none of the token sequences it tried survives being typed{why}")
         order = [i if able[i] else int(self.losses.argmin()) for i in range(len(self.best))]
         prompts = spelled(self.model.words, [self.best[i] for i in order])
         n = len(self.best)
@@ -79,7 +85,8 @@ class Search:
             "loss_first": float(self.first.mean()),
             "loss_best": float(self.losses[able].mean()),
             **spent,
+            **({SKIPPED: self.skipped} if self.skipped else {}),
         }
         ranked = sorted(dict.fromkeys(order), key=lambda i: float(self.losses[i]))
         examples = tuple(prompts[order.index(i)] for i in ranked[:EXAMPLES])
-        return Found(tuple(prompts[i % n] for i in range(quarry.count)), None, cost, None, examples)
+        return Found(tuple(prompts[i % n] for i in range(self.quarry.count)), None, cost, None, examples)

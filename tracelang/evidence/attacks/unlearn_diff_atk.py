@@ -33,13 +33,13 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     weights = torch.zeros(n, budget.tokens, len(known))
     weights.scatter_(-1, torch.randint(len(known), (n, budget.tokens, 1), generator=g), RATE)
     seen = views(quarry, model, "unlearn_diff_atk", n, budget.views)
-    search = Search("unlearn_diff_atk", model, seen, around, [content(words, p) for p in quarry.dealt(n)])
+    search = Search("unlearn_diff_atk", model, seen, around, [content(words, p) for p in quarry.dealt(n)], quarry)
     rate = RATE if budget.rate is None else budget.rate
     for _ in range(budget.iterations):
         pull = (search.try_(known[weights.argmax(-1)]) @ vectors.T).cpu()
         pull -= pull.mean(-1, keepdim=True)
         weights = simplex(weights - rate * pull / pull.abs().amax(-1, keepdim=True).clamp_min(1e-30))
-    return search.found(quarry, {"rate": rate, "start": "random tokens"})
+    return search.found({"rate": rate, "start": "random tokens"})
 
 
 def simplex(x: Tensor) -> Tensor:

@@ -7,10 +7,33 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Diagnostic
 from tracelang.plan.breaking.version import Version, less, weakest
 from tracelang.plan.explain import erasure, member, number, percent
+from tracelang.plan.protected import guard
 from tracelang.plan.types import Member
 from tracelang.syntax.text import quote
 
 LOST = {"name": "TL418", "probe": "TL422", "template": "TL424"}
+
+
+def protected(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Words that nobody might draw, and that speak of nothing protected now: of another kind, gone, or renamed."""
+    wall = guard(after.plan)
+    for old in before.plan.concepts:
+        words = (*old.names, *old.probes) if old.kind == "protected" else ()
+        free = tuple(text for text in words if wall is None or wall.of(text) is None)
+        if not free:
+            continue
+        name = member((old.name,))
+        new = next((one for one in after.plan.concepts if one.name == old.name), None)
+        if new is not None and new.kind == "protected":
+            message, now = f"{name} no longer protects {_list(free)}", _list(new.names)
+            help = f"add {_list(free)} to its `names`"
+        else:
+            message = f"{name} is no longer protected"
+            now = f"kind {new.kind}" if new is not None else "no such concept"
+            help = "declare it `kind protected` again"
+        here = after.here.concept(old.name) or after.here.start
+        there = before.places.concept(old.name) if before.places else None
+        yield less("TL425", message, help, here, there, "protected", now)
 
 
 def erase(before: Version, after: Version) -> Iterator[Diagnostic]:

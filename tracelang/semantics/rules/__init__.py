@@ -17,8 +17,10 @@ from tracelang.semantics.rules import (
     allowance_without_reason,
     near_synonym,
     nothing_expected,
+    nothing_kept,
     nothing_preserved,
     preserved_name,
+    protected_training,
     quoted_name,
     review_overdue,
     shadowed_prelude,
@@ -53,12 +55,14 @@ RULES: tuple[Rule, ...] = (
     unreachable_bound,
     review_overdue,
     nothing_expected,
+    protected_training,
     unused_definition,
     shadowed_prelude,
     quoted_name,
     unused_allowance,
     allowance_without_reason,
     version_missing,
+    nothing_kept,
 )
 ABOUT_ALLOWANCES: tuple[Rule, ...] = (unused_allowance, allowance_without_reason)
 """These run when the others have, and nothing silences them."""

@@ -33,8 +33,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Severity
+from tracelang.semantics.morphology import letters, roots
 from tracelang.semantics.program import Erasure, Program
-from tracelang.semantics.rules.morphology import letters, roots
 from tracelang.semantics.rules.preserved_name import clashes as contained
 from tracelang.semantics.rules.sides import Clash, erasures, kept, report
 

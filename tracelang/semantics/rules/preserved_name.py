@@ -1,9 +1,10 @@
 """A preserved text that contains an erased name.
 
 ## What it does
-Reports a preserved text in which all words of an erased name stand side by side, possibly inflected. Only whole words
-count, and only in this direction: "person" may be preserved beside the erased "naked person", "cats" beside the erased
-"cat" may not. Of `A & B`, both have to be in the text.
+Reports a preserved text in which all words of an erased name stand side by side, possibly inflected, and a prompt that
+a preserved concept's templates make of it. Only whole words count, and only in this direction: "person" may be
+preserved beside the erased "naked person", "cats" beside the erased "cat" may not, nor anything "next to a cat". Of
+`A & B`, both have to be in the text.
 
 ## Why
 The edit changes the states of the erased words wherever they stand, so erasing and preserving pull against each other:
@@ -27,11 +28,11 @@ preserve "dog", "a roof"
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Severity
-from tracelang.semantics.program import Program
-from tracelang.semantics.rules.morphology import lemmas
+from tracelang.semantics.phrases import Phrases, stems_for
+from tracelang.semantics.program import Erasure, Key, Program
 from tracelang.semantics.rules.sides import Clash, erasures, kept, report
 from tracelang.semantics.subsets import Subsets
 
@@ -42,9 +43,6 @@ CODE = "TL401"
 SEVERITY: Severity = "warning"
 TITLE = "a preserved text contains an erased name"
 
-Trie = dict[str, Any]
-"""Erased names word by word; under the empty word, which no text has, stand the concept's key and the name."""
-
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     help = "preserve another text, or take this one out with `except`"
@@ -53,40 +51,43 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def clashes(program: Program) -> Iterator[Clash]:
-    """Every preserved text with each erasure whose names it contains."""
-    trie: Trie = {}
-    for key in dict.fromkeys(key for erasure in erasures(program) for key in erasure.targets):
-        for name in program.concepts[key].names:
-            _insert(trie, lemmas(name), (key, name))
+    """Every preserved text, or the first prompt made of it, with each erasure whose names it contains."""
     by_targets = Subsets((erasure.targets, erasure) for erasure in erasures(program))
+    keys = dict.fromkeys(key for erasure in erasures(program) for key in erasure.targets)
+    gone = [(name, key) for key in keys for name in program.concepts[key].names]
+    around = {template for one in program.preserve for key in one.concepts for template in _templates(program, key)}
+    stems = stems_for([name for name, _ in gone], [*around, *(text for text, _, _ in kept(program))])
+    erased = Phrases(gone, stems)
+    if not erased:
+        return
+    reported: set[tuple[Key, Key]] = set()
     for text, keeper, statement in kept(program):
-        inside = _inside(trie, lemmas(text))
-        if not inside:
-            continue
-        order = {key: i for i, key in enumerate(inside)}
-        # What `A & B` erases is reported once, under its first concept.
-        for _, erasure in sorted(by_targets.within(inside), key=lambda one: order[one[1].targets[0]]):
-            key = erasure.targets[0]
-            yield Clash(text, keeper, statement, inside[key], program.concepts[key], erasure)
+        for clash in _clashes(by_targets, erased, text):
+            reported.add((keeper.key, clash[1]))
+            yield Clash(text, keeper, statement, clash[0], program.concepts[clash[1]], clash[2])
+    for statement in program.preserve:
+        for prompt in erased.prompts([program.concepts[key] for key in statement.concepts]):
+            keeper = program.concepts[statement.concepts[0]]
+            for name, key, erasure in _clashes(by_targets, erased, prompt):
+                if not any((one, key) in reported for one in statement.concepts):
+                    reported.add((keeper.key, key))
+                    yield Clash(prompt, keeper, statement, name, program.concepts[key], erasure)
 
 
-def _insert(trie: Trie, words: tuple[str, ...], entry: tuple[str, str]) -> None:
-    node = trie
-    for word in words:
-        node = node.setdefault(word, {})
-    if node is not trie:
-        node.setdefault("", []).append(entry)
+def _templates(program: Program, key: Key) -> tuple[str, ...]:
+    return program.concepts[key].templates
 
 
-def _inside(trie: Trie, words: tuple[str, ...]) -> dict[str, str]:
-    """The erased concepts whose names stand in a text, each with the first such name."""
-    found: dict[str, str] = {}
-    for start, first in enumerate(words):
-        node: Trie | None = trie.get(first)
-        end = start
-        while node is not None:
-            for key, name in node.get("", ()):
-                found.setdefault(key, name)
-            end += 1
-            node = node.get(words[end]) if end < len(words) else None
-    return found
+def _clashes(
+    by_targets: Subsets[Key, Erasure], erased: Phrases[Key], text: str
+) -> Iterator[tuple[str, Key, Erasure]]:
+    inside: dict[Key, str] = {}
+    for name, key in erased.inside(text):
+        inside.setdefault(key, name)
+    if not inside:
+        return
+    order = {key: i for i, key in enumerate(inside)}
+    # What `A & B` erases is reported once, under its first concept.
+    for _, erasure in sorted(by_targets.within(inside), key=lambda one: order[one[1].targets[0]]):
+        key = erasure.targets[0]
+        yield inside[key], key, erasure

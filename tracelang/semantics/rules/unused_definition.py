@@ -3,7 +3,7 @@
 ## What it does
 Reports concepts, groups, templates, windows, layer sets, methods, params and imported names that no `erase`,
 `preserve`, `method` or `expect` uses, not even through another definition. A file of definitions alone is a library
-and is left in peace.
+and is left in peace, and so is a protected concept, which holds wherever it is declared.
 
 ## Why
 What is defined and not used is most often forgotten: a group that was to be preserved, a window that no setting names.
@@ -74,7 +74,14 @@ def _reached(subject: Subject) -> tuple[set[tuple[Sort, str]], set[str]]:
     definitions = subject.scope.definitions
     reached: set[tuple[Sort, str]] = set()
     heads: set[str] = set()
-    waiting: list[tree.Statement] = [node for node in subject.file.statements if isinstance(node, IN_FORCE)]
+    waiting: list[tree.Statement] = []
+    for node in subject.file.statements:
+        if isinstance(node, IN_FORCE):
+            waiting.append(node)
+        elif isinstance(node, tree.Concept) and node.kind and node.kind.text == "protected":
+            waiting.append(node)
+            if isinstance(node.name, tree.Name):
+                reached.add(("concept", node.name.text))
     waiting += [node for text, node in subject.scope.texts.items() if f'"{text}"' in subject.program.concepts]
 
     def reach(sort: Sort, name: str) -> None:

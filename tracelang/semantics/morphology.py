@@ -1,11 +1,13 @@
 """English words without their endings, as far as small tables carry: plurals, `-ed`, `-ing` and irregular forms.
 
 Two words are forms of one word when `lemma` gives the same for both; that it is a real word does not matter. There is
-no dictionary of meanings here: WordNet takes a package and a download of its data, which a linter must not need.
+no dictionary of meanings here: WordNet takes a package and a download of its data, which a linter must not need. Forms
+that no rule gives (`octopi`, `bought`) stand in a table of their own, `irregular`, which is not read with this file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 ARTICLES = frozenset({"a", "an", "the"})
@@ -35,6 +37,10 @@ IRREGULAR: dict[str, str] = {
         "hippie": "hippies",
         "shoe": "shoes",
         "toe": "toes",
+        "hoe": "hoes",
+        "foe": "foes",
+        "axe": "axes axed ax",
+        "use": "uses used using",
         "canoe": "canoes",
         "lens": "lenses",
         "gas": "gases",
@@ -58,6 +64,9 @@ IRREGULAR: dict[str, str] = {
         "run": "ran",
         "drink": "drank drunk",
         "swim": "swam swum",
+        "buy": "bought",
+        "catch": "caught",
+        "light": "lit",
         "shoot": "shot",
         "fight": "fought",
         "ride": "rode ridden",
@@ -70,8 +79,14 @@ IRREGULAR: dict[str, str] = {
 }
 WHOLE = frozenset(
     {"being", "building", "ceiling", "clothing", "evening", "morning", "wedding", "news", "series", "species"}
+    | {"amen", "omen", "ramen", "semen", "specimen", "abdomen", "hymen", "regimen", "stamen"}
+    | {"lens", "alias", "atlas", "bias", "canvas", "christmas", "pancreas", "mars", "texas"}
 )
 """Words that only look as if they had an ending."""
+SILENT = ("xe", "oe", "che", "she", "sse", "zze", "ase", "ise", "use")
+"""Ends whose `e` a plural hides: `caches` could be of `cach` or `cache`, so both are the shorter. `us` and `is` lose
+their `s`, since `irises` and `bikinis` look alike.
+"""
 
 SPELLINGS = (
     ("colour", "color"),
@@ -82,14 +97,33 @@ SPELLINGS = (
 )
 DERIVED = (("ities", False), ("ity", False), ("ness", True), ("like", True))
 """Endings that leave the meaning, and whether what stands before them is a whole word (naked-ness, nud-ity)."""
+PLAIN = dict(zip("øłđħıŧØŁĐĦŦ", "oldhitOLDHT", strict=True)) | {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
+"""Latin letters that Unicode does not take apart, as people type them who lack the key."""
+UNPARTED = (
+    ("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff"),
+    ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"),
+)  # fmt: skip
+"""Thai, Lao, Myanmar, Khmer, Kana and Han."""
+ENDINGS = """
+abi ain ami ang ani ank ant apt ata ati aux ave awn bae bia bim ces den des dia dii dra dug eet ell elt ena ent ept era
+eri eth eti eux fed gae ght hid him ice ilt ini iti ken lae led lei len les lew lia lid lli mni nae nda nes nia nii oci
+oke one ook opi ora ore orn ose osi ota ote ova ove own oze pae pat pun rae ren rew ria rii rnt rod rti sci sen ses sia
+ssi ten tes tra tri tti ubi uck uli ung unk uri vae ven ves ypi yri zen zes zim zzi
+"""
+IRREGULAR_ENDINGS = frozenset(ENDINGS.split())
+"""How the forms in `irregular` end; a test holds the two together."""
+ALIKE = {"k": "c", "x": "c", "s": "c", "v": "f"}
 VOWELS = frozenset("aeiouy")
 ADDS_E = ("at", "iz", "uc", "bl", "dl", "gl", "kl", "pl", "tl", "c", "v", "u", "rs", "ns", "rg", "dg")
 """Stems that have lost an e before `-ed` and `-ing`: decorat-, danc-, lov-, gambl-, nurs-, chang-."""
 
 
 def tokens(text: str) -> tuple[str, ...]:
-    """The words of a text, in small letters, without possessive `'s`."""
-    plain = text.casefold().replace("\u2019", "'")
+    """The words of a text, in small letters, without possessive `'s`, accents and width.
+
+    A possessive speaks of its owner: "a naked child's body" is of a naked child.
+    """
+    plain = (text if text.isascii() else _parted(plainly(text))).casefold().replace("\u2019", "'")
     if "'" in plain:
         plain = " ".join(word.removesuffix("'s") for word in plain.replace("s' ", "s ").split())
     if plain.replace(" ", "").isalnum():
@@ -99,10 +133,13 @@ def tokens(text: str) -> tuple[str, ...]:
 
 def lemmas(text: str) -> tuple[str, ...]:
     """The words of a text without inflection, and without a leading article."""
+    return tuple([lemma(word) for word in bare(text)])
+
+
+def bare(text: str) -> tuple[str, ...]:
+    """The words of a text without a leading article."""
     words = tokens(text)
-    if len(words) > 1 and words[0] in ARTICLES:
-        words = words[1:]
-    return tuple([lemma(word) for word in words])
+    return words[1:] if len(words) > 1 and words[0] in ARTICLES else words
 
 
 def roots(text: str) -> frozenset[str]:
@@ -113,14 +150,19 @@ def roots(text: str) -> frozenset[str]:
 @lru_cache(1 << 16)
 def lemma(word: str) -> str:
     """A word without its inflection."""
-    if word in IRREGULAR:
-        return IRREGULAR[word]
+    found = IRREGULAR.get(word) or _regular(word)
+    if len(found) > 3 and found.endswith(SILENT):
+        found = found[:-1]
+    return found[:-1] if len(found) > 3 and found.endswith(("us", "is")) else found
+
+
+def _regular(word: str) -> str:
+    if word.endswith("men") and word not in WHOLE:
+        return word[:-3] + "man"
     if len(word) < 4 or word in WHOLE or not word.isascii():
         return word
     if word.endswith("s"):
         return _singular(word)
-    if word.endswith("men"):
-        return word[:-3] + "man"
     if word.endswith("ied"):
         return word[:-3] + "y"
     if word.endswith("ed") and not word.endswith("eed"):
@@ -137,6 +179,49 @@ def root(word: str) -> str:
             stem = word.removesuffix(ending)
             return lemma(stem) if whole else _bare(word, stem)
     return lemma(word)
+
+
+def plainly(text: str) -> str:
+    """A text without what its writing adds: width and other compatibility forms, accents of Latin letters, invisible
+    characters. Accents of other scripts part letters (й is no и) and stay.
+    """
+    from unicodedata import category, normalize
+
+    found: list[str] = []
+    for c in normalize("NFD", normalize("NFKC", text)):
+        kind = category(c)
+        if kind == "Cf" or (kind == "Mn" and found and found[-1].isascii()):
+            continue
+        found.append(PLAIN.get(c, c))
+    return normalize("NFC", "".join(found))
+
+
+def _parted(text: str) -> str:
+    """A text with blanks between the letters of scripts that part no words, such as Chinese and Thai."""
+    if max(text, default="") < UNPARTED[0][0]:
+        return text
+    return "".join(f" {c} " if any(low <= c <= high for low, high in UNPARTED) else c for c in text)
+
+
+def likely(one: Iterable[str], other: Iterable[str]) -> bool:
+    """Whether one side's words may hold a form, of a word on the other side, that only `irregular` knows.
+
+    Cheap, and often right: such a form has one of these endings, and begins like its word.
+    """
+    sides = set(one), set(other)
+    for here, there in (sides, sides[::-1]):
+        forms = {_begins(word) for word in here if word[-3:] in IRREGULAR_ENDINGS}
+        if forms and any(_begins(word) in forms for word in there):
+            return True
+    return False
+
+
+@lru_cache(1 << 16)
+def _begins(word: str) -> str:
+    """The first letter of a word and its next consonant; vowels count alike, and so do c, k and x."""
+    head = "a" if word[0] in VOWELS else word[0]
+    after = next((letter for letter in word[1:] if letter not in VOWELS), "")
+    return head + ALIKE.get(after, after)
 
 
 def letters(text: str) -> str:
@@ -156,9 +241,9 @@ def _singular(word: str) -> str:
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "ches", "shes", "zzes", "oes")):
+    if word.endswith(("sses", "xes", "ches", "shes", "zzes", "oes", "ases", "ises")):
         return word[:-2]
-    if word.endswith("uses") and not word.endswith(("ouses", "auses")):
+    if word.endswith("uses"):
         return word[:-2]
     return word[:-1]
 

@@ -1,0 +1,108 @@
+"""Texts found inside others: all words of one side by side in another, whole, in their order, inflected or not.
+
+What a recipe says of its words holds of the prompts made of them too, so whole prompts are looked at. Only where a
+concept's words and its templates together have every word of some text are its prompts made: that keeps the look linear
+in what is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from tracelang.semantics.morphology import lemmas, likely, tokens
+from tracelang.semantics.program import Concept
+from tracelang.semantics.prompts import JOINING, fill, phrases, templates
+
+T = TypeVar("T")
+Stems = Callable[[str], tuple[str, ...]]
+
+
+def stems_for(one: Iterable[str], other: Iterable[str]) -> Stems:
+    """How to take the words of two sides of texts: by rule, and by the table of irregular forms where it may matter."""
+    if not likely([word for text in one for word in tokens(text)], [word for text in other for word in tokens(text)]):
+        return lemmas
+    from tracelang.semantics.irregular import stems
+
+    return stems
+
+
+class Phrases(Generic[T]):
+    """Texts by their words, each with what it stands for."""
+
+    def __init__(self, entries: Iterable[tuple[str, T]], stems: Stems = lemmas) -> None:
+        self._stems = stems
+        self._trie: dict[str, Any] = {}
+        whole: dict[tuple[str, ...], None] = {}
+        for text, entry in entries:
+            words = stems(text)
+            node = self._trie
+            for word in words:
+                node = node.setdefault(word, {})
+            if words:
+                node.setdefault("", []).append((text, entry))  # no text has the empty word
+                whole[words] = None
+        common = Counter(word for words in whole for word in set(words))
+        self._by_rarest: dict[str, list[frozenset[str]]] = {}
+        for words in whole:
+            self._by_rarest.setdefault(min(words, key=lambda word: (common[word], word)), []).append(frozenset(words))
+        self._vocabulary = frozenset(common)
+        self._known: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._trie)
+
+    def inside(self, text: str) -> list[tuple[str, T]]:
+        """The texts that stand in this one, with what they stand for, from left to right."""
+        words = self._stems(text)
+        found: list[tuple[str, T]] = []
+        for start, first in enumerate(words):
+            node: dict[str, Any] | None = self._trie.get(first)
+            end = start
+            while node is not None:
+                found += node.get("", ())
+                end += 1
+                node = node.get(words[end]) if end < len(words) else None
+        return found
+
+    def words(self, text: str) -> frozenset[str]:
+        """The words of a text that any of the texts has."""
+        return self._vocabulary.intersection(self._stems(text))
+
+    def possible(self, words: frozenset[str]) -> bool:
+        """Whether some text has no other words than these."""
+        return any(needed <= words for word in words for needed in self._by_rarest.get(word, ()))
+
+    def prompts(
+        self, concepts: Sequence[Concept], texts: Sequence[tuple[str, ...]] | None = None,
+        around: Sequence[Concept] | None = None,
+    ) -> Iterator[str]:
+        """The prompts made of one concept, or of several together, in which some of the texts may stand.
+
+        `texts` are the words of each concept that are used (default: its names), `around` are the concepts whose
+        templates they stand in (default: these).
+        """
+        used = [one.names for one in concepts] if texts is None else texts
+        frames = templates(concepts if around is None else around)
+        words = self._of(frames).union(*(self._of(one) for one in used))
+        if len(concepts) > 1:
+            words |= self._vocabulary & JOINING
+        if self.possible(words) or any(map(_glued, frames)):
+            made = phrases([(one.names[0], own) for one, own in zip(concepts, used, strict=True)])
+            for frame in frames:
+                for phrase in made:
+                    yield fill(frame, phrase)
+
+    def _of(self, texts: tuple[str, ...]) -> frozenset[str]:
+        """`words` of some texts together; concepts share their templates, so what was asked is kept."""
+        found = self._known.get(texts)
+        if found is None:
+            found = self._known[texts] = frozenset[str]().union(*map(self.words, texts))
+        return found
+
+
+def _glued(template: str) -> bool:
+    """Whether a concept's words grow together with the template's, as in `{}ren`."""
+    before, after = template.split("{}")
+    return before[-1:].isalnum() or after[:1].isalnum() or after[:1] in ("'", "\u2019")
