@@ -74,6 +74,7 @@ CODES: dict[str, str] = {
     "TL406": "`review_by` lies in the past",
     "TL407": "nothing is expected",
     "TL408": "a method that would sample something protected",
+    "TL409": "a probe of which the edit sees another form",
     "TL410": "a target that was erased is no longer",
     "TL411": "a degree that was lowered",
     "TL412": "a window that was narrowed",

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from tracelang.diagnostics import Label
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.context import Context
-from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Preservation
+from tracelang.semantics.morphology import bare
+from tracelang.semantics.phrases import Phrases, forms, stems_by
+from tracelang.semantics.program import Assertion, Erasure, Key, Preservation
 from tracelang.semantics.sets import words
 from tracelang.semantics.subsets import Subsets
 from tracelang.semantics.tables import METRICS
@@ -22,8 +24,8 @@ def check(context: Context, erase: list[Erasure], kept: list[Preservation], expe
     _erased_twice(context, erase, index)
     _erased_and_preserved(context, kept, index)
     _probes_used_as_names(context, erase, kept)
+    _probes_in_prompts(context, erase, kept)
     _anchors(context, erase)
-    _erased_anchors(context, erase, index)
     _expectations(context, erase, expect)
     if closed := context.concepts.protected():
         from tracelang.semantics import protected
@@ -120,50 +122,67 @@ def _probes_used_as_names(context: Context, erase: list[Erasure], kept: list[Pre
                 context.report.error("TL302", message, concept.span, also=also, help=help)
 
 
+def _probes_in_prompts(context: Context, erase: list[Erasure], kept: list[Preservation]) -> None:
+    """A probe of what is erased may not stand in a prompt that the edit uses: it would be trained on and tested on."""
+    if context.report.failed or not any(context.concepts[key].probes for one in erase for key in one.targets):
+        return
+    from tracelang.semantics.probes import leaks
+
+    for leak in leaks(context.concepts, erase, kept, None):
+        also = [Label(leak.span, "used here")] if leak.span != leak.concept.span else []
+        message = f'the probe "{leak.probe}" of {leak.concept.key} stands in "{leak.prompt}", a prompt of {leak.user}'
+        help = "choose another probe, or other words there; a probe is held out from the edit"
+        context.report.error("TL302", message, leak.concept.span, also=also, help=help)
+
+
 def _anchors(context: Context, erase: list[Erasure]) -> None:
-    for erasure in erase:
-        if erasure.anchor is None:
-            continue
-        targets = [context.concepts[key] for key in erasure.targets]
-        anchors = [context.concepts[key] for key in erasure.anchor]
-        if all(_within(target, erasure.anchor, anchors) for target in targets):
-            message = f"the anchor {words(erasure.anchor)} contains its target {words(erasure.targets)}"
+    """What a concept becomes may not hold what goes: its target, or what another statement takes away.
+
+    By its name and by the prompts that the target's templates make of it. Another's names count inflected too; its own
+    do not, for what "cats of stone" takes from the cat is a matter of taste.
+    """
+    anchored = [one for one in erase if one.anchor is not None]
+    if not anchored:
+        return
+    named = {name: key for one in erase for key in one.targets for name in context.concepts[key].names}
+    anchors = dict.fromkeys(key for one in anchored for key in one.anchor or () if context.concepts[key].names)
+    first = [context.concepts[key].names[0] for key in anchors]
+    frames = {text for one in anchored for key in one.targets for text in context.concepts[key].templates}
+    table = forms(named, (*first, *frames))
+    entries = [(name, key) for key in dict.fromkeys(named.values()) for name in context.concepts[key].names]
+    erased, exact = Phrases(entries, stems_by(table)), Phrases(entries, bare)
+    by_targets = Subsets((one.targets, one) for one in erase)
+    for one in anchored:
+        own = {*_inside(context, exact, one), *(one.anchor or ())}
+        if all(key in own for key in one.targets):
+            message = f"the anchor {words(one.anchor or ())} contains its target {words(one.targets)}"
             help = "choose an anchor without the target's words, or leave it out"
-            context.report.error("TL307", message, erasure.span, help=help)
-
-
-def _erased_anchors(context: Context, erase: list[Erasure], index: _Erased) -> None:
-    """Moving one concept toward another that goes too would bring back what the other statement takes away."""
-    for one in erase:
-        names = [folded(context.concepts[key].names[0]) for key in one.anchor or () if context.concepts[key].names]
-        clash = next((other for _, other in index.covered(names) if other is not one), None)
-        if clash is not None and one.anchor is not None:
+            context.report.error("TL307", message, one.span, help=help)
+            continue
+        inside = _inside(context, erased, one)
+        clash = next((other for _, other in by_targets.within(inside) if other.targets != one.targets), None)
+        if clash is not None:
             also = [Label(clash.span, "erased here")]
-            message = f"the anchor {words(one.anchor)} of {words(one.targets)} is erased itself"
+            name, prompt = inside[clash.targets[0]]
+            itself = folded(name) == folded(prompt)
+            what = "is erased itself" if itself else f'holds "{name}", which is erased, in "{prompt}"'
+            message = f"the anchor {words(one.anchor or ())} of {words(one.targets)} {what}"
             help = "choose an anchor that stays, or leave it out"
             context.report.error("TL314", message, one.span, also=also, help=help)
 
 
-def _within(target: Concept, keys: Iterable[Key], anchors: list[Concept]) -> bool:
-    if target.key in keys:
-        return True
-    texts = [folded(text) for anchor in anchors for text in anchor.names[:1]]
-    return any(contains(text, folded(name)) for name in target.names for text in texts)
-
-
-def contains(text: str, name: str) -> bool:
-    """Whether a text has a name in it as whole words."""
-    at = text.find(name)
-    while at >= 0:
-        end = at + len(name)
-        if not _inside_word(text[:at][-1:], name[:1]) and not _inside_word(name[-1:], text[end : end + 1]):
-            return True
-        at = text.find(name, at + 1)
-    return False
-
-
-def _inside_word(left: str, right: str) -> bool:
-    return all(one.isalnum() or one == "_" for one in (left, right))
+def _inside(context: Context, erased: Phrases[Key], one: Erasure) -> dict[Key, tuple[str, str]]:
+    """The erased concepts that stand in an anchor or its prompts, each with the name and the text in which it does."""
+    found: dict[Key, tuple[str, str]] = {}
+    anchor = [context.concepts[key] for key in one.anchor or () if context.concepts[key].names]
+    for text in (concept.names[0] for concept in anchor):
+        for name, key in erased.inside(text):
+            found.setdefault(key, (name, text))
+    targets = [context.concepts[key] for key in one.targets]
+    for prompt in erased.prompts(anchor, [concept.names[:1] for concept in anchor], targets) if anchor else ():
+        for name, key in erased.inside(prompt):
+            found.setdefault(key, (name, prompt))
+    return found
 
 
 def _expectations(context: Context, erase: list[Erasure], expect: list[Assertion]) -> None:

@@ -7,7 +7,7 @@ that no rule gives (`octopi`, `bought`) stand in a table of their own, `irregula
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 ARTICLES = frozenset({"a", "an", "the"})
@@ -118,6 +118,10 @@ ADDS_E = ("at", "iz", "uc", "bl", "dl", "gl", "kl", "pl", "tl", "c", "v", "u", "
 """Stems that have lost an e before `-ed` and `-ing`: decorat-, danc-, lov-, gambl-, nurs-, chang-."""
 
 
+REGULAR: Mapping[str, str] = {}
+"""No irregular forms."""
+
+
 def tokens(text: str) -> tuple[str, ...]:
     """The words of a text, in small letters, without possessive `'s`, accents and width.
 
@@ -142,9 +146,12 @@ def bare(text: str) -> tuple[str, ...]:
     return words[1:] if len(words) > 1 and words[0] in ARTICLES else words
 
 
-def roots(text: str) -> frozenset[str]:
-    """What a text speaks of: its words without order, little words, inflection and derivation (nudity, nude)."""
-    return frozenset([root(word) for word in tokens(text) if word not in LITTLE])
+def roots(text: str, table: Mapping[str, str] = REGULAR) -> frozenset[str]:
+    """What a text speaks of: its words without order, little words, inflection and derivation (nudity, nude).
+
+    `table` holds irregular forms.
+    """
+    return frozenset([root(table.get(word, word)) for word in tokens(text) if word not in LITTLE])
 
 
 @lru_cache(1 << 16)
@@ -210,16 +217,21 @@ def likely(one: Iterable[str], other: Iterable[str]) -> bool:
     """
     sides = set(one), set(other)
     for here, there in (sides, sides[::-1]):
-        forms = {_begins(word) for word in here if word[-3:] in IRREGULAR_ENDINGS}
-        if forms and any(_begins(word) in forms for word in there):
+        forms: dict[str, str] = {}
+        for word in here:
+            if word[-3:] in IRREGULAR_ENDINGS and forms.setdefault(_begins(word), word) != word:
+                forms[_begins(word)] = ""  # several: no word is like all of them
+        if forms and any(forms.get(_begins(word), word) != word for word in there):
             return True
     return False
 
 
 @lru_cache(1 << 16)
 def _begins(word: str) -> str:
-    """The first letter of a word and its next consonant; vowels count alike, and so do c, k and x."""
-    head = "a" if word[0] in VOWELS else word[0]
+    """The first letter of a word, its next consonant, and whether that follows at once; vowels count alike, and so do
+    c, k, s and x.
+    """
+    head = ("a" if word[0] in VOWELS else word[0]) + ("a" if word[1:2] in VOWELS else "")
     after = next((letter for letter in word[1:] if letter not in VOWELS), "")
     return head + ALIKE.get(after, after)
 

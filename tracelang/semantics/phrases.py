@@ -8,10 +8,10 @@ in what is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from tracelang.semantics.morphology import lemmas, likely, tokens
+from tracelang.semantics.morphology import REGULAR, lemmas, likely, tokens
 from tracelang.semantics.program import Concept
 from tracelang.semantics.prompts import JOINING, fill, phrases, templates
 
@@ -19,9 +19,18 @@ T = TypeVar("T")
 Stems = Callable[[str], tuple[str, ...]]
 
 
-def stems_for(one: Iterable[str], other: Iterable[str]) -> Stems:
-    """How to take the words of two sides of texts: by rule, and by the table of irregular forms where it may matter."""
+def forms(one: Iterable[str], other: Iterable[str]) -> Mapping[str, str]:
+    """The table of irregular forms where it may matter for two sides of texts; elsewhere it is not read."""
     if not likely([word for text in one for word in tokens(text)], [word for text in other for word in tokens(text)]):
+        return REGULAR
+    from tracelang.semantics.irregular import TABLE
+
+    return TABLE
+
+
+def stems_by(table: Mapping[str, str]) -> Stems:
+    """How to take the words of a text: by rule, and by a table of irregular forms."""
+    if not table:
         return lemmas
     from tracelang.semantics.irregular import stems
 

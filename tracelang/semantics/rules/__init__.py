@@ -15,6 +15,7 @@ from tracelang.diagnostics import Diagnostic, Report, Severity
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules import (
     allowance_without_reason,
+    inflected_probe,
     near_synonym,
     nothing_expected,
     nothing_kept,
@@ -50,6 +51,7 @@ class Rule(Protocol):
 RULES: tuple[Rule, ...] = (
     preserved_name,
     near_synonym,
+    inflected_probe,
     nothing_preserved,
     window_cover,
     unreachable_bound,

@@ -29,7 +29,7 @@ preserve "statue", "person"
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Severity
@@ -51,16 +51,17 @@ Entry = tuple[frozenset[str], str, Erasure]
 def check(subject: Subject) -> Iterator[Diagnostic]:
     help = "preserve something further away, or make it part of what is erased"
     note = "one edit cannot part two texts that a text encoder puts side by side"
-    yield from report(subject.file, CODE, SEVERITY, _clashes(subject.program), "says the same as", help, note)
+    yield from report(subject.file, CODE, SEVERITY, _clashes(subject), "says the same as", help, note)
 
 
-def _clashes(program: Program) -> Iterator[Clash]:
-    by_root, by_letters = _indices(program)
+def _clashes(subject: Subject) -> Iterator[Clash]:
+    program, table = subject.program, subject.forms
+    by_root, by_letters = _indices(program, table)
     if not by_letters:
         return
     seen: set[tuple[str, str]] | None = None
     for text, keeper, statement in kept(program):
-        words = roots(text)
+        words = roots(text, table)
         near = [
             (name, erasure)
             for word in sorted(words)
@@ -71,7 +72,7 @@ def _clashes(program: Program) -> Iterator[Clash]:
         if not near:
             continue
         if seen is None:  # what contains a name is reported by that rule
-            seen = {(clash.preserved, clash.gone.key) for clash in contained(program)}
+            seen = {(clash.preserved, clash.gone.key) for clash in contained(subject)}
         for name, erasure in near:
             key = erasure.targets[0]
             if (text, key) not in seen:
@@ -79,7 +80,9 @@ def _clashes(program: Program) -> Iterator[Clash]:
                 yield Clash(text, keeper, statement, name, program.concepts[key], erasure)
 
 
-def _indices(program: Program) -> tuple[dict[str, list[Entry]], dict[str, list[tuple[str, Erasure]]]]:
+def _indices(
+    program: Program, table: Mapping[str, str]
+) -> tuple[dict[str, list[Entry]], dict[str, list[tuple[str, Erasure]]]]:
     """What is erased by the rarest root of each text, and by its letters without blanks."""
     entries: list[Entry] = []
     by_letters: dict[str, list[tuple[str, Erasure]]] = {}
@@ -87,7 +90,7 @@ def _indices(program: Program) -> tuple[dict[str, list[Entry]], dict[str, list[t
         if len(erasure.targets) == 1:
             concept = program.concepts[erasure.targets[0]]
             for name in (*concept.names, *concept.probes):
-                entries.append((roots(name), name, erasure))
+                entries.append((roots(name, table), name, erasure))
                 by_letters.setdefault(letters(name), []).append((name, erasure))
     common = Counter(word for words, _, _ in entries for word in words)
     by_root: dict[str, list[Entry]] = {}

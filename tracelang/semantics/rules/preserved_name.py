@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Severity
-from tracelang.semantics.phrases import Phrases, stems_for
+from tracelang.semantics.phrases import Phrases, stems_by
 from tracelang.semantics.program import Erasure, Key, Program
 from tracelang.semantics.rules.sides import Clash, erasures, kept, report
 from tracelang.semantics.subsets import Subsets
@@ -47,17 +47,16 @@ TITLE = "a preserved text contains an erased name"
 def check(subject: Subject) -> Iterator[Diagnostic]:
     help = "preserve another text, or take this one out with `except`"
     note = "the edit changes the erased words wherever they stand"
-    yield from report(subject.file, CODE, SEVERITY, clashes(subject.program), "contains", help, note)
+    yield from report(subject.file, CODE, SEVERITY, clashes(subject), "contains", help, note)
 
 
-def clashes(program: Program) -> Iterator[Clash]:
+def clashes(subject: Subject) -> Iterator[Clash]:
     """Every preserved text, or the first prompt made of it, with each erasure whose names it contains."""
+    program = subject.program
     by_targets = Subsets((erasure.targets, erasure) for erasure in erasures(program))
     keys = dict.fromkeys(key for erasure in erasures(program) for key in erasure.targets)
     gone = [(name, key) for key in keys for name in program.concepts[key].names]
-    around = {template for one in program.preserve for key in one.concepts for template in _templates(program, key)}
-    stems = stems_for([name for name, _ in gone], [*around, *(text for text, _, _ in kept(program))])
-    erased = Phrases(gone, stems)
+    erased = Phrases(gone, stems_by(subject.forms))
     if not erased:
         return
     reported: set[tuple[Key, Key]] = set()
@@ -74,13 +73,7 @@ def clashes(program: Program) -> Iterator[Clash]:
                     yield Clash(prompt, keeper, statement, name, program.concepts[key], erasure)
 
 
-def _templates(program: Program, key: Key) -> tuple[str, ...]:
-    return program.concepts[key].templates
-
-
-def _clashes(
-    by_targets: Subsets[Key, Erasure], erased: Phrases[Key], text: str
-) -> Iterator[tuple[str, Key, Erasure]]:
+def _clashes(by_targets: Subsets[Erasure], erased: Phrases[Key], text: str) -> Iterator[tuple[str, Key, Erasure]]:
     inside: dict[Key, str] = {}
     for name, key in erased.inside(text):
         inside.setdefault(key, name)

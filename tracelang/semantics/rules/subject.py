@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 from tracelang.diagnostics import Span
 from tracelang.records import dataclass
+from tracelang.semantics.phrases import forms
 from tracelang.semantics.program import Program
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules.allowances import Allowance, allowances
@@ -39,6 +41,18 @@ class Subject:
     def allowances(self) -> tuple[Allowance, ...]:
         """The comments of the file that allow a warning."""
         return allowances(self.file)
+
+    @cached_property
+    def forms(self) -> Mapping[str, str]:
+        """The table of irregular forms where one may stand on one side of the recipe and its word on the other."""
+        gone = {key: None for one in self.program.erase for key in one.targets}
+        stays = {key: None for one in self.program.preserve for key in one.concepts}
+        concepts = self.program.concepts
+        frames = {template for key in stays for template in concepts[key].templates}
+        return forms(
+            (text for key in gone for text in (*concepts[key].names, *concepts[key].probes)),
+            (*frames, *(text for key in stays for text in concepts[key].names)),
+        )
 
     @property
     def head(self) -> Span:
