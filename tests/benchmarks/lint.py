@@ -40,7 +40,7 @@ LINT_RATIO, HELP_RATIO, THROUGHPUT, GROWTH = 10.0, 6.0, 4_000.0, 1.3
 
 HEAD = """tracelang 1
 recipe "generated" { summary = "A long policy."  review_by = "2999-01-01" }
-erase "thing 0" preserve "statue" expect over 200 samples { shown("thing 0") <= 5% }
+erase "thing 0" preserve "statue" expect over 200 samples { shown("thing 0") <= 5% kept("statue") >= 90% }
 """
 
 

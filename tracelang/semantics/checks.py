@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Label
 from tracelang.semantics.concepts import folded
@@ -14,23 +15,30 @@ from tracelang.semantics.sets import words
 from tracelang.semantics.subsets import Subsets
 from tracelang.semantics.tables import METRICS
 
+if TYPE_CHECKING:
+    from tracelang.semantics.probes import Leak
 
-def check(context: Context, erase: list[Erasure], kept: list[Preservation], expect: list[Assertion]) -> None:
+
+def check(
+    context: Context, erase: list[Erasure], kept: list[Preservation], expect: list[Assertion]
+) -> tuple[Leak, ...]:
     """Report every contradiction between what is erased, what is preserved and what is expected.
 
+    Returns the probes that the edit sees inflected: no contradiction, for a rule to judge.
     Whether a recipe contradicts itself depends on no degree: `--set` cannot make a right recipe wrong.
     """
     index = _Erased(context, erase)
     _erased_twice(context, erase, index)
     _erased_and_preserved(context, kept, index)
     _probes_used_as_names(context, erase, kept)
-    _probes_in_prompts(context, erase, kept)
+    inflected = _probes_in_prompts(context, erase, kept)
     _anchors(context, erase)
     _expectations(context, erase, expect)
     if closed := context.concepts.protected():
         from tracelang.semantics import protected
 
         protected.check(context.report, context.concepts, closed, erase, kept, expect)
+    return inflected
 
 
 def _names(context: Context, key: Key) -> dict[str, str]:
@@ -122,17 +130,21 @@ def _probes_used_as_names(context: Context, erase: list[Erasure], kept: list[Pre
                 context.report.error("TL302", message, concept.span, also=also, help=help)
 
 
-def _probes_in_prompts(context: Context, erase: list[Erasure], kept: list[Preservation]) -> None:
+def _probes_in_prompts(context: Context, erase: list[Erasure], kept: list[Preservation]) -> tuple[Leak, ...]:
     """A probe of what is erased may not stand in a prompt that the edit uses: it would be trained on and tested on."""
     if context.report.failed or not any(context.concepts[key].probes for one in erase for key in one.targets):
-        return
+        return ()
     from tracelang.semantics.probes import leaks
 
-    for leak in leaks(context.concepts, erase, kept, None):
+    found = tuple(leaks(context.concepts, erase, kept))
+    for leak in found:
+        if not leak.exact:
+            continue
         also = [Label(leak.span, "used here")] if leak.span != leak.concept.span else []
         message = f'the probe "{leak.probe}" of {leak.concept.key} stands in "{leak.prompt}", a prompt of {leak.user}'
         help = "choose another probe, or other words there; a probe is held out from the edit"
         context.report.error("TL302", message, leak.concept.span, also=also, help=help)
+    return tuple(leak for leak in found if not leak.exact)
 
 
 def _anchors(context: Context, erase: list[Erasure]) -> None:
@@ -150,16 +162,15 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
     frames = {text for one in anchored for key in one.targets for text in context.concepts[key].templates}
     table = forms(named, (*first, *frames))
     entries = [(name, key) for key in dict.fromkeys(named.values()) for name in context.concepts[key].names]
-    erased, exact = Phrases(entries, stems_by(table)), Phrases(entries, bare)
+    erased = Phrases(entries, stems_by(table))
     by_targets = Subsets((one.targets, one) for one in erase)
     for one in anchored:
-        own = {*_inside(context, exact, one), *(one.anchor or ())}
-        if all(key in own for key in one.targets):
+        inside = _inside(context, erased, one)
+        if all(key in inside or key in (one.anchor or ()) for key in one.targets) and _own(context, one):
             message = f"the anchor {words(one.anchor or ())} contains its target {words(one.targets)}"
             help = "choose an anchor without the target's words, or leave it out"
             context.report.error("TL307", message, one.span, help=help)
             continue
-        inside = _inside(context, erased, one)
         clash = next((other for _, other in by_targets.within(inside) if other.targets != one.targets), None)
         if clash is not None:
             also = [Label(clash.span, "erased here")]
@@ -169,6 +180,12 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
             message = f"the anchor {words(one.anchor or ())} of {words(one.targets)} {what}"
             help = "choose an anchor that stays, or leave it out"
             context.report.error("TL314", message, one.span, also=also, help=help)
+
+
+def _own(context: Context, one: Erasure) -> bool:
+    """Whether an anchor holds a name of each of its targets as it is written."""
+    names = [(name, key) for key in one.targets for name in context.concepts[key].names]
+    return {*_inside(context, Phrases(names, bare), one), *(one.anchor or ())}.issuperset(one.targets)
 
 
 def _inside(context: Context, erased: Phrases[Key], one: Erasure) -> dict[Key, tuple[str, str]]:

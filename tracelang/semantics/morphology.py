@@ -122,6 +122,7 @@ REGULAR: Mapping[str, str] = {}
 """No irregular forms."""
 
 
+@lru_cache(1 << 15)
 def tokens(text: str) -> tuple[str, ...]:
     """The words of a text, in small letters, without possessive `'s`, accents and width.
 

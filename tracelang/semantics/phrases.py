@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from tracelang.semantics.morphology import REGULAR, lemmas, likely, tokens
@@ -16,6 +17,7 @@ from tracelang.semantics.program import Concept
 from tracelang.semantics.prompts import JOINING, fill, phrases, templates
 
 T = TypeVar("T")
+NOTHING: frozenset[str] = frozenset()
 Stems = Callable[[str], tuple[str, ...]]
 
 
@@ -77,7 +79,8 @@ class Phrases(Generic[T]):
 
     def words(self, text: str) -> frozenset[str]:
         """The words of a text that any of the texts has."""
-        return self._vocabulary.intersection(self._stems(text))
+        found = self._vocabulary.intersection(self._stems(text))
+        return found or NOTHING
 
     def possible(self, words: frozenset[str]) -> bool:
         """Whether some text has no other words than these."""
@@ -94,10 +97,12 @@ class Phrases(Generic[T]):
         """
         used = [one.names for one in concepts] if texts is None else texts
         frames = templates(concepts if around is None else around)
-        words = self._of(frames).union(*(self._of(one) for one in used))
+        words = self._of(frames)
+        for one in used:
+            words |= self._of(one)
         if len(concepts) > 1:
             words |= self._vocabulary & JOINING
-        if self.possible(words) or any(map(_glued, frames)):
+        if (words and self.possible(words)) or _glued(frames):
             made = phrases([(one.names[0], own) for one, own in zip(concepts, used, strict=True)])
             for frame in frames:
                 for phrase in made:
@@ -107,11 +112,13 @@ class Phrases(Generic[T]):
         """`words` of some texts together; concepts share their templates, so what was asked is kept."""
         found = self._known.get(texts)
         if found is None:
-            found = self._known[texts] = frozenset[str]().union(*map(self.words, texts))
+            found = self.words(texts[0]) if len(texts) == 1 else NOTHING.union(*map(self.words, texts))
+            self._known[texts] = found
         return found
 
 
-def _glued(template: str) -> bool:
-    """Whether a concept's words grow together with the template's, as in `{}ren`."""
-    before, after = template.split("{}")
-    return before[-1:].isalnum() or after[:1].isalnum() or after[:1] in ("'", "\u2019")
+@lru_cache(1 << 12)
+def _glued(templates: tuple[str, ...]) -> bool:
+    """Whether a concept's words grow together with one of the templates', as in `{}ren`."""
+    ends = [template.split("{}") for template in templates]
+    return any(before[-1:].isalnum() or after[:1].isalnum() or after[:1] in ("'", "\u2019") for before, after in ends)

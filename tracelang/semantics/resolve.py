@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Label, Report, Span
 from tracelang.records import dataclass
@@ -27,17 +28,24 @@ from tracelang.semantics.tables import DEFAULT_METHOD, Field
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 
+if TYPE_CHECKING:
+    from tracelang.semantics.probes import Leak
+
 WEIGHT = Field("number", 1.0, low=0, above=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A recipe's tree, the names it can use, what it means, and every recipe file that took part, itself first."""
+    """A recipe's tree, the names it can use, what it means, and every recipe file that took part, itself first.
+
+    `inflected` are the probes of which the edit sees another form.
+    """
 
     file: tree.File
     scope: Scope
     program: Program
     files: tuple[tree.File, ...]
+    inflected: tuple[Leak, ...] = ()
 
 
 def resolve(
@@ -93,7 +101,7 @@ def resolve(
         report.error("TL308", "this recipe erases nothing", _end(file), help='write what to erase: `erase "cat"`')
     erase, kept, expect = context.concepts.settle(erase, kept, expect)
     erase, kept = _merge(context, erase, kept)
-    check(context, erase, kept, expect)
+    inflected = check(context, erase, kept, expect)
     if report.failed or chosen is None:
         return None
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
@@ -101,7 +109,7 @@ def resolve(
     files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
     program = Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), tuple(files))
     trees = (file, *(module.file for module in modules.all if module is not top))
-    return Resolution(file, top.scope, program, trees)
+    return Resolution(file, top.scope, program, trees, inflected)
 
 
 def _definitions(context: Context, scope: Scope) -> None:

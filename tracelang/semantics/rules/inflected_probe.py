@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity
 from tracelang.semantics.morphology import roots
-from tracelang.semantics.phrases import forms
 
 if TYPE_CHECKING:
     from tracelang.semantics.rules.subject import Subject
@@ -44,16 +43,13 @@ TITLE = "a probe of which the edit sees another form"
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     program = subject.program
-    erase = [one for one in program.erase if one.degree > 0]
-    if not any(program.concepts[key].probes for one in erase for key in one.targets):
+    active = {key for one in program.erase if one.degree > 0 for key in one.targets}
+    found = [leak for leak in subject.resolution.inflected if leak.concept.key in active]
+    if not found:
         return
-    from tracelang.semantics.probes import leaks
-
-    told = {roots(name, subject.forms) for one in program.preserve for key in one.concepts
-            for name in program.concepts[key].names}  # fmt: skip
-    probes = [probe for one in erase for key in one.targets for probe in program.concepts[key].probes]
-    texts = {text for one in program.concepts.values() for text in (*one.names, *one.templates)}
-    for leak in leaks(program.concepts, erase, program.preserve, forms(probes, texts)):
+    names = {name for one in program.preserve for key in one.concepts for name in program.concepts[key].names}
+    told = [roots(name, subject.forms) for name in names]
+    for leak in found:
         words = roots(leak.probe, subject.forms)
         if leak.user.startswith("the preserved") and any(words <= name for name in told):
             continue
