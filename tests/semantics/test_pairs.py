@@ -11,13 +11,13 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
+from tracelang.semantics.rules.morphology import lemmas
 
 from tracelang.diagnostics import Label, Report, Source, Span
 from tracelang.semantics import checks
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.program import Concept, Erasure, Key, Preservation
 from tracelang.semantics.rules.lint import Lint
-from tracelang.semantics.rules.morphology import lemmas
 from tracelang.semantics.rules.preserved_name import clashes
 from tracelang.semantics.sets import words
 from tracelang.semantics.subsets import Subsets

@@ -71,7 +71,7 @@ def mistakes(smaller: str = "lower steer.batch", code: int = 1, dtype: bool = Tr
     from tracelang.plan.windows import WindowError
 
     try:
-        with _told():
+        with _warnings():
             yield
     except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
         _stop(str(error), error, code)
@@ -106,7 +106,7 @@ def usable(device: str | None) -> str:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _warnings() -> Iterator[None]:
     """The engine's own warnings in one line each, as a mistake is."""
     import warnings
 

@@ -17,7 +17,9 @@ from tracelang.evidence.judges import Class, Judge, Worldly
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.questions import Shot
 from tracelang.plan.types import Concept, Plan
-from tracelang.semantics.rules.morphology import LITTLE, lemmas, tokens
+from tracelang.semantics.irregular import stems
+from tracelang.semantics.morphology import LITTLE, tokens
+from tracelang.semantics.phrases import Phrases
 
 COUNT = 24
 """Pictures of each model. Of 24 that were right, 6 lost are a share of at least 12 % (95 % Wilson), and by chance as
@@ -36,7 +38,7 @@ def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
     world = next((judge for judge in judges if isinstance(judge, Worldly)), None)
     prompts: Mapping[str, Sought | None]
     if world is None:
-        prompts = {prompt: None for prompt in texts() if not _speaks(prompt, banned)}
+        prompts = {prompt: None for prompt in texts() if not banned.inside(prompt)}
     else:
         prompts = _of_world(plan, world, banned)
     if len(prompts) < LEAST:
@@ -60,11 +62,11 @@ def texts() -> tuple[str, ...]:
     return tuple(files("tracelang.evidence").joinpath("everyday.txt").read_text(encoding="utf-8").split("\n")[:-1])
 
 
-def _of_world(plan: Plan, judge: Worldly, banned: Sequence[tuple[str, ...]]) -> dict[str, Sought]:
+def _of_world(plan: Plan, judge: Worldly, banned: Phrases[None]) -> dict[str, Sought]:
     """At most `COUNT` of the world's things that may stay, at even distances: what the recipe does not name first."""
     gone = {found for concept in _gone(plan) for found in _known(judge, concept)}
     named = {found for concept in plan.concepts for found in _known(judge, concept)}
-    every = {prompt: found for prompt, found in judge.world() if found not in gone and not _speaks(prompt, banned)}
+    every = {prompt: found for prompt, found in judge.world() if found not in gone and not banned.inside(prompt)}
     free = [prompt for prompt, found in every.items() if found not in named]
     rest = [prompt for prompt, found in every.items() if found in named]
     chosen = _evenly(free, COUNT)
@@ -89,12 +91,7 @@ def _gone(plan: Plan) -> list[Concept]:
     return [concept for concept in plan.concepts if concept.name in erased or concept.kind == "protected"]
 
 
-def _banned(plan: Plan) -> list[tuple[str, ...]]:
+def _banned(plan: Plan) -> Phrases[None]:
     """The words that no prompt may hold, side by side and inflected or not; a name of little words alone bans none."""
     texts = (text for concept in _gone(plan) for text in (*concept.names, *concept.probes))
-    return [lemmas(text) for text in dict.fromkeys(texts) if not LITTLE.issuperset(tokens(text))]
-
-
-def _speaks(prompt: str, banned: Sequence[tuple[str, ...]]) -> bool:
-    words = lemmas(prompt)
-    return any(words[i : i + len(name)] == name for name in banned for i in range(len(words) - len(name) + 1))
+    return Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Severity
 from tracelang.semantics.phrases import Phrases, stems_by
-from tracelang.semantics.program import Erasure, Key, Program
+from tracelang.semantics.program import Erasure, Key
 from tracelang.semantics.rules.sides import Clash, erasures, kept, report
 from tracelang.semantics.subsets import Subsets
 
