@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Label
@@ -10,7 +10,7 @@ from tracelang.semantics.concepts import folded
 from tracelang.semantics.context import Context
 from tracelang.semantics.morphology import bare
 from tracelang.semantics.phrases import Phrases, forms, stems_by
-from tracelang.semantics.program import Assertion, Erasure, Key, Preservation
+from tracelang.semantics.program import Assertion, Erasure, Key, Member, Preservation
 from tracelang.semantics.sets import words
 from tracelang.semantics.subsets import Subsets
 from tracelang.semantics.tables import METRICS
@@ -64,18 +64,24 @@ class _Erased:
             self._names[key] = _names(self.context, key)
         return self._names[key]
 
-    def all_names(self, keys: Iterable[Key]) -> dict[str, str]:
+    def all_names(self, keys: Member) -> dict[str, str]:
+        if len(keys) == 1:
+            return self.names(keys[0])
         return {name: text for key in keys for name, text in self.names(key).items()}
 
-    def covered(self, names: Iterable[str]) -> list[tuple[int, Erasure]]:
+    def keys(self, names: Iterable[str]) -> set[Key]:
+        """The targets that have one of these names."""
+        return {key for name in names for key in self._keys.get(name, ())}
+
+    def covered(self, names: Collection[str]) -> list[tuple[int, Erasure]]:
         """The erasures of which every target has one of these names, with their places among all.
 
         First those whose first target has the first name.
         """
-        place = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        keys = {key for name in place for key in self._keys.get(name, ())}
+        keys = self.keys(names)
         found = self._by_targets.within(keys) if keys else []
         if len(found) > 1:
+            place = {name: i for i, name in enumerate(dict.fromkeys(names))}
             found.sort(key=lambda one: min(place[name] for name in self.names(one[1].targets[0]) if name in place))
         return found
 
@@ -84,6 +90,8 @@ def _erased_twice(context: Context, erase: list[Erasure], index: _Erased) -> Non
     """One name under two concepts, in two statements of one size, would be erased in two ways at once."""
     for i, one in enumerate(erase):
         names = index.all_names(one.targets)
+        if len(index.keys(names)) == len(one.targets):
+            continue  # nothing else has a name of theirs
         for place, other in index.covered(names):
             others = index.all_names(other.targets) if place < i and len(other.targets) == len(one.targets) else {}
             if others and all(any(name in others for name in index.names(key)) for key in one.targets):
