@@ -172,6 +172,7 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
     entries = [(name, key) for key in dict.fromkeys(named.values()) for name in context.concepts[key].names]
     erased = Phrases(entries, stems_by(table))
     by_targets = Subsets((one.targets, one) for one in erase)
+    whole: dict[frozenset[Key], list[Erasure]] = {}  # by what stands in an anchor: the erasures that do as a whole
     for one in anchored:
         inside = _inside(context, erased, one)
         if all(key in inside or key in (one.anchor or ()) for key in one.targets) and _own(context, one):
@@ -179,7 +180,10 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
             help = "choose an anchor without the target's words, or leave it out"
             context.report.error("TL307", message, one.span, help=help)
             continue
-        clash = next((other for _, other in by_targets.within(inside) if other.targets != one.targets), None)
+        held = frozenset(inside)
+        if held not in whole:
+            whole[held] = [other for _, other in by_targets.within(held)]
+        clash = next((other for other in whole[held] if other.targets != one.targets), None)
         if clash is not None:
             also = [Label(clash.span, "erased here")]
             name, prompt = inside[clash.targets[0]]
