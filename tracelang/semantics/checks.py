@@ -164,12 +164,12 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
     anchored = [one for one in erase if one.anchor is not None]
     if not anchored:
         return
-    named = {name: key for one in erase for key in one.targets for name in context.concepts[key].names}
+    keys = dict.fromkeys(key for one in erase for key in one.targets)
+    entries = [(name, key) for key in keys for name in context.concepts[key].names]
     anchors = dict.fromkeys(key for one in anchored for key in one.anchor or () if context.concepts[key].names)
     first = [context.concepts[key].names[0] for key in anchors]
     frames = {text for one in anchored for key in one.targets for text in context.concepts[key].templates}
-    table = forms(named, (*first, *frames))
-    entries = [(name, key) for key in dict.fromkeys(named.values()) for name in context.concepts[key].names]
+    table = forms([name for name, _ in entries], (*first, *frames))
     erased = Phrases(entries, stems_by(table))
     by_targets = Subsets((one.targets, one) for one in erase)
     whole: dict[frozenset[Key], list[Erasure]] = {}  # by what stands in an anchor: the erasures that do as a whole
