@@ -128,13 +128,15 @@ def merge(
     """
     artifact = artifacts.read(Path(out))
     root = artifact.report / "work"
-    work = gather(root, [Path(shard) for shard in shards])
-    facts = work.run.facts
-    if weights.outdated(str(facts["base"])):
-        raise EvidenceError(f"{work.folder}: names the base by an older fingerprint; verify {out} again")
     same = (artifact.plan.digest, artifact.fingerprint, artifact.adapter_digest, artifact.lock["model"]["fingerprint"])
-    if tuple(facts.get(name) for name in ("plan", "edited", "adapter", "base")) != same:
-        raise EvidenceError(f"{work.folder}: is a verification of another edit than {out}; verify it again")
+
+    def fits(run: Run) -> None:
+        if weights.outdated(str(run.facts["base"])):
+            raise EvidenceError(f"{root}: {run.folder} names the base by an older fingerprint; verify {out} again")
+        if tuple(run.facts.get(name) for name in ("plan", "edited", "adapter", "base")) != same:
+            raise EvidenceError(f"{root}: {run.folder} is a verification of another edit than {out}; verify it again")
+
+    work = gather(root, [Path(shard) for shard in shards], fits)
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
         return publish(artifact, work, other, say)

@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -205,10 +205,11 @@ def opened(folder: Path) -> Work:
     raise WorkError(f"{folder}: holds no run of `tracec verify`; pass a report/work folder of this OUT")
 
 
-def gather(root: Path, shards: Sequence[Path]) -> Work:
+def gather(root: Path, shards: Sequence[Path], fits: Callable[[Run], None] = lambda run: None) -> Work:
     """All shards' units of one run in the work folder `root`: of the run that the shards are of, else of its latest.
 
-    Raises WorkError for a shard of another run, and for a file that is no unit of this one; nothing is copied then.
+    Raises what `fits` does for a run that is none of this OUT's, and WorkError for a shard of another run, and for a
+    file that is no unit of this one; nothing is copied then.
     """
     folders = list(dict.fromkeys(_inside(shard) for shard in shards))
     own = latest(root)
@@ -218,6 +219,7 @@ def gather(root: Path, shards: Sequence[Path]) -> Work:
     if not works:
         raise WorkError(f"{root}: nothing was verified yet; run `tracec verify` first, with or without --shard")
     run = works[0].run
+    fits(run)
     have: dict[str, tuple[Work, dict[str, Any]]] = {}
     for one in works:
         if one.run.digest != run.digest:
