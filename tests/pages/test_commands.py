@@ -95,7 +95,6 @@ def test_plans_are_fixed(here: Path) -> None:
 
 
 
-
 @says(
     LANGUAGE,
     "Every finding has a code, a place and mostly a help line. An error leaves no plan; a warning does not stand "
@@ -200,7 +199,7 @@ def test_comparing(here: Path) -> None:
     LANGUAGE,
     "Formatting, comments and the order of statements are no change.",
     "A recipe that the revision does not have is new: there is nothing to compare with, and it breaks nothing. "
-    "`REV:PATH` names an older path.",
+    "`REV:PATH` names an older path:",
 )
 def test_revisions(here: Path) -> None:
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
@@ -231,7 +230,8 @@ def test_limits(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "`--emit folder`, `lora` or both (the default) says as what, `--force` replaces an earlier output.",
+    "`--emit folder`, `lora` or both (the default) says as what, `--force` replaces an earlier output, of "
+    "which it keeps [the reports](evidence.md).",
     "Whatever was computed in, a checkpoint keeps its own dtype.",
     "Text states are kept in `$TRACELANG_CACHE/states` (by default `~/.cache/tracelang/states`), one file a prompt,",
     "Where all states of a plan are there, no text encoder is loaded; `tracec plan` looks there too. The folder "

@@ -452,13 +452,14 @@ def test_contradictions(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "An anchor whose canonical name contains a name of its target as whole words is an error, and so is one that "
-    "is a name of another erased concept (`TL314`).",
+    "An anchor whose canonical name contains a name of its target as whole words is an error (`TL307`), and so is one "
+    "that contains a name of another erased concept, inflected or not (`TL314`);",
     "Case and spacing do not matter in these comparisons, nor do degrees:",
 )
 def test_anchors(here: Path) -> None:
     assert codes('erase "cat" toward "a Cat"') == ["TL307"] and good('erase "cat" toward "a catalogue"')
     assert codes('erase "cat" toward "dog" erase " Dog " degree 0%') == ["TL314"]
+    assert codes('erase "cat" toward "two dogs" erase "dog"') == ["TL314"]
 
 
 @says(

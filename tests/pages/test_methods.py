@@ -141,7 +141,7 @@ def test_writing_methods(here: Path) -> None:
     "a `steer` pass whose terms have nothing to train on;",
     "a window that the family cannot express, or that is empty on its clock, or holds none of the sampler's steps;",
     "a `refine` on layers that do not read prompt states alone;",
-    "gates that do not go together.",
+    "gates that do not go together;",
 )
 def test_meeting_a_model(here: Path) -> None:
     def bound(method: str, more: str = "") -> None:

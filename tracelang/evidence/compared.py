@@ -4,12 +4,14 @@ alone, one matrix at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint import header, lora, patch, weights
+from tracelang.checkpoint import header, loading, lora, patch, weights
 from tracelang.checkpoint.locate import family_of
 from tracelang.checkpoint.merge import DTYPES, stored
 from tracelang.engine.low_rank import LowRank
@@ -31,7 +33,7 @@ def with_base(artifact: Artifact, base: Path) -> None:
             here = edited or (base / path).is_file()
             if here and weights.sha256(base / path) != file["before"]:
                 raise EvidenceError(f"{manifest}: {path} of the base is not what it says; apply the recipe again")
-            if not edited and file["before"] != file["after"]:
+            if not edited and file["before"] != file["after"] and not _without(artifact.model, base, path, facts):
                 raise EvidenceError(f"{manifest}: {path} differs from the base's and no tensor in it is said to be "
                                     "edited; apply the recipe again")
         for path, tensors in facts["tensors"].items():
@@ -40,6 +42,14 @@ def with_base(artifact: Artifact, base: Path) -> None:
                 raise EvidenceError(f"{manifest}: the tensors of {path} are not what it says; apply the recipe again")
     except (AttributeError, KeyError, TypeError, FileNotFoundError) as error:
         raise EvidenceError(f"{manifest}: is not what `tracec apply` writes; apply the recipe again") from error
+
+
+def _without(model: Path, base: Path, path: str, facts: Mapping[str, Any]) -> bool:
+    """Is it the index of a model that leaves out what the base has no weights of, and else the base's own?"""
+    lost = facts.get("without", {})
+    if path != "model_index.json" or not lost or set(lost) != set(loading.without(base)):
+        return False
+    return (model / path).read_text(encoding="utf-8") == loading.rewritten(base / path, lost)
 
 
 def adapter(artifact: Artifact, base: Path) -> None:
