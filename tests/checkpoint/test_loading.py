@@ -21,6 +21,7 @@ from tracelang.checkpoint import loading, weights
 from tracelang.checkpoint.card import card
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
+from tracelang.evidence import artifact, compared
 from tracelang.plan.family import ModelError
 
 RECIPE = """
@@ -287,6 +288,22 @@ def test_a_safety_checker_is_whole_or_said_to_be_gone(case, kind, base, tmp_path
     assert {path for path, file in manifest["files"].items() if file["before"] != file["after"]} == {
         "model_index.json", f"unet/{STEM}.safetensors"}  # fmt: skip
     assert manifest["files"]["model_index.json"]["after"] == weights.sha256(out / "model/model_index.json")
+
+
+@pytest.mark.parametrize("kind", ["sd"], indirect=True)
+def test_a_copy_without_its_safety_checker_can_be_verified(kind, base, tmp_path):
+    """Its index differs from the base's in nothing else, and nothing else may be said of it."""
+    bin_only(checked(base))
+    apply(base)
+    out = tmp_path / "out"
+    compared.with_base(artifact.read(out), artifact.find_base(artifact.read(out), str(base)))
+    path, manifest = out / "model/model_index.json", out / "manifest.json"
+    index, facts = json.loads(path.read_text()), json.loads(manifest.read_text())
+    path.write_text(json.dumps(index | {"requires_safety_checker": False}))
+    facts["model"]["files"]["model_index.json"]["after"] = weights.sha256(path)
+    manifest.write_text(json.dumps(facts))
+    with pytest.raises(artifact.EvidenceError, match=r"model_index\.json differs from the base's"):
+        compared.with_base(artifact.read(out), base)
 
 
 @pytest.mark.parametrize("kind", ["sd"], indirect=True)
