@@ -1,14 +1,16 @@
-"""What `tracec lint` costs: `python -m tests.benchmarks.lint [--runs N]`.
+"""What `tracec lint` costs: `python -m tests.benchmarks.lint [--runs N] [--against REV]`.
 
 Start-up, as ratios to bare `python -c pass` of the same interpreter, the sides taking turns, the best of each, in
 processor time (user and system), which other work on the machine does not stretch as it does the clock on the wall: a
 cold lint of a 100-line recipe that is clean, and `--help`. They run in an environment made for it, with the packages
 laid out and byte-compiled as pip installs them: an editable installation makes the bare interpreter itself slower,
 which flatters, and an environment that forbids writing bytecode would have every module compiled again in every run.
+`--against REV` has an older commit take its turns in the same run, and prints the ratio of the two.
 
 Throughput, as statements a second of processor time from text to findings in a process that has linted before:
 generated recipes of 10,000 and 100,000 statements of every sort (the larger one is past the size of a file that the
-command reads, so it is measured in the process). The same growth for a text of nothing but mistakes, by its length.
+command reads, so it is measured in the process). The same growth for a text of nothing but mistakes, by its length, and
+for a set of pairs, by its members.
 Prints each beside its bar and exits with 1 if one is missed.
 """
 
@@ -17,11 +19,12 @@ from __future__ import annotations
 import argparse
 import compileall
 import gc
+import io
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
+import tarfile
 import tempfile
 import venv
 from datetime import date
@@ -36,7 +39,7 @@ from tracelang.syntax.parser import parse
 
 TOP = Path(__file__).parents[2]
 TRACEC = "from tracelang.cli import main; main()"
-LINT_RATIO, HELP_RATIO, THROUGHPUT, GROWTH = 10.0, 6.0, 4_000.0, 1.3
+LINT_RATIO, HELP_RATIO, THROUGHPUT, GROWTH, SAME = 10.0, 6.0, 4_000.0, 1.3, 1.03
 
 HEAD = """tracelang 1
 recipe "generated" { summary = "A long policy."  review_by = "2999-01-01" }
@@ -62,36 +65,49 @@ def recipe(count: int) -> str:
     return HEAD + "\n".join(rows) + "\n"
 
 
-def installed(folder: Path) -> tuple[str, dict[str, str]]:
-    """A plain interpreter, and the environment in which it finds the package and what that needs."""
-    venv.create(folder / "venv", symlinks=True)
+def installed(folder: Path, top: Path) -> dict[str, str]:
+    """The environment in which an interpreter finds the package as it is in `top`, and what that needs."""
     skip = shutil.ignore_patterns("__pycache__", "grammar", "recipes")
-    shutil.copytree(TOP / "tracelang", folder / "site" / "tracelang", ignore=skip)
+    shutil.copytree(top / "tracelang", folder / "tracelang", ignore=skip)
     for name in ("grammar", "recipes"):
-        shutil.copytree(TOP / name, folder / "site" / "tracelang" / name)
-    compileall.compile_dir(folder / "site", quiet=1)
-    path = os.pathsep.join([str(folder / "site"), sysconfig.get_path("purelib")])
-    return str(folder / "venv" / "bin" / "python"), {**os.environ, "PYTHONPATH": path}
+        shutil.copytree(top / name, folder / "tracelang" / name)
+    compileall.compile_dir(folder, quiet=1)
+    packages = [path for path in sys.path if Path(path).name == "site-packages"]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *packages])}
 
 
-def start_up(runs: int) -> dict[str, float]:
+def checked_out(folder: Path, revision: str) -> Path:
+    """The tree of a commit."""
+    packed = subprocess.run(["git", "archive", revision], cwd=TOP, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def start_up(runs: int, against: str | None) -> dict[str, float]:
     """Least processor seconds of each command, all in turn, the first round (which fills caches) left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        python, environment = installed(Path(folder))
-        path = Path(folder) / "r.erase"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        venv.create(folder / "venv", symlinks=True)
+        python, now = str(folder / "venv" / "bin" / "python"), installed(folder / "now", TOP)
+        path = folder / "r.erase"
         text = recipe(102)
         assert text.count("\n") == 100
         path.write_text(text, "utf-8")
-        commands = {"bare": ("pass",), "lint": (TRACEC, "lint", str(path)), "help": (TRACEC, "--help")}
+        lint, help = (TRACEC, "lint", str(path)), (TRACEC, "--help")
+        commands = {"bare": (now, ("pass",)), "lint": (now, lint), "help": (now, help)}
+        if against:
+            before = installed(folder / "before", checked_out(folder / "tree", against))
+            commands |= {"lint before": (before, lint), "help before": (before, help)}
 
-        def seconds(words: tuple[str, ...]) -> float:
+        def seconds(environment: dict[str, str], words: tuple[str, ...]) -> float:
             before = getrusage(RUSAGE_CHILDREN)
             done = subprocess.run([python, "-c", *words], cwd=folder, env=environment, capture_output=True, check=False)
             after = getrusage(RUSAGE_CHILDREN)
             assert done.returncode == 0 and not done.stderr, done
             return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-        taken = [{name: seconds(words) for name, words in commands.items()} for _ in range(runs + 1)][1:]
+        taken = [{name: seconds(*how) for name, how in commands.items()} for _ in range(runs + 1)][1:]
     return {name: min(one[name] for one in taken) for name in commands}
 
 
@@ -110,6 +126,21 @@ def throughput(count: int, runs: int) -> float:
     return count / best
 
 
+def pairs(count: int, runs: int) -> float:
+    """Least seconds a member of a lint of a set of pairs."""
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "things.txt").write_text("".join(f"thing {n}\n" for n in range(count)), "utf-8")
+        text = HEAD + 'erase "child" & list "things.txt"\n'
+        best = float("inf")
+        for _ in range(runs):
+            lint = Lint(Path(name), Path(name), date(2026, 11, 23))
+            start = process_time()
+            found = lint.findings(Source("pairs.erase", text))
+            best = min(best, process_time() - start)
+            assert not found, [d.message for d in found[:3]]
+    return best / count
+
+
 def mistakes(size: int, runs: int) -> float:
     """Least seconds a character of reading a text with an error on every line."""
     text = ('erase "a\n@ \u201ca\u201d Aa\nearse = x \\\n}' * (size // 30 + 1))[:size]
@@ -126,8 +157,9 @@ def mistakes(size: int, runs: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=11)
-    runs = parser.parse_args().runs
-    time = start_up(runs)
+    parser.add_argument("--against", metavar="REV", help="a commit to compare the start-up with")
+    options = parser.parse_args()
+    time = start_up(options.runs, options.against)
     throughput(1_000, 1)
     small, large = throughput(10_000, 5), throughput(100_000, 2)
     rows = [
@@ -137,7 +169,11 @@ def main() -> int:
         ("statements a second, 100,000 of them", large, ">=", THROUGHPUT),
         ("growth: seconds a statement, 100,000 / 10,000", small / large, "<=", GROWTH),
         ("growth: of mistakes, 500,000 / 50,000 letters", mistakes(500_000, 2) / mistakes(50_000, 3), "<=", GROWTH),
+        ("growth: of a set of pairs, 20,000 / 2,000", pairs(20_000, 2) / pairs(2_000, 3), "<=", GROWTH),
     ]
+    if options.against:
+        rows += [(f"{name} / at {options.against[:9]}", time[name] / time[f"{name} before"], "<=", SAME)
+                 for name in ("lint", "help")]  # fmt: skip
     print(", ".join(f"{name} {taken * 1e3:.1f} ms" for name, taken in time.items()))
     missed = 0
     for what, value, comparison, bar in rows:
