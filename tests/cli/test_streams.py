@@ -17,7 +17,7 @@ from tests.random_sd import build
 from tracelang.cli import COMMANDS, main
 from tracelang.cli.streams import BROKEN, FAILED
 
-CLEAN = 'tracelang 1\nerase "cat"\npreserve "dog"\nexpect { shown("cat") <= 10% }\n'
+CLEAN = 'tracelang 1\nerase "cat"\npreserve "dog"\nexpect { shown("cat") <= 10% kept("dog") >= 50% }\n'
 CLOSED_FORM = 'templates object = "a {}"\nerase "cat"\npreserve "dog"\nmethod uce\n'
 
 
