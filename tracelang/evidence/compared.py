@@ -14,6 +14,7 @@ from torch import Tensor
 from tracelang.checkpoint import header, loading, lora, patch, weights
 from tracelang.checkpoint.locate import family_of
 from tracelang.checkpoint.merge import DTYPES, stored
+from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
 from tracelang.evidence.artifact import Artifact, EvidenceError
 
@@ -77,13 +78,13 @@ def adapter(artifact: Artifact, base: Path) -> None:
 
 def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtype]) -> bool:
     """Is `new` `old + up @ down`, but for the rounding of `new` and of the factors, which are stored in `dtypes`?"""
-    change = new.double() - old.double()
-    told = torch.zeros_like(change) if delta is None else delta.up.double() @ delta.down.double()
+    change = exact(new) - exact(old)
+    told = torch.zeros_like(change) if delta is None else exact(delta.up) @ exact(delta.down)
     coarsest = max((torch.finfo(dtype) for dtype in dtypes), key=lambda info: info.eps, default=torch.finfo(new.dtype))
     own = torch.finfo(new.dtype)
-    room = own.eps / 2 * float(new.double().norm()) + own.tiny * new.numel() ** 0.5
+    room = own.eps / 2 * float(exact(new).norm()) + own.tiny * new.numel() ** 0.5
     if delta is not None:
-        sizes = float(delta.up.double().norm()), float(delta.down.double().norm())
+        sizes = float(exact(delta.up).norm()), float(exact(delta.down).norm())
         room += 2 * coarsest.eps * sizes[0] * sizes[1]
         room += coarsest.tiny * (sizes[0] * delta.down.numel() ** 0.5 + sizes[1] * delta.up.numel() ** 0.5)
     return bool(float((change - told).norm()) <= room + 1e-6 * float(change.norm()))

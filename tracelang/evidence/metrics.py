@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from tracelang.engine.exact import exact
 from tracelang.evidence.report import DegreePoint, Harmonic, Member, Paired, Rate
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def kid_paired(base: Tensor, after: Tensor, extractor: Extractor) -> float:
     """
     _enough("KID", base, after, KID_LEAST)
     with torch.no_grad():
-        x, y = extractor(base).double(), extractor(after).double()
+        x, y = exact(extractor(base)), exact(extractor(after))
     n, d = x.shape
 
     def off_diagonal(a: Tensor, b: Tensor) -> Tensor:
