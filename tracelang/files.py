@@ -80,9 +80,20 @@ def _replace(target: str, data: bytes, found: os.stat_result | None, force: bool
         if force:
             os.replace(name, target)
         else:
-            os.link(name, target)  # unlike a rename, fails where there is a file already
+            _named(name, target)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _named(name: str, target: str) -> None:
+    """A name for a file that is there; unlike a rename, FileExistsError where another has it."""
+    try:
+        os.link(name, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, as memory cards have
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.replace(name, target)
 
 
 def _opened(path: Path, pipe: bool) -> int:

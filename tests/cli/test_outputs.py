@@ -6,6 +6,7 @@ its own folder; a device or a pipe is written into, as a shell's `>` would.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -251,6 +252,20 @@ def test_without_force_a_file_stays(arguments: tuple[str, ...], sort: str) -> No
     before = everything(without=None)
     code, said = invoke(*(target if word == "x" else word for word in arguments))
     assert code == 1 and "--force" in said and everything(without=None) == before
+
+
+@pytest.mark.parametrize("arguments", [("init", "x"), ("import", "leco", "p.yaml", "-o", "x")])
+def test_no_hard_links_are_needed(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    words = [*arguments[:-1], "new.erase"]
+    assert invoke(*words) == (0, "")
+    written = Path("new.erase").read_bytes()
+    assert b"erase" in written and not list(Path().glob(".tracec-*"))
+    code, said = invoke(*words)
+    assert code == 1 and "--force" in said and Path("new.erase").read_bytes() == written
 
 
 @pytest.mark.parametrize("arguments", [("init", "x"), ("import", "leco", "p.yaml", "-o", "x")])
