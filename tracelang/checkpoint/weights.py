@@ -25,6 +25,8 @@ SCHEME = "2:"
 """What a fingerprint begins with. Those of before are bare digits, see `former`."""
 SETTINGS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".bpe", ".vocab", ".spm")
 """Files of a component that decide what it does: configs, schedule, vocabularies, chat templates."""
+NAMED_TEMPLATES = "additional_chat_templates"
+"""The one folder inside a tokenizer's: templates beside its first, by name."""
 INDEX = re.compile(r"\.index(\.[^.]+)?\.json$")
 """Which file holds which tensor decides no picture: the tensors do."""
 SILENT = frozenset({
@@ -109,6 +111,7 @@ def settings(folder: Path) -> dict[str, str]:
     files = [folder / "tracelang.json", folder / "model_index.json"]
     for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
         files += [path for path in (folder / name).glob("[!.]*") if path.suffix in SETTINGS]
+        files += (folder / name / NAMED_TEMPLATES).glob("[!.]*.jinja")
     told = {path.relative_to(folder).as_posix(): _content(path) for path in sorted(files)
             if path.is_file() and not INDEX.search(path.name)}  # fmt: skip
     return {path: digest for path, digest in told.items() if digest is not None}
@@ -121,6 +124,7 @@ def prompt_side(folder: Path, encoders: Sequence[str], tokenizers: Sequence[str]
     files = {path for name in encoders for path in find(folder / name).files}
     for name in (*encoders, *tokenizers):
         files |= {path for path in (folder / name).glob("[!.]*") if path.is_file() and path.suffix not in UNREAD}
+        files |= set((folder / name / NAMED_TEMPLATES).glob("[!.]*.jinja"))
     held = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
     return hashlib.sha256(json.dumps([held, *facts], sort_keys=True).encode()).hexdigest()
 
