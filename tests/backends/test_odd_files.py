@@ -243,14 +243,14 @@ def test_any_value_in_a_text_encoders_config_is_a_line_at_most(kind, base):
         path = base / name / "config.json"
         text = path.read_text()
         for i, key in enumerate(json.loads(text)):
-            for value in (ODD[i % len(ODD)], ODD[(3 * i + 1) % 8]):
-                table = {one: json.dumps(other) for one, other in json.loads(text).items()} | {key: value}
-                path.write_text("{" + ", ".join(f"{json.dumps(one)}: {other}" for one, other in table.items()) + "}")
-                result = runner.invoke(main, ["plan", "r.erase", "--model", str(base), "--device", "cpu"])
-                told = f"{path.relative_to(base)}: {key} = {value[:20]}: {result.exception!r}"
-                assert result.exception is None or isinstance(result.exception, SystemExit), told
-                assert len(result.stderr.splitlines()) <= 1 and result.exit_code in (0, 1), told
-                codes.append(result.exit_code)
+            value = ODD[(3 * i + 1) % len(ODD)]
+            table = {one: json.dumps(other) for one, other in json.loads(text).items()} | {key: value}
+            path.write_text("{" + ", ".join(f"{json.dumps(one)}: {other}" for one, other in table.items()) + "}")
+            result = runner.invoke(main, ["plan", "r.erase", "--model", str(base), "--device", "cpu"])
+            told = f"{path.relative_to(base)}: {key} = {value[:20]}: {result.exception!r}"
+            assert result.exception is None or isinstance(result.exception, SystemExit), told
+            assert len(result.stderr.splitlines()) <= 1 and result.exit_code in (0, 1), told
+            codes.append(result.exit_code)
         path.write_text(text)
     assert {0, 1} == set(codes)
 
@@ -258,7 +258,7 @@ def test_any_value_in_a_text_encoders_config_is_a_line_at_most(kind, base):
 def test_configs_that_are_no_tables_are_a_line(kind, base):
     for path in sorted({*base.glob("*/*.json"), base / "model_index.json"}):
         data = path.read_bytes()
-        for odd in (b"", b"[]", b"null", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b"{}"):
+        for odd in (b"", b"[]", b"\xff\xfe", b"[" * 100_000, b"{}"):  # no JSON, no table, no text, too deep, no keys
             path.write_bytes(odd)
             commands(base)
         path.write_bytes(data)
