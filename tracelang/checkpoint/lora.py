@@ -45,7 +45,9 @@ def adapter(deltas: Mapping[Site, LowRank], dtype: torch.dtype) -> dict[str, Ten
         if site.component not in FORMATS:
             raise ModelError(f"an edit of the {site.component} cannot be written as a LoRA file; emit the folder only")
         if not (delta.up.isfinite().all() and delta.down.isfinite().all()):
-            raise ModelError(f"{site.tensor}: the edit is not finite; it cannot be stored")
+            raise ModelError(
+                f"{site.tensor}: the edit is not finite; it cannot be stored; train with a lower rate or in float32"
+            )
         factors = compress(delta)
         if factors.rank:
             found[site] = LowRank(_stored(site, factors.up, dtype), _stored(site, factors.down, dtype))
