@@ -31,7 +31,8 @@ def test_the_messages_are_current() -> None:
 
 def test_every_state_has_its_words() -> None:
     """Where names, texts or numbers may follow, the table of states cannot tell what for; else it can."""
-    after_a_token = {to for row in TABLE.states for kind, to in row.items() if kind.isupper() and to >= 0}
+    states = map(TABLE.states.__getitem__, range(len(TABLE.states.rows)))
+    after_a_token = {to for state in states for kind, to in state.items() if kind.isupper() and to >= 0}
     values = {"NAME", "NUMBER", "STRING"}
     needed = {str(to) for to in after_a_token if any(TABLE.states[to].get(kind, -1) >= 0 for kind in values)}
     assert phrases.phrases().expected.keys() == needed

@@ -9,6 +9,7 @@ from tracelang.records import dataclass
 
 MAX_RECIPE_BYTES = 1 << 20
 MAX_LIST_BYTES = 16 << 20
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ def decode(data: bytes, shown: str, limit: int, report: Report, at: Span | None 
         size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
         report.error("TL106", f"`{shown}` is larger than {size}", here, help="split it")
         return None
+    bare = data.removeprefix(BOM)
     try:
-        text = data.decode("utf-8-sig")
+        text = bare.decode()
     except UnicodeDecodeError as error:
-        start = len(data[: error.start].decode("utf-8-sig", "replace"))
-        source = Source(shown, data.decode("utf-8-sig", "replace"))
+        start = len(bare[: error.start].decode("utf-8", "replace"))
+        source = Source(shown, bare.decode("utf-8", "replace"))
         span = Span(source, start, min(start + 1, len(source.text)))
         report.error("TL105", "this is not UTF-8", span, help="save the file as UTF-8")
         return None

@@ -33,6 +33,18 @@ class Rule:
     transparent: bool
 
 
+class States(dict[int, dict[str, int]]):
+    """The states of an automaton by number, each taken from its row when it is first asked for: few ever are."""
+
+    def __init__(self, symbols: list[str], rows: list[list[int]]) -> None:
+        self.symbols, self.rows = symbols, rows
+
+    def __missing__(self, number: int) -> dict[str, int]:
+        row = self.rows[number]
+        found = self[number] = dict(zip([self.symbols[i] for i in row[::2]], row[1::2], strict=True))
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """An LALR(1) automaton. `states[s][symbol]` is the next state, or `-1 - r` to reduce by rule r."""
@@ -41,7 +53,7 @@ class Table:
     literals: dict[str, str]
     ignored: frozenset[str]
     rules: tuple[Rule, ...]
-    states: tuple[dict[str, int], ...]
+    states: States
     start: int
     end: int
 
@@ -49,7 +61,6 @@ class Table:
 def load(path: Path = TABLE) -> Table:
     """Read the table that ships."""
     data = json.loads(path.read_bytes())
-    symbols = data["symbols"]
     return Table(
         patterns=data["patterns"],
         literals=data["literals"],
@@ -58,7 +69,7 @@ def load(path: Path = TABLE) -> Table:
             Rule(name, length, tuple(kept), origin, inline=origin.startswith("_"), transparent=bool(transparent))
             for name, length, kept, origin, transparent in data["rules"]
         ),
-        states=tuple(dict(zip((symbols[i] for i in row[::2]), row[1::2], strict=True)) for row in data["states"]),
+        states=States(data["symbols"], data["states"]),
         start=data["start"],
         end=data["end"],
     )
