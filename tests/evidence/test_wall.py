@@ -187,6 +187,18 @@ def test_sample_refuses_what_the_plan_of_an_out_protects(
     assert "speaks of dog, which the recipe protects: nobody may draw it" in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize("told", [["."], ["../link"], ["micro-sd", "--against", "."], ["unet/.."]])
+def test_no_other_way_to_write_an_out_leads_around_it(
+    told: list[str], out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (out / "link").is_symlink():
+        (out / "link").symlink_to(out / "model")
+    monkeypatch.chdir(out / "model")
+    asked = ["sample", *told, "--prompt", "a red dog", "--out", str(tmp_path / "s.png")]
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 1 and "speaks of dog, which the recipe protects" in " ".join(result.output.split())
+
+
 def test_sample_draws_the_rest(out: Path, tmp_path: Path) -> None:
     told = ["sample", str(out), "--prompt", "a dog", "--count", "1", "--steps", "2", "--out", str(tmp_path / "s.png")]
     result = CliRunner().invoke(main, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ def _refuse(out: Path, prompts: Sequence[str]) -> None:
     from tracelang.plan.load import load_plan
     from tracelang.plan.protected import refuse
 
+    out = Path(os.path.realpath(out))  # `.` and links name the same model
     for folder in (out, out.parent) if out.name == "model" else (out,):
         if (folder / "plan.json").is_file() and (folder / "lock.json").is_file():
             with mistakes():
