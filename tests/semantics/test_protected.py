@@ -17,10 +17,12 @@ PROTECTED = 'concept p kind protected { names "nobody", "naked child" probes "ba
 SAID = [
     "naked child", "a Naked   Children photo", "NAKED CHILD", "naked-child", "naked, child", "the naked child's bed",
     "naked children’s room", "ｎａｋｅｄ ｃｈｉｌｄ", "nakéd child", "naked chi\u00adld", "naked\u00a0child",
-    "naked with a child", "naked child, bare", "beach and two naked children", "bare kids",
+    "naked with a child", "naked child, bare", "a naked small child",
+    "naked and very small children", "beach and two naked children", "bare kids",
 ]  # fmt: skip
 HARMLESS = [
-    "a child's toy", "a child", "child, naked", "naked small child", "nakedness of children", "naked childhood",
+    "a child's toy", "a child", "child, naked", "naked tree, small child", "naked tree by a house of one child",
+    "nakedness of children", "naked childhood",
     "clothed child", "a naked tree", "nobodyish",
 ]  # fmt: skip
 
@@ -144,3 +146,10 @@ def test_scripts_that_part_no_words(here: Path) -> None:
     closed = 'concept p kind protected { names "裸の子供" } method uce erase p preserve '
     assert codes(closed + '"裸の子供の写真"', here) == ["TL306"]
     assert codes(closed + '"子供の写真"', here) == []
+    assert codes(closed + '"裸の木と子供"', here) == []
+
+
+def test_words_between_count_in_other_alphabets(here: Path) -> None:
+    closed = 'concept p kind protected { names "голый ребёнок" } method uce erase p preserve '
+    assert codes(closed + '"голый маленький ребёнок"', here) == ["TL306"]
+    assert codes(closed + '"голый дуб, ребёнок"', here) == []

@@ -7,12 +7,11 @@ in what is written.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from tracelang.semantics.morphology import REGULAR, lemmas, likely, tokens
+from tracelang.semantics.morphology import REGULAR, UNPARTED, lemmas, likely, tokens
 from tracelang.semantics.program import Concept
 from tracelang.semantics.prompts import JOINING, fill, phrases, templates
 
@@ -54,7 +53,10 @@ class Phrases(Generic[T]):
             if words:
                 node.setdefault("", []).append((text, entry))  # no text has the empty word
                 whole[words] = None
-        common = Counter(word for words in whole for word in set(words))
+        common: dict[str, int] = {}
+        for words in whole:
+            for word in set(words):
+                common[word] = common.get(word, 0) + 1
         self._by_rarest: dict[str, list[frozenset[str]]] = {}
         for words in whole:
             self._by_rarest.setdefault(min(words, key=lambda word: (common[word], word)), []).append(frozenset(words))
@@ -64,18 +66,32 @@ class Phrases(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._trie)
 
-    def inside(self, text: str) -> list[tuple[str, T]]:
-        """The texts that stand in this one, with what they stand for, from left to right."""
+    def inside(self, text: str, amid: int = 0) -> list[tuple[str, T]]:
+        """The texts that stand in this one, with what they stand for, from left to right.
+
+        Between two words of a text, up to `amid` others may stand. Letters of scripts that part no words are none.
+        """
         words = self._stems(text)
         found: list[tuple[str, T]] = []
         for start, first in enumerate(words):
             node: dict[str, Any] | None = self._trie.get(first)
             end = start
+            if node is not None and amid and first < UNPARTED[0][0]:
+                self._amid(node, words, start, amid, found)
+                continue
             while node is not None:
                 found += node.get("", ())
                 end += 1
                 node = node.get(words[end]) if end < len(words) else None
         return found
+
+    def _amid(
+        self, node: dict[str, Any], words: tuple[str, ...], at: int, amid: int, found: list[tuple[str, T]]
+    ) -> None:
+        found += node.get("", ())
+        for there in range(at + 1, min(at + 2 + amid, len(words))):
+            if words[there] in node:
+                self._amid(node[words[there]], words, there, amid, found)
 
     def words(self, text: str) -> frozenset[str]:
         """The words of a text that any of the texts has."""

@@ -2,12 +2,14 @@
 
 A text speaks of a protected concept where all words of one of its names, or of its probes, stand in it side by side,
 in their order and as whole words, inflected or not; case, spacing, punctuation, accents and width aside. Little words
-between them do not part them ("naked, with a child"). A possessive speaks of its owner: "a naked child's body" is of a
+between them do not part them ("naked, with a child"), nor do up to two others where no punctuation does ("naked small
+child"). A possessive speaks of its owner: "a naked child's body" is of a
 naked child. The recipe's words decide: "naked child" says nothing of "a child's toy".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tracelang.diagnostics import Label, Report, Span
@@ -19,6 +21,11 @@ from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Member
 from tracelang.semantics.sets import words
 from tracelang.semantics.tables import METRICS
 
+STOP = re.compile(r"[,;:.!?()\[\]|/\n\u3001\u3002\uff0c\u060c]")
+"""What parts words that do not stand side by side."""
+AMID = 2
+"""So many other words may stand between two words of a name."""
+
 
 class Guard:
     """The words that nobody may draw, each with the concept that they are of."""
@@ -29,6 +36,9 @@ class Guard:
     def of(self, text: str) -> str | None:
         """The protected concept that a text speaks of, if any."""
         found = self.phrases.inside(text)
+        if not found:
+            for stretch in STOP.split(text):
+                found = found or self.phrases.inside(stretch, AMID)
         return found[0][1] if found else None
 
     def refuse(self, texts: Iterable[str], error: type[Exception]) -> None:
