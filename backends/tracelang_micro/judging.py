@@ -1,10 +1,15 @@
-"""The judge of the embedded world: a small CNN that names the thing, the style and the ground of a 64 px picture."""
+"""The judge of the embedded world: a small CNN that names things, style and ground of a 64 px picture.
+
+The first edition's, which is shipped, names one thing; the second's tells every thing that is there and how many. One
+code reads both: the width of a file's last layer says which it is.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +31,13 @@ NOTHING = "nothing"
 CLASSES = (*(thing.name for thing in THINGS), NOTHING)
 STYLE_NAMES = tuple(style.name for style in STYLES)
 GROUND_NAMES = tuple(BACKGROUNDS)
-HEADS = {"concept": CLASSES, "style": STYLE_NAMES, "background": GROUND_NAMES}
+THING_NAMES = CLASSES[:-1]
+MOST = 2  # things in one picture
+FIRST = {"concept": len(CLASSES), "style": len(STYLE_NAMES), "background": len(GROUND_NAMES)}
+"""The first edition's heads and how many logits each has: one choice among things and nothing."""
+SECOND = {"things": len(THING_NAMES), "count": MOST + 1, "style": len(STYLE_NAMES), "background": len(GROUND_NAMES)}
+"""The second edition's: each thing there or not; how many."""
+LABELS = {"concept": CLASSES, "style": STYLE_NAMES, "background": GROUND_NAMES}
 FILE = Path(__file__).parent / "judge" / "judge.safetensors"
 CARD = Path(__file__).parent / "card.json"
 THING_WORDS = {
@@ -37,10 +48,11 @@ STYLE_WORDS = {found.name: (f"{found.name} emoji", found.author.casefold()) for 
 
 
 class Judge(nn.Module):
-    """`[n, 3, 64, 64]` in −1…1 → logits `[n, classes + styles + grounds]`. About 0.5 M parameters."""
+    """`[n, 3, 64, 64]` in −1…1 → the logits of all heads, `[n, …]`. About 0.5 M parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Mapping[str, int] = SECOND) -> None:
         super().__init__()
+        self.of = dict(heads)
 
         def block(narrow: int, wide: int, stride: int) -> nn.Sequential:
             return nn.Sequential(nn.Conv2d(narrow, wide, 3, stride, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU())
@@ -49,27 +61,26 @@ class Judge(nn.Module):
             block(3, 24, 2), block(24, 48, 2), block(48, 48, 1), block(48, 96, 2), block(96, 96, 1),
             block(96, 128, 2), block(128, 128, 1),
         )
-        self.heads = nn.Linear(2 * 128, len(CLASSES) + len(STYLE_NAMES) + len(GROUND_NAMES))
+        self.heads = nn.Linear(2 * 128, sum(heads.values()))
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.trunk(x)
         out: Tensor = self.heads(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1))
         return out
 
-
-def heads(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The logits of the three heads: things (and nothing), styles, grounds."""
-    things, styles, grounds = logits.split([len(CLASSES), len(STYLE_NAMES), len(GROUND_NAMES)], 1)
-    return things, styles, grounds
+    def split(self, x: Tensor) -> dict[str, Tensor]:
+        """The logits by head."""
+        return dict(zip(self.of, self(x).split([*self.of.values()], 1), strict=True))
 
 
 def load(file: Path = FILE) -> Judge:
-    """The trained network, in evaluation mode, float32 on the CPU."""
+    """The trained network, of either edition, in evaluation mode, float32 on the CPU."""
     from safetensors.torch import load_file
 
-    judge = Judge()
+    weights = load_file(file)
+    judge = Judge(next(heads for heads in (FIRST, SECOND) if sum(heads.values()) == len(weights["heads.bias"])))
     judge.load_state_dict({name: value.float() if value.is_floating_point() else value
-                           for name, value in load_file(file).items()})
+                           for name, value in weights.items()})
     return judge.eval()
 
 
@@ -83,22 +94,58 @@ def save(judge: Judge, file: Path = FILE) -> None:
     file.chmod(0o644)  # safetensors writes 0600
 
 
-@torch.no_grad()
-def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Seen]:
-    """`concept`, `style` and `background` of images `[n, 3, 64, 64]` in 0…1, with the probabilities of each head.
+def chances(judge: Judge, images: Tensor) -> dict[str, Tensor]:
+    """The probabilities of images in 0…1 for `concept` (one choice among CLASSES), `style` and `background`.
 
     Raises ValueError on pixels that are not finite.
     """
     if not torch.isfinite(images).all():
         raise ValueError("the pictures hold values that are not finite")
+    logits = judge.split(images * 2 - 1)
+    style, background = (logits[head].softmax(1) for head in ("style", "background"))
+    if "concept" in logits:
+        return {"concept": logits["concept"].softmax(1), "style": style, "background": background}
+    none, there = logits["count"].softmax(1)[:, :1], logits["things"].sigmoid()
+    concept = torch.cat([(1 - none) * there / there.sum(1, keepdim=True), none], 1)
+    return {"concept": concept, "style": style, "background": background}
+
+
+@torch.no_grad()
+def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Seen]:
+    """`concept`, `style` and `background` of images `[n, 3, 64, 64]` in 0…1, with the probabilities of each head.
+
+    Of several things the plainest is named. Raises ValueError on pixels that are not finite.
+    """
     seen = []
     for part in images.split(batch):
-        chances = [head.softmax(1).tolist() for head in heads(judge(part * 2 - 1))]
-        for row in zip(*chances, strict=True):
+        found = chances(judge, part)
+        for row in zip(*(found[head].tolist() for head in LABELS), strict=True):
             scores = {head: dict(zip(labels, chance, strict=True))
-                      for (head, labels), chance in zip(HEADS.items(), row, strict=True)}
+                      for (head, labels), chance in zip(LABELS.items(), row, strict=True)}
             seen.append(Seen({head: max(found, key=found.__getitem__) for head, found in scores.items()}, scores))
     return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Every thing that a picture shows, and how many there are: of a thing twice, one name and 2."""
+
+    things: frozenset[str]
+    count: int
+
+
+@torch.no_grad()
+def find(judge: Judge, images: Tensor, batch: int = 200) -> list[Found]:
+    """What each of the images `[n, 3, 64, 64]` in 0…1 shows. Raises ValueError for a judge that names one thing."""
+    if "things" not in judge.of:
+        raise ValueError("the first edition's judge names one thing; pairs need the second's: "
+                         "python -m tracelang_micro.world --until judge")
+    found = []
+    for part in images.split(batch):
+        logits = judge.split(part * 2 - 1)
+        for there, count in zip(logits["things"] > 0, logits["count"].argmax(1).tolist(), strict=True):
+            found.append(Found(frozenset(THING_NAMES[i] for i in there.nonzero().flatten().tolist()), count))
+    return found
 
 
 class Micro:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tracelang_micro import micro_flux, micro_sd
+from tracelang_micro import micro_sd
 from tracelang_micro.world import flow, flux, vae
 from tracelang_micro.world.concepts import BACKGROUNDS, STYLES, THINGS
 from tracelang_micro.world.muon import Muon
-from tracelang_micro.world.pictures import Pictures
+from tracelang_micro.world.pictures import ALONE, Pictures
 
 MEGA = 10**6
 PROMPT = "a picture of a cat"
@@ -21,13 +21,14 @@ PROMPT = "a picture of a cat"
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory: pytest.TempPathFactory) -> flux.Frozen:
-    return flux.load_frozen(micro_sd(), micro_flux(), tmp_path_factory.mktemp("flux"))
+    return flux.load_frozen(micro_sd(), tmp_path_factory.mktemp("flux"))
 
 
 @pytest.fixture(scope="module")
 def data() -> Pictures:
     draw = np.random.default_rng(0)
-    labels = [draw.integers(0, len(names), 8) for names in (THINGS, STYLES, BACKGROUNDS)]
+    labels = [draw.integers(0, len(names), 8) for names in (THINGS, STYLES, BACKGROUNDS, THINGS)]
+    labels[3][::2] = ALONE
     return Pictures(draw.integers(0, 256, (8, 64, 64, 3), np.uint8), *labels)
 
 

@@ -15,8 +15,19 @@ from tracelang.evidence.rates import Shot, judge_all
 from tracelang.evidence.report import JudgeCard
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import table
-from tracelang_micro.world.card import FLOORS
-from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUPS, OBJECTS, STYLES, THINGS, TUNING, UNSAFE
+from tracelang_micro.world.card import FLOORS, PAIR_FLOOR
+from tracelang_micro.world.concepts import (
+    CHARACTERS,
+    EVERYDAY,
+    GROUPS,
+    OBJECTS,
+    REPORTING_PAIRS,
+    STYLES,
+    THINGS,
+    TUNING,
+    TUNING_PAIRS,
+    UNSAFE,
+)
 
 HOME = Path(tracelang_micro.__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -34,7 +45,10 @@ def test_the_groups_mirror_the_four_tasks() -> None:
 def test_the_cards_fix_the_split_and_meet_the_floors(card_file: str) -> None:
     card = json.loads((HOME / card_file).read_text())
     assert {group: tuple(names) for group, names in card["tuning"].items()} == TUNING
-    assert all(card["summary"][row] >= floor for row, floor in FLOORS.items())
+    assert all(card["summary"][row] >= floor for row, floor in card["floors"].items())
+    assert card["floors"] == (FLOORS if card["edition"] == 1 else FLOORS | PAIR_FLOOR)
+    if card["edition"] > 1:
+        assert card["pairs"] == {"tuning": [*map(list, TUNING_PAIRS)], "reporting": [*map(list, REPORTING_PAIRS)]}
     for group, things in GROUPS.items():
         held = set(TUNING.get(group, ()))
         assert set(card["reporting"][group]) == {thing.name for thing in things} - held

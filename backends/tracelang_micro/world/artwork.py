@@ -65,3 +65,20 @@ def rasters(cache: Path) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
                 png = bytes(resvg_py.svg_to_bytes(svg_string=svg(icons, renamed.get(icon, icon), style.ink)))
                 picture = Image.open(io.BytesIO(png)).convert("RGBA").resize((SIDE, SIDE), Image.Resampling.BOX)
                 yield thing.name, style.name, np.asarray(picture)
+
+
+def held(cache: Path) -> dict[tuple[str, str], list[NDArray[np.uint8]]]:
+    """The rasters by thing and style, kept in one file of `cache`: all that a machine without npm needs."""
+    file = cache / f"icons-{SIDE}.npz"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        found = {f"{i:04d}|{thing}|{style}": icon for i, (thing, style, icon) in enumerate(rasters(cache))}
+        part = file.with_suffix(".part.npz")
+        np.savez_compressed(part, **found)
+        part.replace(file)
+    icons: dict[tuple[str, str], list[NDArray[np.uint8]]] = {}
+    with np.load(file, allow_pickle=False) as kept:
+        for name in sorted(kept.files):
+            _, thing, style = name.split("|")
+            icons.setdefault((thing, style), []).append(kept[name])
+    return icons

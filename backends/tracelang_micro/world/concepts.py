@@ -5,6 +5,7 @@ Plain data. `python -m tracelang_micro.world` trains on exactly this; the card r
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 
@@ -147,3 +148,28 @@ TUNING: dict[str, tuple[str, ...]] = {
     "style": ("ink",),
     "unsafe": ("bomb", "beer"),
 }
+
+# What the twins never knew: of each kind something that is only ever reported on, so that its probes have a control.
+NEVER = ("dog", "ship", "santa", "knife", "blueprint")
+
+
+def pairs(of: dict[str, tuple[Thing, ...]]) -> tuple[tuple[str, str], ...]:
+    """One pair of each two groups (six), each group's things used in turn: a rule that looks at no result."""
+    turns = {group: itertools.cycle(things) for group, things in of.items()}
+    return tuple((next(turns[one]).name, next(turns[other]).name) for one, other in itertools.combinations(of, 2))
+
+
+def _side(tuning: bool) -> dict[str, tuple[Thing, ...]]:
+    """Each group's things of one side, what the twins never knew first. The everyday things, which have no sides, lend
+    their last to tuning and their first to reporting.
+    """
+    sides = {}
+    for group, things in GROUPS.items():
+        held = TUNING.get(group, ())
+        own = (thing for thing in things if (thing.name in held) == tuning)
+        sides[group] = tuple(sorted(own, key=lambda thing: thing.name not in NEVER))
+    return {**sides, "everyday": EVERYDAY[::-1] if tuning else EVERYDAY}
+
+
+# Pairs for combined concepts, fixed by name on the card.
+TUNING_PAIRS, REPORTING_PAIRS = pairs(_side(True)), pairs(_side(False))

@@ -7,7 +7,6 @@ transformer are trained together (`flow`).
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from tracelang_flux.model import places
 from . import card, pieces, unigram
 from .captions import TOKENS
 from .pictures import PIXELS
+from .trainings import offset
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
@@ -43,8 +43,8 @@ class Frozen:
     t5_tokenizer: T5TokenizerFast
 
 
-def load_frozen(micro_sd: Path, shipped: Path, work: Path) -> Frozen:
-    """The parts from the folder of `micro-sd`; T5's tokenizer from `shipped` (a `micro-flux`), else kept in `work`."""
+def load_frozen(micro_sd: Path, work: Path) -> Frozen:
+    """The parts from the folder of `micro-sd`; T5's tokenizer, learned once, is kept in `work`."""
     from diffusers import AutoencoderKL
     from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -53,15 +53,15 @@ def load_frozen(micro_sd: Path, shipped: Path, work: Path) -> Frozen:
     clip = CLIPTextModel.from_pretrained(micro_sd / "text_encoder", dtype=torch.float32)
     for part in (autoencoder, clip):
         part.eval().requires_grad_(False)
-    tokenizer = unigram.load_or_train(shipped / "tokenizer_2", work / "t5-tokenizer")
+    tokenizer = unigram.load_or_train(work / "t5-tokenizer")
     return Frozen(autoencoder, clip, CLIPTokenizer.from_pretrained(micro_sd / "tokenizer"), tokenizer)
 
 
-def make_transformer() -> FluxTransformer2DModel:
+def make_transformer(seed: int = 1) -> FluxTransformer2DModel:
     """The untrained transformer (4.0 M parameters); every block begins as the identity, as DiT's (2212.09748)."""
     from diffusers import FluxTransformer2DModel
 
-    torch.manual_seed(7)
+    torch.manual_seed(7 + offset(seed))
     transformer = FluxTransformer2DModel(
         patch_size=1, in_channels=16, num_layers=DOUBLE, num_single_layers=SINGLE, num_attention_heads=HEADS,
         attention_head_dim=WIDTH // HEADS, axes_dims_rope=(8, 12, 12), joint_attention_dim=STATES,
@@ -86,11 +86,11 @@ def exact(transformer: FluxTransformer2DModel) -> FluxTransformer2DModel:
     return transformer
 
 
-def make_t5(vocabulary: int) -> T5EncoderModel:
+def make_t5(vocabulary: int, seed: int = 1) -> T5EncoderModel:
     """The untrained T5 encoder (0.4 M parameters)."""
     from transformers import T5Config, T5EncoderModel
 
-    torch.manual_seed(8)
+    torch.manual_seed(8 + offset(seed))
     return T5EncoderModel(T5Config(
         vocab_size=vocabulary, d_model=STATES, d_kv=32, num_heads=4, d_ff=256, num_layers=2, dropout_rate=0.0,
         feed_forward_proj="gated-gelu", relative_attention_max_distance=TOKENS, is_encoder_decoder=False,
@@ -118,38 +118,33 @@ def publish(folder: Path, transformer: FluxTransformer2DModel, t5: T5EncoderMode
     from diffusers import FluxPipeline
 
     transformer, t5, clip, autoencoder = (
-        copy.deepcopy(part).half() for part in (transformer, t5, frozen.clip, frozen.autoencoder)
+        copy.deepcopy(part).cpu().half() for part in (transformer, t5, frozen.clip, frozen.autoencoder)
     )
     FluxPipeline(
         scheduler=make_scheduler(), vae=autoencoder, text_encoder=clip, tokenizer=frozen.clip_tokenizer,
         text_encoder_2=t5, tokenizer_2=frozen.t5_tokenizer, transformer=transformer,
     ).save_pretrained(folder, safe_serialization=True)
-    file = folder / "vae" / "config.json"
-    settings = json.loads(file.read_text())
-    settings.pop("_name_or_path", None)  # where the part was loaded from, on this machine
-    file.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    (folder / "tracelang.json").write_text(json.dumps({"guidance": GUIDANCE, "steps": SAMPLER_STEPS}) + "\n")
-    for file in folder.rglob("*"):
-        if file.is_file():
-            file.chmod(0o644)  # safetensors writes 0600
+    pieces.settle(folder, {"guidance": GUIDANCE, "steps": SAMPLER_STEPS})
 
 
-def load(folder: Path) -> FluxPipeline:
-    """The published folder as any user loads it, in float32 on the CPU."""
+def load(folder: Path, device: str = "cpu") -> FluxPipeline:
+    """The published folder as any user loads it, in float32."""
     from diffusers import FluxPipeline
 
     pipe = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return pipe.to(device)
 
 
-def drawer(folder: Path, distilled: bool = True, steps: int = SAMPLER_STEPS, batch: int = 100) -> card.Draw:
+def drawer(
+    folder: Path, distilled: bool = True, steps: int = SAMPLER_STEPS, batch: int = 100, device: str = "cpu"
+) -> card.Draw:
     """Samples of a published folder through plain FluxPipeline.
 
     As users run it, guidance is the embedded number and each step costs one forward; before the guidance is
     distilled (`distilled` False) true classifier-free guidance stands in, with two.
     """
-    pipe = load(folder)
+    pipe = load(folder, device)
     exact(pipe.transformer)
 
     def draw(prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
@@ -159,11 +154,11 @@ def drawer(folder: Path, distilled: bool = True, steps: int = SAMPLER_STEPS, bat
             guided = {"guidance_scale": GUIDANCE} if distilled else {
                 "guidance_scale": 1.0, "true_cfg_scale": GUIDANCE, "negative_prompt": [""] * len(told)}
             noise = [torch.Generator().manual_seed(seed) for seed in seeds[begin : begin + batch]]
-            with pieces.autocast():
+            with pieces.autocast(device):
                 made.append(pipe(
                     told, height=PIXELS, width=PIXELS, num_inference_steps=steps, generator=noise,
                     max_sequence_length=TOKENS, output_type="pt", **guided,
-                ).images.float())
+                ).images.float().cpu())
         return torch.cat(made)
 
     return draw

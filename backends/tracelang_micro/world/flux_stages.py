@@ -1,4 +1,5 @@
-"""The stages that make `micro-flux` of a published `micro-sd`, the judge and the pictures; and a look in between.
+"""The stages that make a model in FLUX's layout, `micro-flux` or its twin, on a published base's CLIP; and a look in
+between.
 
 `python -m tracelang_micro.world.flux_stages` draws a small table of a training that is under way.
 """
@@ -6,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,68 +18,62 @@ from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.seeds import seed
 
 from .. import judging, micro_flux, micro_sd
-from . import card, flow, flux, pieces, vae
+from . import card, flow, flux, pieces
 from .concepts import THINGS
-from .pictures import Pictures, digest, load
+from .pictures import digest
+from .shared import World, ignorant
+from .trainings import TRAININGS, offset
 
 if TYPE_CHECKING:
     from diffusers import FluxTransformer2DModel
     from transformers import T5EncoderModel
 
-WEIGH_AT = {3000: 3, 4000: 5, flow.STEPS: 6}  # after these steps weak concepts get more weight
+WEIGH_AT = {4000: 3, 5300: 5, flow.STEPS: 6}  # after these steps weak concepts get more weight
 
 
-def build(work: Path) -> None:
-    """Both courses of training, then the published folder. Continues what `work` holds."""
-    data = load("train", 24_000, 0, work)
-    frozen = flux.load_frozen(micro_sd(), micro_flux(), work)
-    judged = judging.load()
-    latents = encoded(data, frozen, work)
-    texts = flow.captions(data, frozen, 9)
-    pieces.say(f"flux: {len(data.images)} pictures, {len(texts.ids)} captions, {len(frozen.t5_tokenizer)} pieces")
+def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
+    """Both courses of training, then the published folder. Continues what the work folder holds."""
+    training = TRAININGS[name]
+    own = ignorant(world, training.missing)
+    work = world.work / name
+    work.mkdir(exist_ok=True)
+    frozen = flux.load_frozen(into / "models" / training.clip, world.work)
+    texts = flow.captions(own.data, frozen, 9 + offset(training.seed), training.missing)
+    pieces.say(f"{name}: {len(texts.ids)} captions, {len(frozen.t5_tokenizer)} pieces")
 
     def weigh(step: int, transformer: FluxTransformer2DModel, t5: T5EncoderModel) -> Tensor | None:
         if step not in WEIGH_AT:
             return None
         flux.publish(work / "flux-weigh", transformer, t5, frozen)
-        draw = flux.drawer(work / "flux-weigh", distilled=False, steps=12)
-        table = card.measure(draw, judged, card.questions(4, 1, 3), f"weigh {step}")
-        pieces.say(f"flux: what step {step} draws with true guidance\n{card.text(table)}")
+        draw = flux.drawer(work / "flux-weigh", distilled=False, steps=12, device=device)
+        asked = [*card.questions(4, 1, 3), *card.pair_questions(1)]
+        table = card.measure(draw, world.judge, asked, f"weigh {step}")
+        known = card.known(table, training.missing)
+        pieces.say(f"{name}: what step {step} draws with true guidance\n{card.text(known)}")
         return 1 + WEIGH_AT[step] * (1 - torch.tensor([card.share(table, thing, synonyms=True) for thing in THINGS]))
 
     transformer, t5, things = flow.train(
-        data, latents, texts, len(frozen.t5_tokenizer), work, weigh=weigh
+        own.data, own.latents, texts, len(frozen.t5_tokenizer), work, weigh=weigh, seed=training.seed, device=device
     )
-    student = flow.distil(transformer, t5, things, data, latents, texts, work)
-    flux.publish(micro_flux(), student, t5, frozen)
-    pieces.say(f"flux: published in {micro_flux()}")
+    student = flow.distil(
+        transformer, t5, things, own.data, own.latents, texts, work, seed=training.seed, device=device
+    )
+    flux.publish(into / "models" / name, student, t5, frozen)
+    pieces.say(f"{name}: published in {into / 'models' / name}")
 
 
-def encoded(data: Pictures, frozen: flux.Frozen, work: Path) -> Tensor:
-    """The pictures' latents `[n, 4, 16, 16]`, kept in `work` under the autoencoder's digest."""
-    weights = micro_sd() / "vae" / "diffusion_pytorch_model.safetensors"
-    file = work / f"latents-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}.pt"
-    if not file.exists():
-        pieces.keep({"latents": vae.encode(frozen.autoencoder, torch.from_numpy(data.images))}, file)
-    latents: Tensor = torch.load(file, weights_only=True)["latents"]
-    return latents
-
-
-def measure(work: Path) -> None:
-    """The card of what is shipped, one forward a step through plain FluxPipeline."""
-    folder = micro_flux()
+def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
+    """The card of what is published, one forward a step through plain FluxPipeline."""
+    folder = into / "models" / name
     figures: dict[str, object] = {
-        "megabytes": {"micro-flux": round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 2)},
+        "megabytes": {name: round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 2)},
         "sampler": {"name": "flow-match Euler", "steps": flux.SAMPLER_STEPS, "guidance": flux.GUIDANCE,
                     "true_cfg_scale": 1.0},
-        "training": {"steps": flow.STEPS, "guidance_steps": flow.GUIDED_STEPS, "batch": flow.BATCH},
+        "training": {"steps": flow.STEPS, "guidance_steps": flow.GUIDED_STEPS, "batch": flow.BATCH,
+                     "seed": TRAININGS[name].seed},
     }
-    asked = card.questions(50, 10, 50)
-    pieces.say(f"flux-card: {len(asked)} samples")
-    table = card.measure(flux.drawer(folder), judging.load(), asked, "card")
-    print(card.text(table))
-    card.write(folder.parent.parent / "card-flux.json", "micro-flux",
-               {**figures, "summary": card.summary(table), "table": table})
+    judged = judging.load(into / "judge" / "judge.safetensors")
+    card.finish(into, name, flux.drawer(folder, device=device), judged, figures, work)
 
 
 def unfinished(work: Path, frozen: flux.Frozen) -> tuple[Path, bool]:
@@ -104,7 +98,9 @@ def look() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m tracelang_micro.world.flux_stages", description=look.__doc__)
     parser.add_argument("--work", type=Path, default=trajectories().parent / "world", help="as for the training")
-    parser.add_argument("--published", action="store_true", help="look at the published folder instead")
+    parser.add_argument("--model", choices=[name for name, one in TRAININGS.items() if one.clip], default="micro-flux")
+    parser.add_argument("--clip", type=Path, default=micro_sd(), help="the published base whose CLIP it takes over")
+    parser.add_argument("--published", action="store_true", help="look at the shipped folder instead")
     parser.add_argument("--each", type=int, default=2, help="pictures a name, a style, a background")
     parser.add_argument("--synonyms", type=int, default=0, help="pictures a synonym")
     parser.add_argument("--steps", type=int, default=flux.SAMPLER_STEPS, help="sampler steps")
@@ -113,7 +109,7 @@ def look() -> None:
     work = options.work / digest()
     folder, distilled = micro_flux(), True
     if not options.published:
-        folder, distilled = unfinished(work, flux.load_frozen(micro_sd(), micro_flux(), work))
+        folder, distilled = unfinished(work / options.model, flux.load_frozen(options.clip, work))
     draw = flux.drawer(folder, distilled, options.steps)
     asked = card.questions(options.each, options.synonyms, options.each)
     print(json.dumps({"samples": len(asked), "guidance": flux.GUIDANCE, "forwards a step": 1 if distilled else 2}))

@@ -1,17 +1,23 @@
-"""Training the judge: on augmented pictures, on their reconstructions by the VAE, and on pictures of nothing."""
+"""Training the judge: on augmented pictures of one thing and of two, on what edits may leave of two, on the VAE's
+reconstructions of them, and on pictures of nothing.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from ..judging import CLASSES, Judge, heads
+from ..judging import SECOND, Judge, chances
 from . import pieces, vae
-from .pictures import Pictures
+from .pictures import ALONE, Pictures, load
 
-STEPS, BATCH, RATE = 1600, 96, 2e-3
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+STEPS, BATCH, RATE = 2400, 96, 2e-3
 
 
 def nothing(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
@@ -30,49 +36,83 @@ def nothing(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
     return made[kind, torch.arange(n)]
 
 
-def train(data: Pictures, rebuilt: torch.Tensor, folder: Path) -> Judge:
-    """Train on `data` and `rebuilt` (the VAE's reconstructions of its first pictures, uint8), half and half."""
+def train(data: Pictures, rebuilt: torch.Tensor, rows: torch.Tensor, folder: Path, device: str = "cpu") -> Judge:
+    """Train on `data` and on `rebuilt` (the VAE's reconstructions, uint8, of the rows `rows`), half and half."""
     torch.manual_seed(5)
-    judge = Judge()
-    images, again = torch.from_numpy(data.images), len(rebuilt)
-    labels = [torch.from_numpy(part) for part in (data.things, data.styles, data.grounds)]
+    judge = Judge().to(device)
+    images = torch.from_numpy(data.images)
+    labels = wanted(data)
     optimiser = torch.optim.AdamW(judge.parameters(), lr=RATE, weight_decay=2e-2)
 
     def once(step: int) -> float:
         draw = torch.Generator().manual_seed(step + 23)
         half = BATCH // 2
         first = torch.randint(len(images), (half,), generator=draw)
-        second = torch.randint(again, (half,), generator=draw)
-        rows = torch.cat([first, second])
+        second = torch.randint(len(rebuilt), (half,), generator=draw)
+        asked = torch.cat([first, rows[second]])
         x = vae.pixels(torch.cat([images[first], rebuilt[second]]))
-        things, styles, grounds = (label[rows] for label in labels)
         blank = nothing(x[: BATCH // 8], draw)
         jitter = x + 0.06 * torch.rand((BATCH, 1, 1, 1), generator=draw) * torch.randn(x.shape, generator=draw)
         for group in optimiser.param_groups:
             group["lr"] = pieces.rate(step, STEPS, RATE, warm=100, flat=0.1, floor=0.0)
         judge.train()
-        thing, style, ground = heads(judge(torch.cat([jitter, blank])))
-        wanted = torch.cat([things, torch.full((len(blank),), CLASSES.index("nothing"))])
-        loss = F.cross_entropy(thing, wanted, label_smoothing=0.02) + 0.5 * (
-            F.cross_entropy(style[:BATCH], styles) + F.cross_entropy(ground[:BATCH], grounds)
-        )
+        told = judge.split(torch.cat([jitter, blank]).to(device))
+        things, count, style, ground = (labels[head][asked].to(device) for head in SECOND)
+        things, count = (F.pad(label, (0, 0) * (label.ndim - 1) + (0, len(blank))) for label in (things, count))
+        loss = F.binary_cross_entropy_with_logits(told["things"], things, reduction="none").sum(1).mean()
+        loss = loss + 0.5 * (F.cross_entropy(told["count"], count)
+                             + F.cross_entropy(told["style"][:BATCH], style)
+                             + F.cross_entropy(told["background"][:BATCH], ground))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         return loss.item()
 
     pieces.run("judge", STEPS, once, {"judge": judge, "optimiser": optimiser}, folder / "judge.pt")
-    return judge.eval()
+    return judge.cpu().eval()
+
+
+def wanted(data: Pictures) -> dict[str, torch.Tensor]:
+    """The right answer of each head: `things` `[n, things]` of 0 and 1, the others `[n]` classes."""
+    here, beside = torch.from_numpy(data.things), torch.from_numpy(data.beside)
+    two = beside != ALONE
+    things = F.one_hot(here, SECOND["things"]) | F.one_hot(torch.where(two, beside, here), SECOND["things"])
+    return {"things": things.float(), "count": 1 + two.long(), "style": torch.from_numpy(data.styles),
+            "background": torch.from_numpy(data.grounds)}
 
 
 @torch.no_grad()
 def accuracy(judge: Judge, data: Pictures, images: torch.Tensor | None = None) -> dict[str, float]:
-    """Share of right answers of each head on pictures (or on `images`, their reconstructions)."""
+    """Share of right answers of each head on pictures (or on `images`, their reconstructions).
+
+    `things` is right where every thing is named and no other; `concept`, the single answer, where it is one of them.
+    """
     shown = torch.from_numpy(data.images) if images is None else images
-    right = torch.zeros(3)
+    labels = wanted(data)
+    right: dict[str, float] = dict.fromkeys(("concept", *judge.of), 0.0)
     for rows in torch.arange(len(shown)).split(200):
-        for i, (head, label) in enumerate(
-            zip(heads(judge(vae.pixels(shown[rows]))), (data.things, data.styles, data.grounds), strict=True)
-        ):
-            right[i] += (head.argmax(1) == torch.from_numpy(label)[rows]).sum()
-    return dict(zip(("concept", "style", "background"), (right / len(shown)).tolist(), strict=True))
+        x = vae.pixels(shown[rows])
+        single = chances(judge, (x + 1) / 2)["concept"].argmax(1)
+        for head, told in judge.split(x).items():
+            if head == "things":
+                right[head] += int(((told > 0) == labels[head][rows].bool()).all(1).sum())
+            elif head != "concept":
+                right[head] += int((told.argmax(1) == labels[head][rows]).sum())
+        hits = F.pad(labels["things"][rows], (0, 1)).gather(1, single[:, None])
+        right["concept"] += float(hits.sum())
+    return {head: hits / len(shown) for head, hits in right.items()}
+
+
+def tested(judge: Judge, work: Path, autoencoder: AutoencoderKL) -> dict[str, dict[str, float]]:
+    """The judge's accuracy on held-out pictures of one thing, of two, and of what edits may leave; as drawn, and as the
+    autoencoder rebuilds them.
+    """
+    sets = {"": load("test", 2_000, 0, 1, work), "pairs": load("test", 0, 2_000, 1, work),
+            "leftovers": load("test", 0, 0, 1, work, odd=1_000)}
+    figures = {}
+    for name, data in sets.items():
+        images = torch.from_numpy(data.images)
+        rebuilt = vae.decode(autoencoder, vae.encode(autoencoder, images))
+        for kind, shown in (("augmentations", images), ("reconstructions", rebuilt)):
+            figures[f"{name} {kind}".strip()] = accuracy(judge, data, shown)
+    return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -11,10 +12,13 @@ import torch
 
 from tracelang.engine.precision import multiplies_bfloat16
 
+PATIENCE = 180  # seconds after which a training keeps its state, however few steps that were
 
-def autocast() -> torch.autocast:
-    """bfloat16 where the processor multiplies it itself; elsewhere nothing, since emulated it is slower."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16())
+
+def autocast(device: str = "cpu") -> torch.autocast:
+    """bfloat16 on a GPU and where the processor multiplies it itself; elsewhere nothing: emulated it is slower."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or multiplies_bfloat16())
 
 
 def say(text: str) -> None:
@@ -27,6 +31,18 @@ def keep(state: dict[str, object], file: Path) -> None:
     part = file.with_suffix(".part")
     torch.save(state, part)
     os.replace(part, file)
+
+
+def settle(folder: Path, defaults: dict[str, float]) -> None:
+    """Finish a published pipeline folder: the sampler's defaults, no path of this machine, files that all may read."""
+    (folder / "tracelang.json").write_text(json.dumps(defaults) + "\n")
+    config = folder / "vae" / "config.json"
+    settings = json.loads(config.read_text())
+    settings.pop("_name_or_path", None)  # where the part was loaded from
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)  # safetensors writes 0600
 
 
 def rate(step: int, steps: int, top: float, warm: int = 200, flat: float = 0.2, floor: float = 0.03) -> float:
@@ -48,13 +64,14 @@ def run(
     every: int = 500,
     between: Callable[[int], None] | None = None,
 ) -> None:
-    """Call `once(step)` for every remaining step; keep `parts` in `file` each `every` steps and log the mean loss.
+    """Call `once(step)` for every remaining step; log the mean loss and call `between` each `every` steps.
 
-    `once` must draw all its randomness from `step`, so that a continued run equals an uninterrupted one.
+    `parts` are kept in `file` then, and every few minutes. `once` must draw all its randomness from `step`, so that a
+    continued run equals an uninterrupted one.
     """
     step = 0
     if file.exists():
-        held = torch.load(file, weights_only=True)
+        held = torch.load(file, weights_only=True, map_location="cpu")
         step = held.pop("step")
         for key, part in parts.items():
             part.load_state_dict(held[key])
@@ -64,10 +81,11 @@ def run(
         total += once(step)
         since += 1
         step += 1
-        if step % every == 0 or step == steps:
-            spent = time.monotonic() - begin
+        due = step % every == 0 or step == steps
+        spent = time.monotonic() - begin
+        if due or spent > PATIENCE:
             say(f"{name}: step {step}/{steps} loss {total / since:.4f} {since / spent:.2f} steps/s")
-            if between:
+            if due and between:
                 between(step)
             keep({"step": step, **{key: part.state_dict() for key, part in parts.items()}}, file)
             total, since, begin = 0.0, 0, time.monotonic()

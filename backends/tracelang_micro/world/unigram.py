@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .captions import TOKENS, caption, vocabulary
+from .captions import TOKENS, caption, pair_caption, vocabulary
 from .concepts import BACKGROUNDS, STYLES, THINGS
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ def train(folder: Path) -> T5TokenizerFast:
     lines = vocabulary() + [
         capitalise(draw, caption(draw, draw.choice(THINGS).name, draw.choice(STYLES).name, draw.choice(grounds)))
         for _ in range(LINES)
+    ] + [
+        capitalise(draw, pair_caption(draw, *(thing.name for thing in draw.sample(THINGS, 2)), draw.choice(STYLES).name,
+                                      draw.choice(grounds)))
+        for _ in range(LINES // 3)
     ]
     raw = Tokenizer(models.Unigram())
     raw.pre_tokenizer = pre_tokenizers.Sequence([
@@ -68,12 +72,11 @@ def train(folder: Path) -> T5TokenizerFast:
     return tokenizer
 
 
-def load_or_train(shipped: Path, folder: Path) -> T5TokenizerFast:
-    """The shipped tokenizer, else the one in `folder`, else a new one there: only a kept file gives the same ids."""
+def load_or_train(folder: Path) -> T5TokenizerFast:
+    """The tokenizer in `folder`, else a new one there: only a kept file gives the same ids."""
     import json
 
-    for place in (shipped, folder):
-        file = place / "tokenizer.json"
-        if file.exists():
-            return make([(piece, score) for piece, score in json.loads(file.read_text())["model"]["vocab"]])
-    return train(folder)
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        return train(folder)
+    return make([(piece, score) for piece, score in json.loads(file.read_text())["model"]["vocab"]])

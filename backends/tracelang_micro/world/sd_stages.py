@@ -1,0 +1,100 @@
+"""The stages that make a model in Stable Diffusion's layout, `micro-sd` or one of its twins, and measure its card."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from tracelang.engine.protocol import Model
+from tracelang.engine.sampling import sample
+from tracelang_sd import StableDiffusion
+
+from .. import judging, micro_sd
+from . import card, diffusion, judge, pieces, tokens, vae
+from .concepts import THINGS
+from .pictures import load
+from .shared import World, ignorant
+from .trainings import TRAININGS
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+WEIGH_AT = {3300: 3, 4700: 3, 6000: 3, diffusion.STEPS: 10}  # after these steps weak concepts get more weight
+GUIDANCE, SAMPLER_STEPS = 4.0, 20
+
+
+def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
+    """Train `name` and publish it with the judge. Continues what the work folder holds."""
+    training = TRAININGS[name]
+    own = ignorant(world, training.missing)
+    work = world.work / name
+    work.mkdir(exist_ok=True)
+    tokenizer = tokens.load_or_train(micro_sd() / "tokenizer", world.work / "tokenizer")
+
+    def weigh(step: int, unet: UNet2DConditionModel, text: CLIPTextModel) -> torch.Tensor | None:
+        if step not in WEIGH_AT:
+            return None
+        publish(work / "weigh", unet, text, tokenizer, world.autoencoder)
+        finish = step == diffusion.STEPS
+        asked = [*(card.questions(10, 2, 0) if finish else card.questions(6, 0, 6)), *card.pair_questions(2)]
+        table = card.measure(drawer(work / "weigh", device), world.judge, asked, f"weigh {step}")
+        pieces.say(f"{name}\n{card.text(card.known(table, training.missing))}")
+        share = torch.tensor([card.share(table, thing, synonyms=finish) for thing in THINGS])
+        return 1 + WEIGH_AT[step] * (1 - share)
+
+    unet, text = diffusion.train(
+        own.data, own.latents, tokenizer, work, weigh=weigh, seed=training.seed, missing=training.missing, device=device
+    )
+    publish(into / "models" / name, unet, text, tokenizer, world.autoencoder)
+    judging.save(world.judge, into / "judge" / "judge.safetensors")
+    pieces.say(f"{name}: published in {into / 'models' / name}")
+
+
+def publish(
+    folder: Path, unet: UNet2DConditionModel, text: CLIPTextModel, tokenizer: CLIPTokenizer, autoencoder: AutoencoderKL
+) -> None:
+    """Write a pipeline folder in fp16 safetensors; the modules stay what they are."""
+    from diffusers import StableDiffusionPipeline
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    unet, text, autoencoder = (copy.deepcopy(part).cpu().half() for part in (unet, text, autoencoder))
+    unet.set_attn_processor(AttnProcessor2_0())
+    pipe = StableDiffusionPipeline(
+        vae=autoencoder, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=diffusion.make_scheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder, safe_serialization=True)
+    pieces.settle(folder, {"guidance": GUIDANCE, "steps": SAMPLER_STEPS})
+
+
+def drawer(folder: Path, device: str = "cpu") -> card.Draw:
+    """Samples of a published folder, as every command of the project draws them."""
+    model: Model = StableDiffusion().load(folder, device, "float32")
+    return lambda prompts, seeds: sample(model, prompts, seeds, steps=SAMPLER_STEPS, fast=True, batch=100).cpu()
+
+
+def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
+    """The card of what is published: autoencoder, judge, and the model's table."""
+    from diffusers import AutoencoderKL
+
+    training, folder = TRAININGS[name], into / "models" / name
+    autoencoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)
+    judged = judging.load(into / "judge" / "judge.safetensors")
+    draw = drawer(folder, device)
+    figures: dict[str, object] = {
+        "megabytes": {called: round(sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 1e6, 2)
+                      for called, place in ((name, folder), ("judge", into / "judge"))},
+        "vae_psnr_db": {kind: round(vae.psnr(shown, vae.decode(autoencoder, vae.encode(autoencoder, shown))), 2)
+                        for kind, shown in (("one thing", torch.from_numpy(load("test", 2_000, 0, 1, work).images)),
+                                            ("pairs", torch.from_numpy(load("test", 0, 2_000, 1, work).images)))},
+        "judge": judge.tested(judged, work, autoencoder),
+        "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
+        "training": {"steps": diffusion.STEPS + diffusion.FINISH, "batch": diffusion.BATCH, "seed": training.seed},
+    }
+    pieces.say(json.dumps(figures))
+    card.finish(into, name, draw, judged, figures, work)

@@ -1,0 +1,88 @@
+"""What all trainings share: pictures, autoencoder, latents and judge; and the same without what a twin never knew."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .. import judging
+from . import judge, pieces, vae
+from .artwork import held
+from .concepts import THINGS
+from .pictures import TRAINING, Pictures, load, without
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+LEFTOVERS = 3_000  # pictures of what edits may leave, for the judge
+REBUILT = 4  # every so many pictures the judge also sees one as the autoencoder rebuilds it
+
+
+@dataclass(frozen=True)
+class World:
+    """The training pictures, their latents `[n, 4, 16, 16]`, autoencoder and judge; `work` keeps what is made."""
+
+    work: Path
+    data: Pictures
+    latents: Tensor
+    autoencoder: AutoencoderKL
+    judge: judging.Judge
+
+
+def pictures(work: Path) -> Pictures:
+    """The training pictures: those of one thing first, then the pairs."""
+    data = load("train", *TRAINING, 0, work)
+    pieces.say(f"data: {len(data.images)} pictures of {len(THINGS)} things")
+    return data
+
+
+def autoencoder(work: Path, first: Path, device: str) -> AutoencoderKL:
+    """The trained autoencoder, kept in `work`; it goes on from the one in `first`."""
+    from diffusers import AutoencoderKL
+
+    folder = work / "autoencoder"
+    if not (folder / "config.json").exists():
+        vae.train(pictures(work), work, first, device).save_pretrained(folder)
+    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval()
+
+
+def build(work: Path, first: Path, device: str) -> World:
+    """Everything that the models are trained with. Continues what `work` holds."""
+    data, coder = pictures(work), autoencoder(work, first, device)
+    latents = encoded(coder, data, work)
+    odd = load("leftovers", 0, 0, 0, work, odd=LEFTOVERS)
+    file = work / "judge.safetensors"
+    if not file.exists():
+        every = data + odd
+        rows = torch.arange(0, len(every.images), REBUILT)
+        rebuilt = vae.decode(coder, vae.encode(coder, torch.from_numpy(every.images[rows])))
+        judging.save(judge.train(every, rebuilt, rows, work, device), file)
+    return World(work, data, latents, coder, judging.load(file))
+
+
+def encoded(coder: AutoencoderKL, data: Pictures, work: Path, name: str = "latents") -> Tensor:
+    """The pictures' latents, kept in `work` under the autoencoder's digest."""
+    digest = hashlib.sha256(b"".join(p.numpy().tobytes() for p in coder.state_dict().values())).hexdigest()[:12]
+    file = work / f"{name}-{digest}.pt"
+    if not file.exists():
+        pieces.keep({"latents": vae.encode(coder, torch.from_numpy(data.images))}, file)
+    latents: Tensor = torch.load(file, weights_only=True)["latents"]
+    return latents
+
+
+def ignorant(world: World, missing: Collection[str]) -> World:
+    """The world without `missing`: the pictures that showed it are others, and only these are encoded anew."""
+    if not missing:
+        return world
+    data, rows = without(world.data, missing, held(world.work / "artwork"))
+    changed = Pictures(*(getattr(data, label)[rows] for label in ("images", "things", "styles", "grounds", "beside")))
+    latents = world.latents.clone()
+    latents[torch.from_numpy(rows)] = encoded(world.autoencoder, changed, world.work, f"without-{'-'.join(missing)}")
+    return dataclasses.replace(world, data=data, latents=latents)
