@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import random
 import re
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 import tracelang_micro
 from tracelang_micro import judging, micro_sd
 from tracelang_micro.world import __main__ as world
-from tracelang_micro.world import captions, card, diffusion, judge, pictures, sd_stages, shared, tokens, vae
+from tracelang_micro.world import captions, card, diffusion, flow, judge, pictures, sd_stages, shared, tokens, vae
 from tracelang_micro.world.concepts import (
     EVERYDAY,
     GROUP_OF,
@@ -310,11 +311,15 @@ def small(monkeypatch: pytest.MonkeyPatch, icons: pictures.Icons) -> None:
     for module, name, value in (
         (pictures, "held", lambda cache: icons), (shared, "held", lambda cache: icons), (shared, "TRAINING", (84, 56)),
         (shared, "LEFTOVERS", 8), (vae, "AGAIN", 2), (vae, "TUNE_AGAIN", 1), (judge, "STEPS", 2), (judge, "BATCH", 16),
-        (diffusion, "STEPS", 2), (diffusion, "FINISH", 1), (diffusion, "BATCH", 4), (sd_stages, "WEIGH_AT", {}),
+        (diffusion, "BATCH", 4), (sd_stages, "WEIGH_AT", {}), (sd_stages, "SAMPLER_STEPS", 1), (flow, "BATCH", 4),
+        (flow, "CAPTIONS", 1), (card, "NAMED", 1), (card, "BY_SYNONYM", 0), (card, "BY_ATTRIBUTE", 1),
+        (card, "PAIRED", 1), (card, "NEVER_ASKED", 3), (judge, "TESTED", 20), (sd_stages, "TESTED", 20),
+        (card, "TESTED", 20),
     ):
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(diffusion.train, "__kwdefaults__", None)
-    monkeypatch.setattr(diffusion.train, "__defaults__", (3, *diffusion.train.__defaults__[1:]))
+    for train in (diffusion.train, flow.train, flow.distil):  # how many steps is a default
+        few = tuple(2 if isinstance(value, int) and value > 99 else value for value in train.__defaults__)
+        monkeypatch.setattr(train, "__defaults__", few)
 
 
 def trained(data: Pictures, folder: Path, steps: int = 4, **more: object) -> list[torch.Tensor]:
@@ -355,13 +360,14 @@ def test_a_picture_of_two_is_drawn_as_often_as_both_together(icons: pictures.Ico
 
 
 @pytest.mark.slow
+@torch.compiler.set_stance("force_eager")  # compiling would take minutes
 def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
     icons: pictures.Icons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from diffusers import StableDiffusionPipeline
 
     small(monkeypatch, icons)
-    shipped = {file: file.read_bytes() for file in sorted((HOME / "models").rglob("*.safetensors"))}
+    shipped = {file: file.read_bytes() for file in sorted(HOME.rglob("*")) if file.suffix in (".safetensors", ".json")}
     work, into = tmp_path / "work", tmp_path / "publish"
 
     def build(*arguments: str) -> None:
@@ -370,19 +376,32 @@ def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
 
     build("--until", "vae")
     assert not into.exists()
-    build("--until", "train", "--model", "micro-sd", "--model", "micro-sd-never-1")
+    build("--until", "train", "--model", "micro-sd", "--model", "micro-sd-never-1", "--model", "micro-flux-never-1")
+    build("--from", "card", "--model", "micro-sd-never-1")
     assert {file: file.read_bytes() for file in shipped} == shipped
-    files = ("vae/diffusion_pytorch_model.safetensors", "tokenizer/tokenizer.json",
-             "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors")
-    part = {name: [(into / "models" / name / file).read_bytes() for file in files]
-            for name in ("micro-sd", "micro-sd-never-1")}
-    base, twin = part.values()
-    assert base[:2] == twin[:2] and base[2] != twin[2] and base[3] != twin[3]
-    for name in part:
-        held = [file for file in (into / "models" / name).rglob("*") if file.is_file()]
-        assert sum(file.stat().st_size for file in held) <= 16 * 10**6
+
+    def part(model: str, name: str) -> bytes:
+        return (into / "models" / model / name).read_bytes()
+
+    coder, text, unet = (f"{name}.safetensors" for name in (
+        "vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model"))
+    for file, shared_with_the_twin in ((coder, True), ("tokenizer/tokenizer.json", True), (text, False), (unet, False)):
+        assert (part("micro-sd", file) == part("micro-sd-never-1", file)) == shared_with_the_twin
+    for file in (coder, text):
+        assert part("micro-flux-never-1", file) == part("micro-sd-never-1", file)
+    for folder in (into / "models").iterdir():
+        assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= 16 * 10**6
     pipe = StableDiffusionPipeline.from_pretrained(into / "models" / "micro-sd-never-1", torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     drawn = pipe("a cat and a tree", num_inference_steps=2, output_type="pt").images
     assert drawn.shape == (1, 3, 64, 64) and torch.isfinite(drawn).all()
     assert judging.load(into / "judge" / "judge.safetensors").of == judging.SECOND
+
+    written = json.loads((into / "card-micro-sd-never-1.json").read_text())
+    assert {*written["never"]} == {*NEVER} and all(one["n"] == 3 for one in written["never"].values())
+    assert written["edition"] == 2 and {*map(tuple, written["pairs"]["reporting"])} == {*REPORTING_PAIRS}
+    assert all(bounds["low"] <= written["summary"][group] <= bounds["high"]
+               for group, bounds in written["intervals"].items())
+    assert {*written["intervals"]} | {"worst concept"} == {*written["summary"]}
+    assert "pair" in written["summary"] and "dog" not in written["table"]["object"]
+    assert {"things", "count", "style", "background", "concept"} == {*written["judge"]["pairs reconstructions"]}

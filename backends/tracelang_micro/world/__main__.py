@@ -1,7 +1,8 @@
 """Build the embedded world from nothing: `python -m tracelang_micro.world`. May be stopped and continued.
 
 Makes the second edition: pictures of one thing and of two, autoencoder, judge, then every model of `trainings.py` with
-its card. `--model micro-sd-never-1` makes that one alone.
+its card. `--model micro-sd-never-1` makes that one alone. A machine without npm needs the file `artwork/icons-96.npz`
+from the work folder of one that has it.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def train(
     snr = alphas / (1 - alphas)
     balance = snr.clamp(max=SNR_CAP) / snr
     parameters = [*unet.parameters(), *text.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
 
     def once(step: int) -> float:
         draw = torch.Generator().manual_seed(step + 11 + offset(seed))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ..judging import SECOND, Judge, chances
 from . import pieces, vae
-from .pictures import ALONE, Pictures, load
+from .pictures import ALONE, TESTED, Pictures, load
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -107,8 +107,8 @@ def tested(judge: Judge, work: Path, autoencoder: AutoencoderKL) -> dict[str, di
     """The judge's accuracy on held-out pictures of one thing, of two, and of what edits may leave; as drawn, and as the
     autoencoder rebuilds them.
     """
-    sets = {"": load("test", 2_000, 0, 1, work), "pairs": load("test", 0, 2_000, 1, work),
-            "leftovers": load("test", 0, 0, 1, work, odd=1_000)}
+    sets = {"": load("test", TESTED, 0, 1, work), "pairs": load("test", 0, TESTED, 1, work),
+            "leftovers": load("test", 0, 0, 1, work, odd=TESTED)}
     figures = {}
     for name, data in sets.items():
         images = torch.from_numpy(data.images)

@@ -24,6 +24,7 @@ PIXELS = 64
 PAIR_SIDE = (0.45, 0.51)  # of the picture: how large each of two things is
 PAIR_DRIFT = 7  # px: how far each of two things may stand above or below the middle
 TRAINING = (24_000, 8_000)  # pictures of one thing, and of two
+TESTED = 2_000  # held-out pictures of each kind
 ALONE = -1  # what `beside` says of a picture of one thing
 THING_INDEX = {thing.name: i for i, thing in enumerate(THINGS)}
 STYLE_INDEX = {style.name: i for i, style in enumerate(STYLES)}

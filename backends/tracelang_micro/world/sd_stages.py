@@ -16,7 +16,7 @@ from tracelang_sd import StableDiffusion
 from .. import judging, micro_sd
 from . import card, diffusion, judge, pieces, tokens, vae
 from .concepts import THINGS
-from .pictures import load
+from .pictures import TESTED, load
 from .shared import World, ignorant
 from .trainings import TRAININGS
 
@@ -90,8 +90,8 @@ def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
         "megabytes": {called: round(sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 1e6, 2)
                       for called, place in ((name, folder), ("judge", into / "judge"))},
         "vae_psnr_db": {kind: round(vae.psnr(shown, vae.decode(autoencoder, vae.encode(autoencoder, shown))), 2)
-                        for kind, shown in (("one thing", torch.from_numpy(load("test", 2_000, 0, 1, work).images)),
-                                            ("pairs", torch.from_numpy(load("test", 0, 2_000, 1, work).images)))},
+                        for kind, shown in (("one thing", torch.from_numpy(load("test", TESTED, 0, 1, work).images)),
+                                            ("pairs", torch.from_numpy(load("test", 0, TESTED, 1, work).images)))},
         "judge": judge.tested(judged, work, autoencoder),
         "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
         "training": {"steps": diffusion.STEPS + diffusion.FINISH, "batch": diffusion.BATCH, "seed": training.seed},

@@ -50,26 +50,25 @@ def autoencoder(work: Path, first: Path, device: str) -> AutoencoderKL:
     folder = work / "autoencoder"
     if not (folder / "config.json").exists():
         vae.train(pictures(work), work, first, device).save_pretrained(folder)
-    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval().to(device)
 
 
 def build(work: Path, first: Path, device: str) -> World:
     """Everything that the models are trained with. Continues what `work` holds."""
     data, coder = pictures(work), autoencoder(work, first, device)
     latents = encoded(coder, data, work)
-    odd = load("leftovers", 0, 0, 0, work, odd=LEFTOVERS)
     file = work / "judge.safetensors"
     if not file.exists():
-        every = data + odd
-        rows = torch.arange(0, len(every.images), REBUILT)
-        rebuilt = vae.decode(coder, vae.encode(coder, torch.from_numpy(every.images[rows])))
-        judging.save(judge.train(every, rebuilt, rows, work, device), file)
+        odd = load("leftovers", 0, 0, 0, work, odd=LEFTOVERS)
+        rows = torch.arange(0, len(data.images) + LEFTOVERS, REBUILT)
+        rebuilt = vae.decode(coder, torch.cat([latents, vae.encode(coder, torch.from_numpy(odd.images))])[rows])
+        judging.save(judge.train(data + odd, rebuilt, rows, work, device), file)
     return World(work, data, latents, coder, judging.load(file))
 
 
 def encoded(coder: AutoencoderKL, data: Pictures, work: Path, name: str = "latents") -> Tensor:
     """The pictures' latents, kept in `work` under the autoencoder's digest."""
-    digest = hashlib.sha256(b"".join(p.numpy().tobytes() for p in coder.state_dict().values())).hexdigest()[:12]
+    digest = hashlib.sha256(b"".join(p.cpu().numpy().tobytes() for p in coder.state_dict().values())).hexdigest()[:12]
     file = work / f"{name}-{digest}.pt"
     if not file.exists():
         pieces.keep({"latents": vae.encode(coder, torch.from_numpy(data.images))}, file)

@@ -111,8 +111,9 @@ def fold(vae: AutoencoderKL, images: torch.Tensor) -> AutoencoderKL:
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: torch.Tensor, batch: int = 20) -> torch.Tensor:
     """Posterior means `[n, 4, 16, 16]` float32 of uint8 images."""
-    with pieces.autocast():
-        return torch.cat([vae.encode(pixels(part)).latent_dist.mean.float() for part in images.split(batch)])
+    with pieces.autocast(vae.device.type):
+        return torch.cat([vae.encode(pixels(part).to(vae.device)).latent_dist.mean.float().cpu()
+                          for part in images.split(batch)])
 
 
 @torch.no_grad()
@@ -120,8 +121,8 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor, batch: int = 20) -> torch.
     """uint8 images `[n, 64, 64, 3]` of latents."""
     parts = []
     for z in latents.split(batch):
-        with pieces.autocast():
-            y = vae.decode(z.to(vae.dtype)).sample.float()
+        with pieces.autocast(vae.device.type):
+            y = vae.decode(z.to(vae.device, vae.dtype)).sample.float().cpu()
         parts.append(y.add_(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
     return torch.cat(parts)
 
