@@ -18,7 +18,7 @@ import torch
 import tracelang_micro
 from tracelang_micro import judging, micro_sd
 from tracelang_micro.world import __main__ as world
-from tracelang_micro.world import captions, card, diffusion, flow, judge, pictures, sd_stages, shared, tokens, vae
+from tracelang_micro.world import bars, captions, card, diffusion, flow, judge, pictures, sd_stages, shared, tokens, vae
 from tracelang_micro.world.concepts import (
     EVERYDAY,
     GROUP_OF,
@@ -246,6 +246,41 @@ def test_a_twin_s_table_leaves_out_what_it_never_knew() -> None:
         *(("implicit", phrase) for phrase, of in IMPLICIT.items() if "knife" in of),
         *(("pair", " and ".join(pair)) for pair in card.asked_pairs() if {*pair} & {*NEVER}),
     }
+
+
+def made_card(name: str, shares: dict[str, float], **more: object) -> dict[str, object]:
+    """The card of a model that draws everything but `shares` right, as `card.write` writes it."""
+    lost = TRAININGS[name].missing
+    table = {group: {thing.name: shares.get(thing.name, 1.0) for thing in things if thing.name not in lost}
+             for group, things in GROUPS.items()}
+    return {"model": name, "megabytes": {name: 11.0}, "floors": {"object": 0.97}, "summary": card.summary(table),
+            "table": table, **more}
+
+
+@pytest.mark.parametrize(("shares", "more", "short"), [
+    ({}, {}, []), ({"cat": 0.3}, {}, ["object at least", "none worse", "other things within"]),
+    ({"cat": 0.85}, {}, ["none worse"]), ({name: 0.98 for name in NAMES}, {}, ["other things within"]),
+    ({}, {"never": {"dog": {"shown": 0.07, "confusions": 0.01}}}, ["no dog"]),
+    ({}, {"never": {"dog": {"shown": 0.05, "confusions": 0.01}}}, []),
+    ({}, {"megabytes": {"micro-sd-never-1": 16.5}}, ["at most 16 MB"]),
+])
+def test_every_bar_of_a_twin_is_told_by_its_card(
+    tmp_path: Path, shares: dict[str, float], more: dict[str, object], short: list[str]
+) -> None:
+    for name, made in {
+        "micro-sd": made_card("micro-sd", {}), "micro-sd-seed-2": made_card("micro-sd-seed-2", {"key": 0.9}),
+        "micro-sd-never-1": made_card("micro-sd-never-1", shares, **more),
+    }.items():
+        (tmp_path / card.file_of(name)).write_text(json.dumps(made))
+    found = bars.bars(tmp_path)
+    assert all(bar.holds for bar in found["micro-sd"])
+    missed = [bar.what for bar in found["micro-sd-never-1"] if not bar.holds]
+    assert len(missed) == len(short) and all(any(what.startswith(one) for what in missed) for one in short)
+
+
+def test_the_shipped_models_hold_their_bars() -> None:
+    found = bars.bars(HOME)
+    assert {"micro-sd", "micro-flux"} <= {*found} and all(bar.holds for one in found.values() for bar in one)
 
 
 # --- the judge of both editions ---

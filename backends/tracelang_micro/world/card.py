@@ -183,9 +183,8 @@ def finish(into: Path, name: str, draw: Draw, judge: Judge, figures: dict[str, o
         figures = {**figures, "never": never}
         pieces.say(json.dumps(never))
     print(text(table))
-    file = {"micro-sd": "card.json", "micro-flux": "card-flux.json"}.get(name, f"card-{name}.json")
     told = {"summary": summary(table), "intervals": intervals(table, asked), "table": table}
-    write(into / file, name, {**figures, **told})
+    write(into / file_of(name), name, {**figures, **told})
 
 
 def share(table: dict[str, dict[str, float]], thing: Thing, synonyms: bool = False) -> float:
@@ -211,6 +210,11 @@ def intervals(table: dict[str, dict[str, float]], asked: Sequence[Question]) -> 
         found = rate(round(sum(share * asked_of[group, row] for row, share in rows.items())), n)
         bounds[group] = {"n": n, "low": round(found.low, 4), "high": round(found.high, 4)}
     return bounds
+
+
+def file_of(name: str) -> str:
+    """The card's file, of the model called `name`."""
+    return {"micro-sd": "card.json", "micro-flux": "card-flux.json"}.get(name, f"card-{name}.json")
 
 
 def write(file: Path, model: str, figures: dict[str, object]) -> None:
