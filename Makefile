@@ -1,6 +1,7 @@
 # make demo   the main job on the embedded model, from nothing to a picture and a table
 # make test   lint, types, import contracts, tests, and a run of the demo
 # make tables DEVICE=cuda   what the README's tables say, measured anew
+# make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -49,7 +50,7 @@ tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone" --everything --kept 5 $(ON)
 
 world: $(READY)
-	$(BIN)/python -m tracelang_micro.world
+	$(BIN)/python -m tracelang_micro.world $(ON)
 
 clean:
 	rm -rf $(VENV) out build *.egg-info backends/*/*.egg-info
