@@ -14,10 +14,13 @@ from torch.nn.functional import interpolate
 import tracelang
 from tests.evidence.edits import RECIPE, nothing, ruin
 from tracelang.evidence import verify
+from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.everyday import COUNT, LEAST, digest, everyday, texts
 from tracelang.evidence.integrity import Seen, integrity, pixels
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.questions import Shot, units
 from tracelang.evidence.report import Report
+from tracelang.plan.protected import guard
 from tracelang.plan.types import Plan
 from tracelang_micro.judging import Micro
 from tracelang_micro.world.concepts import THINGS
@@ -123,6 +126,16 @@ def test_what_a_recipe_erases_or_protects_is_not_asked_for(name: str, held: str,
     left = words(recipe(name, kind=kind))
     assert not [prompt for prompt in left if prompt.startswith(held)]
     assert len(left) >= COUNT - 2 and set(left) < set(texts())
+
+
+@pytest.mark.parametrize("name", ["bowl fruit", "fruit in a kitchen", "bus city", "a man's raincoat", "snowy, forest"])
+def test_what_speaks_of_the_protected_is_not_asked_for_whatever_stands_between(name: str) -> None:
+    plan = recipe(name, kind="protected")
+    wall = guard(plan)
+    left = words(plan)
+    assert wall is not None and left == [text for text in texts() if wall.of(text) is None] != list(texts())
+    with pytest.raises(EvidenceError, match="which the recipe protects"):
+        units(plan, {}, (), 0, [Shot(text, 0) for text in texts()])
 
 
 def test_parts_of_words_and_little_words_leave_the_panel_as_it_is() -> None:

@@ -8,7 +8,7 @@ other, the prompts of `everyday.txt`. Left out is what speaks of anything that t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -16,6 +16,7 @@ from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Class, Judge, Worldly
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.questions import Shot
+from tracelang.plan.protected import guard
 from tracelang.plan.types import Concept, Plan
 from tracelang.semantics.irregular import stems
 from tracelang.semantics.morphology import LITTLE, tokens
@@ -38,7 +39,7 @@ def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
     world = next((judge for judge in judges if isinstance(judge, Worldly)), None)
     prompts: Mapping[str, Sought | None]
     if world is None:
-        prompts = {prompt: None for prompt in texts() if not banned.inside(prompt)}
+        prompts = {prompt: None for prompt in texts() if not banned(prompt)}
     else:
         prompts = _of_world(plan, world, banned)
     if len(prompts) < LEAST:
@@ -62,11 +63,11 @@ def texts() -> tuple[str, ...]:
     return tuple(files("tracelang.evidence").joinpath("everyday.txt").read_text(encoding="utf-8").split("\n")[:-1])
 
 
-def _of_world(plan: Plan, judge: Worldly, banned: Phrases[None]) -> dict[str, Sought]:
+def _of_world(plan: Plan, judge: Worldly, banned: Callable[[str], bool]) -> dict[str, Sought]:
     """At most `COUNT` of the world's things that may stay, at even distances: what the recipe does not name first."""
     gone = {found for concept in _gone(plan) for found in _known(judge, concept)}
     named = {found for concept in plan.concepts for found in _known(judge, concept)}
-    every = {prompt: found for prompt, found in judge.world() if found not in gone and not banned.inside(prompt)}
+    every = {prompt: found for prompt, found in judge.world() if found not in gone and not banned(prompt)}
     free = [prompt for prompt, found in every.items() if found not in named]
     rest = [prompt for prompt, found in every.items() if found in named]
     chosen = _evenly(free, COUNT)
@@ -91,7 +92,11 @@ def _gone(plan: Plan) -> list[Concept]:
     return [concept for concept in plan.concepts if concept.name in erased or concept.kind == "protected"]
 
 
-def _banned(plan: Plan) -> Phrases[None]:
-    """The words that no prompt may hold, side by side and inflected or not; a name of little words alone bans none."""
+def _banned(plan: Plan) -> Callable[[str], bool]:
+    """Tells a prompt that holds words of what is gone, side by side and inflected or not (a name of little words alone
+    bans none), or that speaks of anything protected, as the guard of all drawing understands it.
+    """
     texts = (text for concept in _gone(plan) for text in (*concept.names, *concept.probes))
-    return Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)
+    words = Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)
+    wall = guard(plan)
+    return lambda prompt: bool(words.inside(prompt)) or (wall is not None and wall.of(prompt) is not None)

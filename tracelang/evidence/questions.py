@@ -232,6 +232,7 @@ def units(
     found += cut("shots", plain, frozenset(shown))
     for degree in DEGREES if seen and samples else ():
         found += cut(f"degree-{degree:.0%}".replace("%", ""), seen, frozenset(), degree)
+    refuse(plan, [shot.prompt for shot in everyday], EvidenceError)
     always = (Unit("everyday", "everyday", tuple(everyday)),) if everyday else ()
     return (*found, *attacks(plan, judged, known, samples), *drifts(plan, samples), *always)
 
