@@ -27,7 +27,7 @@ from tests.evidence.edits import RECIPE, change, closed_form, rehash
 from tracelang.checkpoint import earlier
 from tracelang.cli import main
 from tracelang.engine.low_rank import LowRank
-from tracelang.evidence import compared, verify
+from tracelang.evidence import compared, everyday, verify
 from tracelang.evidence.artifact import EvidenceError, read
 from tracelang.evidence.judges.identity import setting
 from tracelang.evidence.panel import Panel
@@ -47,7 +47,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "r.erase").write_text(RECIPE.replace('probes "canine"', 'probes list "words.txt"') + EXPECT)
     applied = tracelang.apply(tracelang.bind(tracelang.compile(folder / "r.erase"), "micro-sd"), device="cpu")
     applied.save(folder / "out", root=folder)
-    verify.verify(folder / "out", samples=0, steps=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(everyday, "COUNT", everyday.LEAST)
+        verify.verify(folder / "out", samples=0, steps=2)
     return folder
 
 
@@ -305,7 +307,8 @@ def test_an_output_that_is_replaced_keeps_its_verdicts_and_units(
     monkeypatch.chdir(tmp_path)
     Path("other.erase").write_text(RECIPE)
     ran = CliRunner().invoke(main, ["apply", "other.erase", "--model", "micro-sd", "--out", "out", "--force"])
-    told = "warning: out: held a report of the edit before (pass); it is kept in out/report/earlier/0001"
+    verdict = json.loads(report)["verdict"]
+    told = f"warning: out: held a report of the edit before ({verdict}); it is kept in out/report/earlier/0001"
     assert ran.exit_code == 0 and told in ran.stderr, ran.output
     kept = out / "report" / "earlier" / "0001"
     assert (kept / "report.json").read_bytes() == report and (kept / "README.md").read_bytes() == card

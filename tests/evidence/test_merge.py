@@ -13,11 +13,11 @@ from click.testing import CliRunner
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form
 from tracelang.cli import main
-from tracelang.evidence import attacks, questions, verify
+from tracelang.evidence import attacks, everyday, questions, verify
 from tracelang.evidence.report import Report
 from tracelang.evidence.work import WorkError
 
-EXPECT = "expect over 20 samples { shown(dog) <= 99% accuracy(cat) >= 0% attack(dog, paraphrase) <= 99% }"
+EXPECT = "expect over 8 samples { shown(dog) <= 99% accuracy(cat) >= 0% attack(dog, paraphrase) <= 99% }"
 FAST: dict[str, Any] = {"samples": 0, "steps": 2}
 
 
@@ -28,12 +28,27 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Units of 8 pictures, so that few pictures make many units; one attack, which takes no search."""
+    shrink(monkeypatch)
+
+
+def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units of 4 pictures, so that few pictures make many units; one attack, which takes no search."""
     def words(quarry: Any, model: Any, budget: Any) -> Any:
         return attacks.Found(("a drawing of a dog",) * quarry.count, None, {"tries": 1}, None, ())
 
-    monkeypatch.setattr(questions, "SHOTS", 8)
+    monkeypatch.setattr(questions, "SHOTS", 4)
+    monkeypatch.setattr(everyday, "COUNT", everyday.LEAST)
     monkeypatch.setattr(verify, "ATTACKS", {"paraphrase": attacks.Attack("black box", words)})
+
+
+@pytest.fixture(scope="module")
+def done(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The edit, verified in one run."""
+    out = at(fresh, tmp_path_factory.mktemp("done"))
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        verify.verify(out, **FAST)
+    return out
 
 
 def at(fresh: Path, folder: Path) -> Path:
@@ -49,8 +64,8 @@ def same(report: Report) -> dict[str, Any]:
     return data
 
 
-def test_two_shards_merged_equal_one_run(fresh: Path, tmp_path: Path) -> None:
-    whole = verify.verify(at(fresh, tmp_path / "whole"), **FAST)
+def test_two_shards_merged_equal_one_run(fresh: Path, done: Path, tmp_path: Path) -> None:
+    whole = Report.model_validate_json((done / "report" / "report.json").read_bytes())
     first, second = (at(fresh, tmp_path / str(i)) for i in (1, 2))
     assert verify.verify(first, shard=(1, 2), **FAST) is None
     assert not (first / "report" / "report.json").exists()
@@ -58,11 +73,11 @@ def test_two_shards_merged_equal_one_run(fresh: Path, tmp_path: Path) -> None:
         verify.merge(first)
     assert verify.verify(second, shard=(2, 2), **FAST) is None
     merged = verify.merge(first, [second / "report" / "work"])
-    assert whole is not None and same(merged) == same(whole)
-    pictures = sorted((tmp_path / "whole" / "out" / "report" / "work").rglob("*.png"))
+    assert same(merged) == same(whole)
+    pictures = sorted((done / "report" / "work").rglob("*.png"))
     assert pictures
     for picture in pictures:
-        path = picture.relative_to(tmp_path / "whole" / "out")
+        path = picture.relative_to(done)
         assert (first / path).read_bytes() == picture.read_bytes()
 
 
@@ -73,26 +88,25 @@ def test_shards_in_one_folder_need_no_paths(fresh: Path, tmp_path: Path) -> None
         ran = CliRunner().invoke(main, ["verify", *words, "--shard", shard])
         assert ran.exit_code == 0 and f"shard {shard} is done" in ran.output
     ran = CliRunner().invoke(main, ["merge", str(out), "--json"])
-    assert ran.exit_code == 0
-    assert json.loads(ran.stdout)["verdict"] == "pass"
+    assert ran.exit_code == 3  # bounds that the base model meets as well
+    assert json.loads(ran.stdout)["verdict"] == "inconclusive"
     ran = CliRunner().invoke(main, ["merge", str(out), "--against", str(out)])
-    assert ran.exit_code == 0 and " 0 of " in ran.output and "can be told apart" in ran.output
+    assert ran.exit_code == 3 and " 0 of " in ran.output and "can be told apart" in ran.output
     assert Report.model_validate_json((out / "report" / "report.json").read_bytes()).comparison is not None
 
 
 def test_a_shard_of_another_run_is_refused(fresh: Path, tmp_path: Path) -> None:
     first, second = (at(fresh, tmp_path / str(i)) for i in (1, 2))
-    verify.verify(first, shard=(1, 2), samples=0, steps=2)
-    verify.verify(second, shard=(2, 2), samples=0, steps=3)
+    for out, steps in ((first, 2), (second, 3)):
+        verify.verify(out, shard=(1, 99), samples=0, steps=steps)  # no picture
     with pytest.raises(WorkError, match=r"of another run than .* \(sampler differ"):
         verify.merge(first, [second])
     ran = CliRunner().invoke(main, ["merge", str(first), str(second)])
     assert ran.exit_code == 2 and "of another run" in ran.output
 
 
-def test_a_file_that_is_no_unit_is_named(fresh: Path, tmp_path: Path) -> None:
-    out = at(fresh, tmp_path)
-    verify.verify(out, **FAST)
+def test_a_file_that_is_no_unit_is_named(done: Path, tmp_path: Path) -> None:
+    out = at(done, tmp_path)
     (work,) = (out / "report" / "work").glob("*/")
     shutil.copy(work / "shots-0000.json", work / "shots-9999.json")
     with pytest.raises(WorkError, match=r"shots-9999\.json: is no unit of this run"):
@@ -105,7 +119,7 @@ def test_a_file_that_is_no_unit_is_named(fresh: Path, tmp_path: Path) -> None:
 
 def test_a_verification_of_another_edit_is_refused(fresh: Path, tmp_path: Path) -> None:
     out = at(fresh, tmp_path)
-    verify.verify(out, shard=(1, 1), **FAST)
+    verify.verify(out, shard=(1, 99), **FAST)
     other = closed_form(tracelang.compile(RECIPE + EXPECT.replace("dog) <= 99%", "dog) <= 98%")), tmp_path / "other")
     ran = CliRunner().invoke(main, ["merge", str(other), str(out)])
     assert ran.exit_code == 2 and "another edit" in ran.output
