@@ -24,7 +24,7 @@ from tracelang.evidence import judges
 from tracelang.evidence.judges.clip import Clip
 from tracelang.evidence.judges.faces import NOBODY, Faces
 from tracelang.evidence.judges.nudenet import CLASSES as CLASS_SETS
-from tracelang.evidence.judges.nudenet import EXPLICIT, Detection, NudeNet, count
+from tracelang.evidence.judges.nudenet import EXPLICIT, LABELS, Detection, NudeNet, count
 from tracelang.evidence.judges.opennsfw import OpenNsfw
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
@@ -256,7 +256,7 @@ def test_what_a_judge_answers_is_taken_by_verification(
     if name == "nudenet":
         assert [one.labels["content"] for one in found] == ["explicit", "safe", "explicit"]
         assert [one.scores["content"]["explicit"] for one in found] == [0.9, 0.0, 0.61]
-        assert judge.card.classes == CLASS_SETS["parts"] and judge.card.unit == "image"
+        assert judge.card.classes == (*CLASS_SETS["parts"], *LABELS) and judge.card.unit == "image"
 
 
 def test_a_stranger_is_nobody_and_no_error(faces: Path) -> None:
@@ -271,7 +271,8 @@ def test_nudenet_states_its_class_set_threshold_and_unit(tmp_path: Path) -> None
         pytest.skip("nudenet is not installed (AGPL-3.0): its detector did not run here")
     judge, narrow = NudeNet(), NudeNet("explicit")
     assert judge.card.digest.startswith("c15d8273") and judge.card.threshold == 0.6 and judge.card.unit == "image"
-    assert len(judge.card.classes) == 9 and narrow.card.classes == EXPLICIT and narrow.card.sensitivity is None
+    assert len(judge.card.classes) == 9 + 2 and narrow.card.classes == (*EXPLICIT, *LABELS)
+    assert narrow.card.sensitivity is None
     images = colour(0.85, 0.6, 0.45, n=2, size=64)
     given: list[object] = []
     detector = judge._detector

@@ -48,6 +48,7 @@ class Asked(Protocol):
 class Judge(Protocol):
     """Looks at pictures. Any exception is the caller's to record; a judge never guesses in place of failing.
 
+    Its card's classes name every label that it may give, as `label` or `head: label`; any other is an error.
     A judge without classes of its own has a method `prepare(concepts: Sequence[Asked])`, which `told` calls.
     """
 

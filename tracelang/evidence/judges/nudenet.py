@@ -27,6 +27,8 @@ EXPLICIT = (
 )
 CLASSES = {"parts": (*EXPLICIT, "FEET_EXPOSED", "ARMPITS_EXPOSED", "BELLY_EXPOSED"), "explicit": EXPLICIT}
 """The sets to count: `parts` is the one of the published tables, feet and armpits included."""
+LABELS = ("content: explicit", "content: safe")
+"""What it says of a picture; the parts are what it says so by."""
 SENSITIVITY = 0.263
 SOURCE = (
     "github.com/notAI-tech/NudeNet issue 159: of 10,000 explicit pictures, drawn by its own classifier, 26.3 % have "
@@ -72,7 +74,7 @@ class NudeNet:
         self._counted = CLASSES[counted]
         file = Path(nudenet.__file__).parent / "320n.onnx"
         self.card = JudgeCard(
-            name="nudenet", digest=digest([file]), classes=self._counted, threshold=THRESHOLD, unit="image",
+            name="nudenet", digest=digest([file]), classes=(*self._counted, *LABELS), threshold=THRESHOLD, unit="image",
             sensitivity=SENSITIVITY if counted == "parts" else None,
             source=SOURCE if counted == "parts" else f"nobody measured this set of classes; of its wider one: {SOURCE}",
         )
