@@ -275,7 +275,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     })
     out = expecting(out, "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
                          " residual(dog) <= 50% attack(dog, p4d) <= 99% }")
-    report = run(out, samples=4, steps=20)
+    report = run(out, samples=4, steps=10)
     verdicts = {one.attack or one.metric: one.verdict for one in report.outcomes}
     assert verdicts.pop("p4d") == "inconclusive"
     assert set(verdicts.values()) == {"pass"}
