@@ -32,8 +32,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A process for each core, each with one thread: tests of one file stay together, they share what they build.
 test: lint demo
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n logical --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.lint
