@@ -14,6 +14,8 @@ from pathlib import Path
 WAIT = 10.0
 """Seconds that a named pipe may lack a reader."""
 LINKS = 40
+WITHOUT_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+"""What a file system answers that has no hard links, as those of memory cards."""
 
 
 def put(path: Path, data: bytes, *, force: bool = True) -> None:
@@ -89,11 +91,15 @@ def _named(name: str, target: str) -> None:
     """A name for a file that is there; unlike a rename, FileExistsError where another has it."""
     try:
         os.link(name, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links, as memory cards have
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        os.replace(name, target)
+        try:
+            os.replace(name, target)
+        except OSError:
+            os.unlink(target)
+            raise
 
 
 def _opened(path: Path, pipe: bool) -> int:
