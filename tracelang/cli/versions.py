@@ -36,6 +36,8 @@ def version(text: str, params: Mapping[str, str], root: Path | None) -> Version:
     path = _from_top(name, written, commit.top)
     found = _at_revision(commit, name, path, params, root, shown=text)
     if found is None:
+        if path in commit.files:
+            trouble(f"{name} has no file {path!r}: what stands there leads to none of its own files")
         near = "".join(f"; did you mean {one!r}?" for one in commit.nearly(path)[:1])
         trouble(f"{name} has no file {path!r}{near or '; write REV:./path for a path from here'}")
     return found

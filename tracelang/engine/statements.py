@@ -16,6 +16,7 @@ from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, canonical_phra
 from tracelang.plan.types import Erasure, Member, Plan, RefinePass
 
 States = dict[str, Tensor]
+BROKEN = "a text encoder or its weights are damaged: use a base without"
 
 
 def constraints(plan: Plan, settings: RefinePass, text: TextSide, inputs: Sequence[str]) -> dict[str, Constraints]:
@@ -73,7 +74,9 @@ def _erased(
         F, G, neutral = e[name][i, row], z[name][i, to], nothing[name][0, row]
         if not (torch.isfinite(F).all() and torch.isfinite(G).all()):
             label = canonical_phrase(plan, erasure.targets)
-            raise EngineError(f"refine: the text states ({name}) of {label!r} or of its anchor hold NaN or infinity")
+            raise EngineError(
+                f"refine: the text states ({name}) of {label!r} or of its anchor hold NaN or infinity; {BROKEN}"
+            )
         if erasure.away:
             inside = torch.tensor([many and at in phrases[number] for number, at in zip(i, row, strict=True)])
             G = F - _along_mean(F - neutral, inside)
@@ -113,7 +116,9 @@ def _kept(plan: Plan, member: Member, text: TextSide, inputs: Sequence[str]) -> 
         result[name] = torch.cat(rows)
         if not torch.isfinite(result[name]).all():
             phrase = canonical_phrase(plan, member)
-            raise EngineError(f"refine: the text states ({name}) of the preserved {phrase!r} hold NaN or infinity")
+            raise EngineError(
+                f"refine: the text states ({name}) of the preserved {phrase!r} hold NaN or infinity; {BROKEN}"
+            )
     return result
 
 

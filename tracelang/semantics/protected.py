@@ -3,8 +3,8 @@
 A text speaks of a protected concept where all words of one of its names, or of its probes, stand in it side by side,
 in their order and as whole words, inflected or not; case, spacing, punctuation, accents and width aside. Little words
 between them do not part them ("naked, with a child"), nor do up to two others where no punctuation does ("naked small
-child"). A possessive speaks of its owner: "a naked child's body" is of a
-naked child. The recipe's words decide: "naked child" says nothing of "a child's toy".
+child"). A possessive speaks of its owner: "a naked child's body" is of a naked child. The recipe's words decide: "naked
+child" says nothing of "a child's toy".
 """
 
 from __future__ import annotations
