@@ -1,12 +1,12 @@
-"""The parse table that ships: loaded from JSON, and rebuilt from `grammar/erase.lark` by Lark.
+"""The parse table that ships: a module of plain data, rebuilt from `grammar/erase.lark` by Lark.
 
 `python -m tracelang.syntax.table` writes it again; `--check` only compares. Lark is needed for nothing else, so
-that reading a recipe imports neither it nor the grammar.
+that reading a recipe imports neither it nor the grammar; and as Python keeps a module's data ready to be read, it
+takes no parser for the table either.
 """
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from tracelang.records import dataclass
 
 FOLDER = Path(str(import_module("tracelang.grammar").__file__)).parent
 GRAMMAR = FOLDER / "erase.lark"
-TABLE = FOLDER / "erase.table.json"
+TABLE = FOLDER / "erase_table.py"
+HEAD = '"""The parse table of `erase.lark`, written by `python -m tracelang.syntax.table`."""\n\n# ruff: noqa: E501\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,9 @@ class Table:
     end: int
 
 
-def load(path: Path = TABLE) -> Table:
+def load() -> Table:
     """Read the table that ships."""
-    data = json.loads(path.read_bytes())
+    data: dict[str, Any] = import_module("tracelang.grammar.erase_table").TABLE
     return Table(
         patterns=data["patterns"],
         literals=data["literals"],
@@ -130,11 +131,10 @@ def dump(data: dict[str, Any]) -> str:
     parts = []
     for key, value in data.items():
         if key in {"rules", "states"}:
-            rows = ",\n".join("  " + json.dumps(row, separators=(",", ":")) for row in value)
-            parts.append(f'"{key}": [\n{rows}\n]')
+            parts.append(f'"{key}": [\n' + "".join(f"  {row!r},\n" for row in value) + "],\n")
         else:
-            parts.append(f'"{key}": {json.dumps(value, ensure_ascii=False, separators=(",", ":"))}')
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+            parts.append(f'"{key}": {value!r},\n')
+    return f"{HEAD}TABLE = {{\n{''.join(parts)}}}\n"
 
 
 def main(arguments: list[str]) -> int:
