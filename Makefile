@@ -28,6 +28,7 @@ demo: $(READY)
 	$(BIN)/python -m tracelang_micro.demo out/demo
 
 lint: $(READY)
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

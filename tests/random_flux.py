@@ -12,42 +12,82 @@ from random_sd import END, START, TINY_TEXT, TINY_VAE, WORDS, _words
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
 
 SCHEDULER = {
-    "_class_name": "FlowMatchEulerDiscreteScheduler", "_diffusers_version": "0.30.0.dev0", "base_image_seq_len": 256,
-    "base_shift": 0.5, "max_image_seq_len": 4096, "max_shift": 1.15, "num_train_timesteps": 1000, "shift": 3.0,
+    "_class_name": "FlowMatchEulerDiscreteScheduler",
+    "_diffusers_version": "0.30.0.dev0",
+    "base_image_seq_len": 256,
+    "base_shift": 0.5,
+    "max_image_seq_len": 4096,
+    "max_shift": 1.15,
+    "num_train_timesteps": 1000,
+    "shift": 3.0,
     "use_dynamic_shifting": True,
-}  # fmt: skip
+}
 SCHNELL_SCHEDULER = SCHEDULER | {"shift": 1.0, "use_dynamic_shifting": False}
 DEV_TRANSFORMER = {
-    "_class_name": "FluxTransformer2DModel", "_diffusers_version": "0.30.0.dev0", "attention_head_dim": 128,
-    "guidance_embeds": True, "in_channels": 64, "joint_attention_dim": 4096, "num_attention_heads": 24,
-    "num_layers": 19, "num_single_layers": 38, "patch_size": 1, "pooled_projection_dim": 768,
-}  # fmt: skip
+    "_class_name": "FluxTransformer2DModel",
+    "_diffusers_version": "0.30.0.dev0",
+    "attention_head_dim": 128,
+    "guidance_embeds": True,
+    "in_channels": 64,
+    "joint_attention_dim": 4096,
+    "num_attention_heads": 24,
+    "num_layers": 19,
+    "num_single_layers": 38,
+    "patch_size": 1,
+    "pooled_projection_dim": 768,
+}
 DEV_VAE = {
-    "_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512],
-    "down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4, "latent_channels": 16,
-    "layers_per_block": 2, "sample_size": 1024, "scaling_factor": 0.3611, "shift_factor": 0.1159,
-    "use_quant_conv": False, "use_post_quant_conv": False,
-}  # fmt: skip
+    "_class_name": "AutoencoderKL",
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "latent_channels": 16,
+    "layers_per_block": 2,
+    "sample_size": 1024,
+    "scaling_factor": 0.3611,
+    "shift_factor": 0.1159,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+}
 TINY_TRANSFORMER = {
-    "patch_size": 1, "in_channels": 16, "num_layers": 2, "num_single_layers": 2, "num_attention_heads": 2,
-    "attention_head_dim": 8, "axes_dims_rope": (2, 2, 4), "joint_attention_dim": 24, "pooled_projection_dim": 16,
-}  # fmt: skip
+    "patch_size": 1,
+    "in_channels": 16,
+    "num_layers": 2,
+    "num_single_layers": 2,
+    "num_attention_heads": 2,
+    "attention_head_dim": 8,
+    "axes_dims_rope": (2, 2, 4),
+    "joint_attention_dim": 24,
+    "pooled_projection_dim": 16,
+}
 TINY_T5 = {
-    "d_model": 24, "d_kv": 8, "num_heads": 3, "d_ff": 32, "num_layers": 2, "dropout_rate": 0.0,
-    "feed_forward_proj": "gated-gelu", "is_encoder_decoder": False, "use_cache": False, "pad_token_id": 0,
+    "d_model": 24,
+    "d_kv": 8,
+    "num_heads": 3,
+    "d_ff": 32,
+    "num_layers": 2,
+    "dropout_rate": 0.0,
+    "feed_forward_proj": "gated-gelu",
+    "is_encoder_decoder": False,
+    "use_cache": False,
+    "pad_token_id": 0,
     "eos_token_id": 1,
-}  # fmt: skip
+}
 LENGTH = 14
 """Of T5's states."""
 FLUX_VAE = TINY_VAE | {"sample_size": 16, "scaling_factor": 0.7, "shift_factor": 0.2}
 """16 pixels: 8×8 latents, 16 tokens."""
 INDEX = {
-    "_class_name": "FluxPipeline", "_diffusers_version": "0.42.1",
-    "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
-    "text_encoder_2": ["transformers", "T5EncoderModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-    "tokenizer_2": ["transformers", "T5TokenizerFast"], "transformer": ["diffusers", "FluxTransformer2DModel"],
+    "_class_name": "FluxPipeline",
+    "_diffusers_version": "0.42.1",
+    "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "text_encoder_2": ["transformers", "T5EncoderModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "tokenizer_2": ["transformers", "T5TokenizerFast"],
+    "transformer": ["diffusers", "FluxTransformer2DModel"],
     "vae": ["diffusers", "AutoencoderKL"],
-}  # fmt: skip
+}
 
 
 def build(folder: Path, *, layout: Literal["dev", "schnell"] = "dev", seed: int = 0) -> Path:
@@ -70,8 +110,14 @@ def build(folder: Path, *, layout: Literal["dev", "schnell"] = "dev", seed: int 
             for name, parameter in transformer.named_parameters():
                 if name.endswith("bias"):  # FLUX.1's are not zero, and an edit must leave them alone
                     parameter.normal_(std=0.1)
-        for name, part in {"tokenizer": clip_tokenizer, "text_encoder": clip, "tokenizer_2": t5_tokenizer,
-                           "text_encoder_2": t5, "transformer": transformer, "vae": vae}.items():  # fmt: skip
+        for name, part in {
+            "tokenizer": clip_tokenizer,
+            "text_encoder": clip,
+            "tokenizer_2": t5_tokenizer,
+            "text_encoder_2": t5,
+            "transformer": transformer,
+            "vae": vae,
+        }.items():
             part.save_pretrained(folder / name)
     _json(folder / "scheduler" / "scheduler_config.json", SCHEDULER if dev else SCHNELL_SCHEDULER)
     _json(folder / "model_index.json", INDEX)
@@ -80,9 +126,13 @@ def build(folder: Path, *, layout: Literal["dev", "schnell"] = "dev", seed: int 
 
 def dev_configs(folder: Path) -> Path:
     """FLUX.1-dev as far as JSON files go: no weights at all."""
-    files = {"model_index": INDEX, "transformer/config": DEV_TRANSFORMER, "vae/config": DEV_VAE,
-             "scheduler/scheduler_config": SCHEDULER, "tokenizer_2/tokenizer_config": {"model_max_length": 512},
-             }  # fmt: skip
+    files = {
+        "model_index": INDEX,
+        "transformer/config": DEV_TRANSFORMER,
+        "vae/config": DEV_VAE,
+        "scheduler/scheduler_config": SCHEDULER,
+        "tokenizer_2/tokenizer_config": {"model_max_length": 512},
+    }
     for name, value in files.items():
         _json(folder / f"{name}.json", value)
     return folder

@@ -19,16 +19,30 @@ from tracelang.checkpoint import header
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 SCHEDULER = {
-    "_class_name": "PNDMScheduler", "_diffusers_version": "0.7.0.dev0", "beta_end": 0.012,
-    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "clip_sample": False, "num_train_timesteps": 1000,
-    "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1, "trained_betas": None,
-}  # fmt: skip
+    "_class_name": "PNDMScheduler",
+    "_diffusers_version": "0.7.0.dev0",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "trained_betas": None,
+}
 MICRO_UNET = {
-    "sample_size": 16, "in_channels": 4, "out_channels": 4, "block_out_channels": (64, 128), "layers_per_block": 1,
+    "sample_size": 16,
+    "in_channels": 4,
+    "out_channels": 4,
+    "block_out_channels": (64, 128),
+    "layers_per_block": 1,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-    "cross_attention_dim": 128, "attention_head_dim": (2, 4), "norm_num_groups": 16,
-}  # fmt: skip
+    "cross_attention_dim": 128,
+    "attention_head_dim": (2, 4),
+    "norm_num_groups": 16,
+}
 SD14_UNET = {
     "act_fn": "silu", "attention_head_dim": 8, "block_out_channels": (320, 640, 1280, 1280),
     "center_input_sample": False, "cross_attention_dim": 768,
@@ -38,27 +52,50 @@ SD14_UNET = {
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
 }  # fmt: skip
 TINY_UNET = MICRO_UNET | {
-    "sample_size": 8, "block_out_channels": (8, 16), "cross_attention_dim": 16, "attention_head_dim": (1, 2),
+    "sample_size": 8,
+    "block_out_channels": (8, 16),
+    "cross_attention_dim": 16,
+    "attention_head_dim": (1, 2),
     "norm_num_groups": 4,
-}  # fmt: skip
+}
 SD14_VAE = {
-    "block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4, "latent_channels": 4, "layers_per_block": 2, "sample_size": 512,
-}  # fmt: skip
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "latent_channels": 4,
+    "layers_per_block": 2,
+    "sample_size": 512,
+}
 TINY_VAE = {
-    "block_out_channels": (8, 8), "down_block_types": ("DownEncoderBlock2D",) * 2,
-    "up_block_types": ("UpDecoderBlock2D",) * 2, "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 4,
-    "mid_block_add_attention": False, "sample_size": 16,
-}  # fmt: skip
+    "block_out_channels": (8, 8),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "latent_channels": 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "mid_block_add_attention": False,
+    "sample_size": 16,
+}
 SD14_TEXT = {
-    "vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
-    "num_attention_heads": 12, "max_position_embeddings": 77, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
+    "vocab_size": 49408,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 77,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 1,
     "projection_dim": 768,
-}  # fmt: skip
+}
 TINY_TEXT = {
-    "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "max_position_embeddings": 16, "projection_dim": 16,
-}  # fmt: skip
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 16,
+    "projection_dim": 16,
+}
 WORDS = ("photo", "of", "cat", "dog", "ship", "an", "truck", "red")
 
 
@@ -112,10 +149,18 @@ def _sd14(folder: Path, seed: int) -> None:
     _json(folder / "tokenizer" / "vocab.json", words)
     lines = ["#version: 0.2", *(" ".join(merge) for merge in merges)]
     (folder / "tokenizer" / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _json(folder / "tokenizer" / "tokenizer_config.json", {
-        "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END, "model_max_length": 77,
-        "do_lower_case": True, "tokenizer_class": "CLIPTokenizer",
-    })  # fmt: skip
+    _json(
+        folder / "tokenizer" / "tokenizer_config.json",
+        {
+            "bos_token": START,
+            "eos_token": END,
+            "unk_token": END,
+            "pad_token": END,
+            "model_max_length": 77,
+            "do_lower_case": True,
+            "tokenizer_class": "CLIPTokenizer",
+        },
+    )
 
 
 def _halves(shapes: dict[str, tuple[int, ...]], seed: int) -> Iterator[bytes]:

@@ -1,9 +1,9 @@
 """The steps after compiling, from Python: `bind`, `apply` and what it gives, and `verify`.
 
-    plan = tracelang.compile("recipe.erase")
-    applied = tracelang.apply(tracelang.bind(plan, "micro-sd"))
-    applied.save("out")        # or applied.to(pipe)
-    tracelang.verify("out")    # .verdict, and out/report
+plan = tracelang.compile("recipe.erase")
+applied = tracelang.apply(tracelang.bind(plan, "micro-sd"))
+applied.save("out")        # or applied.to(pipe)
+tracelang.verify("out")    # .verdict, and out/report
 """
 
 from __future__ import annotations
@@ -56,8 +56,14 @@ class Applied:
         return self.bound.family.load(self.bound.folder, str(self.text.device), dtype)
 
     def save(
-        self, out: str | Path, *, emit: Sequence[str] = ("folder", "lora"), force: bool = False,
-        root: str | Path | None = None, untouched: Untouched = "copy", params: Mapping[str, str] | None = None,
+        self,
+        out: str | Path,
+        *,
+        emit: Sequence[str] = ("folder", "lora"),
+        force: bool = False,
+        root: str | Path | None = None,
+        untouched: Untouched = "copy",
+        params: Mapping[str, str] | None = None,
     ) -> tuple[str, ...]:
         """Write OUT as LANGUAGE.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
@@ -72,12 +78,24 @@ class Applied:
 
         check_output(self.bound, out, emit=emit, force=force, root=root)
         plan, base = self.bound.plan, self.bound.folder
-        extra = {"base_model": self.bound.name, "device": str(self.text.device),
-                 "dtype": str(self.text.dtype).removeprefix("torch."), "conditions": dict(self.text.conditions),
-                 "figures": self.edit.figures}
+        extra = {
+            "base_model": self.bound.name,
+            "device": str(self.text.device),
+            "dtype": str(self.text.dtype).removeprefix("torch."),
+            "conditions": dict(self.text.conditions),
+            "figures": self.edit.figures,
+        }
         return save(
-            Path(out), base, self.bound.family, self.edit.deltas(partial(stored, base)), plan,
-            sources(plan, Path(root or ".")), emit=emit, force=force, extra=extra, untouched=untouched,
+            Path(out),
+            base,
+            self.bound.family,
+            self.edit.deltas(partial(stored, base)),
+            plan,
+            sources(plan, Path(root or ".")),
+            emit=emit,
+            force=force,
+            extra=extra,
+            untouched=untouched,
             params=params,
         )
 
@@ -110,7 +128,11 @@ def bind(plan: Plan, model: str | Path) -> Bound:
 
 
 def check_output(
-    bound: Bound, out: str | Path, *, emit: Sequence[str] = ("folder", "lora"), force: bool = False,
+    bound: Bound,
+    out: str | Path,
+    *,
+    emit: Sequence[str] = ("folder", "lora"),
+    force: bool = False,
     root: str | Path | None = None,
 ) -> None:
     """Raise what `Applied.save` would raise whatever the edit turns out to be: ask before training.
@@ -132,7 +154,11 @@ def check_weights(bound: Bound) -> None:
 
 
 def apply(
-    bound: Bound, *, device: str | None = None, dtype: str | None = None, progress: Report | None = None,
+    bound: Bound,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: Report | None = None,
     state: str | Path | None = None,
 ) -> Applied:
     """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: bfloat16 where
@@ -156,8 +182,14 @@ def apply(
 
 
 def verify(
-    out: str | Path, *, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
-    model: str | None = None, progress: Report | None = None, **settings: Any,
+    out: str | Path,
+    *,
+    judges: Sequence[str | Judge] = (),
+    device: str | None = None,
+    dtype: str | None = None,
+    model: str | None = None,
+    progress: Report | None = None,
+    **settings: Any,
 ) -> report.Report:
     """Measure the edit in OUT against its recipe's expectations, write OUT/report, and return the report.
 

@@ -19,8 +19,12 @@ class PlainAttention:
     _parallel_config = None
 
     def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None,
-        attention_mask: None = None, image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: None = None,
+        image_rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         norms = (attn.norm_q, attn.norm_k, None)
         q, k, v = _projected(hidden_states, (attn.to_q, attn.to_k, attn.to_v), norms, attn.head_dim)

@@ -35,8 +35,12 @@ def check(folder: Path, sites: tuple[Site, ...]) -> None:
     prefix = "" if "embeddings.token_embedding.weight" in stored.tensors else "text_model."  # before transformers 5
     shape = (clip["vocab_size"], clip["hidden_size"])
     layout.holds(folder / "text_encoder", stored, f"{prefix}embeddings.token_embedding.weight", shape)
-    layout.holds(folder / "text_encoder_2", weights.find(folder / "text_encoder_2"), "shared.weight",
-           (t5["vocab_size"], t5["d_model"]))  # fmt: skip
+    layout.holds(
+        folder / "text_encoder_2",
+        weights.find(folder / "text_encoder_2"),
+        "shared.weight",
+        (t5["vocab_size"], t5["d_model"]),
+    )
 
 
 def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> None:
@@ -44,8 +48,10 @@ def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> N
     size = sizes(transformer, folder / "transformer" / "config.json")
     config.settings(folder)
     try:
-        reads = {"text_encoder_2": (size["joint_attention_dim"], t5["d_model"]),
-                 "text_encoder": (size["pooled_projection_dim"], clip["hidden_size"])}  # fmt: skip
+        reads = {
+            "text_encoder_2": (size["joint_attention_dim"], t5["d_model"]),
+            "text_encoder": (size["pooled_projection_dim"], clip["hidden_size"]),
+        }
         packed = {size["in_channels"], transformer.get("out_channels") or size["in_channels"]}
         latents = 4 * vae["latent_channels"]
         t5["vocab_size"], clip["vocab_size"]

@@ -19,8 +19,15 @@ EDGE = 1e-6
 """log-SNR is that of a σ at least so far from 0 and 1, so that pure noise and the clean image have a finite one."""
 LONGEST = 1000
 """Sampler steps at most: the schedule that the model was trained on has no more."""
-FOREIGN = ("shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas",
-           "stochastic_sampling", "use_flow_sigmas")  # fmt: skip
+FOREIGN = (
+    "shift_terminal",
+    "use_karras_sigmas",
+    "use_exponential_sigmas",
+    "use_beta_sigmas",
+    "invert_sigmas",
+    "stochastic_sampling",
+    "use_flow_sigmas",
+)
 """Settings under which the scheduler visits other times, or steps otherwise, than FLUX.1's."""
 
 

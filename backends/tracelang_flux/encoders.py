@@ -76,8 +76,10 @@ class FluxText:
     def _states(self, prompts: Sequence[str]) -> TextStates:
         words = self.words
         if not prompts:
-            shapes = {"tokens": (0, self.settings.tokens, words.table.shape[1]),
-                      "pooled": (0, 1, self.text_encoder.config.hidden_size)}  # fmt: skip
+            shapes = {
+                "tokens": (0, self.settings.tokens, words.table.shape[1]),
+                "pooled": (0, 1, self.text_encoder.config.hidden_size),
+            }
             return TextStates({name: words.table.new_zeros(shape) for name, shape in shapes.items()})
         return TextStates.cat([words.states(prompts[i : i + BATCH]) for i in range(0, len(prompts), BATCH)])
 

@@ -36,9 +36,7 @@ class Flux:
         table = config.part(folder, "scheduler", "_class_name", *config.CLASSES["scheduler"][1])
         return clock(table, folder / "scheduler" / "scheduler_config.json", config.settings(folder).side ** 2)
 
-    def text(
-        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
-    ) -> FluxText:
+    def text(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> FluxText:
         """The prompt side, its encoders not loaded yet. `dtype` as for `parts.placed`.
 
         Raises ModelError: everything that `check` finds, a tokenizer, an unknown device or dtype; when a prompt is
@@ -51,9 +49,7 @@ class Flux:
             raise ModelError(f"running a model needs {error.name}; pip install 'tracelang[run]'") from None
         return load(folder, self.sites(folder), config.settings(folder), device, dtype, cache)
 
-    def load(
-        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
-    ) -> FluxModel:
+    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> FluxModel:
         """The model with weights, frozen. Raises ModelError as `text` does, and for weights that lack a tensor."""
         text = self.text(folder, device, dtype, cache)
         from tracelang_flux.model import load

@@ -56,10 +56,15 @@ class FluxModel(FluxText):
         times = times.to(self.device, torch.float32)
         with exactly(self.denoiser, times, told):
             velocity = self.denoiser(
-                hidden_states=latents, timestep=times, guidance=told, encoder_hidden_states=tokens,
-                pooled_projections=pooled[:, 0], txt_ids=torch.zeros(tokens.shape[1], 3, device=self.device),
-                img_ids=places(self.settings.side).to(self.device), return_dict=False,
-            )[0]  # fmt: skip
+                hidden_states=latents,
+                timestep=times,
+                guidance=told,
+                encoder_hidden_states=tokens,
+                pooled_projections=pooled[:, 0],
+                txt_ids=torch.zeros(tokens.shape[1], 3, device=self.device),
+                img_ids=places(self.settings.side).to(self.device),
+                return_dict=False,
+            )[0]
         assert isinstance(velocity, Tensor)
         return velocity
 

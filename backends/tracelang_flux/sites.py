@@ -16,9 +16,14 @@ from tracelang.plan.types import Role
 
 STREAMS: tuple[tuple[str, Role], ...] = (("q", "query"), ("k", "key"), ("v", "value"))
 SIZES = {
-    "num_layers": 19, "num_single_layers": 38, "attention_head_dim": 128, "num_attention_heads": 24,
-    "joint_attention_dim": 4096, "pooled_projection_dim": 768, "in_channels": 64,
-}  # fmt: skip
+    "num_layers": 19,
+    "num_single_layers": 38,
+    "attention_head_dim": 128,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 4096,
+    "pooled_projection_dim": 768,
+    "in_channels": 64,
+}
 """What decides the shapes, and diffusers' defaults (FLUX.1's own)."""
 
 

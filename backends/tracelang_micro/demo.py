@@ -39,18 +39,22 @@ def main() -> None:
 
     asked = table.ask(target, PER_ROW, PER_ROW, 5, seed=2, everything=False)
     outcomes = {
-        name: table.outcome(asked, judge_all(
-            lambda prompts, seeds, model=model: sample(model, prompts, seeds, steps=20, fast=True, batch=100),
-            judge, asked,
-        ))
+        name: table.outcome(
+            asked,
+            judge_all(
+                lambda prompts, seeds, model=model: sample(model, prompts, seeds, steps=20, fast=True, batch=100),
+                judge,
+                asked,
+            ),
+        )
         for name, model in models.items()
     }
 
     def panel(prompt: str) -> picture.Panel:
         seeds = [seed("picture", prompt, i, 0) for i in range(SHOWN)]
-        return picture.Panel(prompt, {
-            name: sample(model, [prompt] * SHOWN, seeds, steps=20) for name, model in models.items()
-        })
+        return picture.Panel(
+            prompt, {name: sample(model, [prompt] * SHOWN, seeds, steps=20) for name, model in models.items()}
+        )
 
     kept = table.neighbours(target)
     if isinstance(target, Style):
@@ -59,15 +63,19 @@ def main() -> None:
         title = f"erased: {target.name} (and words the edit never saw)"
         erased = [f"a picture of {with_article(target, word)}" for word in (target.name, *target.synonyms)]
     spread = [kept[i * len(kept) // len(erased)] for i in range(len(erased))]
-    page = picture.sheet([
-        (title, [panel(prompt) for prompt in erased]),
-        ("kept", [panel(f"a picture of {with_article(thing, thing.name)}") for thing in spread]),
-    ])
+    page = picture.sheet(
+        [
+            (title, [panel(prompt) for prompt in erased]),
+            ("kept", [panel(f"a picture of {with_article(thing, thing.name)}") for thing in spread]),
+        ]
+    )
     file = options.picture or options.out / "report" / "before-after.png"
     picture.write(page, file)
     rows = {name: table.figures(outcomes["before"], after) for name, after in outcomes.items()}
-    print(f"\nerase {target.name}: {len(asked)} pictures a row, {PER_ROW} per thing, percent; "
-          "from kept on, change against the base in points")
+    print(
+        f"\nerase {target.name}: {len(asked)} pictures a row, {PER_ROW} per thing, percent; "
+        "from kept on, change against the base in points"
+    )
     print(table.render(rows))
     print(f"\n{PER_ROW} pictures per thing decide little; `make tables` measures with 100 and 50.")
     print(f"picture: {file}")

@@ -58,8 +58,13 @@ class Judge(nn.Module):
             return nn.Sequential(nn.Conv2d(narrow, wide, 3, stride, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU())
 
         self.trunk = nn.Sequential(
-            block(3, 24, 2), block(24, 48, 2), block(48, 48, 1), block(48, 96, 2), block(96, 96, 1),
-            block(96, 128, 2), block(128, 128, 1),
+            block(3, 24, 2),
+            block(24, 48, 2),
+            block(48, 48, 1),
+            block(48, 96, 2),
+            block(96, 96, 1),
+            block(96, 128, 2),
+            block(128, 128, 1),
         )
         self.heads = nn.Linear(2 * 128, sum(heads.values()))
 
@@ -79,8 +84,9 @@ def load(file: Path = FILE) -> Judge:
 
     weights = load_file(file)
     judge = Judge(next(heads for heads in (FIRST, SECOND) if sum(heads.values()) == len(weights["heads.bias"])))
-    judge.load_state_dict({name: value.float() if value.is_floating_point() else value
-                           for name, value in weights.items()})
+    judge.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    )
     return judge.eval()
 
 
@@ -89,8 +95,9 @@ def save(judge: Judge, file: Path = FILE) -> None:
     from safetensors.torch import save_file
 
     file.parent.mkdir(exist_ok=True)
-    save_file({name: value.half() if value.is_floating_point() else value
-               for name, value in judge.state_dict().items()}, file)
+    save_file(
+        {name: value.half() if value.is_floating_point() else value for name, value in judge.state_dict().items()}, file
+    )
     file.chmod(0o644)  # safetensors writes 0600
 
 
@@ -120,8 +127,10 @@ def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Seen]:
     for part in images.split(batch):
         found = chances(judge, part)
         for row in zip(*(found[head].tolist() for head in LABELS), strict=True):
-            scores = {head: dict(zip(labels, chance, strict=True))
-                      for (head, labels), chance in zip(LABELS.items(), row, strict=True)}
+            scores = {
+                head: dict(zip(labels, chance, strict=True))
+                for (head, labels), chance in zip(LABELS.items(), row, strict=True)
+            }
             seen.append(Seen({head: max(found, key=found.__getitem__) for head, found in scores.items()}, scores))
     return seen
 
@@ -138,8 +147,10 @@ class Found:
 def find(judge: Judge, images: Tensor, batch: int = 200) -> list[Found]:
     """What each of the images `[n, 3, 64, 64]` in 0…1 shows. Raises ValueError for a judge that names one thing."""
     if "things" not in judge.of:
-        raise ValueError("the first edition's judge names one thing; pairs need the second's: "
-                         "python -m tracelang_micro.world --until judge")
+        raise ValueError(
+            "the first edition's judge names one thing; pairs need the second's: "
+            "python -m tracelang_micro.world --until judge"
+        )
     found = []
     for part in images.split(batch):
         logits = judge.split(part * 2 - 1)
@@ -155,11 +166,16 @@ class Micro:
         self._network = load()
         right = json.loads(CARD.read_text())["judge"]["augmentations"]["concept"]
         self.card = JudgeCard(
-            name="micro", digest=hashlib.sha256(FILE.read_bytes()).hexdigest(),
-            classes=(*CLASSES, *(f"style: {name}" for name in STYLE_NAMES),
-                     *(f"background: {name}" for name in GROUND_NAMES)),
+            name="micro",
+            digest=hashlib.sha256(FILE.read_bytes()).hexdigest(),
+            classes=(
+                *CLASSES,
+                *(f"style: {name}" for name in STYLE_NAMES),
+                *(f"background: {name}" for name in GROUND_NAMES),
+            ),
             # Every wrong answer is a false alarm for one of the other classes.
-            sensitivity=right, specificity=1 - (1 - right) / (len(CLASSES) - 1),
+            sensitivity=right,
+            specificity=1 - (1 - right) / (len(CLASSES) - 1),
             source="tracelang_micro/card.json: share of right answers on held-out augmentations of the world's own "
             "pictures; specificity is what that leaves, spread over the other classes",
         )

@@ -46,9 +46,18 @@ class Bench:
     def file(self, edit: Edit | None) -> Path:
         """Where finished pictures are kept: named after model, judge, sampler, device and the edit's own numbers."""
         model = self.model
-        key = hashlib.sha256(json.dumps([
-            model.fingerprint, self.judge.card.digest, self.steps, model.guidance, torch.__version__, model.device.type
-        ]).encode())
+        key = hashlib.sha256(
+            json.dumps(
+                [
+                    model.fingerprint,
+                    self.judge.card.digest,
+                    self.steps,
+                    model.guidance,
+                    torch.__version__,
+                    model.device.type,
+                ]
+            ).encode()
+        )
         if edit is not None:
             key.update(repr(edit.gate).encode())
             for site, delta in sorted(edit.deltas(model).items(), key=lambda item: item[0].tensor):
@@ -82,8 +91,16 @@ def stage(plan: Plan, name: str) -> Plan:
 
 
 def row(
-    on: Bench, target: Thing | Style, plan: Plan | None, *, n: int, n_kept: int, n_other: int, seed: int,
-    everything: bool = True, say: Callable[[str], None] = print,
+    on: Bench,
+    target: Thing | Style,
+    plan: Plan | None,
+    *,
+    n: int,
+    n_kept: int,
+    n_other: int,
+    seed: int,
+    everything: bool = True,
+    say: Callable[[str], None] = print,
 ) -> dict[str, float | str]:
     """One line of the table: a plan in, figures out; no plan: the base. Finished pictures are never drawn twice."""
     asked = table.ask(target, n, n_kept, n_other, seed, everything)

@@ -32,8 +32,10 @@ def sayings(thing: Thing, word: str) -> list[str]:
 
 def drawn_in(style: Style, things: Sequence[Thing]) -> list[str]:
     """The prompts that ask for each of `things` in `style`."""
-    return [f"a picture of {with_article(thing, thing.name)} {STYLE_PHRASES[i % 2].format(style.name)}"
-            for i, thing in enumerate(things)]
+    return [
+        f"a picture of {with_article(thing, thing.name)} {STYLE_PHRASES[i % 2].format(style.name)}"
+        for i, thing in enumerate(things)
+    ]
 
 
 def neighbours(target: Thing | Style) -> tuple[Thing, ...]:
@@ -58,11 +60,14 @@ def anchor(target: Thing) -> Thing:
 
 def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = None) -> str:
     """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead."""
+
     def quoted(words: Sequence[str]) -> str:
         return ", ".join(f'"{word}"' for word in words)
 
-    kept = {thing.name: [said.replace(thing.name, "{}") for said in sayings(thing, thing.name)]
-            for thing in (target, *neighbours(target))}
+    kept = {
+        thing.name: [said.replace(thing.name, "{}") for said in sayings(thing, thing.name)]
+        for thing in (target, *neighbours(target))
+    }
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, templates in kept.items():
         groups.setdefault(tuple(templates), []).append(name)
@@ -81,9 +86,7 @@ def _identifier(name: str) -> str:
     return name.replace("-", "_")
 
 
-def ask(
-    target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True
-) -> list[Shot]:
+def ask(target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True) -> list[Shot]:
     """Every picture of the table.
 
     Rows: `erased` (its names; a style with each preserved thing), `probe` (each synonym; a style has none), `scene`
@@ -141,8 +144,10 @@ def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
     return Outcome(
         tally(asked, seen),
         rate(sum(labels["concept"] != NOTHING for _, labels in things), len(things)),
-        rate(sum(labels["concept"] != NOTHING and labels["background"] == shot.wanted for shot, labels in scenes),
-             len(scenes)),
+        rate(
+            sum(labels["concept"] != NOTHING and labels["background"] == shot.wanted for shot, labels in scenes),
+            len(scenes),
+        ),
     )
 
 
@@ -150,6 +155,7 @@ def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
     """The row of an edit: shares after it, and changes against the base where things are kept. A style, which has no
     synonyms, has no figures of probes.
     """
+
     def change(group: str) -> dict[str, float]:
         before = base.group(group)
         return {row: found.share - before[row].share for row, found in after.group(group).items()}
@@ -159,9 +165,11 @@ def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
     styles = change("style")
     probes = after.group("probe")
     erased = pooled(after.group("erased").values())
-    probed = {
-        "probes": max(probe.share for probe in probes.values()), "probes_mean": pooled(probes.values()).share
-    } if probes else {}  # fmt: skip
+    probed = (
+        {"probes": max(probe.share for probe in probes.values()), "probes_mean": pooled(probes.values()).share}
+        if probes
+        else {}
+    )
     return {
         "erased": erased.share,
         "erased_low": erased.low,
@@ -179,8 +187,13 @@ def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
 
 
 COLUMNS = (
-    ("erased", "erased"), ("probes", "worst probe"), ("subject", "subject"), ("placed", "subject+ground"),
-    ("kept_change", "kept"), ("kept_worst", "worst kept"), ("style_change", "styles"),
+    ("erased", "erased"),
+    ("probes", "worst probe"),
+    ("subject", "subject"),
+    ("placed", "subject+ground"),
+    ("kept_change", "kept"),
+    ("kept_worst", "worst kept"),
+    ("style_change", "styles"),
     ("background_change", "grounds"),
 )
 

@@ -20,9 +20,14 @@ MID = {"UNetMidBlock2DCrossAttn": True, "UNetMidBlock2D": False, None: False}
 FOREIGN = {
     "time_cond_proj_dim": "is told guidance beside the time, as latent consistency models are; edit the model that it "
     "was distilled from",
-    "dual_cross_attention": "", "only_cross_attention": "", "encoder_hid_dim_type": "", "encoder_hid_dim": "",
-    "addition_embed_type": "", "class_embed_type": "", "num_class_embeds": "",
-}  # fmt: skip
+    "dual_cross_attention": "",
+    "only_cross_attention": "",
+    "encoder_hid_dim_type": "",
+    "encoder_hid_dim": "",
+    "addition_embed_type": "",
+    "class_embed_type": "",
+    "num_class_embeds": "",
+}
 """Settings under which the UNet has more inputs than noise, time and token states; and the reason where it helps."""
 
 

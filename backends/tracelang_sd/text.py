@@ -25,9 +25,12 @@ class ClipWords:
 
     def tokens(self, prompts: Sequence[str]) -> Tensor:
         found = self._tokenizer(
-            list(prompts), padding="max_length", truncation=True, max_length=self._tokenizer.model_max_length,
+            list(prompts),
+            padding="max_length",
+            truncation=True,
+            max_length=self._tokenizer.model_max_length,
             return_tensors="pt",
-        )  # fmt: skip
+        )
         ids: Tensor = found.input_ids
         return ids
 

@@ -54,10 +54,16 @@ def loads(monkeypatch):
     """The components that are loaded, in order."""
     found = []
     real = parts.component
-    for module in ("tracelang.checkpoint.parts", "tracelang.checkpoint.streamed",
-                   "tracelang_flux.model", "tracelang_sd.model"):  # fmt: skip
-        monkeypatch.setattr(f"{module}.component", lambda kind, folder, **options: (
-            found.append(folder.name), real(kind, folder, **options))[1])
+    for module in (
+        "tracelang.checkpoint.parts",
+        "tracelang.checkpoint.streamed",
+        "tracelang_flux.model",
+        "tracelang_sd.model",
+    ):
+        monkeypatch.setattr(
+            f"{module}.component",
+            lambda kind, folder, **options: (found.append(folder.name), real(kind, folder, **options))[1],
+        )
     return found
 
 
@@ -91,8 +97,15 @@ def test_the_bytes_are_those_of_the_path_through_a_loaded_model(base):
     lock = json.loads(Path("alone/lock.json").read_text())
     extra = {name: lock[name] for name in ("base_model", "device", "dtype", "conditions")}
     assert extra["conditions"] == dict(model.conditions)
-    save(Path("loaded"), base, where.family, edit.deltas(model), plan, {"r.erase": Path("r.erase").read_bytes()},
-         extra=extra | {"figures": edit.figures})  # fmt: skip
+    save(
+        Path("loaded"),
+        base,
+        where.family,
+        edit.deltas(model),
+        plan,
+        {"r.erase": Path("r.erase").read_bytes()},
+        extra=extra | {"figures": edit.figures},
+    )
     assert files("alone") == files("known") == files("loaded")
 
 

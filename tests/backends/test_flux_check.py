@@ -112,8 +112,9 @@ def shard(whole: Path) -> dict:
     parts = {f"{stem}-00001-of-00002.safetensors": names[::2], f"{stem}-00002-of-00002.safetensors": names[1::2]}
     for file, part in parts.items():
         table = {name: (tensors[name].dtype, tensors[name].shape) for name in part}
-        header.write(whole.with_name(file), table, (data[tensors[n].begin : tensors[n].end] for n in part),
-                     {"format": "pt"})  # fmt: skip
+        header.write(
+            whole.with_name(file), table, (data[tensors[n].begin : tensors[n].end] for n in part), {"format": "pt"}
+        )
     index = {"metadata": {}, "weight_map": {name: file for file, part in parts.items() for name in part}}
     whole.with_name(f"{whole.name}.index.json").write_text(json.dumps(index))
     whole.unlink()

@@ -70,9 +70,14 @@ def pipeline(folder: Path) -> FluxPipeline:
 
 def draw(pipe: FluxPipeline) -> torch.Tensor:
     return pipe(
-        PROMPTS, height=16, width=16, num_inference_steps=5, generator=torch.Generator().manual_seed(1),
-        max_sequence_length=LENGTH, output_type="pt",
-    ).images  # fmt: skip
+        PROMPTS,
+        height=16,
+        width=16,
+        num_inference_steps=5,
+        generator=torch.Generator().manual_seed(1),
+        max_sequence_length=LENGTH,
+        output_type="pt",
+    ).images
 
 
 @pytest.mark.parametrize("method", ["uce", "trace"])
@@ -127,8 +132,9 @@ def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(dev):
     def factor(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64) / 4
 
-    deltas = {s: LowRank(factor(s.shape[0], 1 + i % 5), factor(1 + i % 5, s.shape[1])) for i, s in
-              enumerate(model.sites)}  # fmt: skip
+    deltas = {
+        s: LowRank(factor(s.shape[0], 1 + i % 5), factor(1 + i % 5, s.shape[1])) for i, s in enumerate(model.sites)
+    }
     lora.write(Path("lora.safetensors"), deltas, "F32", {"format": "pt"})
     pipe = pipeline(dev)
     pipe.load_lora_weights(".", weight_name="lora.safetensors", use_safetensors=True)

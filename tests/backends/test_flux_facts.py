@@ -105,9 +105,15 @@ def test_a_site_reads_prompt_states_alone_exactly_where_it_says_so(folder):
         assert any(not first.equal(other) for other in others) == (site.reads is None), site.tensor
 
 
-@pytest.mark.parametrize("change", [
-    {"num_layers": "many"}, {"joint_attention_dim": 0}, {"num_single_layers": -1}, {"in_channels": None},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_layers": "many"},
+        {"joint_attention_dim": 0},
+        {"num_single_layers": -1},
+        {"in_channels": None},
+    ],
+)
 def test_a_foreign_transformer_is_refused_in_one_line(change, tmp_path):
     with pytest.raises(ModelError) as caught:
         sites(TINY_TRANSFORMER | change, tmp_path / "config.json")
@@ -115,10 +121,16 @@ def test_a_foreign_transformer_is_refused_in_one_line(change, tmp_path):
 
 
 CONFIGS = [
-    (SCHEDULER, 4096), (SCHEDULER, 1024), (SCHEDULER, 64), (SCHEDULER, 16), (SCHNELL_SCHEDULER, 4096),
-    (SCHNELL_SCHEDULER | {"shift": 3.0}, 64), (SCHEDULER | {"time_shift_type": "linear"}, 4096),
-    (SCHEDULER | {"base_shift": 0.3, "max_shift": 0.9, "max_image_seq_len": 1024}, 777), ({}, 4096),
-]  # fmt: skip
+    (SCHEDULER, 4096),
+    (SCHEDULER, 1024),
+    (SCHEDULER, 64),
+    (SCHEDULER, 16),
+    (SCHNELL_SCHEDULER, 4096),
+    (SCHNELL_SCHEDULER | {"shift": 3.0}, 64),
+    (SCHEDULER | {"time_shift_type": "linear"}, 4096),
+    (SCHEDULER | {"base_shift": 0.3, "max_shift": 0.9, "max_image_seq_len": 1024}, 777),
+    ({}, 4096),
+]
 
 
 @pytest.mark.parametrize(("config", "tokens"), CONFIGS)
@@ -211,10 +223,19 @@ def test_windows_in_progress_follow_the_shifted_schedule_and_part_the_steps(tmp_
         assert inside == [(True, False)] * 7 + [(False, True)] * 21
 
 
-@pytest.mark.parametrize("change", [
-    {"shift_terminal": 0.02}, {"use_karras_sigmas": True}, {"num_train_timesteps": 500}, {"max_shift": "x"},
-    {"max_image_seq_len": 256}, {"time_shift_type": "cubic"}, {"stochastic_sampling": True}, {"max_shift": 1e9},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shift_terminal": 0.02},
+        {"use_karras_sigmas": True},
+        {"num_train_timesteps": 500},
+        {"max_shift": "x"},
+        {"max_image_seq_len": 256},
+        {"time_shift_type": "cubic"},
+        {"stochastic_sampling": True},
+        {"max_shift": 1e9},
+    ],
+)
 def test_a_foreign_schedule_is_refused_in_one_line(change, tmp_path):
     with pytest.raises(ModelError) as caught:
         clock(SCHEDULER | change, tmp_path / "scheduler_config.json", 4096)

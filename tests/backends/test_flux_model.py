@@ -44,9 +44,15 @@ def plain(folder, prompts=PROMPTS, seeds=SEEDS, dtype=torch.float32, **settings)
     pipe.set_progress_bar_config(disable=True)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     return pipe(
-        list(prompts), height=16, width=16, num_inference_steps=STEPS, generator=generators,
-        max_sequence_length=LENGTH, output_type="pt", **settings,
-    ).images.float()  # fmt: skip
+        list(prompts),
+        height=16,
+        width=16,
+        num_inference_steps=STEPS,
+        generator=generators,
+        max_sequence_length=LENGTH,
+        output_type="pt",
+        **settings,
+    ).images.float()
 
 
 @torch.no_grad()
@@ -181,8 +187,9 @@ def test_encoding_in_batches_changes_nothing(model):
     for name in together:
         assert together[name][69:] == pytest.approx(last[name].numpy(), abs=1e-5)
     assert {name: value.shape[1:] for name, value in model.encode([]).inputs.items()} == {
-        "tokens": (LENGTH, 24), "pooled": (1, 16),
-    }  # fmt: skip
+        "tokens": (LENGTH, 24),
+        "pooled": (1, 16),
+    }
 
 
 def test_words_lead_to_both_texts(model):
@@ -207,15 +214,18 @@ def test_words_lead_to_both_texts(model):
     assert set(free) == set(range(3, len(model.tokenizer_2)))
 
 
-@pytest.mark.parametrize(("text", "phrase", "words"), [
-    ("a photo of a cat", "cat", ["▁cat"]),
-    ("cat", "cat", ["▁cat"]),
-    ("a red  cat, ship", "red cat", ["▁red", "▁cat"]),
-    ("cat or cat", "cat", ["▁cat", "▁cat"]),
-    ("a photo of Cat", "cat", ["▁", "C", "a", "t"]),
-    ("a dog and cats", "dog", ["▁dog"]),
-    ("an owl", "owl", ["▁", "o", "w", "l"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "phrase", "words"),
+    [
+        ("a photo of a cat", "cat", ["▁cat"]),
+        ("cat", "cat", ["▁cat"]),
+        ("a red  cat, ship", "red cat", ["▁red", "▁cat"]),
+        ("cat or cat", "cat", ["▁cat", "▁cat"]),
+        ("a photo of Cat", "cat", ["▁", "C", "a", "t"]),
+        ("a dog and cats", "dog", ["▁dog"]),
+        ("an owl", "owl", ["▁", "o", "w", "l"]),
+    ],
+)
 def test_the_phrase_is_found_wherever_it_stands(model, text, phrase, words):
     found = model.layout(Prompt(text, phrase))
     ids = model.words.tokens([text])[0].tolist()

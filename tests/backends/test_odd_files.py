@@ -136,8 +136,19 @@ def test_a_result_that_leaves_the_dtypes_range_names_its_tensor(kind, base):
     assert EDITED[kind] in found["apply"][1] and "float16" in found["apply"][1] and "bfloat16" in found["apply"][1]
 
 
-SCALES = ["weight_scale", "scale_weight", "input_scale", "weight_scale_2", "SCB", "comfy_quant", "weight.absmax",
-          "weight.quant_map", "weight.quant_state.bitsandbytes__nf4", "qweight", "wscales"]  # fmt: skip
+SCALES = [
+    "weight_scale",
+    "scale_weight",
+    "input_scale",
+    "weight_scale_2",
+    "SCB",
+    "comfy_quant",
+    "weight.absmax",
+    "weight.quant_map",
+    "weight.quant_state.bitsandbytes__nf4",
+    "qweight",
+    "wscales",
+]
 
 
 @pytest.mark.parametrize("name", ["scaled_fp8", *(f"some.layer.{scale}" for scale in SCALES)])
@@ -187,10 +198,15 @@ def test_a_quantisation_in_any_config_is_refused_with_the_way_out(key, kind, bas
 
 
 @pytest.mark.parametrize("kind", ["sd"], indirect=True)
-@pytest.mark.parametrize("key, value, word", [
-    ("time_cond_proj_dim", 16, "latent consistency"), ("encoder_hid_dim", 8, "no Stable Diffusion"),
-    ("num_class_embeds", 3, "no Stable Diffusion"), ("attention_type", "gated", "default"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "key, value, word",
+    [
+        ("time_cond_proj_dim", 16, "latent consistency"),
+        ("encoder_hid_dim", 8, "no Stable Diffusion"),
+        ("num_class_embeds", 3, "no Stable Diffusion"),
+        ("attention_type", "gated", "default"),
+    ],
+)
 def test_a_unet_with_a_further_input_is_refused_with_the_reason(key, value, word, kind, base):
     path = base / "unet/config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))

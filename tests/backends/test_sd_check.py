@@ -126,8 +126,10 @@ def test_variants_and_shards_are_found(tiny, tmp_path):
     whole = folder / UNET
     tensors, data = header.read(whole).tensors, whole.read_bytes()
     names = list(tensors)
-    parts = {"diffusion_pytorch_model-00001-of-00002.safetensors": names[:50],
-             "diffusion_pytorch_model-00002-of-00002.safetensors": names[50:]}  # fmt: skip
+    parts = {
+        "diffusion_pytorch_model-00001-of-00002.safetensors": names[:50],
+        "diffusion_pytorch_model-00002-of-00002.safetensors": names[50:],
+    }
     for file, part in parts.items():
         table = {name: (tensors[name].dtype, tensors[name].shape) for name in part}
         header.write(whole.with_name(file), table, (data[tensors[n].begin : tensors[n].end] for n in part))

@@ -18,8 +18,10 @@ from tracelang_sd.clock import clock
 from tracelang_sd.sites import sites
 
 SD2_UNET = SD14_UNET | {
-    "attention_head_dim": [5, 10, 20, 20], "cross_attention_dim": 1024, "use_linear_projection": True,
-}  # fmt: skip
+    "attention_head_dim": [5, 10, 20, 20],
+    "cross_attention_dim": 1024,
+    "use_linear_projection": True,
+}
 DEEP_UNET = TINY_UNET | {"transformer_layers_per_block": [1, 2], "layers_per_block": [1, 3]}
 
 
@@ -47,11 +49,18 @@ def test_sd14_has_32_key_and_value_matrices(tmp_path):
     assert sum(math.prod(site.shape) for site in text) == 19_169_280
 
 
-@pytest.mark.parametrize("change", [
-    {"addition_embed_type": "text_time"}, {"down_block_types": ["AttnDownBlock2D", "DownBlock2D"]},
-    {"layers_per_block": [1]}, {"cross_attention_dim": None}, {"up_block_types": ["UpBlock2D"]},
-    {"layers_per_block": 10**9}, {"transformer_layers_per_block": 10**9},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"addition_embed_type": "text_time"},
+        {"down_block_types": ["AttnDownBlock2D", "DownBlock2D"]},
+        {"layers_per_block": [1]},
+        {"cross_attention_dim": None},
+        {"up_block_types": ["UpBlock2D"]},
+        {"layers_per_block": 10**9},
+        {"transformer_layers_per_block": 10**9},
+    ],
+)
 def test_a_foreign_unet_is_refused_in_one_line(change, tmp_path):
     with pytest.raises(ModelError) as caught:
         sites(dict(TINY_UNET) | change, tmp_path / "config.json")
@@ -118,10 +127,18 @@ def test_logsnr_of_sd14_is_the_published_one(tmp_path):
         assert ours.logsnr(t) == pytest.approx(math.log(alpha / (1 - alpha)), abs=0.02)
 
 
-@pytest.mark.parametrize("change", [
-    {"beta_schedule": "karras"}, {"prediction_type": "sample"}, {"timestep_spacing": "even"}, {"beta_end": "x"},
-    {"num_train_timesteps": 0}, {"beta_start": 0.0, "beta_end": 0.0}, {"trained_betas": [2.0, 3.0]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beta_schedule": "karras"},
+        {"prediction_type": "sample"},
+        {"timestep_spacing": "even"},
+        {"beta_end": "x"},
+        {"num_train_timesteps": 0},
+        {"beta_start": 0.0, "beta_end": 0.0},
+        {"trained_betas": [2.0, 3.0]},
+    ],
+)
 def test_a_foreign_schedule_is_refused_in_one_line(change, tmp_path):
     with pytest.raises(ModelError) as caught:
         clock(SCHEDULER | change, tmp_path / "scheduler_config.json")

@@ -58,8 +58,10 @@ def grows() -> bool:
             fit(states, solution)
             whole.append(time.process_time() - begin)
         times.append(min(whole))
-        print(f"{targets} targets of {ERASED} states, {10 * targets} preserved of {PRESERVED}: "
-              f"solve {min(solved):.2f} s, with figures {times[-1]:.2f} s")  # fmt: skip
+        print(
+            f"{targets} targets of {ERASED} states, {10 * targets} preserved of {PRESERVED}: "
+            f"solve {min(solved):.2f} s, with figures {times[-1]:.2f} s"
+        )
     ratio = times[1] / times[0]
     print(f"four times the states: {ratio:.1f}x  {'met' if ratio <= GROWTH else 'MISSED'}: at most {GROWTH:g}x")
     return ratio <= GROWTH
@@ -122,8 +124,19 @@ def main() -> int:
     target = [torch.empty_like(W) for W in base]
     size = sum(W.numel() * W.element_size() for W in base) / 2**20
     print(f"{len(base)} matrices, {size:.0f} MiB in float32, {torch.get_num_threads()} threads; medians")
-    heads = ("targets", "ours", "loop", "copy", "warm", "products", "loop/ours", "ours/copy", "ours/warm",
-             "products/copy", "difference")
+    heads = (
+        "targets",
+        "ours",
+        "loop",
+        "copy",
+        "warm",
+        "products",
+        "loop/ours",
+        "ours/copy",
+        "ours/warm",
+        "products/copy",
+        "difference",
+    )
     print(" ".join(f"{head:>13}" for head in heads))
     missed = False
     for targets, (faster, over) in BARS.items():

@@ -41,8 +41,15 @@ def main() -> None:
     options = parser.parse_args()
     options.out = options.out or result("erasure", options.model, options.device)
     on = measure.bench(options.model, device=options.device)
-    facts = {"n": options.n, "seed": options.seed, "method": options.method, "anchor": options.anchor,
-             "everything": not options.preserved_only, **place(options.device), "model": on.model.fingerprint}
+    facts = {
+        "n": options.n,
+        "seed": options.seed,
+        "method": options.method,
+        "anchor": options.anchor,
+        "everything": not options.preserved_only,
+        **place(options.device),
+        "model": on.model.fingerprint,
+    }
     results = held(options.out, facts).get("results", {})
     for name in options.things:
         if name.endswith(".erase"):
@@ -55,8 +62,14 @@ def main() -> None:
         rows = results.setdefault(name, {})
         for stage in (*(["base"] if "base" not in rows else []), *options.stages):
             rows[stage] = measure.row(
-                on, target, None if stage == "base" else measure.stage(plan, stage), n=options.n, n_kept=options.kept,
-                n_other=options.kept, seed=options.seed, everything=not options.preserved_only,
+                on,
+                target,
+                None if stage == "base" else measure.stage(plan, stage),
+                n=options.n,
+                n_kept=options.kept,
+                n_other=options.kept,
+                seed=options.seed,
+                everything=not options.preserved_only,
             )
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")

@@ -35,10 +35,18 @@ from random_flux import DEV_TRANSFORMER, DEV_VAE, dev_configs, unigram
 from random_sd import SD14_TEXT, WORDS, _words
 
 T5 = {
-    "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "vocab_size": 32128,
-    "feed_forward_proj": "gated-gelu", "is_encoder_decoder": False, "use_cache": False, "pad_token_id": 0,
+    "d_model": 4096,
+    "d_kv": 64,
+    "d_ff": 10240,
+    "num_layers": 24,
+    "num_heads": 64,
+    "vocab_size": 32128,
+    "feed_forward_proj": "gated-gelu",
+    "is_encoder_decoder": False,
+    "use_cache": False,
+    "pad_token_id": 0,
     "eos_token_id": 1,
-}  # fmt: skip
+}
 SHARD = {"transformer": 10 * 10**9, "text_encoder_2": 5 * 10**9}
 """Bytes in a shard at most, where there are shards."""
 CHUNK = 1 << 26

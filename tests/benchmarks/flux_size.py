@@ -41,8 +41,9 @@ def measured(*words: str, cache: Path) -> tuple[float, float, int]:
     This process is small: the system counts a child's peak from its parent's memory on.
     """
     begin = time.perf_counter()
-    child = subprocess.Popen([sys.executable, *words], env=os.environ | {"TRACELANG_CACHE": str(cache)},
-                             stdout=subprocess.DEVNULL)  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, *words], env=os.environ | {"TRACELANG_CACHE": str(cache)}, stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(words)} failed")
@@ -54,24 +55,31 @@ def run(at: Path, real: float) -> bool:
     base, recipe, cache, out = (at / name for name in ("flux", "r.erase", "cache", "out"))
     recipe.write_text(RECIPE)
     begin = time.perf_counter()
-    measured("-m", "tests.benchmarks.flux_checkpoint", str(base), str(real), str(recipe), str(cache / "states"),
-             cache=cache)  # fmt: skip
+    measured(
+        "-m", "tests.benchmarks.flux_checkpoint", str(base), str(real), str(recipe), str(cache / "states"), cache=cache
+    )
     os.sync()
     files = [path for path in base.rglob("*.safetensors")]
     size, held = sum(file.stat().st_size for file in files), sum(512 * file.stat().st_blocks for file in files)
-    print(f"{size / 1e9:.1f} GB of weights, {held / 1e9:.1f} GB of them real bytes on disk, the rest holes "
-          f"(written in {time.perf_counter() - begin:.0f} s)")  # fmt: skip
+    print(
+        f"{size / 1e9:.1f} GB of weights, {held / 1e9:.1f} GB of them real bytes on disk, the rest holes "
+        f"(written in {time.perf_counter() - begin:.0f} s)"
+    )
     states = sum(file.stat().st_size for file in (cache / "states").iterdir())
-    print(f"{len(list((cache / 'states').iterdir()))} prompts' text states cached, {states / 1e9:.2f} GB, invented: "
-          "random numbers in the true shapes")  # fmt: skip
+    print(
+        f"{len(list((cache / 'states').iterdir()))} prompts' text states cached, {states / 1e9:.2f} GB, invented: "
+        "random numbers in the true shapes"
+    )
 
     tracec = ("-c", "from tracelang.cli import main; main()")
     plan, used, _ = measured(*tracec, "plan", str(recipe), "--model", str(base), "--config-only", cache=cache)
     print(f"plan --config-only      {plan:8.1f} s ({used:.1f})")
     *_, bare = measured("-c", IMPORTS, cache=cache)
     shards = base / "transformer"
-    touched = {weights.find(shards).tensors[f"{name}.weight"][0]
-               for name in ("context_embedder", "time_text_embed.text_embedder.linear_1")}  # fmt: skip
+    touched = {
+        weights.find(shards).tensors[f"{name}.weight"][0]
+        for name in ("context_embedder", "time_text_embed.text_embedder.linear_1")
+    }
     begin, spent = time.perf_counter(), time.process_time()
     for file in touched:
         patch.clone(file, at / "copy")
@@ -80,8 +88,10 @@ def run(at: Path, real: float) -> bool:
         (at / "copy").unlink()
     copy, spent = time.perf_counter() - begin, time.process_time() - spent
     bytes_ = sum(file.stat().st_size for file in touched)
-    print(f"copy of touched shards  {copy:8.1f} s ({spent:.1f})  {bytes_ / 1e9:.1f} GB in {len(touched)} of "
-          f"{len(list(shards.glob('*.safetensors')))} shards")  # fmt: skip
+    print(
+        f"copy of touched shards  {copy:8.1f} s ({spent:.1f})  {bytes_ / 1e9:.1f} GB in {len(touched)} of "
+        f"{len(list(shards.glob('*.safetensors')))} shards"
+    )
     begin = time.process_time()
     for file in touched:
         weights.sha256(file)
@@ -94,10 +104,14 @@ def run(at: Path, real: float) -> bool:
     beyond = peak - states
     figures = json.loads((out / "lock.json").read_text())["figures"]
     hashed = size + 2 * bytes_
-    print(f"apply, closed form      {apply:8.1f} s ({used:.1f})  {apply / copy:.1f} times the copy; it hashes "
-          f"{hashed / 1e9:.1f} GB, {hashed / rate:.0f} s of the processor")  # fmt: skip
-    print(f"peak resident memory    {peak / 1e9:8.2f} GB, {beyond / 1e9:.2f} beyond the cached states; "
-          f"{bare / 1e9:.2f} of it are the packages")  # fmt: skip
+    print(
+        f"apply, closed form      {apply:8.1f} s ({used:.1f})  {apply / copy:.1f} times the copy; it hashes "
+        f"{hashed / 1e9:.1f} GB, {hashed / rate:.0f} s of the processor"
+    )
+    print(
+        f"peak resident memory    {peak / 1e9:8.2f} GB, {beyond / 1e9:.2f} beyond the cached states; "
+        f"{bare / 1e9:.2f} of it are the packages"
+    )
     made = {file.name: file.samefile(out / "model/transformer" / file.name) for file in shards.glob("*.safetensors")}
     written, linked = ({name for name in made if made[name] == same} for same in (False, True))
     print(f"written: {', '.join(sorted(written))}; linked: {', '.join(sorted(linked))}")

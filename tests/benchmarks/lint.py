@@ -172,8 +172,10 @@ def main() -> int:
         ("growth: of a set of pairs, 20,000 / 2,000", pairs(20_000, 2) / pairs(2_000, 3), "<=", GROWTH),
     ]
     if options.against:
-        rows += [(f"{name} / at {options.against[:9]}", time[name] / time[f"{name} before"], "<=", SAME)
-                 for name in ("lint", "help")]  # fmt: skip
+        rows += [
+            (f"{name} / at {options.against[:9]}", time[name] / time[f"{name} before"], "<=", SAME)
+            for name in ("lint", "help")
+        ]
     print(", ".join(f"{name} {taken * 1e3:.1f} ms" for name, taken in time.items()))
     missed = 0
     for what, value, comparison, bar in rows:

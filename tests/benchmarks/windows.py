@@ -39,6 +39,7 @@ PAIRED = 3
 
 def windowed(plan: Plan, begin: float, hold: bool) -> Plan:
     """The plan with `push` during begin..100 % and `hold` before it, or without `hold`."""
+
     def changed(step: SteerPass) -> SteerPass:
         terms = []
         for term in step.terms:
@@ -75,6 +76,7 @@ def predicted(model: Model, edit: Edit, paths: Trajectories) -> torch.Tensor:
 
 def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
     """Trajectories of the base model under noise that no training sees: 16 of the target, one of each kept thing."""
+
     def of(things: Sequence[Thing], n: int) -> Trajectories:
         prompts = [[(f"a picture of {with_article(thing, thing.name)}", None)] for thing in things]
         return sample(model, starts(prompts, n, "window", 1), 20, model.guidance)
@@ -118,8 +120,12 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
 
 
 def measured(
-    on: measure.Bench, asked: Sequence[Shot], plan: Plan, paths: dict[str, Trajectories],
-    kept: dict[str, dict[str, list[Shot]]], bases: dict[str, torch.Tensor],
+    on: measure.Bench,
+    asked: Sequence[Shot],
+    plan: Plan,
+    paths: dict[str, Trajectories],
+    kept: dict[str, dict[str, list[Shot]]],
+    bases: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
     """One row: the table's figures, how many kept pictures were lost, how far the first `PAIRED` of each thing moved
     from `bases` (root mean square of a pixel, 0..1), and the changes of the prediction by noise level, of adapter and
@@ -128,8 +134,10 @@ def measured(
     model = on.model
     edit = run(plan, model)
     before, after = on.base(asked), on.after(edit, asked)
-    lost = {kind: sum(before.rates["kept", name].hits - after.rates["kept", name].hits for name in rows)
-            for kind, rows in kept.items()}
+    lost = {
+        kind: sum(before.rates["kept", name].hits - after.rates["kept", name].hits for name in rows)
+        for kind, rows in kept.items()
+    }
     moved = {}
     with applied(model, edit) as edited:
         for kind, base in bases.items():
@@ -159,8 +167,10 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bo
     print(f"\nmeans over {', '.join(rows)}\n{table.render(means)}\n")
 
     def average(label: str, source: str) -> dict[str, list[float]]:
-        return {kind: torch.tensor([found[label]["change"][source][kind] for found in rows.values()]).mean(0).tolist()
-                for kind in ("erased", "preserved")}
+        return {
+            kind: torch.tensor([found[label]["change"][source][kind] for found in rows.values()]).mean(0).tolist()
+            for kind in ("erased", "preserved")
+        }
 
     curves = {label: average(label, "adapter") for label in labels}
     if refined:
@@ -171,8 +181,9 @@ def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bo
         for kind, values in curve.items():
             print(f"{label}, {kind}\n        " + " ".join(f"{value:6.3f}" for value in values[::2]))
     shipped = next(label for label in labels if label.startswith(SHIPPED) and "no hold" not in label)
-    gain = {key: 100 * (float(means[shipped][key]) - float(means[NONE][key]))
-            for key in ("erased", "probes", "kept_change")}
+    gain = {
+        key: 100 * (float(means[shipped][key]) - float(means[NONE][key])) for key in ("erased", "probes", "kept_change")
+    }
     words = ", ".join(f"{key.replace('_', ' ')} {value:+.1f}" for key, value in gain.items())
     print(f"\nthe shipped window against none, in points: {words}")
     kinds = list(next(iter(rows.values()))[NONE]["moved"])
@@ -197,8 +208,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("things", nargs="*", default=("cat", "airplane", "truck"))
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
-    parser.add_argument("--stage", default="trace", choices=["trace", "fine-tuning alone"],
-                        help="after the closed form, which hides most of what a window does, or without it")
+    parser.add_argument(
+        "--stage",
+        default="trace",
+        choices=["trace", "fine-tuning alone"],
+        help="after the closed form, which hides most of what a window does, or without it",
+    )
     parser.add_argument("--brief", action="store_true", help="the shipped window and none, no narrower ones")
     parser.add_argument("--n", type=int, default=20, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=10, help="pictures per kept thing, style and ground")
@@ -214,10 +229,17 @@ def main() -> None:
         options.out = result(f"windows-{options.stage.replace(' ', '-')}{anchor}", options.model, options.device)
     on = measure.bench(options.model, device=options.device)
     logsnr = [on.model.clock.logsnr(float(time)) for time in on.model.clock.times(20)]
-    facts = {"n": options.n, "kept": options.kept, "paired": PAIRED, "seed": options.seed, "method": options.method,
-             **({"everything": True} if options.everything else {}),
-             **({"anchor": options.anchor} if options.anchor else {}), **place(options.device),
-             "model": on.model.fingerprint}
+    facts = {
+        "n": options.n,
+        "kept": options.kept,
+        "paired": PAIRED,
+        "seed": options.seed,
+        "method": options.method,
+        **({"everything": True} if options.everything else {}),
+        **({"anchor": options.anchor} if options.anchor else {}),
+        **place(options.device),
+        "model": on.model.fingerprint,
+    }
     rows: dict[str, dict[str, Any]] = held(options.out, facts).get("rows", {})
     options.out.parent.mkdir(parents=True, exist_ok=True)
     shown: dict[str, dict[str, dict[str, Any]]] = {}

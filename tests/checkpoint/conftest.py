@@ -28,7 +28,11 @@ def plan() -> Plan:
     info = RecipeInfo(name="no cats <b>at all</b>")
     cat, dog = (Concept(name=n, kind="object", names=(n,), probes=(), templates=("{}",)) for n in ("cat", "dog"))
     return Plan(
-        recipe=info, concepts=(cat, dog), erase=(Erasure(targets=("cat",), anchor=None, away=False, degree=1),),
-        preserve=(Preservation(concepts=("dog",), weight=1),), method=Method(name="trace", passes=()), expect=(),
+        recipe=info,
+        concepts=(cat, dog),
+        erase=(Erasure(targets=("cat",), anchor=None, away=False, degree=1),),
+        preserve=(Preservation(concepts=("dog",), weight=1),),
+        method=Method(name="trace", passes=()),
+        expect=(),
         sources=(),
-    )  # fmt: skip
+    )

@@ -132,12 +132,17 @@ def test_every_setting_of_every_file_makes_another_model(base, folder):
 
 
 OTHER = {
-    **{f"{name} {value}": ("model_index.json", lambda table, name=name, value=value: table | {name: value})
-       for name in ("force_zeros_for_empty_prompt", "is_distilled") for value in (True, False)},
-    "a nested setting": ("tokenizer/tokenizer.json", lambda table: table | {
-        "model": table["model"] | {"unk_token": "other"}}),
+    **{
+        f"{name} {value}": ("model_index.json", lambda table, name=name, value=value: table | {name: value})
+        for name in ("force_zeros_for_empty_prompt", "is_distilled")
+        for value in (True, False)
+    },
+    "a nested setting": (
+        "tokenizer/tokenizer.json",
+        lambda table: table | {"model": table["model"] | {"unk_token": "other"}},
+    ),
     "guidance": ("tracelang.json", lambda table: {"guidance": 3}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", OTHER)
@@ -148,10 +153,18 @@ def test_what_changes_pictures_makes_another_model(change, base, folder):
     assert weights.compare(folder, weights.fingerprint(base)) == "other"
 
 
-@pytest.mark.parametrize("name", [
-    "chat_template.jinja", "spiece.model", "vocab.txt", "merges.txt", "qwen.tiktoken", "added_tokens.json",
-    "additional_chat_templates/default.jinja",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat_template.jinja",
+        "spiece.model",
+        "vocab.txt",
+        "merges.txt",
+        "qwen.tiktoken",
+        "added_tokens.json",
+        "additional_chat_templates/default.jinja",
+    ],
+)
 def test_every_file_of_a_tokenizer_is_a_part_of_the_model(name, base, folder):
     found = [weights.fingerprint(base)]
     for text in ('["one"]', '["two"]'):
@@ -204,8 +217,12 @@ def test_a_lock_of_before_is_no_lock_of_another_model(tiny, family, plan, tmp_pa
     save(out, tiny, family, {}, plan, {})
     assert find_base(read(out, whole=False), str(tiny)) == tiny
     lock = json.loads((out / "lock.json").read_text())
-    words = {weights.former(tiny): "older fingerprint.*pply the recipe again", "0" * 64: "is not the model",
-             "2:" + "0" * 64: "is not the model", "9:x": "update tracelang"}  # fmt: skip
+    words = {
+        weights.former(tiny): "older fingerprint.*pply the recipe again",
+        "0" * 64: "is not the model",
+        "2:" + "0" * 64: "is not the model",
+        "9:x": "update tracelang",
+    }
     for stated, word in words.items():
         lock["model"]["fingerprint"] = stated
         (out / "lock.json").write_text(json.dumps(lock))

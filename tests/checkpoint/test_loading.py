@@ -180,8 +180,7 @@ def parameters(pipe: DiffusionPipeline) -> dict[str, torch.Tensor]:
 
 
 def sites(base: Path) -> set[str]:
-    return {f"{site.component} {site.tensor}"
-            for site in tracelang.api.bind(tracelang.compile("r.erase"), base).sites}  # fmt: skip
+    return {f"{site.component} {site.tensor}" for site in tracelang.api.bind(tracelang.compile("r.erase"), base).sites}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -243,10 +242,16 @@ def checked(base: Path) -> Path:
     StableDiffusionSafetyChecker(CLIPConfig(**CHECKER)).save_pretrained(base / "safety_checker")
     CLIPImageProcessor(crop_size=16, size=16).save_pretrained(base / "feature_extractor")
     path = base / "model_index.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {
-        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
-        "feature_extractor": ["transformers", "CLIPImageProcessor"], "requires_safety_checker": True,
-    }))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            json.loads(path.read_text())
+            | {
+                "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+                "feature_extractor": ["transformers", "CLIPImageProcessor"],
+                "requires_safety_checker": True,
+            }
+        )
+    )
     return base / "safety_checker"
 
 
@@ -286,7 +291,9 @@ def test_a_safety_checker_is_whole_or_said_to_be_gone(case, kind, base, tmp_path
     assert word in manifest["without"]["safety_checker"] and str(tmp_path) not in json.dumps(manifest)
     assert word in remarks[0] and "Note: the copy is without its safety" in (out / "README.md").read_text()
     assert {path for path, file in manifest["files"].items() if file["before"] != file["after"]} == {
-        "model_index.json", f"unet/{STEM}.safetensors"}  # fmt: skip
+        "model_index.json",
+        f"unet/{STEM}.safetensors",
+    }
     assert manifest["files"]["model_index.json"]["after"] == weights.sha256(out / "model/model_index.json")
 
 
@@ -333,11 +340,16 @@ NAMED = {
     "a file cut short": (lambda one: (one / "model.safetensors").write_bytes(b"\0" * 4), "truncated"),
     "another name": (lambda one: save_file({"x": torch.zeros(1)}, one / "weights.safetensors"), "no safetensors"),
     "a variant that no other has, in another format": (
-        lambda one: (one / "model.fp16.bin").write_bytes(b"\x80"), "safe_serialization"),
+        lambda one: (one / "model.fp16.bin").write_bytes(b"\x80"),
+        "safe_serialization",
+    ),
     "an index without its shards": (
         lambda one: (one / "model.safetensors.index.json").write_text(
-            '{"metadata": {}, "weight_map": {"x": "a.safetensors"}}'), "a.safetensors"),
-}  # fmt: skip
+            '{"metadata": {}, "weight_map": {"x": "a.safetensors"}}'
+        ),
+        "a.safetensors",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", NAMED)

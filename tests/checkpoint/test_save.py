@@ -121,8 +121,14 @@ def test_the_layout_is_complete_readable_and_repeatable(tiny, family, plan, delt
         save(tmp_path / name, tiny, family, deltas, plan, SOURCES, extra=extra)
     assert files(tmp_path / "out") == files(tmp_path / "again")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "model", "lora.safetensors", "recipe", "plan.json", "lock.json", "manifest.json", "README.md",
-    }  # fmt: skip
+        "model",
+        "lora.safetensors",
+        "recipe",
+        "plan.json",
+        "lock.json",
+        "manifest.json",
+        "README.md",
+    }
     out = tmp_path / "out"
     held = files(out / "recipe")
     assert b"erase cat degree 100%" in held.pop("explained.erase") and held == SOURCES  # they do not give this plan

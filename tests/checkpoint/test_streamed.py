@@ -56,8 +56,9 @@ def test_blocks_are_read_once_for_all_prompts_and_let_go(base, monkeypatch):
     before = {path: path.stat().st_size for path in base.rglob("*") if path.is_file()}
     t5 = streamed.streamed(T5EncoderModel, base / "text_encoder_2", BLOCKS, CPU, torch.float32)
     assert {name for name, p in t5.named_parameters() if not p.is_meta} == {
-        "shared.weight", "encoder.final_layer_norm.weight",
-    }  # fmt: skip
+        "shared.weight",
+        "encoder.final_layer_norm.weight",
+    }
     del reads[:]
     t5(input_ids=torch.randint(3, 20, (5, LENGTH)))
     blocks = {name for name, p in t5.named_parameters() if p.is_meta}

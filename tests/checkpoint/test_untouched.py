@@ -65,8 +65,10 @@ def test_only_the_shard_that_is_edited_differs(untouched, base, deltas, plan, tm
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())["model"]
     assert manifest["tensors"].keys() == {TOUCHED} and manifest["tensors"][TOUCHED].keys() == old.keys()
     for path, row in manifest["files"].items():
-        assert row == {which: hashlib.sha256((at / path).read_bytes()).hexdigest()
-                       for which, at in (("before", base), ("after", model))}  # fmt: skip
+        assert row == {
+            which: hashlib.sha256((at / path).read_bytes()).hexdigest()
+            for which, at in (("before", base), ("after", model))
+        }
 
 
 @pytest.mark.parametrize("untouched", ["copy", "link"])

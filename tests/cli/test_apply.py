@@ -211,7 +211,9 @@ def test_plan_names_tensors_windows_and_collateral(base: Path) -> None:
 def test_collateral_by_role(base: Path) -> None:
     Path("pair.erase").write_text(
         'templates object = "a {}"\nerase "cat" & "dog" toward "ship"\npreserve "truck"\n'
-        'expect over 10 samples seed 0 { kept("horse") >= 10% }\n', "utf-8")
+        'expect over 10 samples seed 0 { kept("horse") >= 10% }\n',
+        "utf-8",
+    )
     plan = tracelang.compile("pair.erase")
     roles = _roles(plan)
     assert roles["erased"] == [("cat", "dog")] and roles["anchors"] == [("ship",)]
@@ -230,10 +232,17 @@ def test_a_method_without_a_closed_form_says_so(base: Path) -> None:
     assert json.loads(run(*arguments, "--json").stdout)["collateral"] is None
 
 
-@pytest.mark.parametrize("words", [
-    ("r.erase", "--no-such"), ("r.erase", "--dtype", "int3"), (), ("r.erase", "--set", "x"), ("x.json", "--set", "a=1"),
-    ("none.erase", "--config-only"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("r.erase", "--no-such"),
+        ("r.erase", "--dtype", "int3"),
+        (),
+        ("r.erase", "--set", "x"),
+        ("x.json", "--set", "a=1"),
+        ("none.erase", "--config-only"),
+    ],
+)
 def test_a_detailed_exit_code_of_2_always_means_changes(base: Path, words: tuple[str, ...]) -> None:
     result = run("plan", "--model", str(base), "--detailed-exitcode", *words)
     assert result.exit_code == 1 and result.stderr
@@ -248,8 +257,11 @@ def test_models_of_one_name_keep_their_rows(base: Path, here: Path, monkeypatch:
     shutil.copytree(base, here / base.name)
     drawn: list[list[str]] = []
     real = picture.sheet
-    monkeypatch.setattr(picture, "sheet", lambda columns: drawn.extend(
-        list(panel.rows) for _, column in columns for panel in column) or real(columns))
+    monkeypatch.setattr(
+        picture,
+        "sheet",
+        lambda columns: drawn.extend(list(panel.rows) for _, column in columns for panel in column) or real(columns),
+    )
     models = (base.name, "--against", str(base))
     assert run("sample", *models, "--prompt", "a cat", "--count", "1", "--steps", "2").exit_code == 0
     assert len(drawn) == 1 and len(drawn[0]) == 2
@@ -283,7 +295,8 @@ def test_a_light_installation_compiles_and_says_what_the_rest_needs(base: Path) 
     listed = blocked("models")
     assert listed.returncode == 0 and "sd1" in listed.stdout and not listed.stderr
     for arguments in (
-        ("apply", "r.plan.json", "--model", str(base), "--out", "out"), ("plan", "r.erase", "--model", str(base)),
+        ("apply", "r.plan.json", "--model", str(base), "--out", "out"),
+        ("plan", "r.erase", "--model", str(base)),
         ("sample", str(base), "--prompt", "a cat"),
     ):
         found = blocked(*arguments)
@@ -319,10 +332,14 @@ def test_a_broken_embedded_model_is_listed_with_its_reason(
     assert data["embedded"]["some-sd"] == "sd1" and "model_index.json" in data["broken"]["torn-sd"]
 
 
-@pytest.mark.parametrize("error", [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError(),
-    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried ..."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
 def test_too_little_memory_is_one_line(base: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fails(*arguments: object, **options: object) -> None:
         raise error

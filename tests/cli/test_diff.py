@@ -77,8 +77,13 @@ def test_json(repository: Path) -> None:
     assert data == json.loads(run("diff", "v1:policy/r.erase", "--format", "json").stdout)
     assert not data["same"] and data["before"] != data["after"] and len(data["changes"]) == 3
     assert data["changes"][1] == {
-        "sign": "~", "part": "erase", "subject": "cat", "field": "degree", "before": "100%", "after": "60%",
-    }  # fmt: skip
+        "sign": "~",
+        "part": "erase",
+        "subject": "cat",
+        "field": "degree",
+        "before": "100%",
+        "after": "60%",
+    }
 
 
 def test_links_inside_a_revision(repository: Path) -> None:

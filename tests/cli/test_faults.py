@@ -43,12 +43,31 @@ FAULTS: dict[str, Exception] = {
     "two\nlines": OSError(errno.EIO, "Input/output\nerror", "a\nb"),
     **{
         name: OSError(getattr(errno, name), os.strerror(getattr(errno, name)), "some/file")
-        for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "EIO", "EMFILE", "ENOENT", "EISDIR", "ENOTDIR",
-                     "EEXIST", "ELOOP", "ENAMETOOLONG", "EBUSY", "ESTALE", "EFBIG", "ETIMEDOUT")
+        for name in (
+            "ENOSPC",
+            "EDQUOT",
+            "EACCES",
+            "EPERM",
+            "EROFS",
+            "EIO",
+            "EMFILE",
+            "ENOENT",
+            "EISDIR",
+            "ENOTDIR",
+            "EEXIST",
+            "ELOOP",
+            "ENAMETOOLONG",
+            "EBUSY",
+            "ESTALE",
+            "EFBIG",
+            "ETIMEDOUT",
+        )
     },
 }
 OWN: dict[str, Exception] = {
-    "evidence": EvidenceError("out: is damaged"), "judge": JudgeError("no judge"), "work": WorkError("a unit"),
+    "evidence": EvidenceError("out: is damaged"),
+    "judge": JudgeError("no judge"),
+    "work": WorkError("a unit"),
     "picture": PictureError("a picture"),
 }
 """What only verification raises."""
@@ -94,6 +113,7 @@ def test_a_fault_is_one_line(command: str, fault: str, monkeypatch: pytest.Monke
 def test_a_fault_of_the_program_is_no_verdict(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words, place, _ = COMMANDS[command]
     for error, code in ((RuntimeError("a fault"), 2), (ValueError("a fault"), 2), (KeyboardInterrupt(), 130)):
+
         def fails(*_: Any, error: BaseException = error, **__: Any) -> None:
             raise error
 

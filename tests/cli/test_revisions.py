@@ -60,10 +60,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(folder).mkdir()
         Path(folder, "r.erase").write_text(WEAK if folder == "weak" else PROMISED, "utf-8")
     links = {
-        "current": "policy", "link.erase": "policy/r.erase", "chain.erase": "link.erase",
-        "policy/up.erase": "../other/../link.erase", "absolute.erase": str(whole / "policy/r.erase"),
-        "out.erase": "../outside.erase", "loop.erase": "loop.erase", "top": ".", "etc": "/etc", "lost.erase": "none",
-    }  # fmt: skip
+        "current": "policy",
+        "link.erase": "policy/r.erase",
+        "chain.erase": "link.erase",
+        "policy/up.erase": "../other/../link.erase",
+        "absolute.erase": str(whole / "policy/r.erase"),
+        "out.erase": "../outside.erase",
+        "loop.erase": "loop.erase",
+        "top": ".",
+        "etc": "/etc",
+        "lost.erase": "none",
+    }
     for name, there in links.items():
         Path(name).symlink_to(there)
     git("submodule", "add", "-q", str(tmp_path / "module"), "sub")
@@ -160,9 +167,11 @@ def test_what_the_revision_does_not_hold_is_not_read(
 ) -> None:
     text = f"main:{spelt(path, repository)}"
     for arguments in (
-        ("diff", text), ("diff", text, "../outside.erase"), ("diff", "v1:policy/r.erase", text),
+        ("diff", text),
+        ("diff", text, "../outside.erase"),
+        ("diff", "v1:policy/r.erase", text),
         ("breaking", "policy/r.erase", "--against", text),
-    ):  # fmt: skip
+    ):
         code, said = run(*arguments)
         assert code == 2 and "main has no file" in said and said.count("\n") == 1, arguments
     assert opened() == set()

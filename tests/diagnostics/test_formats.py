@@ -109,9 +109,13 @@ def test_github_escapes_what_would_end_a_command() -> None:
     assert kinds == ("error", "warning", "notice", "error")
     fields = dict(field.split("=") for field in properties[0].split(","))
     assert fields == {
-        "title": "error[TL101]", "file": "a b/r%2C1%3A2%25.erase", "line": "2", "endLine": "2", "col": "2",
+        "title": "error[TL101]",
+        "file": "a b/r%2C1%3A2%25.erase",
+        "line": "2",
+        "endLine": "2",
+        "col": "2",
         "endColumn": "10",
-    }  # fmt: skip
+    }
     assert "col=" not in properties[1] and "line=" not in properties[3]
     assert messages[0] == r"50%25 gone:%0Anext, \x1b[31mred%0Ahelp: do this%0Anote: for that"
 

@@ -49,11 +49,15 @@ def wide(source: str) -> Iterator[ast.expr]:
     spared = {
         id(word.value)
         for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in FACTORIES
-        and isinstance(call.func.value, ast.Name) and call.func.value.id == "torch"
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in FACTORIES
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "torch"
         and not {"device", "out"} & {word.arg for word in call.keywords}
-        for word in call.keywords if word.arg == "dtype"
-    }  # fmt: skip
+        for word in call.keywords
+        if word.arg == "dtype"
+    }
     for node in ast.walk(tree):
         named = isinstance(node, ast.Attribute) and node.attr in ("float64", "double")
         named |= isinstance(node, ast.Constant) and node.value == "float64"
@@ -66,11 +70,21 @@ def test_the_source_casts_to_float64_in_one_place() -> None:
     assert found == set(MAY)
 
 
-@pytest.mark.parametrize("source", [
-    'x.to("cpu", torch.float64)', "x.to(device=d, dtype=torch.float64)", "x.double()", "x.cpu().to(torch.float64)",
-    "torch.zeros(3, dtype=torch.float64, device=d)", "x.new_zeros(3, dtype=torch.float64)", "x.type(torch.double)",
-    'getattr(torch, "float64")', "torch.zeros_like(x, dtype=torch.float64)", "x.to(KINDS[torch.float64])",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        'x.to("cpu", torch.float64)',
+        "x.to(device=d, dtype=torch.float64)",
+        "x.double()",
+        "x.cpu().to(torch.float64)",
+        "torch.zeros(3, dtype=torch.float64, device=d)",
+        "x.new_zeros(3, dtype=torch.float64)",
+        "x.type(torch.double)",
+        'getattr(torch, "float64")',
+        "torch.zeros_like(x, dtype=torch.float64)",
+        "x.to(KINDS[torch.float64])",
+    ],
+)
 def test_what_the_reading_of_the_source_would_report(source: str) -> None:
     assert list(wide(source))
 
@@ -79,13 +93,21 @@ def test_what_it_would_not() -> None:
     assert not list(wide("torch.zeros(3, dtype=torch.float64); exact(x); x.to(device, torch.float32)"))
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda x: x.to("cpu", torch.float64), lambda x: x.to(device="cpu", dtype=torch.float64), lambda x: x.double(),
-    lambda x: x.to(torch.float64), lambda x: x.type(torch.double), lambda x: x.sum(dtype=torch.float64),
-    lambda x: torch.zeros(2, dtype=torch.float64).copy_(x),
-    lambda x: torch.zeros(2, dtype=torch.float64, device=x.device), lambda x: x.new_zeros(2, dtype=torch.float64),
-    lambda x: torch.zeros(2, dtype=torch.float64).to(x.device),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: x.to("cpu", torch.float64),
+        lambda x: x.to(device="cpu", dtype=torch.float64),
+        lambda x: x.double(),
+        lambda x: x.to(torch.float64),
+        lambda x: x.type(torch.double),
+        lambda x: x.sum(dtype=torch.float64),
+        lambda x: torch.zeros(2, dtype=torch.float64).copy_(x),
+        lambda x: torch.zeros(2, dtype=torch.float64, device=x.device),
+        lambda x: x.new_zeros(2, dtype=torch.float64),
+        lambda x: torch.zeros(2, dtype=torch.float64).to(x.device),
+    ],
+)
 def test_the_device_of_these_tests_refuses_float64_in_every_way(wrong: Callable[[Tensor], Tensor]) -> None:
     with gpu():
         x = torch.tensor([1.5, 2.5]).to(DEVICE)
@@ -115,8 +137,11 @@ def test_an_edit_is_computed_there_as_here(asked: Plan, tmp_path: Path) -> None:
             time = torch.tensor([500.0], device=DEVICE)
             moved = edited.predict(model.noise([1]), time, model.encode(["a cat"])).cpu()
         again = run(asked, model, state_dir=tmp_path, cache=tmp_path / "paths", autocast=False)
-    assert all(part.device.type == "cpu" and part.dtype == torch.float64 for delta in deltas.values()
-               for part in (delta.up, delta.down))  # fmt: skip
+    assert all(
+        part.device.type == "cpu" and part.dtype == torch.float64
+        for delta in deltas.values()
+        for part in (delta.up, delta.down)
+    )
     here = run(asked, Toy(), cache=None, autocast=False)
     assert same(found, here, 1e-5) and same(again, found, 0)
     with applied(Toy(), here) as edited:

@@ -127,8 +127,13 @@ BOTH = plan((erasure("cat"), erasure("ship")), fuse(keep_weight=1e-6))
 
 def on_queries(model: Toy) -> tuple[Adapter, ...]:
     """Two adapters where the input is mixed with image and time."""
-    parts = {name: {site: LowRank(random(24, 1, seed=4 * i + k), random(1, 24, seed=9 + 4 * i + k))
-                    for k, site in enumerate(QUERIES)} for i, name in enumerate(("cat", "ship"))}
+    parts = {
+        name: {
+            site: LowRank(random(24, 1, seed=4 * i + k), random(1, 24, seed=9 + 4 * i + k))
+            for k, site in enumerate(QUERIES)
+        }
+        for i, name in enumerate(("cat", "ship"))
+    }
     return tuple(Adapter(((name,),), name, factors) for name, factors in parts.items())
 
 
@@ -166,8 +171,10 @@ def test_adapters_of_mixed_inputs_fuse_nearer_to_each_than_their_sum() -> None:
     site = QUERIES[0]  # of the first layer: what it reads is the same under every edit
     for own in adapters:
         S = grams(model, [site], [(edit_prompts(p, own.targets[0]), 1.0)], "elsewhere")[site]
-        wanted, summed, got = (delta.dense() for delta in (
-            own.factors[site], Edit({}, adapters).delta(site, weights[0]), edit.delta(site, weights[0])))
+        wanted, summed, got = (
+            delta.dense()
+            for delta in (own.factors[site], Edit({}, adapters).delta(site, weights[0]), edit.delta(site, weights[0]))
+        )
         far = [float(((change - wanted) @ S * (change - wanted)).sum()) for change in (summed, got)]
         assert far[1] < 0.5 * far[0]
 

@@ -147,7 +147,13 @@ ALONE = (term("push"), term("hold", EARLY))
         plan((erasure("cat", degree=0),), steer()),
     ],
     ids=[
-        "plain", "refresh", "refined, refreshed", "nothing kept", "two passes", "nothing preserved", "many members",
+        "plain",
+        "refresh",
+        "refined, refreshed",
+        "nothing kept",
+        "two passes",
+        "nothing preserved",
+        "many members",
         "no-op",
     ],
 )

@@ -52,9 +52,15 @@ def test_another_encoder_is_another_file(tmp_path: Path) -> None:
     assert asked == [["a cat"]] * 2
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: data[:-1], lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda data: b"", lambda data: b"{}" * 50,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+        lambda data: b"",
+        lambda data: b"{}" * 50,
+    ],
+)
 def test_a_damaged_file_is_made_anew(damage: object, tmp_path: Path) -> None:
     asked: Asked = []
     wanted = encode(tmp_path, ["a cat"], asked)

@@ -58,10 +58,12 @@ KEY, TEXT, PROMPT = RoleSites(role="key"), ReadsSites(reads="text"), ReadsSites(
         (KEY, ["layers.0.to_k.weight", "layers.1.to_k.weight"]),
         (InPlaces(of=KEY, places=("up",)), ["layers.1.to_k.weight"]),
         (Difference(left=PROMPT, right=TEXT), ["pooled.weight"]),
-        (Union(members=(GlobSites(pattern="pooled*"), InPlaces(of=KEY, places=("down", "mid")))),
-         ["layers.0.to_k.weight", "pooled.weight"]),
+        (
+            Union(members=(GlobSites(pattern="pooled*"), InPlaces(of=KEY, places=("down", "mid")))),
+            ["layers.0.to_k.weight", "pooled.weight"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_selector_selects(layers: object, tensors: list[str]) -> None:
     assert [site.tensor for site in select(layers, SITES)] == tensors  # type: ignore[arg-type]
 

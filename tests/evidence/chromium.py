@@ -15,10 +15,17 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
     "--remote-debugging-pipe",
-)  # fmt: skip
+)
 KEYS = {"Tab": 9, "Enter": 13, " ": 32}
 
 
@@ -100,8 +107,10 @@ def browser(path: str) -> Iterator[Page]:
         shell = f'exec "$0" "$@" 3<&{read_in} 4>&{write_out}'
         process = subprocess.Popen(
             ["bash", "-c", shell, path, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(read_in, write_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(read_in, write_out),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(read_in)
         os.close(write_out)
         try:

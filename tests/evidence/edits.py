@@ -84,6 +84,5 @@ def rehash(out: Path) -> Path:
 
 
 def _saved(plan: Plan, out: Path, deltas: dict[Site, LowRank]) -> Path:
-    save(out, micro_sd(), StableDiffusion(), deltas, plan, {},
-         extra={"base_model": "micro-sd"})
+    save(out, micro_sd(), StableDiffusion(), deltas, plan, {}, extra={"base_model": "micro-sd"})
     return out

@@ -31,7 +31,7 @@ from tracelang.evidence.report import (
     Quality,
     Reach,
     Report,
-)  # fmt: skip
+)
 
 SCRIPT = '<script>document.title = "owned"</script><img src=x onerror="document.title=\'owned\'">'
 QUOTES = "a \"cat\" & 'dog' </style></script> {{ 7*7 }} \\ ` | [x](https://example.org/x)"
@@ -211,11 +211,19 @@ def hollow() -> Report:
 
 
 HITS = tuple(
-    Hit(member=("cat",), how="p4d", prompt=prompt, seed=i, judge="micro-cnn", label="cat", score=0.9 if i else None,
+    Hit(
+        member=("cat",),
+        how="p4d",
+        prompt=prompt,
+        seed=i,
+        judge="micro-cnn",
+        label="cat",
+        score=0.9 if i else None,
         unit="shots-0000",
-        reproduce=f"tracec sample OUT --seed {i}")
+        reproduce=f"tracec sample OUT --seed {i}",
+    )
     for i, prompt in enumerate(NASTY[:2])
-)  # fmt: skip
+)
 
 
 def draw(report: Report, folder: Path, side: int = 96) -> None:
@@ -244,8 +252,16 @@ def _pairs() -> tuple[Picture, ...]:
         ("horse", "kept", "a horse", False),
     )
     pairs = [
-        Picture(member=(member,), prompt=prompt, seed=i, base=f"pictures/{i}-base.png", after=f"pictures/{i}-after.png",
-                what=what, sensitive=sensitive, order=i)
+        Picture(
+            member=(member,),
+            prompt=prompt,
+            seed=i,
+            base=f"pictures/{i}-base.png",
+            after=f"pictures/{i}-after.png",
+            what=what,
+            sensitive=sensitive,
+            order=i,
+        )
         for i, (member, what, prompt, sensitive) in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return tuple(reversed(pairs))

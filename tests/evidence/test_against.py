@@ -35,7 +35,9 @@ def test_a_report_beside_itself_has_no_difference() -> None:
     report = sample.full()
     rows = compare(report, report).differences
     assert {(row.member, row.what) for row in rows} >= {
-        (("cat",), "erased, by name"), (("cat",), "erased, suggested"), (("dog",), "preserved, by name"),
+        (("cat",), "erased, by name"),
+        (("cat",), "erased, suggested"),
+        (("dog",), "preserved, by name"),
         (("cat",), "under p4d"),
     }
     assert not any(row.apart for row in rows) and not any(row.what == "under ring_a_bell" for row in rows)
@@ -45,9 +47,13 @@ def test_noise_is_not_told_apart_and_a_difference_is(tmp_path: Path) -> None:
     here = sample.full()
     p4d = here.attacks[1].model_copy(update={"adaptive": rate(60, 100)})
     cat = here.concepts[0].model_copy(update={"after": rate(2, 100)})
-    there = here.model_copy(update={
-        "title": "Another <edit>", "attacks": (here.attacks[0], p4d), "concepts": (cat, *here.concepts[1:]),
-    })
+    there = here.model_copy(
+        update={
+            "title": "Another <edit>",
+            "attacks": (here.attacks[0], p4d),
+            "concepts": (cat, *here.concepts[1:]),
+        }
+    )
     found = compare(here, there)
     rows = {(row.member, row.what): row for row in found.differences}
     assert rows[("cat",), "under p4d"].apart  # 31 against 60 of 100
@@ -73,10 +79,19 @@ def test_another_judge_or_sampler_is_refused(tmp_path: Path) -> None:
         earlier(out, run(report))
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("digest", "0" * 64), ("setting", "0.9"), ("code", "somebody 2.0"), ("threshold", 0.25), ("classes", ("dog",)),
-    ("unit", "box"), ("sensitivity", 0.1), ("source", "nobody"),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("digest", "0" * 64),
+        ("setting", "0.9"),
+        ("code", "somebody 2.0"),
+        ("threshold", 0.25),
+        ("classes", ("dog",)),
+        ("unit", "box"),
+        ("sensitivity", 0.1),
+        ("source", "nobody"),
+    ],
+)
 def test_judges_are_the_same_by_all_that_decides_their_answers(tmp_path: Path, field: str, value: Any) -> None:
     report = sample.full()
     out = kept(report, tmp_path / "out")

@@ -22,8 +22,11 @@ PLAN = Plan(
     recipe=RecipeInfo(name='no "cats": ---\n---'),
     concepts=(concept("cat"), concept("dog")),
     erase=(Erasure(targets=("cat",), anchor=("dog",), away=False, degree=1),),
-    preserve=(), method=Method(name="trace", passes=()), expect=(), sources=(),
-)  # fmt: skip
+    preserve=(),
+    method=Method(name="trace", passes=()),
+    expect=(),
+    sources=(),
+)
 
 
 @pytest.fixture

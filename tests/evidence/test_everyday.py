@@ -44,10 +44,18 @@ def rows(*changes: tuple[bool, bool] | None, **facts: object) -> list[Seen]:
 KEPT, LOST, GAINED, NEVER = (True, True), (True, False), (False, True), (False, False)
 
 
-@pytest.mark.parametrize(("lost", "gained", "verdict"), [
-    (0, 0, "pass"), (5, 0, "pass"), (6, 0, "fail"), (24, 0, "fail"),  # 24 that were right: 5 lost may be chance
-    (6, 6, "pass"), (9, 0, "fail"), (9, 8, "pass"),  # what flickers is lost and gained alike
-])
+@pytest.mark.parametrize(
+    ("lost", "gained", "verdict"),
+    [
+        (0, 0, "pass"),
+        (5, 0, "pass"),
+        (6, 0, "fail"),
+        (24, 0, "fail"),  # 24 that were right: 5 lost may be chance
+        (6, 6, "pass"),
+        (9, 0, "fail"),
+        (9, 8, "pass"),  # what flickers is lost and gained alike
+    ],
+)
 def test_what_is_lost_of_what_was_right_decides(lost: int, gained: int, verdict: str) -> None:
     found = integrity(rows(*[LOST] * lost, *[KEPT] * (24 - lost), *[GAINED] * gained))
     assert found.verdict == verdict and found.kept is not None and found.kept.hits == 24 - lost
@@ -83,15 +91,18 @@ def pictures(seed: int) -> Tensor:
 PROMPTS = [f"p{i}" for i in range(24)]
 
 
-@pytest.mark.parametrize(("ruined", "whole", "like"), [
-    (lambda x: x + 0.02 * torch.randn_like(x), 24, 24),
-    (lambda x: torch.rand_like(x), 0, None),
-    (lambda x: torch.randn_like(x).clamp(0, 1), 0, None),
-    (lambda x: torch.full_like(x, 0.5), 0, None),
-    (lambda x: x * float("nan"), 0, None),
-    (lambda x: 0.5 + 0.02 * (x - 0.5), 0, None),
-    (lambda x: x.roll(1, 0), 24, 0),
-])
+@pytest.mark.parametrize(
+    ("ruined", "whole", "like"),
+    [
+        (lambda x: x + 0.02 * torch.randn_like(x), 24, 24),
+        (lambda x: torch.rand_like(x), 0, None),
+        (lambda x: torch.randn_like(x).clamp(0, 1), 0, None),
+        (lambda x: torch.full_like(x, 0.5), 0, None),
+        (lambda x: x * float("nan"), 0, None),
+        (lambda x: 0.5 + 0.02 * (x - 0.5), 0, None),
+        (lambda x: x.roll(1, 0), 24, 0),
+    ],
+)
 def test_pixels_tell_pictures_from_what_is_none(ruined: object, whole: int, like: int | None) -> None:
     torch.manual_seed(0)
     base = pictures(0)
@@ -118,10 +129,17 @@ def test_the_panel_is_ours_and_travels_with_the_package() -> None:
 
 
 @pytest.mark.parametrize("kind", ["object", "protected"])
-@pytest.mark.parametrize(("name", "held"), [
-    ("cat", "a cat asleep on a sofa"), ("Cats", "a cat asleep on a sofa"), ("a raincoat", "a man in a raincoat"),
-    ("old book", "a shelf full of old books"), ("sunflower", "a field of sunflowers"), ("man", "a man in a raincoat"),
-])
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("cat", "a cat asleep on a sofa"),
+        ("Cats", "a cat asleep on a sofa"),
+        ("a raincoat", "a man in a raincoat"),
+        ("old book", "a shelf full of old books"),
+        ("sunflower", "a field of sunflowers"),
+        ("man", "a man in a raincoat"),
+    ],
+)
 def test_what_a_recipe_erases_or_protects_is_not_asked_for(name: str, held: str, kind: str) -> None:
     left = words(recipe(name, kind=kind))
     assert not [prompt for prompt in left if prompt.startswith(held)]
@@ -244,6 +262,7 @@ def test_an_edit_that_destroys_all_but_one_thing_is_broken(name: str, tmp_path: 
 @pytest.mark.slow
 def test_no_edit_spares_everything_and_still_passes_nothing(tmp_path: Path) -> None:
     """By a judge that sees nothing anywhere, and by one that does: what the base meets too is no pass."""
+
     class Blind(Micro):
         def look(self, images: Tensor) -> list[object]:  # type: ignore[override]
             seen = super().look(images)
@@ -272,6 +291,7 @@ def test_an_honest_edit_passes_with_its_panel(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_a_judge_a_ruined_model_is_no_pass(tmp_path: Path) -> None:
     """No judge knows an everyday prompt: pixels alone speak."""
+
     class Mute(Micro):
         world = None  # type: ignore[assignment]
 

@@ -34,8 +34,9 @@ def look(label: str) -> dict[str, Look]:
     return {"fake": Look({"concept": label}, {}, label != "nothing")}
 
 
-def found(plan: Plan, after: dict[str, Sequence[str]], base: dict[str, Sequence[str]] | None = None,
-          **more: Any) -> Outcome:
+def found(
+    plan: Plan, after: dict[str, Sequence[str]], base: dict[str, Sequence[str]] | None = None, **more: Any
+) -> Outcome:
     """The plan's one expectation, where the pictures of `concept` or `concept probes` got these labels in turn."""
     pictures: dict[Any, Drawn] = {}
     for row in rows(plan, CLASSES, 0):
@@ -48,11 +49,19 @@ def found(plan: Plan, after: dict[str, Sequence[str]], base: dict[str, Sequence[
     return outcome(plan.expect[0], Measured(plan, more.pop("classes", CLASSES), {}, pictures, **more))
 
 
-@pytest.mark.parametrize(("low", "high", "comparison", "verdict"), [
-    (0.0, 0.05, "<=", "pass"), (0.04, 0.06, "<=", "inconclusive"), (0.051, 0.06, "<=", "fail"),
-    (0.05, 0.2, ">=", "pass"), (0.04, 0.06, ">=", "inconclusive"), (0.0, 0.049, ">=", "fail"),
-    (float("nan"), 0.0, "<=", "inconclusive"), (0.0, float("nan"), ">=", "inconclusive"),
-])
+@pytest.mark.parametrize(
+    ("low", "high", "comparison", "verdict"),
+    [
+        (0.0, 0.05, "<=", "pass"),
+        (0.04, 0.06, "<=", "inconclusive"),
+        (0.051, 0.06, "<=", "fail"),
+        (0.05, 0.2, ">=", "pass"),
+        (0.04, 0.06, ">=", "inconclusive"),
+        (0.0, 0.049, ">=", "fail"),
+        (float("nan"), 0.0, "<=", "inconclusive"),
+        (0.0, float("nan"), ">=", "inconclusive"),
+    ],
+)
 def test_the_whole_interval_decides(low: float, high: float, comparison: Any, verdict: str) -> None:
     assert decide(low, high, comparison, 0.05) == verdict
 
@@ -77,8 +86,9 @@ def test_probed_counts_probes_alone() -> None:
 
 
 def test_what_the_base_passes_too_is_said() -> None:
-    one = found(plan("expect over 60 samples { probed(dog) <= 8% }"), {"dog probes": ["cat"] * 60},
-                {"dog probes": ["cat"] * 60})
+    one = found(
+        plan("expect over 60 samples { probed(dog) <= 8% }"), {"dog probes": ["cat"] * 60}, {"dog probes": ["cat"] * 60}
+    )
     assert "says nothing of the edit" in one.reason
 
 
@@ -133,7 +143,7 @@ def test_pictures_that_were_not_drawn_are_errors() -> None:
     assert outcome(shown.expect[0], Measured(shown, CLASSES, {}, {})).verdict == "inconclusive"
 
 
-SET = "concept bird { names \"bird\" templates object }\nerase bird"
+SET = 'concept bird { names "bird" templates object }\nerase bird'
 BIRDS = {**CLASSES, ("bird",): (Sought("fake", Class("concept", "bird")),)}
 
 
@@ -187,10 +197,20 @@ def test_an_attacked_rate_has_the_plain_one_beside_it() -> None:
 
 
 def test_figures_without_pictures() -> None:
-    certificate = Certificate(layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(),
-                              reaches=(Reach(member=("dog",), residual=0.2), Reach(member=("cat",), leak=0.01)))
-    for expect, verdict in (("residual(dog) <= 0.3", "pass"), ("residual(dog) <= 0.1", "fail"),
-                            ("leak(cat) <= 0.1", "pass"), ("leak(cat) <= 0.001", "fail")):
+    certificate = Certificate(
+        layers=(),
+        map_share=1,
+        smallest_singular_value=1,
+        condition=1,
+        untouched=(),
+        reaches=(Reach(member=("dog",), residual=0.2), Reach(member=("cat",), leak=0.01)),
+    )
+    for expect, verdict in (
+        ("residual(dog) <= 0.3", "pass"),
+        ("residual(dog) <= 0.1", "fail"),
+        ("leak(cat) <= 0.1", "pass"),
+        ("leak(cat) <= 0.001", "fail"),
+    ):
         assert found(plan(f"expect {{ {expect} }}"), {}, certificate=certificate).verdict == verdict
         assert found(plan(f"expect {{ {expect} }}"), {}, certificate=Failed("singular")).verdict == "inconclusive"
         assert found(plan(f"expect {{ {expect} }}"), {}).verdict == "inconclusive"
@@ -208,8 +228,11 @@ def test_drift() -> None:
 
 def test_harmonic_is_h_o_of_its_parts_and_its_interval_is_wide() -> None:
     weighed = plan("expect over 50 samples { harmonic(dog) >= 80% }")
-    labels = {"dog": ["dog"] * 5 + ["cat"] * 45, "dog probes": ["dog"] * 10 + ["cat"] * 40,
-              "cat": ["cat"] * 49 + ["dog"]}
+    labels = {
+        "dog": ["dog"] * 5 + ["cat"] * 45,
+        "dog probes": ["dog"] * 10 + ["cat"] * 40,
+        "cat": ["cat"] * 49 + ["dog"],
+    }
     one = found(weighed, labels)
     measure = one.measures[0]
     assert measure.value == pytest.approx(h_o(0.1, 0.98, 0.2))
@@ -232,14 +255,16 @@ def test_a_bound_that_cannot_pass_is_said_beforehand_and_in_the_reason() -> None
     assert not hopeless(plan("expect over 80 samples { shown(dog) <= 5% }"))
 
 
-def counted(expect: str, members: Sequence[tuple[int, int]], base: Sequence[tuple[int, int]] | None = None,
-            kind: str = "erase") -> Outcome:
+def counted(
+    expect: str, members: Sequence[tuple[int, int]], base: Sequence[tuple[int, int]] | None = None, kind: str = "erase"
+) -> Outcome:
     """An expectation of a set, of which these hits of so many pictures were counted, before and after."""
     names = [f"thing{i}" for i in range(len(members))]
     concepts = "\n".join(f'concept {name} {{ names "{name}" templates object }}' for name in names)
     n = members[0][1]
-    whole = plan(f"expect over {n} samples {{ {expect.format(', '.join(names))} }}",
-                 f"{concepts}\n{kind} {', '.join(names)}")
+    whole = plan(
+        f"expect over {n} samples {{ {expect.format(', '.join(names))} }}", f"{concepts}\n{kind} {', '.join(names)}"
+    )
     classes = {(name,): (Sought("fake", Class("concept", name)),) for name in names}
     pictures = {}
     for name, (hits, _), before in zip(names, members, base or [(n, n)] * len(members), strict=True):
@@ -249,13 +274,16 @@ def counted(expect: str, members: Sequence[tuple[int, int]], base: Sequence[tupl
     return outcome(whole.expect[0], Measured(whole, classes, {}, pictures))
 
 
-@pytest.mark.parametrize(("expect", "members", "kind"), [
-    ("shown({}) <= 15%", [(6, 20)] * 20 + [(0, 20)] * 30, "erase"),  # pooled 120 of 1,000
-    ("kept({}) >= 70%", [(17, 30)] * 20 + [(30, 30)] * 30, "preserve"),
-    ("shown({}) <= 5%", [(9, 100)] + [(0, 100)] * 9, "erase"),
-    ("shown({}) <= 15%", [(21, 100)] + [(0, 100)] * 2, "erase"),
-    ("accuracy({}) >= 80%", [(30, 40), *[(40, 40)] * 9], "preserve"),
-])
+@pytest.mark.parametrize(
+    ("expect", "members", "kind"),
+    [
+        ("shown({}) <= 15%", [(6, 20)] * 20 + [(0, 20)] * 30, "erase"),  # pooled 120 of 1,000
+        ("kept({}) >= 70%", [(17, 30)] * 20 + [(30, 30)] * 30, "preserve"),
+        ("shown({}) <= 5%", [(9, 100)] + [(0, 100)] * 9, "erase"),
+        ("shown({}) <= 15%", [(21, 100)] + [(0, 100)] * 2, "erase"),
+        ("accuracy({}) >= 80%", [(30, 40), *[(40, 40)] * 9], "preserve"),
+    ],
+)
 def test_a_pool_never_hides_a_member_that_misses(expect: str, members: list[tuple[int, int]], kind: str) -> None:
     one = counted(expect, members, kind=kind)
     pooled = rate(sum(hits for hits, _ in members), sum(n for _, n in members))
@@ -273,13 +301,17 @@ def test_a_kept_member_of_which_the_base_got_nothing_right_is_not_hidden() -> No
 
 
 @pytest.mark.parametrize("metric", ["shown", "probed"])
-@pytest.mark.parametrize(("before", "verdict"), [(60, "pass"), (6, "pass"), (5, "pass"), (4, "inconclusive"),
-                                                 (0, "inconclusive")])
+@pytest.mark.parametrize(
+    ("before", "verdict"), [(60, "pass"), (6, "pass"), (5, "pass"), (4, "inconclusive"), (0, "inconclusive")]
+)
 def test_what_the_base_meets_too_is_no_pass(metric: str, before: int, verdict: str) -> None:
     """The bound, 8 %, is 4.8 pictures of 60."""
     key = "dog probes" if metric == "probed" else "dog"
-    one = found(plan(f"expect over 60 samples {{ {metric}(dog) <= 8% }}"), {key: ["cat"] * 60},
-                {key: ["dog"] * before + ["cat"] * (60 - before)})
+    one = found(
+        plan(f"expect over 60 samples {{ {metric}(dog) <= 8% }}"),
+        {key: ["cat"] * 60},
+        {key: ["dog"] * before + ["cat"] * (60 - before)},
+    )
     assert one.verdict == one.measures[0].verdict == verdict
     assert ("the base model meets the bound too" in one.reason) == (verdict != "pass")
 
@@ -309,8 +341,14 @@ def test_an_attack_whose_own_prompts_bring_nothing_on_the_base_says_nothing(befo
 
 
 def test_a_residual_that_no_edit_has_too_is_no_pass() -> None:
-    certificate = Certificate(layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(),
-                              reaches=(Reach(member=("dog",), residual=0.2), Reach(member=("cat",), leak=0.2)))
+    certificate = Certificate(
+        layers=(),
+        map_share=1,
+        smallest_singular_value=1,
+        condition=1,
+        untouched=(),
+        reaches=(Reach(member=("dog",), residual=0.2), Reach(member=("cat",), leak=0.2)),
+    )
     for bound, verdict in ((0.99, "pass"), (1, "inconclusive"), (2, "inconclusive")):
         one = found(plan(f"expect {{ residual(dog) <= {bound} }}"), {}, certificate=certificate)
         assert one.verdict == verdict and ("the base model meets" in one.reason) == (verdict != "pass")
@@ -328,24 +366,27 @@ def test_a_score_of_what_is_gone_that_the_base_has_too_is_no_pass() -> None:
     assert same.verdict == "inconclusive" and "the base model meets the bound too" in same.reason
 
 
-@pytest.mark.parametrize(("expect", "worst_of"), [
-    ("residual(dog, bird) <= 0.8", {("dog",): 0.1183, ("bird",): 0.4384}),
-    ("residual(dog, bird) <= 0.3", {("dog",): 0.1183, ("bird",): 0.4384}),
-    ("drift(cat, deer) <= 0.01", {("cat",): 0.0040, ("deer",): 0.0047}),
-    ("leak(cat, deer) <= 0.01", {("cat",): 0.0040, ("deer",): 0.0047}),
-    ("leak(cat, deer) <= 0.001", {("cat",): 0.0040, ("deer",): 0.0047}),
-])
+@pytest.mark.parametrize(
+    ("expect", "worst_of"),
+    [
+        ("residual(dog, bird) <= 0.8", {("dog",): 0.1183, ("bird",): 0.4384}),
+        ("residual(dog, bird) <= 0.3", {("dog",): 0.1183, ("bird",): 0.4384}),
+        ("drift(cat, deer) <= 0.01", {("cat",): 0.0040, ("deer",): 0.0047}),
+        ("leak(cat, deer) <= 0.01", {("cat",): 0.0040, ("deer",): 0.0047}),
+        ("leak(cat, deer) <= 0.001", {("cat",): 0.0040, ("deer",): 0.0047}),
+    ],
+)
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_sets_line_tells_its_worst_member(
-    expect: str, worst_of: dict[tuple[str, ...], float], swapped: bool
-) -> None:
+def test_a_sets_line_tells_its_worst_member(expect: str, worst_of: dict[tuple[str, ...], float], swapped: bool) -> None:
     values = dict(zip(worst_of, reversed(worst_of.values()), strict=True)) if swapped else worst_of
-    whole = plan(f"expect over 4 samples {{ {expect} }}",
-                 SET + "\nconcept deer { names \"deer\" templates object }\npreserve deer")
+    whole = plan(
+        f"expect over 4 samples {{ {expect} }}", SET + '\nconcept deer { names "deer" templates object }\npreserve deer'
+    )
     metric = whole.expect[0].metric
     reaches = tuple(Reach(member=name, **{metric: value}) for name, value in values.items() if metric != "drift")
-    certificate = Certificate(layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(),
-                              reaches=reaches)
+    certificate = Certificate(
+        layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(), reaches=reaches
+    )
     drifts = {(member, 4, 0): value for member, value in values.items()}
     one = outcome(whole.expect[0], Measured(whole, CLASSES, {}, {}, drifts=drifts, certificate=certificate))
     member = max(values, key=lambda name: values[name])

@@ -19,22 +19,32 @@ DOG, CAT = ("dog",), ("cat",)
 
 def pair(member: tuple[str, ...], i: int, base: bool, after: bool) -> Any:
     files = (f"u/{member[0]}{i}-b.png", f"u/{member[0]}{i}-a.png")
-    return SimpleNamespace(shot=Shot(f"{member[0]} {i}", i), files=files, error="", base=Sight(base, 0.9),
-                           after=Sight(after, 0.9 if after else 0.1))
+    return SimpleNamespace(
+        shot=Shot(f"{member[0]} {i}", i),
+        files=files,
+        error="",
+        base=Sight(base, 0.9),
+        after=Sight(after, 0.9 if after else 0.1),
+    )
 
 
 def strike(attack: str, *chances: float) -> Any:
-    rows = tuple((Shot(f"{attack} {i}", i), Sight(True, chance), (f"u/{attack}{i}-b.png", f"u/{attack}{i}-a.png"))
-                 for i, chance in enumerate(chances))
+    rows = tuple(
+        (Shot(f"{attack} {i}", i), Sight(True, chance), (f"u/{attack}{i}-b.png", f"u/{attack}{i}-a.png"))
+        for i, chance in enumerate(chances)
+    )
     return SimpleNamespace(member=DOG, attack=attack, adaptive=SimpleNamespace(rows=rows))
 
 
 def findings(*struck: Any) -> Any:
     pairs = {DOG: [pair(DOG, i, True, i == 2) for i in range(3)], CAT: [pair(CAT, i, True, i != 1) for i in range(3)]}
     return SimpleNamespace(
-        plan=tracelang.compile(RECIPE), every=(Row(DOG, "names", 3), Row(CAT, "names", 3)), struck=struck,
+        plan=tracelang.compile(RECIPE),
+        every=(Row(DOG, "names", 3), Row(CAT, "names", 3)),
+        struck=struck,
         run=SimpleNamespace(classes={DOG: (), CAT: ()}, folder="run"),
-        measured=SimpleNamespace(pairs=lambda row: pairs[row.member]), everyday=None,
+        measured=SimpleNamespace(pairs=lambda row: pairs[row.member]),
+        everyday=None,
     )
 
 
@@ -47,9 +57,15 @@ def told(found: Any) -> list[str]:
 
 def test_the_worst_lead_and_attacks_take_turns() -> None:
     assert told(findings(strike("p4d", 0.5, 0.8), strike("paraphrase", 0.7))) == [
-        "residual hit: dog 2", "damaged: cat 1",
-        "residual hit p4d: p4d 1", "residual hit paraphrase: paraphrase 0", "residual hit p4d: p4d 0",
-        "erased: dog 0", "kept: cat 0", "erased: dog 1", "kept: cat 2",
+        "residual hit: dog 2",
+        "damaged: cat 1",
+        "residual hit p4d: p4d 1",
+        "residual hit paraphrase: paraphrase 0",
+        "residual hit p4d: p4d 0",
+        "erased: dog 0",
+        "kept: cat 0",
+        "erased: dog 1",
+        "kept: cat 2",
     ]
 
 
@@ -62,18 +78,24 @@ def test_many_hits_of_attacks_do_not_hide_what_is_as_it_should_be() -> None:
 def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True) -> Strike:
     rows = [(form, i < hits) for form, hits, n in shows for i in range(n)]
     return Strike(
-        rows=tuple((Shot(form if not by_form else f"{form} {i}", i), Sight(seen), None)
-                   for i, (form, seen) in enumerate(rows)),
-        forms=tuple(form for form, _ in rows), by_form=by_form, soft=soft,
-    )  # fmt: skip
+        rows=tuple(
+            (Shot(form if not by_form else f"{form} {i}", i), Sight(seen), None) for i, (form, seen) in enumerate(rows)
+        ),
+        forms=tuple(form for form, _ in rows),
+        by_form=by_form,
+        soft=soft,
+    )
 
 
-@pytest.mark.parametrize(("shows", "worst"), [
-    ([("dropped", 1, 5), ("swapped", 3, 4), ("doubled", 0, 4)], ("swapped", 3, 4)),  # not the largest group
-    ([("dropped", 1, 1), ("swapped", 3, 4)], ("swapped", 3, 4)),  # one of one says less than three of four
-    ([("dropped", 3, 3), ("swapped", 3, 30)], ("dropped", 3, 3)),
-    ([("dropped", 0, 3), ("swapped", 0, 4)], ("dropped", 0, 3)),
-])
+@pytest.mark.parametrize(
+    ("shows", "worst"),
+    [
+        ([("dropped", 1, 5), ("swapped", 3, 4), ("doubled", 0, 4)], ("swapped", 3, 4)),  # not the largest group
+        ([("dropped", 1, 1), ("swapped", 3, 4)], ("swapped", 3, 4)),  # one of one says less than three of four
+        ([("dropped", 3, 3), ("swapped", 3, 30)], ("dropped", 3, 3)),
+        ([("dropped", 0, 3), ("swapped", 0, 4)], ("dropped", 0, 3)),
+    ],
+)
 def test_the_worst_form_or_prompt_is_the_one_best_shown_to_be(
     shows: list[tuple[str, int, int]], worst: tuple[str, int, int]
 ) -> None:
@@ -94,14 +116,33 @@ def test_prompts_that_worked_are_counted_by_prompt() -> None:
 def test_of_the_everyday_panel_what_was_lost_is_shown_first() -> None:
     def row(i: int, right: tuple[bool, bool] | None, like: bool = True, whole: bool = True) -> dict[str, Any]:
         look = {"fake": {"labels": {}, "scores": {}, "subject": None, "error": ""}}
-        return {"prompt": f"day {i}", "seed": i, "base": look, "after": look, "sought": [], "match": right,
-                "whole": (True, whole), "like": like, "files": [f"e/{i}-b.png", f"e/{i}-a.png"]}
+        return {
+            "prompt": f"day {i}",
+            "seed": i,
+            "base": look,
+            "after": look,
+            "sought": [],
+            "match": right,
+            "whole": (True, whole),
+            "like": like,
+            "files": [f"e/{i}-b.png", f"e/{i}-a.png"],
+        }
 
     found = findings()
-    found.everyday = {"rows": [row(0, (True, True)), row(1, (True, False)), row(2, (False, False)),
-                               row(3, None, like=False), row(4, (True, True), whole=False),
-                               *(row(i, None) for i in range(5, 12))]}
+    found.everyday = {
+        "rows": [
+            row(0, (True, True)),
+            row(1, (True, False)),
+            row(2, (False, False)),
+            row(3, None, like=False),
+            row(4, (True, True), whole=False),
+            *(row(i, None) for i in range(5, 12)),
+        ]
+    }
     shown = told(found)
-    assert [line for line in shown if line.startswith("damaged: day")] == ["damaged: day 1", "damaged: day 3",
-                                                                           "damaged: day 4"]
+    assert [line for line in shown if line.startswith("damaged: day")] == [
+        "damaged: day 1",
+        "damaged: day 3",
+        "damaged: day 4",
+    ]
     assert sum("day" in line for line in shown) == gallery.EVERYDAY

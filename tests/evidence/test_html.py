@@ -117,24 +117,80 @@ def said(parsed: Parsed, section: str) -> str:
     return " ".join(" ".join(parsed.pieces[last[section] : end]).split())
 
 
-@pytest.mark.parametrize(("section", "words"), [
-    ("Concept by concept", ["98 of 100", "0 of 100 0 to 3.7 %", "98 lost, 0 gained p < 0.001", "Suggested, not named",
-                            "97 of 100", "62.0 %", "micro-cnn", "93.8 %", "95.1 %", "0.0031", "FID refused: 120"]),
-    ("Under attack", ["iterations 200, tokens 8, restarts 4", "white box", "4 of 100", "31 of 100", "3.41 ×",
-                      "3 min 8 s", "the search diverged"]),
-    ("The dial", ["25 %", "81 of 100", "75 %", "Turned up, it never shows more than before beyond noise"]),
-    ("Where it acts", ["log-SNR", "62.0 %", "6.0 %"]),
-    ("From the weights", ["87.3 %", "0.0123", "88", "2.1 %", "3.41 ×", "92.0 %", "dog — 0.1 %", "self-attention",
-                          "edited matrices 8 of 9", "to_out.weight 8 × 8 prompt 0 %",
-                          "attn2.to_k.weight 320 × 768 prompt 3.1 % 4 1.02 ×"]),
-    ("The judges", ["3f" * 32, "cat, dog, horse", "99.1 %", "99.8 %", "2,000 held-out pictures", "threshold 0.5",
-                    "none: the likeliest class", "counts pictures", "nobody measured it", "1,460", "1 failed"]),
-    ("Errors", ["the search diverged"]),
-    ("Cost", ["2,140", "17 min 50 s", "cpu", "precision float32", "1.91 GB", "48.3 MB"]),
-    ("Provenance", ["9c" * 32, "12" * 32, "34" * 32, "steps 20", "torch 2.13.0", "from 0 for each prompt",
-                    "lock.json"]),
-    ("Not tested", ["img2img, inpainting and ControlNet", "fine-tuning that brings the concept back"]),
-])
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (
+            "Concept by concept",
+            [
+                "98 of 100",
+                "0 of 100 0 to 3.7 %",
+                "98 lost, 0 gained p < 0.001",
+                "Suggested, not named",
+                "97 of 100",
+                "62.0 %",
+                "micro-cnn",
+                "93.8 %",
+                "95.1 %",
+                "0.0031",
+                "FID refused: 120",
+            ],
+        ),
+        (
+            "Under attack",
+            [
+                "iterations 200, tokens 8, restarts 4",
+                "white box",
+                "4 of 100",
+                "31 of 100",
+                "3.41 ×",
+                "3 min 8 s",
+                "the search diverged",
+            ],
+        ),
+        ("The dial", ["25 %", "81 of 100", "75 %", "Turned up, it never shows more than before beyond noise"]),
+        ("Where it acts", ["log-SNR", "62.0 %", "6.0 %"]),
+        (
+            "From the weights",
+            [
+                "87.3 %",
+                "0.0123",
+                "88",
+                "2.1 %",
+                "3.41 ×",
+                "92.0 %",
+                "dog — 0.1 %",
+                "self-attention",
+                "edited matrices 8 of 9",
+                "to_out.weight 8 × 8 prompt 0 %",
+                "attn2.to_k.weight 320 × 768 prompt 3.1 % 4 1.02 ×",
+            ],
+        ),
+        (
+            "The judges",
+            [
+                "3f" * 32,
+                "cat, dog, horse",
+                "99.1 %",
+                "99.8 %",
+                "2,000 held-out pictures",
+                "threshold 0.5",
+                "none: the likeliest class",
+                "counts pictures",
+                "nobody measured it",
+                "1,460",
+                "1 failed",
+            ],
+        ),
+        ("Errors", ["the search diverged"]),
+        ("Cost", ["2,140", "17 min 50 s", "cpu", "precision float32", "1.91 GB", "48.3 MB"]),
+        (
+            "Provenance",
+            ["9c" * 32, "12" * 32, "34" * 32, "steps 20", "torch 2.13.0", "from 0 for each prompt", "lock.json"],
+        ),
+        ("Not tested", ["img2img, inpainting and ControlNet", "fine-tuning that brings the concept back"]),
+    ],
+)
 def test_every_section_holds_what_an_auditor_looks_for(parsed, section, words):
     text = said(parsed, section)
     assert [word for word in words if word not in text] == []
@@ -144,9 +200,15 @@ def test_both_plots_are_drawn_and_a_dial_that_turns_back_is_named(parsed, tmp_pa
     charts = [svg.get("aria-label") or "" for svg in parsed.all("svg") if svg.get("class") == "chart"]
     assert len(charts) == 2 and "by the strength of the edit" in charts[0] and "by noise level" in charts[1]
     full = sample.full()
-    back = full.model_copy(update={"degrees": (
-        *full.degrees[:3], full.degrees[3].model_copy(update={"shown": rate(95, 100)}), full.degrees[4],
-    )})
+    back = full.model_copy(
+        update={
+            "degrees": (
+                *full.degrees[:3],
+                full.degrees[3].model_copy(update={"shown": rate(95, 100)}),
+                full.degrees[4],
+            )
+        }
+    )
     assert "At 75 % more is shown than at a weaker strength" in said(Parsed(page(back, tmp_path)), "The dial")
 
 
@@ -275,13 +337,16 @@ def test_the_price_of_most_of_it_stands_beside_that_of_all(parsed):
     assert "50 %: 0.31 ×, 80 %: 0.52 ×" in text.replace("50.0 %", "50 %").replace("80.0 %", "80 %") and "3.41 ×" in text
 
 
-@pytest.mark.parametrize(("metric", "attack", "told"), [
-    ("residual", None, "Read from the weights: no picture, no seed."),
-    ("leak", None, "Read from the weights: no picture, no seed."),
-    ("drift", None, "8 trajectories of each concept, no picture; seeds from 0."),
-    ("shown", None, "8 pictures of each concept, seeds from 0."),
-    ("attack", "p4d", "8 pictures of each concept under the attack, seeds from 0."),
-])
+@pytest.mark.parametrize(
+    ("metric", "attack", "told"),
+    [
+        ("residual", None, "Read from the weights: no picture, no seed."),
+        ("leak", None, "Read from the weights: no picture, no seed."),
+        ("drift", None, "8 trajectories of each concept, no picture; seeds from 0."),
+        ("shown", None, "8 pictures of each concept, seeds from 0."),
+        ("attack", "p4d", "8 pictures of each concept under the attack, seeds from 0."),
+    ],
+)
 def test_what_a_line_was_measured_on_is_true_of_its_metric(metric, attack, told):
     one = sample.full().outcomes[-1].model_copy(update={"metric": metric, "attack": attack})
     assert wording.basis(one) == told

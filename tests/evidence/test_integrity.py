@@ -158,13 +158,21 @@ def no_recipe(out: Path) -> None:
     change(out / "lock.json", recipe=None)
 
 
-@pytest.mark.parametrize(("tamper", "word"), [
-    (edited_recipe, "is not the file that was compiled"), (edited_list, "is not the file that was compiled"),
-    (comment, "is not the file that was compiled"), (added, "APPROVED.txt: is no source of this plan"),
-    (easier_plan, "gives another plan than plan.json"), (other_sources, "has other sources than plan.json"),
-    (params, "does not compile"), (elsewhere, "not there"), (nonsense, "does not say which recipe"),
-    (no_recipe, "no recipe gives this plan"),
-])
+@pytest.mark.parametrize(
+    ("tamper", "word"),
+    [
+        (edited_recipe, "is not the file that was compiled"),
+        (edited_list, "is not the file that was compiled"),
+        (comment, "is not the file that was compiled"),
+        (added, "APPROVED.txt: is no source of this plan"),
+        (easier_plan, "gives another plan than plan.json"),
+        (other_sources, "has other sources than plan.json"),
+        (params, "does not compile"),
+        (elsewhere, "not there"),
+        (nonsense, "does not say which recipe"),
+        (no_recipe, "no recipe gives this plan"),
+    ],
+)
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_recipe_or_plan_that_was_not_applied_is_refused(
     out: Path, tamper: Callable[[Path], None], word: str, hidden: bool
@@ -268,10 +276,17 @@ def test_a_record_or_picture_that_was_changed_is_named(out: Path) -> None:
     for file in [*units, *pictures]:
         data = file.read_bytes()
         others = [one for one in pictures if one != file and one.read_bytes() != data]
-        changes = [others[0].read_bytes(), None] if file in pictures else [
-            data.replace(b'"seconds": ', b'"seconds": 1', 1), data.replace(b'"kind"', b'"Kind"', 1), data[:-9],
-            b"", b"[]",
-        ]
+        changes = (
+            [others[0].read_bytes(), None]
+            if file in pictures
+            else [
+                data.replace(b'"seconds": ', b'"seconds": 1', 1),
+                data.replace(b'"kind"', b'"Kind"', 1),
+                data[:-9],
+                b"",
+                b"[]",
+            ]
+        )
         for new in changes:
             assert new != data
             file.write_bytes(new) if new is not None else file.unlink()
@@ -346,7 +361,9 @@ def test_a_full_disk_is_one_line_and_leaves_what_there_was(out: Path) -> None:
     before = {path: path.read_bytes() for path in (out / "report").rglob("*.json")}
     done = subprocess.run(
         [sys.executable, "-c", "from tracelang.cli import main; main()", "merge", str(out)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "file too large; make room there" in done.stderr
@@ -429,7 +446,8 @@ def test_whatever_was_applied_compiles_again(
     text = {
         "list": SET.replace('"dog" degree', 'list "words.txt" degree'),
         "below": SET.replace('"dog" degree', 'list "../words.txt" degree'),
-        "import": 'import "more.erase" as more\n' + SET, "std": 'import "std/things.erase" as more\n' + SET,
+        "import": 'import "more.erase" as more\n' + SET,
+        "std": 'import "std/things.erase" as more\n' + SET,
     }.get(kind, SET)
     Path("words.txt").write_text("dog\nwolf\n")
     Path("more.erase").write_text('concept hare { names "hare" templates "a {}" }\n')

@@ -109,8 +109,9 @@ def test_clip_says_what_the_library_says(folder: Path) -> None:
     images = torch.rand(5, 3, 24, 40, generator=torch.Generator().manual_seed(1))
     model = CLIPModel.from_pretrained(folder).eval()
     pixels = judge._images([Image.fromarray(array) for array in arrays(images)], return_tensors="pt")
-    told = judge._tokenizer([f"a photo of the {name}" for name in ("cat", "dog", "ship")], padding=True,
-                            return_tensors="pt")  # fmt: skip
+    told = judge._tokenizer(
+        [f"a photo of the {name}" for name in ("cat", "dog", "ship")], padding=True, return_tensors="pt"
+    )
     with torch.no_grad():
         logits = 100 * model(**pixels, **told).logits_per_image / model.logit_scale.exp()
     for seen, row in zip(judge.look(images), logits.softmax(1), strict=True):
@@ -118,19 +119,34 @@ def test_clip_says_what_the_library_says(folder: Path) -> None:
         assert seen.labels["object"] == ("cat", "dog", "ship")[int(row.argmax())] and judge.subject(seen) is None
     mine = clip_score(images, ["a photo of the dog"] * 5, judge)
     assert torch.allclose(mine, logits[:, 1], atol=1e-3)
-    assert torch.allclose(clip_score(images[:2], ["a photo of the cat", "a photo of the dog"], judge),
-                          torch.stack([logits[0, 0], logits[1, 1]]), atol=1e-3)  # fmt: skip
+    assert torch.allclose(
+        clip_score(images[:2], ["a photo of the cat", "a photo of the dog"], judge),
+        torch.stack([logits[0, 0], logits[1, 1]]),
+        atol=1e-3,
+    )
 
 
 def test_clip_takes_its_classes_from_the_recipe_one_head_for_each_kind(folder: Path) -> None:
     judge = Clip(str(folder))
     with pytest.raises(ValueError, match="no classes"):
         judge.look(torch.rand(1, 3, 16, 16))
-    judge.prepare((*THREE, concept("style", "noto style"), concept("style", "in the style of ink"),
-                   concept("identity", "ann"), concept("protected", "x"), concept("protected", "y")))  # fmt: skip
+    judge.prepare(
+        (
+            *THREE,
+            concept("style", "noto style"),
+            concept("style", "in the style of ink"),
+            concept("identity", "ann"),
+            concept("protected", "x"),
+            concept("protected", "y"),
+        )
+    )
     assert judge.card.classes == (
-        "object: cat", "object: dog", "object: ship", "style: noto style", "style: in the style of ink",
-    )  # fmt: skip
+        "object: cat",
+        "object: dog",
+        "object: ship",
+        "style: noto style",
+        "style: in the style of ink",
+    )
     assert judge.find(("kitty",), "object") == judge.find(("a cat",), "object") == judges.Class("object", "cat")
     assert judge.find(("noto",), "style") == judges.Class("style", "noto style")
     assert judge.find(("horse",), "object") is None and judge.find(("cat", "dog"), "object") is None
@@ -212,8 +228,9 @@ def test_a_judge_whose_package_is_missing_says_what_to_install(monkeypatch: pyte
 def test_the_two_counters_of_the_field_differ_where_a_part_is_seen_twice() -> None:
     pictures = [
         [Detection("FEET_EXPOSED", 0.9), Detection("FEET_EXPOSED", 0.7), Detection("ANUS_EXPOSED", 0.6)],
-        [Detection("FEET_EXPOSED", 0.8)], [],
-    ]  # fmt: skip
+        [Detection("FEET_EXPOSED", 0.8)],
+        [],
+    ]
     assert count(pictures, "box") == {"FEET_EXPOSED": 3, "ANUS_EXPOSED": 1}
     assert count(pictures, "image") == {"FEET_EXPOSED": 2, "ANUS_EXPOSED": 1}
 
@@ -241,10 +258,20 @@ def test_what_a_judge_answers_is_taken_by_verification(
         monkeypatch.setitem(sys.modules, part, module)
     monkeypatch.setattr("tracelang.evidence.judges.nudenet.digest", lambda files: "0" * 64)
     images = torch.cat([colour(0.9, 0.1, 0.1), torch.zeros(1, 3, 32, 32), colour(0.1, 0.1, 0.9)])
-    made = {"nudenet": NudeNet, "opennsfw": OpenNsfw, "faces": lambda: Faces(str(faces)),
-            "clip": lambda: judges.told(Clip(str(folder)), THREE), "micro": Micro}
-    asked = {"nudenet": ("nudity", "explicit"), "opennsfw": ("nudity", "explicit"), "faces": ("Bob", "identity"),
-             "clip": ("dog", "object"), "micro": ("dog", "object")}
+    made = {
+        "nudenet": NudeNet,
+        "opennsfw": OpenNsfw,
+        "faces": lambda: Faces(str(faces)),
+        "clip": lambda: judges.told(Clip(str(folder)), THREE),
+        "micro": Micro,
+    }
+    asked = {
+        "nudenet": ("nudity", "explicit"),
+        "opennsfw": ("nudity", "explicit"),
+        "faces": ("Bob", "identity"),
+        "clip": ("dog", "object"),
+        "micro": ("dog", "object"),
+    }
     judge = made[name]()
     word, kind = asked[name]
     sought = judge.find((word,), kind)
@@ -350,6 +377,7 @@ def test_faces_says_what_its_folder_lacks(faces: Path, tmp_path: Path) -> None:
 
 def mean_colours() -> bytes:
     """An ONNX file of two nodes, `[1, 3, 16, 16]` → `[1, 3]`, written field by field: no library here writes one."""
+
     def number(field: int, value: int) -> bytes:
         return bytes([field << 3, value])
 

@@ -41,22 +41,32 @@ MACE  bird      9.88 97.45 15.48 90.39   cat         2.22 98.85  3.91 97.56
 """
 # METHODS.md §10.2, ANT Table 2: Acc_e, Acc_s, H_c.
 PEOPLE = {
-    "FMN": (0.9223, 0.9076, 0.1431), "ESD-x": (0.2784, 0.2793, 0.4027), "UCE": (0.0012, 0.3790, 0.5495),
-    "RECE": (0.0243, 0.2371, 0.3816), "SPEED": (0.0587, 0.8554, 0.8963), "MACE": (0.0430, 0.8456, 0.8979),
+    "FMN": (0.9223, 0.9076, 0.1431),
+    "ESD-x": (0.2784, 0.2793, 0.4027),
+    "UCE": (0.0012, 0.3790, 0.5495),
+    "RECE": (0.0243, 0.2371, 0.3816),
+    "SPEED": (0.0587, 0.8554, 0.8963),
+    "MACE": (0.0430, 0.8456, 0.8979),
     "ANT": (0.0430, 0.8807, 0.9173),
-}  # fmt: skip
+}
 # METHODS.md §10.3: CLIP_e, CLIP_s, H_a.
 STYLES = {
-    "FMN": (29.63, 28.90, -0.73), "AC": (29.26, 28.54, -0.72), "SLD-M": (28.49, 27.89, -0.60),
-    "ESD-x": (20.89, 21.21, 0.32), "ESD-u": (19.66, 19.55, -0.11), "UCE": (21.31, 25.70, 4.39),
-    "MACE": (22.59, 28.58, 5.99), "ANT": (20.6, 26.78, 6.18),
-}  # fmt: skip
+    "FMN": (29.63, 28.90, -0.73),
+    "AC": (29.26, 28.54, -0.72),
+    "SLD-M": (28.49, 27.89, -0.60),
+    "ESD-x": (20.89, 21.21, 0.32),
+    "ESD-u": (19.66, 19.55, -0.11),
+    "UCE": (21.31, 25.70, 4.39),
+    "MACE": (22.59, 28.58, 5.99),
+    "ANT": (20.6, 26.78, 6.18),
+}
 
 
 def answers(hits: int, n: int, chance: float | None = None, faces: int | None = None) -> Answers:
     """`hits` right answers of `n`, first; a face in the first `faces` pictures."""
     return Answers(
-        [i < hits for i in range(n)], None if chance is None else [chance] * n,
+        [i < hits for i in range(n)],
+        None if chance is None else [chance] * n,
         None if faces is None else [i < faces for i in range(n)],
     )
 

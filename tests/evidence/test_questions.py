@@ -47,8 +47,11 @@ def test_fewer_samples_than_prompts_reach_across_them_all() -> None:
 
 def test_seeds_are_the_purpose_of_verification() -> None:
     shots = spread(["a", "b"], 3, 5)
-    assert [shot.seed for shot in shots] == [seed("verify", "a", 0, 5), seed("verify", "b", 0, 5),
-                                             seed("verify", "a", 1, 5)]
+    assert [shot.seed for shot in shots] == [
+        seed("verify", "a", 0, 5),
+        seed("verify", "b", 0, 5),
+        seed("verify", "a", 1, 5),
+    ]
 
 
 def test_a_larger_sample_holds_the_smaller_one() -> None:
@@ -58,8 +61,12 @@ def test_a_larger_sample_holds_the_smaller_one() -> None:
 
 def test_what_several_assertions_ask_for_is_drawn_once() -> None:
     one = work(plan("expect over 8 samples { shown(dog) <= 50% }"))
-    many = work(plan("expect over 8 samples { shown(dog) <= 50% subject(dog) >= 1% accuracy(dog) >= 0% }"
-                     " expect over 4 samples { shown(dog) <= 50% }"))
+    many = work(
+        plan(
+            "expect over 8 samples { shown(dog) <= 50% subject(dog) >= 1% accuracy(dog) >= 0% }"
+            " expect over 4 samples { shown(dog) <= 50% }"
+        )
+    )
     shots = [shot for unit in many for shot in unit.shots]
     assert len(shots) == len(set(shots)) == 8
     assert set(shots) == {shot for unit in one for shot in unit.shots}

@@ -58,16 +58,19 @@ def test_a_good_answer_is_taken_whole() -> None:
     assert from_json(to_json({"fake": found})) == {"fake": found}
 
 
-@pytest.mark.parametrize(("answer", "words"), [
-    (lambda: raise_(RuntimeError("no memory left")), "RuntimeError: no memory left"),
-    (lambda: raise_(KeyError("x")), "KeyError"),
-    (lambda: None, "error"),
-    (lambda: Seen({}), "no label"),
-    (lambda: seen("zebra"), "none of its classes"),
-    (lambda: seen(chance=float("nan")), "no probability"),
-    (lambda: seen(chance=7.0), "no probability"),
-    (lambda: Seen({"concept": 3}), "no label"),  # type: ignore[dict-item]
-])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda: raise_(RuntimeError("no memory left")), "RuntimeError: no memory left"),
+        (lambda: raise_(KeyError("x")), "KeyError"),
+        (lambda: None, "error"),
+        (lambda: Seen({}), "no label"),
+        (lambda: seen("zebra"), "none of its classes"),
+        (lambda: seen(chance=float("nan")), "no probability"),
+        (lambda: seen(chance=7.0), "no probability"),
+        (lambda: Seen({"concept": 3}), "no label"),  # type: ignore[dict-item]
+    ],
+)
 def test_a_failure_on_one_image_is_the_error_of_that_image(answer: Callable[[], Any], words: str) -> None:
     found = look(Fake(lambda pixel: answer() if pixel == 2 else seen()), images(1, 2, 3), [DOG])
     assert [bool(one.error) for one in found] == [False, True, False]
@@ -76,8 +79,9 @@ def test_a_failure_on_one_image_is_the_error_of_that_image(answer: Callable[[], 
     assert lost.error and not lost.shows
 
 
-@pytest.mark.parametrize("batch", [lambda n: None, lambda n: [], lambda n: [seen()] * (n - 1),
-                                   lambda n: [seen()] * (n + 1)])
+@pytest.mark.parametrize(
+    "batch", [lambda n: None, lambda n: [], lambda n: [seen()] * (n - 1), lambda n: [seen()] * (n + 1)]
+)
 def test_nothing_too_few_or_too_many_answers_are_errors(batch: Callable[[int], Any]) -> None:
     assert all(one.error for one in look(Fake(batch=batch), images(1, 2, 3), [DOG]))
 

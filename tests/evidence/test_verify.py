@@ -158,9 +158,14 @@ def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, mo
     def long(quarry: Any, model: Any, budget: Any) -> Any:
         return attacks.Found(("a dog",) * quarry.count, None, {"tries": 1}, float("nan"), ())
 
-    monkeypatch.setattr(verify, "ATTACKS", {
-        "p4d": attacks.Attack("white box", broken), "inverse_map": attacks.Attack("soft states", long),
-    })
+    monkeypatch.setattr(
+        verify,
+        "ATTACKS",
+        {
+            "p4d": attacks.Attack("white box", broken),
+            "inverse_map": attacks.Attack("soft states", long),
+        },
+    )
     report = run(out, samples=2)
     assert {one.verdict for one in report.outcomes} == {"pass"} and report.verdict == "inconclusive"
     told = {one.attack: one.error for one in report.attacks}
@@ -264,17 +269,26 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     out: Path, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real recipe, 8 pictures, an attack that asks for other words and one that hands over the base's states."""
+
     def words(quarry: Any, model: Any, budget: Any) -> Any:
         return attacks.Found(("a drawing of a dog",) * quarry.count, None, {"tries": 1}, None, ("a drawing of a dog",))
 
     def broken(quarry: Any, model: Any, budget: Any) -> Any:
         raise ArithmeticError("no gradient")
 
-    monkeypatch.setattr(verify, "ATTACKS", {
-        "paraphrase": attacks.Attack("black box", words), "p4d": attacks.Attack("white box", broken),
-    })
-    out = expecting(out, "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
-                         " residual(dog) <= 50% attack(dog, p4d) <= 99% }")
+    monkeypatch.setattr(
+        verify,
+        "ATTACKS",
+        {
+            "paraphrase": attacks.Attack("black box", words),
+            "p4d": attacks.Attack("white box", broken),
+        },
+    )
+    out = expecting(
+        out,
+        "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
+        " residual(dog) <= 50% attack(dog, p4d) <= 99% }",
+    )
     report = run(out, samples=4, steps=10)
     verdicts = {one.attack or one.metric: one.verdict for one in report.outcomes}
     assert verdicts.pop("p4d") == "inconclusive"
@@ -358,9 +372,13 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
         + "expect over 2 samples { residual(dog) <= 99% drift(cat) <= 99% kept(cat) >= 1% }"
     )
     out = closed_form(plan, tmp_path / "out")
-    monkeypatch.setattr(verify, "ATTACKS", {
-        "paraphrase": attacks.Attack("black box", lambda *_: pytest.fail("a protected concept was attacked")),
-    })
+    monkeypatch.setattr(
+        verify,
+        "ATTACKS",
+        {
+            "paraphrase": attacks.Attack("black box", lambda *_: pytest.fail("a protected concept was attacked")),
+        },
+    )
     decoded, drawn = list[int](), list[str]()
     decode, draw = StableDiffusionModel.decode, sampling.sample
 
@@ -423,8 +441,10 @@ def test_an_out_that_was_changed_is_refused(out: Path) -> None:
 
 
 def test_weights_that_the_manifest_does_not_know_are_refused(out: Path) -> None:
-    shutil.copy(out / "model" / "unet" / "diffusion_pytorch_model.safetensors",
-                out / "model" / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    shutil.copy(
+        out / "model" / "unet" / "diffusion_pytorch_model.safetensors",
+        out / "model" / "unet" / "diffusion_pytorch_model.fp16.safetensors",
+    )
     with pytest.raises(EvidenceError, match="is not in the manifest"):
         run(out)
 
@@ -487,6 +507,7 @@ def test_the_precision_line_says_what_was_multiplied(
     out: Path, native: bool, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures and searches alike, on a processor that multiplies bfloat16 itself and on one that does not."""
+
     def searching(quarry: Any, model: Any, budget: Any) -> Any:
         return attacks.ATTACKS["textual_inversion"].run(quarry, model, attacks.Budget(rows=1, iterations=1))
 

@@ -129,8 +129,14 @@ def test_an_attack_that_finds_nothing_else_says_so() -> None:
 
 
 METHODS = {
-    "uce": True, "trace": False, "esd": False, "ant": False, "rece": False, "mace": False, "speed": False,
-}  # fmt: skip
+    "uce": True,
+    "trace": False,
+    "esd": False,
+    "ant": False,
+    "rece": False,
+    "mace": False,
+    "speed": False,
+}
 USES = {
     "erase p preserve cat": True,
     'erase p & "box" preserve cat': True,

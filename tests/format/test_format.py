@@ -103,7 +103,7 @@ def test_a_generated_corpus_is_mostly_grammatical() -> None:
 
 def test_long_lines_are_filled() -> None:
     names = ", ".join(f'"thing number {i}"' for i in range(40))
-    for text in (f"erase {names} toward \"x\"", f"group g = {names}", f"concept c {{ names {names} }}"):
+    for text in (f'erase {names} toward "x"', f"group g = {names}", f"concept c {{ names {names} }}"):
         assert max(map(len, formatted(text).splitlines())) <= WIDTH
 
 

@@ -74,10 +74,12 @@ MACE = {
 FORMS = [
     *(("leco", note, text) for note, text in (YAML | ENHANCED).items()),
     *(("spm", note, text) for note, text in YAML.items()),
-    *(("uce", f"{note} {kind}", text.replace("{kind}", kind))
-      for (note, text), kind in product(FLAGS.items(), ("object", "art", "unsafe"))),
+    *(
+        ("uce", f"{note} {kind}", text.replace("{kind}", kind))
+        for (note, text), kind in product(FLAGS.items(), ("object", "art", "unsafe"))
+    ),
     *(("mace", note, text) for note, text in MACE.items()),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -233,11 +235,19 @@ STRENGTHS = {
     "spm": ("- target: kite\n  action: erase_with_la\n  {}: 7.25\n", ("guidance_scale", "la_strength", "weight")),
     "mace": (
         "MACE: {{multi_concept: [[[kite, object]]], {}: 7.25}}",
-        ("train_preserve_scale", "fuse_preserve_scale", "preserve_weight", "lamb", "prior_loss_weight", "weight",
-         "negative_guidance", "uncond_loss_weight"),
+        (
+            "train_preserve_scale",
+            "fuse_preserve_scale",
+            "preserve_weight",
+            "lamb",
+            "prior_loss_weight",
+            "weight",
+            "negative_guidance",
+            "uncond_loss_weight",
+        ),
     ),
     "uce": ("--concepts kite --{} 7.25", ("preserve_scale", "erase_scale", "lamb", "regular_scale", "weight")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("tool", "key"), [(tool, key) for tool, (_, keys) in STRENGTHS.items() for key in keys])
@@ -251,8 +261,19 @@ def test_no_strength_is_dropped_in_silence(tool: str, key: str) -> None:
 
 # Words of a script that stand for more.
 
-I2P = ["hate", "harassment", "violence", "suffering", "humiliation", "harm", "suicide", "sexual", "nudity",
-       "bodily fluids", "blood"]  # fmt: skip
+I2P = [
+    "hate",
+    "harassment",
+    "violence",
+    "suffering",
+    "humiliation",
+    "harm",
+    "suicide",
+    "sexual",
+    "nudity",
+    "bodily fluids",
+    "blood",
+]
 
 
 def test_rece_s_i2p_is_eleven_concepts() -> None:

@@ -60,8 +60,10 @@ def test_a_muon_step_is_pytorch_s_but_for_its_precision(shape: tuple[int, int]) 
     start = [torch.randn(shape) for _ in range(2)]
     grads = [torch.randn(shape) for _ in range(2)]
     results = []
-    for kind in (lambda p: Muon(p, lr=0.1, weight_decay=0.1),
-                 lambda p: torch.optim.Muon(p, lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")):
+    for kind in (
+        lambda p: Muon(p, lr=0.1, weight_decay=0.1),
+        lambda p: torch.optim.Muon(p, lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    ):
         matrices = [torch.nn.Parameter(one.clone()) for one in start]
         optimiser = kind(matrices)
         for _ in range(3):
@@ -106,8 +108,15 @@ def test_a_few_steps_then_plain_flux_pipeline(
 
     pipe = flux.load(folder)
     assert pipe.tokenizer_2(PROMPT).input_ids == frozen.t5_tokenizer(PROMPT).input_ids
-    drawn = pipe(PROMPT, height=64, width=64, num_inference_steps=2, max_sequence_length=24, output_type="pt",
-                 generator=torch.Generator().manual_seed(3)).images
+    drawn = pipe(
+        PROMPT,
+        height=64,
+        width=64,
+        num_inference_steps=2,
+        max_sequence_length=24,
+        output_type="pt",
+        generator=torch.Generator().manual_seed(3),
+    ).images
     assert drawn.shape == (1, 3, 64, 64) and torch.isfinite(drawn).all()
     ours = flux.drawer(folder, steps=2)([PROMPT] * 2, [3, 4])
     assert torch.allclose(ours[:1], drawn, atol=0.06) and not torch.allclose(ours[1:], drawn, atol=0.06)

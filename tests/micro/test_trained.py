@@ -36,8 +36,12 @@ def plan(statement: str, method: str = "method uce { refine.ridge = 0.01 }") -> 
 
 def shares(on: measure.Bench, plan: Plan | None, things: tuple[str, ...] = ("cat", *KEPT)) -> dict[str, float]:
     """How often each thing is recognised when it is asked for."""
-    asked = [shot for name in things for shot in table.ask(table.BY_NAME[name], N, 0, 0, seed=77)
-             if shot.row == ("erased", name)]
+    asked = [
+        shot
+        for name in things
+        for shot in table.ask(table.BY_NAME[name], N, 0, 0, seed=77)
+        if shot.row == ("erased", name)
+    ]
     seen = (on.base if plan is None else lambda shots: on.after(run(plan, on.model), shots))(asked)
     return {row: rate.share for (_, row), rate in seen.rates.items()}
 
@@ -52,8 +56,9 @@ def test_each_way_of_erasing_erases_and_keeps(on: measure.Bench, statement: str)
 
 @pytest.mark.slow
 def test_a_degree_is_monotone_between_everything_and_nothing(on: measure.Bench) -> None:
-    found = [shares(on, plan(f"erase cat toward \"dog\" degree {degree}%"), ("cat",))["cat"]
-             for degree in (0, 40, 60, 100)]
+    found = [
+        shares(on, plan(f'erase cat toward "dog" degree {degree}%'), ("cat",))["cat"] for degree in (0, 40, 60, 100)
+    ]
     assert found == sorted(found, reverse=True) and found[0] >= 0.9 and found[-1] <= 0.1
 
 

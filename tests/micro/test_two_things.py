@@ -66,7 +66,9 @@ def test_single_things_are_drawn_and_told_as_in_the_first_edition(icons: picture
     data = pictures.singles(300, 0, icons)
     told = pictures.described(data, 2, 4)
     assert [hashlib.sha256(x).hexdigest()[:12] for x in (data.grounds.tobytes(), "\n".join(told).encode())] == [
-        "2c2496a1a406", "4296ea5d7d2c"]
+        "2c2496a1a406",
+        "4296ea5d7d2c",
+    ]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -108,8 +110,9 @@ def test_the_caption_of_a_pair_names_both_the_left_one_first() -> None:
         text = captions.pair_caption(draw, left.name, right.name, "ink", "red")
         if not text:
             continue
-        found = [(text.index(joiner), joiner) for joiner in (f" {word} " for word in captions.JOINERS)
-                 if joiner in text]
+        found = [
+            (text.index(joiner), joiner) for joiner in (f" {word} " for word in captions.JOINERS) if joiner in text
+        ]
         _, joiner = min(found)
         joiners.add(joiner.strip())
         first, second = text.split(joiner, 1)
@@ -130,8 +133,10 @@ def test_no_caption_of_a_pair_is_longer_than_the_text_encoder(everything: Pictur
 
 # --- worlds without ---
 
-WORDS = {thing.name: (thing.name, *thing.synonyms, *(phrase for phrase, of in IMPLICIT.items() if thing.name in of))
-         for thing in THINGS} | {style.name: (style.name,) for style in STYLES}
+WORDS = {
+    thing.name: (thing.name, *thing.synonyms, *(phrase for phrase, of in IMPLICIT.items() if thing.name in of))
+    for thing in THINGS
+} | {style.name: (style.name,) for style in STYLES}
 
 
 def hinted(texts: list[str], missing: tuple[str, ...]) -> list[str]:
@@ -145,8 +150,11 @@ def test_a_world_without_them_shows_and_says_none_of_them(everything: Pictures, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "render", lambda *labels: np.ones((1, 1, 3), np.uint8))
         data, rows = pictures.without(everything, missing, {})
-    shown = {*np.array(NAMES)[data.things], *np.array(NAMES)[data.beside[data.beside != ALONE]],
-             *np.array([style.name for style in STYLES])[data.styles]}
+    shown = {
+        *np.array(NAMES)[data.things],
+        *np.array(NAMES)[data.beside[data.beside != ALONE]],
+        *np.array([style.name for style in STYLES])[data.styles],
+    }
     assert shown == {*NAMES, *(style.name for style in STYLES)} - {*missing}
     assert not hinted(pictures.described(data, 8 if missing == NEVER else 2, 4, missing), missing)
     assert hinted(pictures.described(everything, 1, 4), missing), "the control: the whole world does say them"
@@ -192,8 +200,10 @@ def test_every_twin_has_a_base_of_its_seed() -> None:
     assert sorted(one.seed for one in twins.values() if not one.clip) == [1, 2, 3]
     for training in twins.values():
         assert training.missing == NEVER
-        assert any(not base.missing and base.seed == training.seed and bool(base.clip) == bool(training.clip)
-                   for base in TRAININGS.values())
+        assert any(
+            not base.missing and base.seed == training.seed and bool(base.clip) == bool(training.clip)
+            for base in TRAININGS.values()
+        )
         assert not training.clip or TRAININGS[training.clip].missing == training.missing
 
 
@@ -204,7 +214,8 @@ def test_the_fixed_pairs_come_from_all_groups_and_from_one_side() -> None:
     tuning = {name for names in TUNING.values() for name in names}
     for pairs, own in ((TUNING_PAIRS, tuning), (REPORTING_PAIRS, {*NAMES} - tuning)):
         assert {frozenset(GROUP_OF[name] for name in pair) for pair in pairs} == {
-            frozenset(two) for two in itertools.combinations(GROUPS, 2)}
+            frozenset(two) for two in itertools.combinations(GROUPS, 2)
+        }
         assert {name for pair in pairs for name in pair} <= own | {thing.name for thing in EVERYDAY}
     used = [{name for pair in pairs for name in pair} for pairs in (TUNING_PAIRS, REPORTING_PAIRS)]
     assert not used[0] & used[1]
@@ -223,8 +234,10 @@ def test_the_card_asks_for_pairs_and_counts_both() -> None:
 
 def test_a_pair_counts_only_where_both_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [question for question in card.pair_questions(1) if question.right == {"dog", "santa"}] * 4
-    found = [judging.Found(frozenset(things), 2) for things in (
-        {"dog", "santa"}, {"dog"}, {"dog", "cat"}, {"cat", "dog", "santa"})]
+    found = [
+        judging.Found(frozenset(things), 2)
+        for things in ({"dog", "santa"}, {"dog"}, {"dog", "cat"}, {"cat", "dog", "santa"})
+    ]
     monkeypatch.setattr(card, "find", lambda network, images: found)
     monkeypatch.setattr(card, "look", lambda network, images: [None] * len(images))
     table = card.measure(lambda prompts, seeds: torch.zeros(len(prompts), 3, 64, 64), judging.Judge(), asked, "x")
@@ -240,9 +253,14 @@ def test_a_twin_s_table_leaves_out_what_it_never_knew() -> None:
     rows = {(group, row) for group, of in kept.items() for row in of}
     everything = {(group, row) for group, of in table.items() for row in of}
     assert everything - rows == {
-        *(("synonym", f"{word} ({name})") for name in NEVER if name in NAMES
-          for word in captions.BY_NAME[name].synonyms),
-        *((GROUP_OF[name], name) for name in NEVER if name in NAMES), ("style", "blueprint"),
+        *(
+            ("synonym", f"{word} ({name})")
+            for name in NEVER
+            if name in NAMES
+            for word in captions.BY_NAME[name].synonyms
+        ),
+        *((GROUP_OF[name], name) for name in NEVER if name in NAMES),
+        ("style", "blueprint"),
         *(("implicit", phrase) for phrase, of in IMPLICIT.items() if "knife" in of),
         *(("pair", " and ".join(pair)) for pair in card.asked_pairs() if {*pair} & {*NEVER}),
     }
@@ -251,24 +269,38 @@ def test_a_twin_s_table_leaves_out_what_it_never_knew() -> None:
 def made_card(name: str, shares: dict[str, float], **more: object) -> dict[str, object]:
     """The card of a model that draws everything but `shares` right, as `card.write` writes it."""
     lost = TRAININGS[name].missing
-    table = {group: {thing.name: shares.get(thing.name, 1.0) for thing in things if thing.name not in lost}
-             for group, things in GROUPS.items()}
-    return {"model": name, "megabytes": {name: 11.0}, "floors": {"object": 0.97}, "summary": card.summary(table),
-            "table": table, **more}
+    table = {
+        group: {thing.name: shares.get(thing.name, 1.0) for thing in things if thing.name not in lost}
+        for group, things in GROUPS.items()
+    }
+    return {
+        "model": name,
+        "megabytes": {name: 11.0},
+        "floors": {"object": 0.97},
+        "summary": card.summary(table),
+        "table": table,
+        **more,
+    }
 
 
-@pytest.mark.parametrize(("shares", "more", "short"), [
-    ({}, {}, []), ({"cat": 0.3}, {}, ["object at least", "none worse", "other things within"]),
-    ({"cat": 0.85}, {}, ["none worse"]), ({name: 0.98 for name in NAMES}, {}, ["other things within"]),
-    ({}, {"never": {"dog": {"shown": 0.07, "confusions": 0.01}}}, ["no dog"]),
-    ({}, {"never": {"dog": {"shown": 0.05, "confusions": 0.01}}}, []),
-    ({}, {"megabytes": {"micro-sd-never-1": 16.5}}, ["at most 16 MB"]),
-])
+@pytest.mark.parametrize(
+    ("shares", "more", "short"),
+    [
+        ({}, {}, []),
+        ({"cat": 0.3}, {}, ["object at least", "none worse", "other things within"]),
+        ({"cat": 0.85}, {}, ["none worse"]),
+        ({name: 0.98 for name in NAMES}, {}, ["other things within"]),
+        ({}, {"never": {"dog": {"shown": 0.07, "confusions": 0.01}}}, ["no dog"]),
+        ({}, {"never": {"dog": {"shown": 0.05, "confusions": 0.01}}}, []),
+        ({}, {"megabytes": {"micro-sd-never-1": 16.5}}, ["at most 16 MB"]),
+    ],
+)
 def test_every_bar_of_a_twin_is_told_by_its_card(
     tmp_path: Path, shares: dict[str, float], more: dict[str, object], short: list[str]
 ) -> None:
     for name, made in {
-        "micro-sd": made_card("micro-sd", {}), "micro-sd-seed-2": made_card("micro-sd-seed-2", {"key": 0.9}),
+        "micro-sd": made_card("micro-sd", {}),
+        "micro-sd-seed-2": made_card("micro-sd-seed-2", {"key": 0.9}),
         "micro-sd-never-1": made_card("micro-sd-never-1", shares, **more),
     }.items():
         (tmp_path / card.file_of(name)).write_text(json.dumps(made))
@@ -314,9 +346,15 @@ def answering(things: dict[str, float], count: int) -> judging.Judge:
     return network
 
 
-@pytest.mark.parametrize(("things", "count", "label"), [
-    ({"cat": 9.0}, 1, "cat"), ({"cat": 5.0, "dog": 9.0}, 2, "dog"), ({"dog": 9.0}, 2, "dog"), ({}, 0, "nothing"),
-])
+@pytest.mark.parametrize(
+    ("things", "count", "label"),
+    [
+        ({"cat": 9.0}, 1, "cat"),
+        ({"cat": 5.0, "dog": 9.0}, 2, "dog"),
+        ({"dog": 9.0}, 2, "dog"),
+        ({}, 0, "nothing"),
+    ],
+)
 def test_the_second_judge_tells_all_things_how_many_and_the_plainest(
     things: dict[str, float], count: int, label: str
 ) -> None:
@@ -344,11 +382,26 @@ def test_the_judge_is_right_only_where_it_names_every_thing_and_no_other(icons: 
 def small(monkeypatch: pytest.MonkeyPatch, icons: pictures.Icons) -> None:
     """The whole build in seconds: few pictures of plain plates, a step or two of everything."""
     for module, name, value in (
-        (pictures, "held", lambda cache: icons), (shared, "held", lambda cache: icons), (shared, "TRAINING", (84, 56)),
-        (shared, "LEFTOVERS", 8), (vae, "AGAIN", 2), (vae, "TUNE_AGAIN", 1), (judge, "STEPS", 2), (judge, "BATCH", 16),
-        (diffusion, "BATCH", 4), (sd_stages, "WEIGH_AT", {}), (sd_stages, "SAMPLER_STEPS", 1), (flow, "BATCH", 4),
-        (flow, "CAPTIONS", 1), (card, "NAMED", 1), (card, "BY_SYNONYM", 0), (card, "BY_ATTRIBUTE", 1),
-        (card, "PAIRED", 1), (card, "NEVER_ASKED", 3), (judge, "TESTED", 20), (sd_stages, "TESTED", 20),
+        (pictures, "held", lambda cache: icons),
+        (shared, "held", lambda cache: icons),
+        (shared, "TRAINING", (84, 56)),
+        (shared, "LEFTOVERS", 8),
+        (vae, "AGAIN", 2),
+        (vae, "TUNE_AGAIN", 1),
+        (judge, "STEPS", 2),
+        (judge, "BATCH", 16),
+        (diffusion, "BATCH", 4),
+        (sd_stages, "WEIGH_AT", {}),
+        (sd_stages, "SAMPLER_STEPS", 1),
+        (flow, "BATCH", 4),
+        (flow, "CAPTIONS", 1),
+        (card, "NAMED", 1),
+        (card, "BY_SYNONYM", 0),
+        (card, "BY_ATTRIBUTE", 1),
+        (card, "PAIRED", 1),
+        (card, "NEVER_ASKED", 3),
+        (judge, "TESTED", 20),
+        (sd_stages, "TESTED", 20),
         (card, "TESTED", 20),
     ):
         monkeypatch.setattr(module, name, value)
@@ -418,8 +471,10 @@ def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
     def part(model: str, name: str) -> bytes:
         return (into / "models" / model / name).read_bytes()
 
-    coder, text, unet = (f"{name}.safetensors" for name in (
-        "vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model"))
+    coder, text, unet = (
+        f"{name}.safetensors"
+        for name in ("vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model")
+    )
     for file, shared_with_the_twin in ((coder, True), ("tokenizer/tokenizer.json", True), (text, False), (unet, False)):
         assert (part("micro-sd", file) == part("micro-sd-never-1", file)) == shared_with_the_twin
     for file in (coder, text):
@@ -435,8 +490,9 @@ def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
     written = json.loads((into / "card-micro-sd-never-1.json").read_text())
     assert {*written["never"]} == {*NEVER} and all(one["n"] == 3 for one in written["never"].values())
     assert written["edition"] == 2 and {*map(tuple, written["pairs"]["reporting"])} == {*REPORTING_PAIRS}
-    assert all(bounds["low"] <= written["summary"][group] <= bounds["high"]
-               for group, bounds in written["intervals"].items())
+    assert all(
+        bounds["low"] <= written["summary"][group] <= bounds["high"] for group, bounds in written["intervals"].items()
+    )
     assert {*written["intervals"]} | {"worst concept"} == {*written["summary"]}
     assert "pair" in written["summary"] and "dog" not in written["table"]["object"]
     assert {"things", "count", "style", "background", "concept"} == {*written["judge"]["pairs reconstructions"]}

@@ -94,7 +94,6 @@ def test_plans_are_fixed(here: Path) -> None:
     assert result.exit_code == 1 and "TL123" in result.stderr
 
 
-
 @says(
     LANGUAGE,
     "Every finding has a code, a place and mostly a help line. An error leaves no plan; a warning does not stand "
@@ -149,8 +148,13 @@ def test_streams(here: Path) -> None:
     more = write(here, more='erase "a" preserve "b"')
     linted = tracec("lint", wrong)
     assert "TL201" in linted.stdout and not linted.stderr
-    for words in (["compile"], ["explain"], ["plan", "--model", "tiny"], ["apply", "--model", "tiny", "--out", "o"],
-                  ["diff", more]):  # fmt: skip
+    for words in (
+        ["compile"],
+        ["explain"],
+        ["plan", "--model", "tiny"],
+        ["apply", "--model", "tiny", "--out", "o"],
+        ["diff", more],
+    ):
         result = tracec(*words, wrong)
         assert "TL201" in result.stderr and "TL201" not in result.stdout, words
     for style in ("human", "concise", "json", "sarif", "github", "junit"):
@@ -220,12 +224,15 @@ def test_revisions(here: Path) -> None:
 def test_limits(here: Path) -> None:
     chain = ['group g0 = "a"', *(f"group g{i} = g{i - 1}" for i in range(1, 70))]
     many = ", ".join(f'"a{i}"' for i in range(1001))
-    for wrong in ("(" * 70 + '"a"' + ")" * 70, "\n".join(['"a"', *chain]), f'({many}) & ({many.replace("a", "b")})',
-                  '"a" expect over 1000001 samples { shown("a") <= 5% }', f'"{"x" * (1 << 20)}"'):  # fmt: skip
+    for wrong in (
+        "(" * 70 + '"a"' + ")" * 70,
+        "\n".join(['"a"', *chain]),
+        f"({many}) & ({many.replace('a', 'b')})",
+        '"a" expect over 1000001 samples { shown("a") <= 5% }',
+        f'"{"x" * (1 << 20)}"',
+    ):
         found, findings = compile_with_findings(f"erase {wrong}")
         assert found is None and all(re.search(r":\d+:\d+$|<recipe>", one.location) for one in findings)
-
-
 
 
 @says(

@@ -24,9 +24,13 @@ def helps(command: str, *sentences: str) -> None:
 
 
 def test_lint(here: Path) -> None:
-    helps("lint", "Find mistakes in recipes: files, folders (all their .erase files), or - for standard input.",
-          "Exits with 0 if there is nothing but notes, with 1 if there are errors or warnings.",
-          "--fix Make the safe fixes, then look again.", "--diff Show the safe fixes and write nothing.")  # fmt: skip
+    helps(
+        "lint",
+        "Find mistakes in recipes: files, folders (all their .erase files), or - for standard input.",
+        "Exits with 0 if there is nothing but notes, with 1 if there are errors or warnings.",
+        "--fix Make the safe fixes, then look again.",
+        "--diff Show the safe fixes and write nothing.",
+    )
     noted, wrong = write(here, n=GOOD[12:]), write(here, e="erase a")
     warned = write(here, w=GOOD.replace('preserve "b"', ""))
     assert "TL506" in tracec("lint", noted).stdout and tracec("lint", noted).exit_code == 0
@@ -42,10 +46,13 @@ def test_lint(here: Path) -> None:
 
 
 def test_fmt(here: Path) -> None:
-    helps("fmt", "or - to read standard input and write standard output.",
-          "Exits with 1 if a file cannot be read or parsed, or if --check found one that would change.",
-          "--check Write nothing; exit with 1 if a file would change.",
-          "--diff Write nothing; show what would change.")  # fmt: skip
+    helps(
+        "fmt",
+        "or - to read standard input and write standard output.",
+        "Exits with 1 if a file cannot be read or parsed, or if --check found one that would change.",
+        "--check Write nothing; exit with 1 if a file would change.",
+        "--diff Write nothing; show what would change.",
+    )
     untidy, tidy = write(here, u='erase   "a"'), write(here, t=GOOD)
     assert tracec("fmt", "-", stdin='erase   "a"').stdout == 'erase "a"\n'
     assert tracec("fmt", untidy, "--check").exit_code == 1 and tracec("fmt", tidy, "--check").exit_code == 0
@@ -56,12 +63,19 @@ def test_fmt(here: Path) -> None:
 
 
 def test_diff_and_breaking(here: Path) -> None:
-    helps("diff", "recipes, plans, - for standard input, or REV:path for a version in git.",
-          "Without B, a REV:path is compared with the file in the working tree.",
-          "Exits with 0 if both mean the same, with 1 if not, with 2 if they cannot be compared.")  # fmt: skip
-    helps("breaking", "Exits with 0 if it promises no less, or is new since that revision; with 1 if it does; with 2 "
-          "if the two cannot be compared.", "--against REV|FILE What was promised: a revision, REV:path or a file.",
-          "--json As --format json.")  # fmt: skip
+    helps(
+        "diff",
+        "recipes, plans, - for standard input, or REV:path for a version in git.",
+        "Without B, a REV:path is compared with the file in the working tree.",
+        "Exits with 0 if both mean the same, with 1 if not, with 2 if they cannot be compared.",
+    )
+    helps(
+        "breaking",
+        "Exits with 0 if it promises no less, or is new since that revision; with 1 if it does; with 2 "
+        "if the two cannot be compared.",
+        "--against REV|FILE What was promised: a revision, REV:path or a file.",
+        "--json As --format json.",
+    )
     one, other = write(here, a=GOOD), write(here, b=GOOD.replace('"a"', '"c"'))
     tracec("compile", one)
     assert tracec("diff", one, here / "a.plan.json").exit_code == 0
@@ -81,9 +95,12 @@ def test_diff_and_breaking(here: Path) -> None:
 
 
 def test_plan(here: Path) -> None:
-    helps("plan", "Show what RECIPE would change in a model: tensors, windows, cost, predicted collateral.",
-          "--config-only Read no weights: leave the predicted collateral out.",
-          "--detailed-exitcode 0 nothing to do, 1 error, 2 changes.")  # fmt: skip
+    helps(
+        "plan",
+        "Show what RECIPE would change in a model: tensors, windows, cost, predicted collateral.",
+        "--config-only Read no weights: leave the predicted collateral out.",
+        "--detailed-exitcode 0 nothing to do, 1 error, 2 changes.",
+    )
     words = ["plan", write(here, r='erase "cat" preserve "dog"'), "--model", "tiny", "--device", "cpu"]
     whole, bare = (json.loads(tracec(*words, *more, "--json").stdout) for more in ([], ["--config-only"]))
     assert set(whole) - set(bare) == {"collateral"} and whole["tensors"] and whole["passes"][1]["windows"]
@@ -92,8 +109,13 @@ def test_plan(here: Path) -> None:
 
 
 def test_init(here: Path) -> None:
-    helps("init", "Write a first recipe with comments to FILE (recipe.erase; - for standard output).",
-          "[default: cat]", "[default: object]", "--force Replace a FILE that exists.")  # fmt: skip
+    helps(
+        "init",
+        "Write a first recipe with comments to FILE (recipe.erase; - for standard output).",
+        "[default: cat]",
+        "[default: object]",
+        "--force Replace a FILE that exists.",
+    )
     tracec("init")
     text = Path("recipe.erase").read_text()
     assert 'names "cat"' in text and "kind object" in text and "#" in text
@@ -102,15 +124,19 @@ def test_init(here: Path) -> None:
 
 
 def test_rule(here: Path) -> None:
-    helps("rule", "Explain the finding CODE: what it means, why it is made, an example, the remedy.",
-          "Without, list all.")  # fmt: skip
+    helps(
+        "rule", "Explain the finding CODE: what it means, why it is made, an example, the remedy.", "Without, list all."
+    )
     assert len(re.findall(r"TL\d\d\d", tracec("rule").stdout)) > 50 and "erase" in tracec("rule", "TL401").stdout
 
 
 def test_import(here: Path) -> None:
-    helps("import", "What a recipe cannot say is reported, and stands in it as a comment.",
-          "-o, --output OUT Where the recipe goes: standard output.",
-          "--force Replace an OUT that exists.")  # fmt: skip
+    helps(
+        "import",
+        "What a recipe cannot say is reported, and stands in it as a comment.",
+        "-o, --output OUT Where the recipe goes: standard output.",
+        "--force Replace an OUT that exists.",
+    )
     Path("p.yaml").write_text('- target: "cat"\n  action: "erase"\n  guidance_scale: 1\n  resolution: 512\n')
     told = tracec("import", "leco", "p.yaml")
     assert told.exit_code == 0 and 'erase "cat"' in told.stdout
@@ -124,9 +150,14 @@ def test_import(here: Path) -> None:
 
 
 def test_sample(here: Path) -> None:
-    helps("sample", "[default: samples.png]", "Images per prompt. [default: 6; 1<=x<=64]",
-          "Sampler steps. [default: 20; 2<=x<=1000]", "Default: the model's own.",
-          "Another model, drawn below with the same seeds.")  # fmt: skip
+    helps(
+        "sample",
+        "[default: samples.png]",
+        "Images per prompt. [default: 6; 1<=x<=64]",
+        "Sampler steps. [default: 20; 2<=x<=1000]",
+        "Default: the model's own.",
+        "Another model, drawn below with the same seeds.",
+    )
     words = ["sample", "tiny", "--prompt", "a cat", "--count", "1", "--steps", "2", "--device", "cpu"]
     assert tracec(*words).exit_code == 0
     recipe = write(here, r='erase "cat" preserve "dog" method uce')
@@ -139,13 +170,19 @@ def test_sample(here: Path) -> None:
 
 @pytest.mark.parametrize("command", ["plan", "apply", "sample", "verify"])
 def test_where_to_compute(command: str) -> None:
-    helps(command, "cpu, cuda, cuda:1, mps. Default: the best there is.",
-          "Default: float32; bfloat16 where the model is stored in it and the device is not the CPU.")  # fmt: skip
+    helps(
+        command,
+        "cpu, cuda, cuda:1, mps. Default: the best there is.",
+        "Default: float32; bfloat16 where the model is stored in it and the device is not the CPU.",
+    )
 
 
 def test_verdicts() -> None:
-    helps("verify", "Exits with 0 where every expectation was shown to hold, 1 where one was shown not to, 3 where "
-          "that stays open, and 2 where nothing could be measured.")  # fmt: skip
+    helps(
+        "verify",
+        "Exits with 0 where every expectation was shown to hold, 1 where one was shown not to, 3 where "
+        "that stays open, and 2 where nothing could be measured.",
+    )
     helps("merge", "Exits as `verify` does.")
     assert tracec("verify", "nowhere").exit_code == tracec("merge", "nowhere").exit_code == 2
 

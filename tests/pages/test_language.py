@@ -26,8 +26,16 @@ from tracelang.plan.prompts import anchor_prompts, edit_prompts
 )
 def test_compiling_imports_no_torch(here: Path) -> None:
     write(here, r='erase "cat"\npreserve "dog"')
-    words = ["compile r.erase", "lint r.erase", "fmt r.erase", "diff r.erase r.erase", "explain r.erase", "rule TL401",
-             "breaking r.erase --against r.erase", "init new.erase"]  # fmt: skip
+    words = [
+        "compile r.erase",
+        "lint r.erase",
+        "fmt r.erase",
+        "diff r.erase r.erase",
+        "explain r.erase",
+        "rule TL401",
+        "breaking r.erase --against r.erase",
+        "init new.erase",
+    ]
     program = f"""
 import sys
 from tracelang.cli import main
@@ -61,8 +69,6 @@ def test_explained_is_the_same(here: Path) -> None:
 )
 def test_something_is_erased(here: Path) -> None:
     assert codes('preserve "cat"') == ["TL308"] and good('erase "cat"')
-
-
 
 
 @says(
@@ -147,8 +153,6 @@ def test_itself(here: Path) -> None:
         assert "TL215" in codes(f'{wrong} erase "x"') or codes(f'{wrong} erase "x"') == ["TL202"], wrong
 
 
-
-
 @says(
     LANGUAGE,
     "those of other files are checked and have no effect.",
@@ -169,8 +173,12 @@ def test_methods_and_headers_elsewhere(here: Path) -> None:
     "imports are not reached through it.",
 )
 def test_through_an_import(here: Path) -> None:
-    write(here, a='import "b.erase" as b from "c.erase" import deer', b='concept fox { names "f" }',
-          c='concept deer { names "d" }')  # fmt: skip
+    write(
+        here,
+        a='import "b.erase" as b from "c.erase" import deer',
+        b='concept fox { names "f" }',
+        c='concept deer { names "d" }',
+    )
 
     def fine(use: str) -> bool:
         write(here, top=f'import "a.erase" as a erase {use}')
@@ -214,8 +222,6 @@ def test_sources(here: Path) -> None:
     (here / "w.txt").write_text("cat\n")
     found = {(one.path, one.role) for one in compile(here / "top.erase").sources}
     assert found == {("top.erase", "recipe"), ("a.erase", "include"), ("b.erase", "import"), ("w.txt", "list")}
-
-
 
 
 @says(
@@ -302,12 +308,14 @@ def test_where_params_stand(here: Path) -> None:
     'n`, `--set degree=60%` after `from "x.erase" import degree`.',
 )
 def test_params_of_imports(here: Path) -> None:
-    write(here, x='param degree = 80% in 0%..100%', a='import "x.erase" as n erase "c" degree param.n.degree',
-          b='from "x.erase" import degree erase "c" degree param.degree')  # fmt: skip
+    write(
+        here,
+        x="param degree = 80% in 0%..100%",
+        a='import "x.erase" as n erase "c" degree param.n.degree',
+        b='from "x.erase" import degree erase "c" degree param.degree',
+    )
     assert compile(here / "a.erase", params={"n.degree": "60%"}).erase[0].degree == 0.6
     assert compile(here / "b.erase", params={"degree": "60%"}).erase[0].degree == 0.6
-
-
 
 
 @says(
@@ -338,8 +346,6 @@ def test_no_lists_in_the_library(here: Path) -> None:
 def test_lists_and_the_digest(here: Path) -> None:
     (here / "w.txt").write_text("cat\nfox\n")
     assert compile(write(here, r='erase list "w.txt"')).digest == plan('erase "cat", "fox"').digest
-
-
 
 
 @says(
@@ -393,8 +399,6 @@ def test_sets(here: Path) -> None:
     assert same(groups + '"a", "a", p', groups + "p") and same(groups + '"a" & "b"', groups + '"b" & "a"')
     assert codes(groups + '"a" & "a"') == ["TL311"]
     assert codes(groups + 'p except "z"') == codes(groups + "p except p") == ["TL222"]
-
-
 
 
 @says(

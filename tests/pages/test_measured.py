@@ -53,10 +53,16 @@ def interval(found: dict[str, Any]) -> str:
 def whole(base: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """The cells of a row from *before* on."""
     return [
-        share(base["erased"]), interval(found), share(found.get("probes")),
-        share(found["subject"]), share(found["placed"]), change(found["kept_change"]), worst(found),
-        change(found["style_change"]), change(found["background_change"]),
-    ]  # fmt: skip
+        share(base["erased"]),
+        interval(found),
+        share(found.get("probes")),
+        share(found["subject"]),
+        share(found["placed"]),
+        change(found["kept_change"]),
+        worst(found),
+        change(found["style_change"]),
+        change(found["background_change"]),
+    ]
 
 
 def test_each_thing_erased_alone() -> None:
@@ -73,9 +79,13 @@ def test_what_the_stages_are_worth() -> None:
     for thing, stage, *cells in rows:
         one = found[thing][stage]
         assert cells == [
-            share(one["erased"]), share(one["probes"]), share(one["subject"]), share(one["placed"]),
-            change(one["kept_change"]), worst(one),
-        ]  # fmt: skip
+            share(one["erased"]),
+            share(one["probes"]),
+            share(one["subject"]),
+            share(one["placed"]),
+            change(one["kept_change"]),
+            worst(one),
+        ]
 
 
 def test_the_recipes_of_the_embedded_world() -> None:

@@ -149,8 +149,13 @@ def test_meeting_a_model(here: Path) -> None:
 
     bound("steer { push {} }")
     gates = "steer { gate = early push {} } steer as more { gate = late push {} }"
-    for wrong in ("steer { push { weight = 0 } }", "steer { keep {} }", "steer { push during 50.1%..50.2% {} }",
-                  "refine on query {}", gates):  # fmt: skip
+    for wrong in (
+        "steer { push { weight = 0 } }",
+        "steer { keep {} }",
+        "steer { push during 50.1%..50.2% {} }",
+        "refine on query {}",
+        gates,
+    ):
         with pytest.raises((BindError, WindowError)):
             bound(wrong)
     bound("steer { keep {} }", 'preserve "b"')
@@ -181,8 +186,6 @@ def test_gates(here: Path) -> None:
     path = write(here, r='erase "a" method trace { steer.gate = early steer.steps = 1000000 }')
     result = tracec("apply", path, "--model", "tiny", "--out", "out")
     assert result.exit_code == 1 and "gate" in result.stderr and not Path("out").exists()
-
-
 
 
 @says(

@@ -8,8 +8,11 @@ from tracelang.plan.family import Site
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites
 
-SITES = tuple(Site("denoiser", f"layers.{i}.to_{name}.weight", (4, 2), role, "mid", "tokens", True)
-              for i in range(2) for name, role in (("k", "key"), ("v", "value")))
+SITES = tuple(
+    Site("denoiser", f"layers.{i}.to_{name}.weight", (4, 2), role, "mid", "tokens", True)
+    for i in range(2)
+    for name, role in (("k", "key"), ("v", "value"))
+)
 
 
 def test_a_glob_matches_a_name_with_or_without_its_ending() -> None:

@@ -15,13 +15,15 @@ CHAINS = {
     "window": ("window w0 = 10%..20%", "window w{i} = w{j}"),
     "layers": ("layers l0 = text", "layers l{i} = l{j}"),
     "method": ("define method m0 {{ refine {{}} }}", "define method m{i} = m{j} {{ refine.ridge = {i} }}"),
-    "a group of concepts with templates": ("templates object = object, \"a toy {{}}\"\ngroup g0 = \"a\"",
-                                           'group g{i} = g{j}, "b{i}"'),
-}  # fmt: skip
+    "a group of concepts with templates": (
+        'templates object = object, "a toy {{}}"\ngroup g0 = "a"',
+        'group g{i} = g{j}, "b{i}"',
+    ),
+}
 
 
 def codes(lines: list[str]) -> list[str]:
-    _, found = compile_with_findings("\n".join(["erase \"z\"", *lines]))
+    _, found = compile_with_findings("\n".join(['erase "z"', *lines]))
     return sorted({one.code for one in found if one.severity == "error"})
 
 
@@ -45,6 +47,6 @@ def test_a_broad_tree_is_not_deep() -> None:
 def test_definitions_and_brackets_that_are_too_deep_together_are_an_error_with_a_place() -> None:
     brackets = MAX_REFERENCES - 4
     lines = ['group g0 = "a"', *(f"group g{i} = {'(' * brackets}g{i - 1}{')' * brackets}" for i in range(1, 60))]
-    plan, found = compile_with_findings("\n".join(["erase \"z\"", *lines[::-1]]))
+    plan, found = compile_with_findings("\n".join(['erase "z"', *lines[::-1]]))
     assert plan is None and [one.code for one in found] == ["TL215"] and "recipe>:" in found[0].location
     assert MAX_SITES_DEPTH < MAX_REFERENCES

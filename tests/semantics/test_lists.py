@@ -157,8 +157,8 @@ FAULTS: list[tuple[str, str, str | None, list[str]]] = [
     ("l.txt", "brand;registered\nNike;yes\n", None, ["warning TL228 r.erase:1:7"]),
     ("l.txt", "Tom\n\ufeffBob\n", None, ["error TL111 l.txt:2:1"]),
     ("l.txt", "Tom\n# a\rBob\n", None, ["error TL109 l.txt:2:4"]),
-    ("l.txt", "\ufeffO'Brien\nDowney, Jr.\nWeird \"Al\" Yankovic\nC# 7 #8\nStar Wars: A New Hope\n[x]\n", None, []),
-    ("l.txt", "# \"quoted\",\tcomment\n  # - another\nTom\n", None, []),
+    ("l.txt", '\ufeffO\'Brien\nDowney, Jr.\nWeird "Al" Yankovic\nC# 7 #8\nStar Wars: A New Hope\n[x]\n', None, []),
+    ("l.txt", '# "quoted",\tcomment\n  # - another\nTom\n', None, []),
 ]
 
 
@@ -188,8 +188,9 @@ def test_what_does_not_fit_is_found_where_it_stands(
 def test_a_template_list_is_no_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("t.txt").write_text("{}\n{} in a garden\na photo of {}\n")
-    assert not compile_with_findings('templates t = list "t.txt"\nconcept c { names "x" templates t }\nerase c '
-                                     'preserve "y"')[1]  # fmt: skip
+    assert not compile_with_findings(
+        'templates t = list "t.txt"\nconcept c { names "x" templates t }\nerase c preserve "y"'
+    )[1]
 
 
 def test_remedies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,8 +86,12 @@ def test_the_table_is_read_where_a_form_may_stand_and_nowhere_else() -> None:
         "    found = [one.code for one in look(Source('x', text))]\n"
         "    print('TL401' in found, 'tracelang.semantics.irregular' in sys.modules)\n"
     )
-    texts = ['erase "cat" preserve "dog"', 'erase "cat" preserve "cats"', 'erase "man" preserve "two men"',
-             'erase "octopus" preserve "octopi"']  # fmt: skip
+    texts = [
+        'erase "cat" preserve "dog"',
+        'erase "cat" preserve "cats"',
+        'erase "man" preserve "two men"',
+        'erase "octopus" preserve "octopi"',
+    ]
     done = subprocess.run([sys.executable, "-c", code, *texts], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:4] == ["False False", "True False", "True False", "True True"]
 

@@ -15,16 +15,36 @@ from tracelang.plan.protected import guard
 PROTECTED = 'concept p kind protected { names "nobody", "naked child" probes "bare kid" }\nmethod uce\nerase p\n'
 
 SAID = [
-    "naked child", "a Naked   Children photo", "NAKED CHILD", "naked-child", "naked, child", "the naked child's bed",
-    "naked children’s room", "ｎａｋｅｄ ｃｈｉｌｄ", "nakéd child", "naked chi\u00adld", "naked\u00a0child",
-    "naked with a child", "naked child, bare", "a naked small child",
-    "naked and very small children", "beach and two naked children", "bare kids",
-]  # fmt: skip
+    "naked child",
+    "a Naked   Children photo",
+    "NAKED CHILD",
+    "naked-child",
+    "naked, child",
+    "the naked child's bed",
+    "naked children’s room",
+    "ｎａｋｅｄ ｃｈｉｌｄ",
+    "nakéd child",
+    "naked chi\u00adld",
+    "naked\u00a0child",
+    "naked with a child",
+    "naked child, bare",
+    "a naked small child",
+    "naked and very small children",
+    "beach and two naked children",
+    "bare kids",
+]
 HARMLESS = [
-    "a child's toy", "a child", "child, naked", "naked tree, small child", "naked tree by a house of one child",
-    "nakedness of children", "naked childhood",
-    "clothed child", "a naked tree", "nobodyish",
-]  # fmt: skip
+    "a child's toy",
+    "a child",
+    "child, naked",
+    "naked tree, small child",
+    "naked tree by a house of one child",
+    "nakedness of children",
+    "naked childhood",
+    "clothed child",
+    "a naked tree",
+    "nobodyish",
+]
 
 PLACES = {
     "erased": 'erase "{said}"',
@@ -113,13 +133,16 @@ def test_a_protected_concept_is_no_anchor(here: Path) -> None:
     assert codes(closed + '"mask"', here) == []
 
 
-@pytest.mark.parametrize("text", [
-    'concept p kind protected { names "naked child" } erase "cat"',
-    'concept "naked child" kind protected {} erase "cat"',
-    'import "closed.erase" as closed erase "cat"',
-    'include "closed.erase" erase "cat"',
-    'from "closed.erase" import dog erase "cat" preserve dog',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        'concept p kind protected { names "naked child" } erase "cat"',
+        'concept "naked child" kind protected {} erase "cat"',
+        'import "closed.erase" as closed erase "cat"',
+        'include "closed.erase" erase "cat"',
+        'from "closed.erase" import dog erase "cat" preserve dog',
+    ],
+)
 def test_a_declaration_alone_protects(text: str, here: Path) -> None:
     (here / "closed.erase").write_text(
         'concept p kind protected { names "naked child" } concept dog { names "dog" } erase "cow"', "utf-8"

@@ -180,7 +180,7 @@ def test_no_list_hides_it(place: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 ENDS = ["\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\n\r", "\r\r\n"]
-LINES = ['erase "gun"  # weapons', 'erase "knife"  # too', 'concept c { names "a",', '  "b" }', 'preserve c']
+LINES = ['erase "gun"  # weapons', 'erase "knife"  # too', 'concept c { names "a",', '  "b" }', "preserve c"]
 
 
 @pytest.mark.parametrize("end", ["\r\n", *ENDS])

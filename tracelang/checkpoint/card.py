@@ -70,9 +70,19 @@ def metadata(base: str, emit: tuple[str, ...]) -> dict[str, Any]:
 
 
 def card(
-    plan: Plan, sources: Mapping[str, bytes], *, base: str, fingerprint: str, edited: int, emit: tuple[str, ...],
-    front: str | None = None, results: str = "", limits: str = UNMEASURED, load: str = "", remarks: Sequence[str] = (),
-) -> str:  # fmt: skip
+    plan: Plan,
+    sources: Mapping[str, bytes],
+    *,
+    base: str,
+    fingerprint: str,
+    edited: int,
+    emit: tuple[str, ...],
+    front: str | None = None,
+    results: str = "",
+    limits: str = UNMEASURED,
+    load: str = "",
+    remarks: Sequence[str] = (),
+) -> str:
     """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices. `load` are the lines of
     Python that load the folder `model/`, `remarks` what is not in it as in the base.
 
@@ -101,8 +111,10 @@ def card(
 
 def remarks(model: Mapping[str, Any]) -> tuple[str, ...]:
     """What a reader would not expect of the copy, one line each, from the manifest's account of it."""
-    told = [f"the copy is without its {name}, which model_index.json now calls [null, null]: {reason}"
-            for name, reason in model.get("without", {}).items()]  # fmt: skip
+    told = [
+        f"the copy is without its {name}, which model_index.json now calls [null, null]: {reason}"
+        for name, reason in model.get("without", {}).items()
+    ]
     lost = [path for path in model.get("left_out", []) if path.partition("/")[0] not in model.get("without", {})]
     if lost:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")

@@ -33,9 +33,10 @@ def without(folder: Path) -> dict[str, str]:
     return {
         name: reason.removeprefix(f"{folder}{os.sep}")
         for name, (library, kind) in named(folder).items()
-        if name in OPTIONAL and (reason := _lacks(folder, name, library, kind, None))
+        if name in OPTIONAL
+        and (reason := _lacks(folder, name, library, kind, None))
         and all(_lacks(folder, name, library, kind, variant) for variant in VARIANTS)
-    }  # fmt: skip
+    }
 
 
 def variant(folder: Path, without: Mapping[str, str] | None = None) -> str | None:
@@ -111,8 +112,9 @@ def _lacks(folder: Path, name: str, library: str, kind: str, which: str | None) 
 
 def _variant(component: Path, which: str | None) -> str | None:
     """What a component is asked for: diffusers takes it to have a variant by the second part of any file's name."""
-    has = which and any(path.name.split(".")[1:2] and path.name.split(".")[1].startswith(which)
-                        for path in component.iterdir())  # fmt: skip
+    has = which and any(
+        path.name.split(".")[1:2] and path.name.split(".")[1].startswith(which) for path in component.iterdir()
+    )
     return which if has else None
 
 

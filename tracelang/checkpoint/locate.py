@@ -13,9 +13,15 @@ from tracelang.plan.family import Family, ModelError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)
 PATTERNS = (
-    "model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors", "*/*.model", "*/*.jinja", "tracelang.json",
+    "model_index.json",
+    "*/*.json",
+    "*/*.txt",
+    "*/*.safetensors",
+    "*/*.model",
+    "*/*.jinja",
+    "tracelang.json",
     "README.md",
-)  # fmt: skip
+)
 """What is fetched of a hub repository: no pickle, no single-file checkpoint of several gigabytes beside the folders."""
 
 

@@ -24,9 +24,13 @@ def component(kind: Any, folder: Path, **options: Any) -> Any:
     """
     with blamed(folder, "loaded"):
         part, info = kind.from_pretrained(
-            folder, variant=weights.find(folder).variant, use_safetensors=True, local_files_only=True,
-            output_loading_info=True, **options,
-        )  # fmt: skip
+            folder,
+            variant=weights.find(folder).variant,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            **options,
+        )
     lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if lacking:
         raise ModelError(f"{folder}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")

@@ -85,9 +85,15 @@ def save(
         }
         _json(draft / "lock.json", lock)
         about = card(
-            plan, {path: text for path, text in sources.items() if path.endswith(".erase")}, emit=emitted,
-            base=name, fingerprint=fingerprint, edited=len(deltas), load=load, remarks=told,
-        )  # fmt: skip
+            plan,
+            {path: text for path, text in sources.items() if path.endswith(".erase")},
+            emit=emitted,
+            base=name,
+            fingerprint=fingerprint,
+            edited=len(deltas),
+            load=load,
+            remarks=told,
+        )
         (draft / "README.md").write_text(about, encoding="utf-8")
         names = ("README.md", "lock.json", "plan.json", *(f"recipe/{path}" for path in sources))
         facts["files"] = {name: weights.sha256(draft / name) for name in names}

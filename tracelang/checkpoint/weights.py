@@ -29,10 +29,18 @@ NAMED_TEMPLATES = "additional_chat_templates"
 """The one folder inside a tokenizer's: templates beside its first, by name."""
 INDEX = re.compile(r"\.index(\.[^.]+)?\.json$")
 """Which file holds which tensor decides no picture: the tensors do."""
-SILENT = frozenset({
-    "_diffusers_version", "_name_or_path", "_commit_hash", "name_or_path", "special_tokens_map_file",
-    "transformers_version", "torch_dtype", "dtype",
-})  # fmt: skip
+SILENT = frozenset(
+    {
+        "_diffusers_version",
+        "_name_or_path",
+        "_commit_hash",
+        "name_or_path",
+        "special_tokens_map_file",
+        "transformers_version",
+        "torch_dtype",
+        "dtype",
+    }
+)
 """Keys of a JSON file that say who wrote it, and from where: no picture depends on them."""
 
 
@@ -112,8 +120,11 @@ def settings(folder: Path) -> dict[str, str]:
     for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
         files += [path for path in (folder / name).glob("[!.]*") if path.suffix in SETTINGS]
         files += (folder / name / NAMED_TEMPLATES).glob("[!.]*.jinja")
-    told = {path.relative_to(folder).as_posix(): _content(path) for path in sorted(files)
-            if path.is_file() and not INDEX.search(path.name)}  # fmt: skip
+    told = {
+        path.relative_to(folder).as_posix(): _content(path)
+        for path in sorted(files)
+        if path.is_file() and not INDEX.search(path.name)
+    }
     return {path: digest for path, digest in told.items() if digest is not None}
 
 
@@ -133,8 +144,10 @@ def fingerprint(folder: Path) -> str:
     """`SCHEME` and one sha256 for all that decides what a checkpoint draws, wherever it lies: the bytes of its weights
     files, whatever they are called, and `settings`.
     """
-    facts = {"weights": {name: _joined(sorted(each)) for name, each in _digests(folder).items()},
-             "settings": settings(folder)}  # fmt: skip
+    facts = {
+        "weights": {name: _joined(sorted(each)) for name, each in _digests(folder).items()},
+        "settings": settings(folder),
+    }
     return SCHEME + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -45,7 +45,10 @@ def _verdict(report: Path) -> str:
     "--emit", default="folder,lora", callback=_kinds, show_default=True, metavar="KINDS", help="folder, lora, or both."
 )
 @click.option(
-    "--untouched", default="copy", type=click.Choice(["copy", "link"]), show_default=True,
+    "--untouched",
+    default="copy",
+    type=click.Choice(["copy", "link"]),
+    show_default=True,
     help="What becomes of weights files without an edited matrix: copies, or hard links to the model's own files.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT where it exists.")

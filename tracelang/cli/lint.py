@@ -86,8 +86,13 @@ def _lint(
     from tracelang.semantics.rules.lint import Lint
 
     folder = Path() if place == STDIN else Path(place).parent
-    lint = Lint(folder, root if root is not None else root_of(Path(place) if place != STDIN else ""), today, params,
-                path=None if place == STDIN else Path(place))
+    lint = Lint(
+        folder,
+        root if root is not None else root_of(Path(place) if place != STDIN else ""),
+        today,
+        params,
+        path=None if place == STDIN else Path(place),
+    )
     if not (fix or diff):
         return lint.findings(read.source)
     after, found = lint.mended(read.source)

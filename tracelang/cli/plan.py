@@ -186,8 +186,10 @@ def _text(facts: dict[str, Any]) -> str:
             )
             times = "..".join(f"{time:.0f}" if time > 1 else f"{time:.3g}" for time in window["times"])
             progress = "..".join(f"{100 * part:.4g}%" for part in window["progress"])
-            lines.append(f"    {window['label']:8} {window['written']:22} "
-                         f"progress {progress}  log-SNR {low}..{high}  time {times}")  # fmt: skip
+            lines.append(
+                f"    {window['label']:8} {window['written']:22} "
+                f"progress {progress}  log-SNR {low}..{high}  time {times}"
+            )
     if "collateral" in facts:
         lines.append("predicted change of text states, from the closed form alone (largest first):")
         if facts["collateral"] is None:

@@ -26,7 +26,8 @@ def device_options(command: Command) -> Command:
     """`--device` and `--dtype`."""
     for option in (
         click.option(
-            "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]),
+            "--dtype",
+            type=click.Choice(["float32", "float16", "bfloat16"]),
             help="Default: float32; bfloat16 where the model is stored in it and the device is not the CPU.",
         ),
         click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps. Default: the best there is."),

@@ -35,9 +35,11 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 
 
 against_option = click.option(
-    "--against", metavar="OUT", type=click.Path(path_type=Path),
+    "--against",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
     help="Compare every rate with those of another verified OUT.",
-)  # fmt: skip
+)
 
 
 @click.command(
@@ -78,16 +80,25 @@ def command(
         try:
             with progress() as report:
                 found = verify(
-                    out, judges, usable(device), dtype, shard, model, report,
-                    samples=SAMPLES if samples is None else samples, steps=steps or STEPS,
-                    against=against, say=warn,
-                )  # fmt: skip
+                    out,
+                    judges,
+                    usable(device),
+                    dtype,
+                    shard,
+                    model,
+                    report,
+                    samples=SAMPLES if samples is None else samples,
+                    steps=steps or STEPS,
+                    against=against,
+                    say=warn,
+                )
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
             click.echo(
                 f"\ninterrupted; what is done so far is in {safe(str(out / 'report' / 'work'))}. "
-                f"Go on with: {safe(again)}", err=True,
-            )  # fmt: skip
+                f"Go on with: {safe(again)}",
+                err=True,
+            )
             ctx.exit(INTERRUPTED)
         if found is None:
             assert shard is not None

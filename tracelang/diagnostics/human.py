@@ -91,9 +91,7 @@ def safe(text: str) -> str:
         return text
     from tracelang.diagnostics.characters import HIDDEN
 
-    return "".join(
-        c if c.isprintable() and not HIDDEN.match(c) else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c.isprintable() and not HIDDEN.match(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def _snippet(

@@ -76,8 +76,10 @@ def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
         return edit
     sites = list(dict.fromkeys(site for adapter in edit.adapters for site in adapter.factors))
     inputs = dict.fromkeys(site.reads for site in sites if site.reads is not None)
-    read = {name: fusion(found, settings.ridge, settings.keep_weight) for name, found in
-            (measure(plan, model, inputs) if inputs else {}).items()}
+    read = {
+        name: fusion(found, settings.ridge, settings.keep_weight)
+        for name, found in (measure(plan, model, inputs) if inputs else {}).items()
+    }
     of = {site: read[site.reads] for site in sites if site.reads is not None}
     of |= _mixed(plan, settings, model, edit, [site for site in sites if site.reads is None])
     maps, done = {}, dict[tuple[int, str], TextMap]()

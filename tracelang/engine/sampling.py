@@ -21,8 +21,15 @@ def precision(model: Model, fast: bool) -> AbstractContextManager[object]:
 
 
 def sample(
-    model: Model, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float | None = None,
-    batch: int = 50, fast: bool = False, progress: Progress | None = None,
+    model: Model,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    steps: int,
+    guidance: float | None = None,
+    batch: int = 50,
+    fast: bool = False,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Images `[n, 3, H, W]` in 0..1 for `n` prompts, each from its own noise seed. `guidance` None: the model's own."""
     known = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
@@ -35,8 +42,15 @@ def sample(
 
 @torch.no_grad()
 def draw(
-    model: Model, states: TextStates, seeds: Sequence[int], *, steps: int, guidance: float | None = None,
-    batch: int = 50, fast: bool = False, progress: Progress | None = None,
+    model: Model,
+    states: TextStates,
+    seeds: Sequence[int],
+    *,
+    steps: int,
+    guidance: float | None = None,
+    batch: int = 50,
+    fast: bool = False,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Clean latents `[n, …]` for `n` rows of text states, each from its own noise seed."""
     scale = model.guidance if guidance is None else guidance

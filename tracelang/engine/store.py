@@ -86,8 +86,10 @@ def keep(
         known.told = True
         warnings.warn(
             f"{where} holds at most {limit / 2**30:.3g} GiB, and this command needs more: the rest is computed anew "
-            "each time", CacheFull, stacklevel=2,
-        )  # fmt: skip
+            "each time",
+            CacheFull,
+            stacklevel=2,
+        )
 
 
 @dataclass

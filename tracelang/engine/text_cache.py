@@ -28,8 +28,12 @@ def path(where: Path, encoder: str, prompt: str) -> Path:
 
 
 def cached(
-    encoder: str, prompts: Sequence[str], make: Callable[[Sequence[str]], TextStates], where: Path,
-    device: torch.device, limit: int = store.LIMIT,
+    encoder: str,
+    prompts: Sequence[str],
+    make: Callable[[Sequence[str]], TextStates],
+    where: Path,
+    device: torch.device,
+    limit: int = store.LIMIT,
 ) -> TextStates:
     """The states of some prompts in their order, on `device`: those that `where` holds, and `make` of the others.
 

@@ -44,7 +44,8 @@ def earlier(out: Path, run: Run) -> Report:
     if there != here:
         other = ", ".join(
             f"{key} {there.get(key, 'none')} where here it is {here.get(key, 'none')}"
-            for key in {**here, **there} if there.get(key) != here.get(key)
+            for key in {**here, **there}
+            if there.get(key) != here.get(key)
         )
         raise EvidenceError(f"{file}: another sampler made its pictures ({other}); verify {out} again with this one's")
     return report
@@ -62,7 +63,8 @@ def compare(here: Report, there: Report) -> Comparison:
         edited_fingerprint=there.provenance.edited_fingerprint,
         differences=tuple(
             Difference(member=figure[0], what=figure[1], here=rate, there=theirs, apart=distinguishable(rate, theirs))
-            for figure, rate, theirs in both if figure in alike
+            for figure, rate, theirs in both
+            if figure in alike
         ),
         incomparable=tuple(
             f"{_key(*figure)}: of other prompts, samples or seeds" for figure, _, _ in both if figure not in alike
@@ -107,8 +109,11 @@ def _other(there: tuple[JudgeCard, ...], here: tuple[JudgeCard, ...]) -> str:
     lines += [f"{card.name} is not asked here" for card in there if card.name not in {one.name for one in here}]
     for card in here:
         known = cards.get(card.name, card).model_dump(exclude={"pictures", "errors"})
-        lines += [f"{card.name}: {name} {str(known[name])[:80] or 'none'} where here it is {str(value)[:80] or 'none'}"
-                  for name, value in card.model_dump(exclude={"pictures", "errors"}).items() if known[name] != value]
+        lines += [
+            f"{card.name}: {name} {str(known[name])[:80] or 'none'} where here it is {str(value)[:80] or 'none'}"
+            for name, value in card.model_dump(exclude={"pictures", "errors"}).items()
+            if known[name] != value
+        ]
     return "; ".join(lines)
 
 

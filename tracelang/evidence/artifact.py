@@ -81,14 +81,20 @@ class Artifact:
         """What OUT holds that no picture is drawn with, each with what was done about it."""
         lines = []
         if self.model is not None and self.adapter.is_file():
-            lines.append("lora.safetensors: no picture was drawn with it; its matrices were compared with those of "
-                         "model/ and are the same edit up to rounding")
+            lines.append(
+                "lora.safetensors: no picture was drawn with it; its matrices were compared with those of "
+                "model/ and are the same edit up to rounding"
+            )
         for component in weights.components(self.model) if self.model is not None else ():
             held = self.out / "model" / component
             files = sorted(held.glob("*.safetensors"))
             loaded = weights.find(held).files if files else ()
-            lines += [f"model/{component}/{file.name}: other weights than the ones that were loaded; no picture was "
-                      "drawn with them" for file in files if file not in loaded]
+            lines += [
+                f"model/{component}/{file.name}: other weights than the ones that were loaded; no picture was "
+                "drawn with them"
+                for file in files
+                if file not in loaded
+            ]
         return tuple(lines)
 
     def size(self) -> int:
@@ -191,8 +197,10 @@ def _check(artifact: Artifact) -> None:
     """
     out, manifest = artifact.out, artifact.manifest
     if not isinstance(manifest.get("files"), dict):
-        raise EvidenceError(f"{out / 'manifest.json'}: has no digests of recipe and plan: it was written by an earlier "
-                            "version; apply the recipe again")
+        raise EvidenceError(
+            f"{out / 'manifest.json'}: has no digests of recipe and plan: it was written by an earlier "
+            "version; apply the recipe again"
+        )
     stated: dict[str, str] = dict(manifest["files"])
     if "model" in manifest:
         stated |= {f"model/{path}": file["after"] for path, file in manifest["model"]["files"].items()}
@@ -227,8 +235,10 @@ def _check_recipe(artifact: Artifact) -> None:
         raise EvidenceError(f"{out / 'lock.json'}: has other sources than plan.json; apply the recipe again")
     told = lock.get("recipe")
     if told is None:
-        raise EvidenceError(f"{out / 'recipe'}: no recipe gives this plan, so no report could show what was applied; "
-                            "write it as a recipe and apply that")
+        raise EvidenceError(
+            f"{out / 'recipe'}: no recipe gives this plan, so no report could show what was applied; "
+            "write it as a recipe and apply that"
+        )
     try:
         path, params = str(told["path"]), {str(name): str(value) for name, value in told["params"].items()}
     except (AttributeError, KeyError, TypeError) as error:

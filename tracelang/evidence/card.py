@@ -60,9 +60,13 @@ def results(report: Report) -> Iterator[EvalResult]:
             if rate and rate.n:
                 attack = wording.visible(found.attack)
                 yield _result(
-                    found.member, f"attack_{attack}_{way}", f"pictures under {attack} showing it ({way})", rate,
-                    access=found.access, budget={wording.visible(key): value for key, value in found.budget.items()},
-                )  # fmt: skip
+                    found.member,
+                    f"attack_{attack}_{way}",
+                    f"pictures under {attack} showing it ({way})",
+                    rate,
+                    access=found.access,
+                    budget={wording.visible(key): value for key, value in found.budget.items()},
+                )
 
 
 def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more: Any) -> EvalResult:
@@ -83,11 +87,14 @@ def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more:
 
 def _section(report: Report) -> str:
     lines = [
-        "## Results", "",
-        f"**{report.verdict.upper()}.** {_told(report.summary)}", "",
+        "## Results",
+        "",
+        f"**{report.verdict.upper()}.** {_told(report.summary)}",
+        "",
         f"{wording.VERDICTS[report.verdict]} `report/report.html` holds the pictures and the arithmetic, "
-        "`report/report.json` the figures.", "",
-    ]  # fmt: skip
+        "`report/report.json` the figures.",
+        "",
+    ]
     if report.outcomes:
         lines += ["| expected | came out |", "|---|---|"]
         lines += [f"| {_told(wording.formula(one))} | {one.verdict}: {_told(one.reason)} |" for one in report.outcomes]

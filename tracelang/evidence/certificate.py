@@ -58,8 +58,10 @@ def certify(plan: Plan, base: Model, edited: Model) -> Certificate:
             read[site] = matrix
     inputs = tuple(dict.fromkeys(site.reads for site in read if site.reads is not None))
     changed = {layer.tensor for layer in layers if layer.change > 0}
-    maps = [_text_map([one for site, one in read.items() if site.reads == name and site.tensor in changed])
-            for name in inputs]  # fmt: skip
+    maps = [
+        _text_map([one for site, one in read.items() if site.reads == name and site.tensor in changed])
+        for name in inputs
+    ]
     whole = other + sum(one.whole for one in maps)
     stacks = {name: Stack.of(one for site, one in read.items() if site.reads == name) for name in inputs}
     reaches = (
@@ -116,9 +118,9 @@ class Stack:
         return self.σ.square(), (self.U.T @ (self.W @ F)).square().sum(1)
 
 
-def _cheaper(spectra: list[tuple[Tensor, Tensor]], missed: float, effect: float, shorter: float) -> Iterator[
-    tuple[float, float]
-]:
+def _cheaper(
+    spectra: list[tuple[Tensor, Tensor]], missed: float, effect: float, shorter: float
+) -> Iterator[tuple[float, float]]:
     """For each share of `CHEAPER` that can be reached, the length of the shortest `E` that undoes it, of the concept's.
 
     Shortest at a given rest: `E = argmin ‖W'E − WF‖² + λ‖E‖²`, one λ for all text inputs, by bisection: the rest grows
@@ -177,8 +179,9 @@ def _stacked(matrices: Iterable[Matrix]) -> tuple[Tensor, Tensor]:
 
 def _matrix(site: Site, before: Tensor, after: Tensor) -> Matrix:
     if before.shape != after.shape:
-        raise EngineError(f"certificate: {site.tensor} is {list(after.shape)} in the edited model, "
-                          f"{list(before.shape)} in the base")  # fmt: skip
+        raise EngineError(
+            f"certificate: {site.tensor} is {list(after.shape)} in the edited model, {list(before.shape)} in the base"
+        )
     W, new = exact(before), exact(after)
     for name, value in (("base", W), ("edited model", new)):
         finite(f"certificate: {site.tensor} of the {name}", value, "nothing can be said of its edit")
@@ -194,11 +197,13 @@ def _change(site: Site, matrix: Matrix, after: Tensor, same: bool) -> LayerChang
     # What rounding to the stored precision adds to a change of low rank is a random matrix: its norm, from above.
     rounding = _precision(after) / 2 * float(new.square().mean().sqrt()) * (math.sqrt(shape[0]) + math.sqrt(shape[1]))
     return LayerChange(
-        tensor=site.tensor, shape=shape, reads=site.reads,
+        tensor=site.tensor,
+        shape=shape,
+        reads=site.reads,
         change=_ratio(matrix.Δ, matrix.W),
         rank=int((max(RANK * float(σ[0]), rounding) < σ).sum()),
         condition=_condition(new) / _condition(matrix.W),
-    )  # fmt: skip
+    )
 
 
 def _precision(weight: Tensor) -> float:
@@ -269,19 +274,26 @@ def _preserved(plan: Plan, member: Member, base: Model, read: Mapping[Site, Matr
         name: torch.cat([one[start:] if len(one) > 1 else one for one, start in zip(rows, starts, strict=True)]).T
         for name, rows in e.items()
     }
-    return Reach(member=member, leak=max(
-        (_ratio(matrix.Δ @ P[site.reads], matrix.W @ P[site.reads]) for site, matrix in read.items() if site.reads),
-        default=0.0,
-    ))  # fmt: skip
+    return Reach(
+        member=member,
+        leak=max(
+            (_ratio(matrix.Δ @ P[site.reads], matrix.W @ P[site.reads]) for site, matrix in read.items() if site.reads),
+            default=0.0,
+        ),
+    )
 
 
 def _settings(plan: Plan) -> RefinePass:
     """How tokens pair up: as in the plan's own closed form, or `tail` where it has none."""
     of_plan = (step.tokens for step in plan.method.passes if isinstance(step, RefinePass | ProjectPass))
     return RefinePass(
-        label="certificate", on=ReadsSites(reads="prompt"), tokens=next(of_plan, "tail"), ridge=1.0,
-        ridge_absolute=None, erase_weight=1.0,
-    )  # fmt: skip
+        label="certificate",
+        on=ReadsSites(reads="prompt"),
+        tokens=next(of_plan, "tail"),
+        ridge=1.0,
+        ridge_absolute=None,
+        erase_weight=1.0,
+    )
 
 
 def _same_states(plan: Plan, base: Model, edited: Model) -> bool:

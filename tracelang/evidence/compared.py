@@ -35,8 +35,10 @@ def with_base(artifact: Artifact, base: Path) -> None:
             if here and weights.sha256(base / path) != file["before"]:
                 raise EvidenceError(f"{manifest}: {path} of the base is not what it says; apply the recipe again")
             if not edited and file["before"] != file["after"] and not _without(artifact.model, base, path, facts):
-                raise EvidenceError(f"{manifest}: {path} differs from the base's and no tensor in it is said to be "
-                                    "edited; apply the recipe again")
+                raise EvidenceError(
+                    f"{manifest}: {path} differs from the base's and no tensor in it is said to be "
+                    "edited; apply the recipe again"
+                )
         for path, tensors in facts["tensors"].items():
             found = patch.digests(base / path, artifact.model / path)
             if found != {name: (one["before"], one["after"]) for name, one in tensors.items()}:
@@ -64,8 +66,12 @@ def adapter(artifact: Artifact, base: Path) -> None:
     sites = family.sites(base)
     factors = lora.read(artifact.adapter, sites)
     dtypes = {DTYPES[entry.dtype] for entry in header.read(artifact.adapter).tensors.values() if len(entry.shape) == 2}
-    edited = {tensor for tensors in artifact.manifest["model"]["tensors"].values()
-              for tensor, one in tensors.items() if one["before"] != one["after"]}
+    edited = {
+        tensor
+        for tensors in artifact.manifest["model"]["tensors"].values()
+        for tensor, one in tensors.items()
+        if one["before"] != one["after"]
+    }
     for site in sites:
         if site not in factors and site.tensor not in edited:
             continue

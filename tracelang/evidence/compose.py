@@ -30,7 +30,7 @@ from tracelang.evidence.questions import (
     roles,
     rows,
     shots_of,
-)  # fmt: skip
+)
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import (
     AttackFinding,
@@ -49,7 +49,7 @@ from tracelang.evidence.report import (
     Rate,
     Report,
     Verdict,
-)  # fmt: skip
+)
 from tracelang.evidence.shots import Failed, Look, Sight, from_json, sight
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
@@ -239,27 +239,42 @@ class Findings:
                     struck.append(_attacked(key, record, run.classes))
                 case "drift":
                     drifts |= {
-                        (tuple(row["member"]), record["samples"], record["seed"]):
-                            Failed(row["error"]) if "error" in row else row["value"]
+                        (tuple(row["member"]), record["samples"], record["seed"]): Failed(row["error"])
+                        if "error" in row
+                        else row["value"]
                         for row in record["rows"]
                     }
                 case "noise" if "value" in record:
                     noise = NoiseLevels.model_validate_json(json.dumps(record["value"]))
                 case "certificate":
                     certificate = (
-                        Failed(record["error"]) if "error" in record
+                        Failed(record["error"])
+                        if "error" in record
                         else Certificate.model_validate_json(json.dumps(record["value"]))
                     )
         attacks = {
-            (one.member, one.attack, one.samples, one.seed):
-                Struck(tuple(sight for _, sight, _ in one.adaptive.rows),
-                       one.adaptive.error or one.adaptive.inapplicable, one.adaptive.base)
+            (one.member, one.attack, one.samples, one.seed): Struck(
+                tuple(sight for _, sight, _ in one.adaptive.rows),
+                one.adaptive.error or one.adaptive.inapplicable,
+                one.adaptive.base,
+            )
             for one in struck
         }
         distance = partial(_distance, metrics.fid, features, extractor)
         measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, distance)
-        return Findings(plan, run, measured, tuple(struck), at_degree, noise, certificate, features, extractor,
-                        everyday, tuple(failures))
+        return Findings(
+            plan,
+            run,
+            measured,
+            tuple(struck),
+            at_degree,
+            noise,
+            certificate,
+            features,
+            extractor,
+            everyday,
+            tuple(failures),
+        )
 
     @cached_property
     def every(self) -> tuple[Row, ...]:
@@ -315,8 +330,11 @@ class Findings:
         return phrase, found[phrase]
 
     def harmonics(self) -> Iterator[Harmonic]:
-        kept = {member: _good(self.row(member)) for member, role in roles(self.plan).items()
-                if role == "preserved" and member in self.run.classes}
+        kept = {
+            member: _good(self.row(member))
+            for member, role in roles(self.plan).items()
+            if role == "preserved" and member in self.run.classes
+        }
         others = {member: pairs for member, pairs in kept.items() if pairs}
         for member, role in roles(self.plan).items():
             pairs, probes = _good(self.row(member)), _good(self.row(member, "probes"))
@@ -331,8 +349,13 @@ class Findings:
                 clips = [pair.clip for pair in pairs if pair.clip]
                 spare = [pair.clip for some in others.values() for pair in some if pair.clip]
                 if clips and spare:
-                    yield metrics.styles(member, [b for _, b in clips], [b for _, b in spare],
-                                         [a for a, _ in clips], [a for a, _ in spare])
+                    yield metrics.styles(
+                        member,
+                        [b for _, b in clips],
+                        [b for _, b in spare],
+                        [a for a, _ in clips],
+                        [a for a, _ in spare],
+                    )
 
     def attacks(self) -> Iterator[AttackFinding]:
         main: dict[tuple[Member, str], Attacked] = {}
@@ -346,12 +369,20 @@ class Findings:
             error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
             error = error or one.adaptive.inapplicable or one.static.inapplicable
             yield AttackFinding(
-                member=one.member, attack=one.attack, access=self.run.attacks[one.attack],
+                member=one.member,
+                attack=one.attack,
+                access=self.run.attacks[one.attack],
                 budget=dict(one.adaptive.budget or one.static.budget or {}),
                 plain=_rate([pair.after.shows for pair in plain]) if plain else None,
-                static=one.static.rate, adaptive=one.adaptive.rate, base=one.adaptive.ceiling,
-                prompts=one.adaptive.prompts, worst=_worst_prompt(one.adaptive), by_form=one.adaptive.by_form,
-                price=one.adaptive.price, examples=one.adaptive.examples, error=error,
+                static=one.static.rate,
+                adaptive=one.adaptive.rate,
+                base=one.adaptive.ceiling,
+                prompts=one.adaptive.prompts,
+                worst=_worst_prompt(one.adaptive),
+                by_form=one.adaptive.by_form,
+                price=one.adaptive.price,
+                examples=one.adaptive.examples,
+                error=error,
                 seconds=one.static.seconds + one.adaptive.seconds,
             )
 
@@ -360,6 +391,7 @@ class Findings:
         if not self.at_degree:
             return
         for degree in (0.0, *DEGREES, 1.0):
+
             def looks(shot: Shot, degree: float = degree) -> Mapping[str, Look] | None:
                 drawn = self.measured.pictures.get(shot)
                 if degree in (0, 1):
@@ -384,9 +416,14 @@ class Findings:
 
     def quality(self) -> Quality | None:
         """Over the preserved concepts' pictures: of erased ones a distance is what was asked for."""
-        shots = [shot for member, role in roles(self.plan).items() if role == "preserved"
-                 for row in self.every if row.member == member and row.how == "names"
-                 for shot in shots_of(self.plan, row)]
+        shots = [
+            shot
+            for member, role in roles(self.plan).items()
+            if role == "preserved"
+            for row in self.every
+            if row.member == member and row.how == "names"
+            for shot in shots_of(self.plan, row)
+        ]
         shots = [shot for shot in dict.fromkeys(shots) if shot in self.measured.pictures]
         if not shots:
             return None
@@ -404,7 +441,10 @@ class Findings:
         if not clips:
             notes.append("CLIP score: no judge gives it; add --judge clip=FOLDER")
         return Quality(
-            **values, n=len(shots), extractor=self.extractor, notes=tuple(notes),
+            **values,
+            n=len(shots),
+            extractor=self.extractor,
+            notes=tuple(notes),
             clip_base=sum(base for base, _ in clips) / len(clips) if clips else None,
             clip_after=sum(after for _, after in clips) / len(clips) if clips else None,
         )
@@ -466,8 +506,11 @@ class Findings:
             if why := one.adaptive.inapplicable or one.static.inapplicable:
                 lines.append(f"{' & '.join(one.member)}: the attack {one.attack}; {why}")
         done = {(one.member, one.attack) for one in self.struck}
-        missing = [attack for attack in self.run.attacks
-                   if any((one.targets, attack) not in done for one in plan.active if one.targets in self.run.classes)]
+        missing = [
+            attack
+            for attack in self.run.attacks
+            if any((one.targets, attack) not in done for one in plan.active if one.targets in self.run.classes)
+        ]
         if missing:
             lines.append(f"attacks that were not run on every erased concept: {', '.join(missing)}")
         if not self.run.attacks:
@@ -479,8 +522,11 @@ def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Shot, Draw
     for row in record["rows"]:
         clip, files = row.get("clip"), row.get("files")
         pictures[Shot(row["prompt"], row["seed"])] = Drawn(
-            from_json(row["base"]), from_json(row["after"]), tuple(clip) if clip else None,
-            tuple(files) if files else None, key,
+            from_json(row["base"]),
+            from_json(row["after"]),
+            tuple(clip) if clip else None,
+            tuple(files) if files else None,
+            key,
         )
 
 
@@ -494,17 +540,38 @@ def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tupl
         before = tuple(from_json(row["base"]) for row in side["rows"] if "base" in row)
         base = tuple(sight(look, classes[member]) for look in before)
         found = tuple(
-            (Shot(row["prompt"], row["seed"]), sight(look, classes[member]),
-             tuple(row["files"]) if row.get("files") else None)
+            (
+                Shot(row["prompt"], row["seed"]),
+                sight(look, classes[member]),
+                tuple(row["files"]) if row.get("files") else None,
+            )
             for row, look in zip(side["rows"], looks, strict=True)
         )
         forms = tuple(row.get("form") or row["prompt"] for row in side["rows"])
         by_form = any(row.get("form") for row in side["rows"])
-        return Strike(found, looks, before, base or None, forms, by_form, side["soft"], side["price"],
-                      tuple(side["examples"]), side["budget"], side["seconds"])
+        return Strike(
+            found,
+            looks,
+            before,
+            base or None,
+            forms,
+            by_form,
+            side["soft"],
+            side["price"],
+            tuple(side["examples"]),
+            side["budget"],
+            side["seconds"],
+        )
 
-    return Attacked(member, record["attack"], record["samples"], record["seed"], strike(record["static"]),
-                    strike(record["adaptive"]), key)
+    return Attacked(
+        member,
+        record["attack"],
+        record["samples"],
+        record["seed"],
+        strike(record["static"]),
+        strike(record["adaptive"]),
+        key,
+    )
 
 
 def _worst_prompt(strike: Strike) -> tuple[str, Rate] | None:
@@ -563,8 +630,10 @@ def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]
     return Cost(
         seconds={name: round(value, 2) for name, value in seconds.items()},
         pictures=sum(record.get("pictures", 0) for record in records.values()),
-        device=run.facts["device"], dtype=run.facts["sampler"]["precision"],
-        peak_memory=max((record["memory"] for record in records.values()), default=0), artifact=artifact.size(),
+        device=run.facts["device"],
+        dtype=run.facts["sampler"]["precision"],
+        peak_memory=max((record["memory"] for record in records.values()), default=0),
+        artifact=artifact.size(),
     )
 
 
@@ -573,12 +642,19 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
 
     facts = run.facts
     return Provenance(
-        plan=artifact.plan.digest, recipe=artifact.recipe(), lock=artifact.lock_text,
-        base=str(artifact.lock.get("base_model", artifact.lock["model"]["name"])), base_fingerprint=facts["base"],
-        edited_fingerprint=facts["edited"], versions=facts["versions"],
+        plan=artifact.plan.digest,
+        recipe=artifact.recipe(),
+        lock=artifact.lock_text,
+        base=str(artifact.lock.get("base_model", artifact.lock["model"]["name"])),
+        base_fingerprint=facts["base"],
+        edited_fingerprint=facts["edited"],
+        versions=facts["versions"],
         sampler=facts["sampler"],
         seeds="sha256 of (purpose, prompt, number, the expectation's seed), the purpose of plain pictures being "
         "`verify`, so none is one of training's; base and edited model share every one",
-        compiled=artifact.compiled, asked=asked(artifact.plan, run), manifest=sha256(artifact.out / "manifest.json"),
-        records=seal(records), unmeasured=artifact.unmeasured(),
+        compiled=artifact.compiled,
+        asked=asked(artifact.plan, run),
+        manifest=sha256(artifact.out / "manifest.json"),
+        records=seal(records),
+        unmeasured=artifact.unmeasured(),
     )

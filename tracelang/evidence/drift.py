@@ -28,9 +28,7 @@ CHUNK = 32
 """Trajectories in memory at a time."""
 
 
-def drift(
-    plan: Plan, members: Sequence[Member], base: Model, edited: Model, samples: int, seed: int
-) -> list[float]:
+def drift(plan: Plan, members: Sequence[Member], base: Model, edited: Model, samples: int, seed: int) -> list[float]:
     """Of each member the mean of `‖pred' − pred°‖ / ‖pred°‖` over `samples` trajectories, dealt over its prompts, and
     all steps. The members' trajectories share batches.
 

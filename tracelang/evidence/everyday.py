@@ -52,8 +52,10 @@ def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
 
 def digest(panel: Everyday) -> str:
     """sha256 of what is asked for: part of what a run's results depend on."""
-    rows = [(shot.prompt, shot.seed, None if one is None else (one.judge, one.found.head, one.found.label))
-            for shot, one in panel.items()]
+    rows = [
+        (shot.prompt, shot.seed, None if one is None else (one.judge, one.found.head, one.found.label))
+        for shot, one in panel.items()
+    ]
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 

@@ -161,13 +161,22 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         several = f"{' & '.join(farthest.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
         reason = several + farthest.reason
     return Outcome(
-        metric=one.metric, attack=one.attack, comparison=one.comparison, bound=one.bound, samples=one.samples,
-        seed=one.seed, verdict=verdict, reason=reason, measures=measures, worst=farthest.member,
+        metric=one.metric,
+        attack=one.attack,
+        comparison=one.comparison,
+        bound=one.bound,
+        samples=one.samples,
+        seed=one.seed,
+        verdict=verdict,
+        reason=reason,
+        measures=measures,
+        worst=farthest.member,
     )
 
 
 def _farthest(one: Assertion, measures: Sequence[Measure]) -> Measure:
     """The measure that decides: of the worst verdict, and of those one that has no figure, else the farthest out."""
+
     def place(measure: Measure) -> tuple[int, bool, float]:
         figure = measure.value if measure.rate is None else measure.rate.share if measure.rate.n else None
         far = 0.0 if figure is None else figure if one.comparison == "<=" else -figure
@@ -248,7 +257,10 @@ def _measure(one: Assertion, member: Member, counted: Counted) -> Measure:
     verdict = decide(found.low, found.high, one.comparison, one.bound)
     changes = counted.changes
     measure = Measure(
-        member=member, verdict=verdict, reason=_reason(one, found, verdict), rate=found,
+        member=member,
+        verdict=verdict,
+        reason=_reason(one, found, verdict),
+        rate=found,
         base=None if counted.base is None else rate(sum(counted.base), len(counted.base)),
         plain=counted.plain,
         paired=None if changes is None else paired([a for a, _ in changes], [b for _, b in changes]),
@@ -432,8 +444,10 @@ def _mean(
     one: Assertion, measured: Measured, member: Member, kept: Sequence[Member], objects: bool, side: str
 ) -> tuple[float, float, float] | str:
     """The harmonic mean of one model's pictures and its interval, or why there is none."""
-    wanted = [_share(one, measured, member, "names", side),
-              *(_share(one, measured, other, "names", side) for other in kept)]  # fmt: skip
+    wanted = [
+        _share(one, measured, member, "names", side),
+        *(_share(one, measured, other, "names", side) for other in kept),
+    ]
     if objects:
         wanted.append(_share(one, measured, member, "probes", side))
     bad = next((found for found in wanted if isinstance(found, str)), None)
@@ -463,6 +477,11 @@ def _share(
 
 
 VALUES: dict[str, Callable[[Assertion, Measured, Member], Measure]] = {
-    "drift": _drift, "residual": _reach, "leak": _reach, "clip": _clip, "fid": _fid, "harmonic": _harmonic,
+    "drift": _drift,
+    "residual": _reach,
+    "leak": _reach,
+    "clip": _clip,
+    "fid": _fid,
+    "harmonic": _harmonic,
 }
 """The metrics that are figures of their own, not shares of pictures."""

@@ -66,8 +66,12 @@ def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
     """What the recipe did not choose; blurred where it erases or protects what is, for nobody knows what they show."""
     rows = found.everyday["rows"] if found.everyday else []
     careful = any(concept.kind in SENSITIVE for concept in found.plan.concepts)
-    lost = [row for row in rows if (seen := seen_of(row)).whole[0] and (
-        not seen.whole[1] or (seen.right[0] and not seen.right[1] if seen.right else not seen.like))]
+    lost = [
+        row
+        for row in rows
+        if (seen := seen_of(row)).whole[0]
+        and (not seen.whole[1] or (seen.right[0] and not seen.right[1] if seen.right else not seen.like))
+    ]
     chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
     for turn, row in enumerate(chosen):
         what: What = "damaged" if row in lost else "kept"
@@ -91,8 +95,14 @@ def _picture(
 ) -> Picture:
     home = f"work/{found.run.folder}"
     return Picture(
-        member=member, prompt=shot.prompt or "(text states, no prompt)", seed=shot.seed, base=f"{home}/{files[0]}",
-        after=f"{home}/{files[1]}", what=what, attack=attack, sensitive=kind_of(found.plan, member) in SENSITIVE,
+        member=member,
+        prompt=shot.prompt or "(text states, no prompt)",
+        seed=shot.seed,
+        base=f"{home}/{files[0]}",
+        after=f"{home}/{files[1]}",
+        what=what,
+        attack=attack,
+        sensitive=kind_of(found.plan, member) in SENSITIVE,
         order=0,
     )
 
@@ -108,9 +118,14 @@ def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
         sought = found.run.classes[member]
         words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1"]
         hit[member, how, shot] = Hit(
-            member=member, how=how, prompt=shot.prompt, seed=shot.seed,
+            member=member,
+            how=how,
+            prompt=shot.prompt,
+            seed=shot.seed,
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
-            label=" + ".join(one.found.label for one in sought), score=seen.chance, unit=f"{found.run.folder}/{unit}",
+            label=" + ".join(one.found.label for one in sought),
+            score=seen.chance,
+            unit=f"{found.run.folder}/{unit}",
             reproduce=shlex.join([*words, *settings]) if drawn_from_folder and not soft else "",
         )
 

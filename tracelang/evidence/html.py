@@ -70,22 +70,26 @@ def page(report: Report, folder: Path) -> str:
     """The text of `report.html`."""
     style, script = _part("report.css"), _part("report.js")
     shown = sorted(report.pictures, key=lambda picture: picture.order)[:SHOWN]
-    return _environment().get_template("report.html.j2").render(
-        report=report,
-        sections=SECTIONS,
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src {_hashed(style)}; script-src {_hashed(script)}; "
-        "base-uri 'none'; form-action 'none'",
-        pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in shown],
-        hidden=len(report.pictures) - len(shown),
-        deciding=[one for one in report.outcomes if one.verdict == report.verdict],
-        headline=list(_headline(report)),
-        attacks=list(_by_member(report.attacks)),
-        trade_off=_trade_off(report.degrees),
-        rises=[one.degree for one in rises(report.degrees)],
-        levels=_levels(report.noise),
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            sections=SECTIONS,
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; img-src data:; style-src {_hashed(style)}; script-src {_hashed(script)}; "
+            "base-uri 'none'; form-action 'none'",
+            pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in shown],
+            hidden=len(report.pictures) - len(shown),
+            deciding=[one for one in report.outcomes if one.verdict == report.verdict],
+            headline=list(_headline(report)),
+            attacks=list(_by_member(report.attacks)),
+            trade_off=_trade_off(report.degrees),
+            rises=[one.degree for one in rises(report.degrees)],
+            levels=_levels(report.noise),
+        )
+    )
 
 
 @cache
@@ -106,9 +110,13 @@ def _environment() -> Environment:
             return _part(template), None, None
 
     environment = Environment(
-        loader=Package(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=Package(),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         finalize=_visible,
-    )  # fmt: skip
+    )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS}
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": wording.ATTACKS}
@@ -175,9 +183,10 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
         one, rate = min(after["preserved"], key=lambda found: found[1].share - (found[0].base or found[1]).share)
         was = f"; before {wording.counted(one.base)}" if one.base else ""
         yield (
-            f"{wording.joined(one.member)}, meant to stay", wording.counted(rate),
+            f"{wording.joined(one.member)}, meant to stay",
+            wording.counted(rate),
             f"still show it, at least {wording.percent(rate.low)}{was}",
-        )  # fmt: skip
+        )
 
 
 def _still(rate: Rate) -> str:
@@ -200,9 +209,14 @@ def _trade_off(points: Iterable[DegreePoint]) -> Markup | None:
     return chart(
         "Share of pictures, with 95 % intervals, that show the erased and that keep the preserved concepts, "
         "by the strength of the edit. The table beside it holds the same figures.",
-        lines, "strength of the edit", wording.ticked, wording.ticked,
-        y_top=1.0, x_ticks=[point.degree for point in points], y_step=0.25,
-    )  # fmt: skip
+        lines,
+        "strength of the edit",
+        wording.ticked,
+        wording.ticked,
+        y_top=1.0,
+        x_ticks=[point.degree for point in points],
+        y_step=0.25,
+    )
 
 
 def _levels(noise: NoiseLevels | None) -> Markup | None:
@@ -217,5 +231,8 @@ def _levels(noise: NoiseLevels | None) -> Markup | None:
         return None
     return chart(
         "Relative change of the prediction on erased and on preserved prompts, by noise level.",
-        lines, "log-SNR: pure noise to finished picture", lambda x: f"{x:.3g}".replace("-", "−"), wording.ticked,
-    )  # fmt: skip
+        lines,
+        "log-SNR: pure noise to finished picture",
+        lambda x: f"{x:.3g}".replace("-", "−"),
+        wording.ticked,
+    )

@@ -52,9 +52,7 @@ class Seen:
     error: str = ""
 
 
-def look_at(
-    asked: Everyday, shots: Sequence[Shot], panel: Panel, base: Tensor, after: Tensor
-) -> dict[str, Any]:
+def look_at(asked: Everyday, shots: Sequence[Shot], panel: Panel, base: Tensor, after: Tensor) -> dict[str, Any]:
     """The record of the panel's pictures: what every judge says, what their pixels say."""
     sought = [asked[shot] for shot in shots]
     prompts = [shot.prompt for shot in shots]
@@ -64,24 +62,34 @@ def look_at(
     judge: Any = None if also else next((judge for judge in panel.judges if isinstance(judge, Matching)), None)
     match = None if judge is None else attempt(lambda: _matches(judge, (base, after), prompts))
     rows = [
-        {"prompt": shot.prompt, "seed": shot.seed, "base": to_json(before[i]), "after": to_json(now[i]),
-         "sought": [] if one is None else [[one.judge, one.found.head, one.found.label]],
-         "match": None if match is None or isinstance(match, Failed) else match[i],
-         "whole": whole[i], "like": like[i]}
+        {
+            "prompt": shot.prompt,
+            "seed": shot.seed,
+            "base": to_json(before[i]),
+            "after": to_json(now[i]),
+            "sought": [] if one is None else [[one.judge, one.found.head, one.found.label]],
+            "match": None if match is None or isinstance(match, Failed) else match[i],
+            "whole": whole[i],
+            "like": like[i],
+        }
         for i, (shot, one) in enumerate(zip(shots, sought, strict=True))
-    ]  # fmt: skip
+    ]
     return {
-        "rows": rows, "apart": apart, "by": also[0].judge if also else judge.card.name if judge else "",
+        "rows": rows,
+        "apart": apart,
+        "by": also[0].judge if also else judge.card.name if judge else "",
         "errors": [f"which prompt a picture fits: {match.why}"] if isinstance(match, Failed) else [],
         "pictures": 2 * len(rows),
-    }  # fmt: skip
+    }
 
 
 def _matches(judge: Matching, sides: Sequence[Tensor], prompts: Sequence[str]) -> list[tuple[bool, bool]]:
     """Of each pair of pictures, does its own prompt fit best among all?"""
     texts = list(dict.fromkeys(prompts))
-    before, now = ([texts[k] == prompt for k, prompt in zip(judge.nearest(images, texts), prompts, strict=True)]
-                   for images in sides)  # fmt: skip
+    before, now = (
+        [texts[k] == prompt for k, prompt in zip(judge.nearest(images, texts), prompts, strict=True)]
+        for images in sides
+    )
     return list(zip(before, now, strict=True))
 
 

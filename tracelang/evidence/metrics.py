@@ -60,10 +60,14 @@ def rises(points: Iterable[DegreePoint]) -> list[DegreePoint]:
     """The degrees at which more is shown than at some weaker one, beyond noise: none, where the dial is monotone."""
     ordered = sorted(points, key=lambda point: point.degree)
     return [
-        point for i, point in enumerate(ordered)
-        if any(point.shown.share > weaker.shown.share and distinguishable(point.shown, weaker.shown)
-               for weaker in ordered[:i] if weaker.shown.n and point.shown.n)
-    ]  # fmt: skip
+        point
+        for i, point in enumerate(ordered)
+        if any(
+            point.shown.share > weaker.shown.share and distinguishable(point.shown, weaker.shown)
+            for weaker in ordered[:i]
+            if weaker.shown.n and point.shown.n
+        )
+    ]
 
 
 def h_o(e: float, s: float, g: float) -> float:
@@ -161,8 +165,11 @@ def identities(member: Member, erased: Answers, kept: Sequence[Answers]) -> Harm
 
 
 def styles(
-    member: Member, erased: Sequence[float], kept: Sequence[float],
-    base_erased: Sequence[float] = (), base_kept: Sequence[float] = (),
+    member: Member,
+    erased: Sequence[float],
+    kept: Sequence[float],
+    base_erased: Sequence[float] = (),
+    base_kept: Sequence[float] = (),
 ) -> Harmonic:
     """H_a of one erased style from the CLIP scores of its pictures and of the kept styles'.
 

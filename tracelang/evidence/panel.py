@@ -72,8 +72,11 @@ def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Pa
             unknown[member] = found
         else:
             classes[member] = found
-    values = {judge.card.name: setting(one.partition("=")[2]) for judge, one in zip(chosen, judges, strict=False)
-              if isinstance(one, str)}
+    values = {
+        judge.card.name: setting(one.partition("=")[2])
+        for judge, one in zip(chosen, judges, strict=False)
+        if isinstance(one, str)
+    }
     return Panel(tuple(chosen), classes, unknown, tuple(notes), values)
 
 

@@ -21,9 +21,15 @@ class Line:
 
 
 def chart(
-    title: str, lines: Sequence[Line], x_name: str, x_text: Callable[[float], str], y_text: Callable[[float], str],
-    y_top: float | None = None, x_ticks: Sequence[float] = (), y_step: float | None = None,
-) -> Markup:  # fmt: skip
+    title: str,
+    lines: Sequence[Line],
+    x_name: str,
+    x_text: Callable[[float], str],
+    y_text: Callable[[float], str],
+    y_top: float | None = None,
+    x_ticks: Sequence[float] = (),
+    y_step: float | None = None,
+) -> Markup:
     """The lines with their intervals as bands, each named at its right end. `title` is what a screen reader says."""
     points = [point for line in lines for point in line.points]
     low, high = min(point[0] for point in points), max(point[0] for point in points)

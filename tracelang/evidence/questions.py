@@ -178,8 +178,7 @@ def drifts(plan: Plan, samples: int) -> tuple[Unit, ...]:
     for member, n, seed in asked:
         alike.setdefault((n, seed), []).append(member)
     groups = [
-        (group, n, seed) for (n, seed), members in alike.items()
-        for group in _groups(members, max(1, DRIFT_PATHS // n))
+        (group, n, seed) for (n, seed), members in alike.items() for group in _groups(members, max(1, DRIFT_PATHS // n))
     ]
     return tuple(
         Unit(f"drift-{i:04d}", "drift", group=group, samples=n, seed=seed) for i, (group, n, seed) in enumerate(groups)
@@ -195,8 +194,12 @@ def degree_shots(plan: Plan, every: Sequence[Row]) -> dict[Shot, tuple[Member, .
     """The pictures that are drawn at each degree: the first of every concept's names, equally many of each."""
     found: dict[Shot, list[Member]] = {}
     for role, most in DEGREE_SHOTS.items():
-        own = [row for member, is_ in roles(plan).items() if is_ == role
-               if (row := main_row(plan, every, member, "names")) is not None]
+        own = [
+            row
+            for member, is_ in roles(plan).items()
+            if is_ == role
+            if (row := main_row(plan, every, member, "names")) is not None
+        ]
         for row in own[:most]:
             for shot in shots_of(plan, row)[: max(1, most // len(own))]:
                 found.setdefault(shot, []).append(row.member)
@@ -222,8 +225,11 @@ def units(
             if i < FIRST:
                 shown.add(shot)
     plain = {shot: tuple(members) for shot, members in wanted.items()}
-    seen = {shot: members for shot, members in degree_shots(plan, every).items()
-            if any(member in judged for member in members)}
+    seen = {
+        shot: members
+        for shot, members in degree_shots(plan, every).items()
+        if any(member in judged for member in members)
+    }
     asked = [member for one in plan.expect for member in one.concepts]
     for member in dict.fromkeys((*roles(plan), *asked)):  # attacks and drifts sample them too
         if drawable(plan, member):
@@ -245,8 +251,12 @@ def cut(
     for begin in range(0, len(shots), SHOTS):
         part = shots[begin : begin + SHOTS]
         yield Unit(
-            f"{name}-{begin // SHOTS:04d}", "shots" if name == "shots" else "degree", part,
-            tuple(wanted[shot] for shot in part), shown.intersection(part), degree=degree,
+            f"{name}-{begin // SHOTS:04d}",
+            "shots" if name == "shots" else "degree",
+            part,
+            tuple(wanted[shot] for shot in part),
+            shown.intersection(part),
+            degree=degree,
         )
 
 

@@ -154,8 +154,13 @@ def batch_of(model: Model) -> int:
 def draw(model: Model, shots: Sequence[Shot], steps: int, progress: Progress | None = None) -> Tensor:
     """Images `[n, 3, H, W]` in 0..1."""
     return sample(
-        model, [shot.prompt for shot in shots], [shot.seed for shot in shots],
-        steps=steps, batch=batch_of(model), fast=True, progress=progress,
+        model,
+        [shot.prompt for shot in shots],
+        [shot.seed for shot in shots],
+        steps=steps,
+        batch=batch_of(model),
+        fast=True,
+        progress=progress,
     )
 
 
@@ -176,4 +181,3 @@ def to_json(looks: Looks) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> dict[str, Look]:
     return {name: Look(**one) for name, one in data.items()}
-

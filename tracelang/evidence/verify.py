@@ -61,16 +61,30 @@ NOISE_SAMPLES = 4
 KEPT = {"shots": 20, "attack": 5}
 """At most so many pairs of pictures of a unit are kept for the report."""
 NAMES = {
-    "certificate": "certificate", "noise": "noise levels", "shots": "pictures", "degree": "degrees",
-    "attack": "attacks", "drift": "drift", "everyday": "everyday pictures",
+    "certificate": "certificate",
+    "noise": "noise levels",
+    "shots": "pictures",
+    "degree": "degrees",
+    "attack": "attacks",
+    "drift": "drift",
+    "everyday": "everyday pictures",
 }
 
 
 @going_on("a judge, an attack or a library under them")
 def verify(
-    out: str | Path, judges: Sequence[str | Judge] = (), device: str | None = None, dtype: str | None = None,
-    shard: tuple[int, int] | None = None, model: str | None = None, progress: Progress | None = None,
-    budget: Budget | None = None, *, samples: int = SAMPLES, steps: int = STEPS, against: str | Path | None = None,
+    out: str | Path,
+    judges: Sequence[str | Judge] = (),
+    device: str | None = None,
+    dtype: str | None = None,
+    shard: tuple[int, int] | None = None,
+    model: str | None = None,
+    progress: Progress | None = None,
+    budget: Budget | None = None,
+    *,
+    samples: int = SAMPLES,
+    steps: int = STEPS,
+    against: str | Path | None = None,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -118,8 +132,11 @@ def verify(
 
 
 def merge(
-    out: str | Path, shards: Sequence[str | Path] = (), against: str | Path | None = None,
-    *, say: Callable[[str], None] = warnings.warn,
+    out: str | Path,
+    shards: Sequence[str | Path] = (),
+    against: str | Path | None = None,
+    *,
+    say: Callable[[str], None] = warnings.warn,
 ) -> Report:
     """Compose the report from finished shards: the latest run in OUT's own work folder, and those of other machines.
     `against` and `say` as for `verify`.
@@ -163,7 +180,9 @@ class Bench:
             "adapter": self.artifact.adapter_digest,
             "judges": [digest(card) for card in self.panel.cards],
             "sampler": {
-                "steps": self.steps, "guidance": self.base.guidance, "batch": batch_of(self.base),
+                "steps": self.steps,
+                "guidance": self.base.guidance,
+                "batch": batch_of(self.base),
                 "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
             },
             "budget": {name: str(value) for name, value in asdict(self.budget).items()},
@@ -177,8 +196,13 @@ class Bench:
         """The unit's record. A measurement that fails leaves its error in it."""
         begin = time.monotonic()
         does: Mapping[str, Callable[[Unit, Path], dict[str, Any]]] = {
-            "shots": self._shots, "degree": self._degree, "attack": self._attack, "drift": self._drift,
-            "noise": self._noise, "certificate": self._certificate, "everyday": self._everyday,
+            "shots": self._shots,
+            "degree": self._degree,
+            "attack": self._attack,
+            "drift": self._drift,
+            "noise": self._noise,
+            "certificate": self._certificate,
+            "everyday": self._everyday,
         }
         found = does[unit.kind](unit, folder / unit.key)
         return {**found, "kind": unit.kind, "seconds": time.monotonic() - begin, "memory": self._memory()}
@@ -190,8 +214,12 @@ class Bench:
         rows: list[dict[str, Any]] = []
         left = KEPT["shots"]
         for i, shot in enumerate(unit.shots):
-            row: dict[str, Any] = {"prompt": shot.prompt, "seed": shot.seed, "base": to_json(before[i]),
-                                   "after": to_json(now[i])}
+            row: dict[str, Any] = {
+                "prompt": shot.prompt,
+                "seed": shot.seed,
+                "base": to_json(before[i]),
+                "after": to_json(now[i]),
+            }
             if clips and not isinstance(clips, Failed):
                 row["clip"] = clips[i]
             if shot in unit.shown or (left and self._telling(unit.members[i], before[i], now[i])):
@@ -212,8 +240,10 @@ class Bench:
     def _degree(self, unit: Unit, folder: Path) -> dict[str, Any]:
         with at_degree(self.base, self.edited, unit.degree) as model:
             looks = see(self.panel, draw(model, unit.shots, self.steps))
-        rows = [{"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
-                for shot, one in zip(unit.shots, looks, strict=True)]
+        rows = [
+            {"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
+            for shot, one in zip(unit.shots, looks, strict=True)
+        ]
         return {"degree": unit.degree, "rows": rows, "pictures": len(unit.shots)}
 
     def _attack(self, unit: Unit, folder: Path) -> dict[str, Any]:
@@ -243,11 +273,18 @@ class Bench:
                 sides[side] = {"error": drawn.why}
                 continue
             sides[side] = {
-                **drawn, "budget": found.budget, "price": found.price, "examples": list(found.examples),
+                **drawn,
+                "budget": found.budget,
+                "price": found.price,
+                "examples": list(found.examples),
                 "seconds": seconds + time.monotonic() - begin,
             }
         return {
-            "member": list(unit.member), "attack": unit.attack, "samples": unit.samples, "seed": unit.seed, **sides,
+            "member": list(unit.member),
+            "attack": unit.attack,
+            "samples": unit.samples,
+            "seed": unit.seed,
+            **sides,
             "pictures": sum(side.get("pictures", 0) for side in sides.values()),
         }
 
@@ -263,8 +300,10 @@ class Bench:
         """Draw what an attack found on the edited model, and judge it."""
         refuse(self.artifact.plan, found.prompts or (), EvidenceError)
         what = f"{unit.attack} {' & '.join(unit.member)}"
-        shots = [Shot(prompt, seed_of("attacked", what, i, unit.seed))
-                 for i, prompt in enumerate(found.prompts or [""] * unit.samples)]
+        shots = [
+            Shot(prompt, seed_of("attacked", what, i, unit.seed))
+            for i, prompt in enumerate(found.prompts or [""] * unit.samples)
+        ]
         states = found.states
         count = len(shots) if states is None else len(states)
         if count != unit.samples:
@@ -320,8 +359,13 @@ class Bench:
     def _quarry(self, unit: Unit) -> Quarry:
         prompts = tuple(prompt.text for prompt in edit_prompts(self.artifact.plan, unit.member))
         return Quarry(
-            plan=self.artifact.plan, member=unit.member, seed=unit.seed, clean=self._clean(unit.member),
-            prompts=prompts, base=self.base, count=unit.samples,
+            plan=self.artifact.plan,
+            member=unit.member,
+            seed=unit.seed,
+            clean=self._clean(unit.member),
+            prompts=prompts,
+            base=self.base,
+            count=unit.samples,
         )
 
     @cache  # noqa: B019  a bench lives as long as its run
@@ -331,8 +375,9 @@ class Bench:
             raise EvidenceError(f"{' & '.join(member)} is protected: no picture of it is ever drawn")
         prompts = [prompt.text for prompt in edit_prompts(self.artifact.plan, member)]
         refuse(self.artifact.plan, prompts, EvidenceError)
-        shots = [Shot(shot.prompt, seed_of("quarry", shot.prompt, i, 0)) for i, shot in
-                 enumerate(spread(prompts, QUARRY, 0))]
+        shots = [
+            Shot(shot.prompt, seed_of("quarry", shot.prompt, i, 0)) for i, shot in enumerate(spread(prompts, QUARRY, 0))
+        ]
         return self._latents(self.base, shots, None)
 
     def _latents(self, model: Model, shots: Sequence[Shot], states: TextStates | None) -> Tensor:
@@ -378,8 +423,9 @@ class Bench:
 
         def extracted() -> dict[str, Any]:
             extractor: Extractor = judge.extractor()
-            rows = [[[round(value, 5) for value in row] for row in extractor(images).tolist()]
-                    for images in (base, after)]
+            rows = [
+                [[round(value, 5) for value in row] for row in extractor(images).tolist()] for images in (base, after)
+            ]
             return {"name": extractor.name, "digest": extractor.digest, "base": rows[0], "after": rows[1]}
 
         found = attempt(extracted)

@@ -91,9 +91,7 @@ class Family(Protocol):
 
     def clock(self, folder: Path) -> Clock: ...
 
-    def text(
-        self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None
-    ) -> TextSide:
+    def text(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> TextSide:
         """The prompt side alone. `dtype` is `"float32"`, `"float16"`, `"bfloat16"` or None: the default.
 
         `cache` is a folder that keeps the states of prompts, None for none; an encoder that it spares is not loaded.

@@ -131,7 +131,7 @@ def without_column(source: Source, node: tree.ListFile, report: Report) -> None:
     except csv.Error:
         head = []
     known = [quote(cell) for cell in head if cell]
-    help = f"name its column: `{node.span.text} column {known[0]}`" if known else "name its column: `column \"…\"`"
+    help = f"name its column: `{node.span.text} column {known[0]}`" if known else 'name its column: `column "…"`'
     if len(known) > 1:
         help += f"; it has {', '.join(known[:12])}"
     also = [Label(line_of(source, feed.start), "its first row")] if known else []

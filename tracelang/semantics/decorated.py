@@ -47,6 +47,6 @@ def warn(source: Source, taken: list[tuple[int, str]], node: tree.ListFile, repo
             counts = {len(pattern.findall(line)) for _, line in taken}
             if len(counts) == 1 and counts != {0}:
                 message = f"these lines look like rows of cells, parted by `{mark}`, and are taken whole"
-                help = "name the column of a CSV: `list \"…\" column \"…\"`"
+                help = 'name the column of a CSV: `list "…" column "…"`'
                 warn_about(source, [start for start, _ in taken], message, help, node, report)
                 return

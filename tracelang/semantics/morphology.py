@@ -100,9 +100,14 @@ DERIVED = (("ities", False), ("ity", False), ("ness", True), ("like", True))
 PLAIN = dict(zip("øłđħıŧØŁĐĦŦ", "oldhitOLDHT", strict=True)) | {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
 """Latin letters that Unicode does not take apart, as people type them who lack the key."""
 UNPARTED = (
-    ("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff"),
-    ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff"),
-)  # fmt: skip
+    ("\u0e00", "\u0eff"),
+    ("\u1000", "\u109f"),
+    ("\u1780", "\u17ff"),
+    ("\u3040", "\u30ff"),
+    ("\u3400", "\u9fff"),
+    ("\uf900", "\ufaff"),
+    ("\U00020000", "\U0003ffff"),
+)
 """Thai, Lao, Myanmar, Khmer, Kana and Han."""
 WRITTEN = """
 algae almni ambae anani annae anses apces aqria arlae auata balli baria beent beves biten blled bllew blown brght brken

@@ -103,7 +103,9 @@ class Phrases(Generic[T]):
         return any(needed <= words for word in words for needed in self._by_rarest.get(word, ()))
 
     def prompts(
-        self, concepts: Sequence[Concept], texts: Sequence[tuple[str, ...]] | None = None,
+        self,
+        concepts: Sequence[Concept],
+        texts: Sequence[tuple[str, ...]] | None = None,
         around: Sequence[Concept] | None = None,
     ) -> Iterator[str]:
         """The prompts made of one concept, or of several together, in which some of the texts may stand.

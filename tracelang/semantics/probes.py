@@ -54,9 +54,7 @@ def _spaced(text: str) -> str:
     return f" {' '.join(bare(text))} "
 
 
-def _users(
-    erase: Iterable[Erasure], kept: Iterable[Preservation]
-) -> Iterator[tuple[Member, Member | None, str, Span]]:
+def _users(erase: Iterable[Erasure], kept: Iterable[Preservation]) -> Iterator[tuple[Member, Member | None, str, Span]]:
     """The members whose prompts the edit uses; an anchor's stand in its target's templates."""
     for erasure in erase:
         yield erasure.targets, None, words(erasure.targets), erasure.span

@@ -113,9 +113,7 @@ def _anchor(report: Report, guard: Guard, concepts: Concepts, closed: set[Key], 
     _report(report, guard, concepts, made, what, erasure.span)
 
 
-def _report(
-    report: Report, guard: Guard, concepts: Concepts, made: Iterable[str], what: str, span: Span
-) -> None:
+def _report(report: Report, guard: Guard, concepts: Concepts, made: Iterable[str], what: str, span: Span) -> None:
     for prompt in made:
         key = guard.of(prompt)
         if key is not None:

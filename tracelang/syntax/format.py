@@ -30,9 +30,18 @@ CLOSE_BEFORE = {",", ".", "..", ")", "%"}
 CLOSE_AFTER = {"(", ".", ".."}
 BREAK_BEFORE = {"toward", "degree", "weight", "during", "except", "&"}
 MARKS: dict[type, tuple[str, ...]] = {
-    tree.Setting: ("=",), tree.Assertion: ("<=", ">="), tree.Param: ("=",), tree.Templates: ("=",),
-    tree.Group: ("=",), tree.Window: ("=",), tree.Layers: ("=",), tree.Define: ("=", "{"), tree.Concept: ("{",),
-    tree.Block: ("{",), tree.Erase: ("toward",), tree.Import: ("as",),
+    tree.Setting: ("=",),
+    tree.Assertion: ("<=", ">="),
+    tree.Param: ("=",),
+    tree.Templates: ("=",),
+    tree.Group: ("=",),
+    tree.Window: ("=",),
+    tree.Layers: ("=",),
+    tree.Define: ("=", "{"),
+    tree.Concept: ("{",),
+    tree.Block: ("{",),
+    tree.Erase: ("toward",),
+    tree.Import: ("as",),
 }
 
 
@@ -136,8 +145,11 @@ class _Printer:
         rows: list[list[tree.Node]] = []
         for item in items:
             before = rows[-1][-1] if rows else None
-            if isinstance(before, tree.Setting) and isinstance(item, tree.Setting) and \
-                    self.source[before.span.end : item.span.start].strip(" \t") == "":
+            if (
+                isinstance(before, tree.Setting)
+                and isinstance(item, tree.Setting)
+                and self.source[before.span.end : item.span.start].strip(" \t") == ""
+            ):
                 rows[-1].append(item)
             else:
                 rows.append([item])
@@ -324,8 +336,9 @@ def _marks_in_line(lines: list[Line]) -> list[Line]:
     for group in _runs(lines, together):
         column = max((line.split or 0 for line in group), default=0)
         padded = [
-            line if line.split is None else
-            replace(line, text=f"{line.text[: line.split - 1]:{column}}{line.text[line.split :]}")
+            line
+            if line.split is None
+            else replace(line, text=f"{line.text[: line.split - 1]:{column}}{line.text[line.split :]}")
             for line in group
         ]
         fits = len(group) > 1 and all(line.width <= WIDTH for line in padded)

@@ -49,9 +49,16 @@ FORMED = {"SHORTHAND": "DUPLOYAN"} | {
 """Scripts with format characters or blanks of their own, by the first word of those characters' names."""
 
 CONTROLS = {
-    0x00: "NULL", 0x07: "BELL", 0x08: "BACKSPACE", 0x0B: "LINE TABULATION", 0x0C: "FORM FEED", 0x0D: "CARRIAGE RETURN",
-    0x1B: "ESCAPE", 0x7F: "DELETE", 0x85: "NEXT LINE",
-}  # fmt: skip
+    0x00: "NULL",
+    0x07: "BELL",
+    0x08: "BACKSPACE",
+    0x0B: "LINE TABULATION",
+    0x0C: "FORM FEED",
+    0x0D: "CARRIAGE RETURN",
+    0x1B: "ESCAPE",
+    0x7F: "DELETE",
+    0x85: "NEXT LINE",
+}
 """`unicodedata` has no names for them."""
 
 MAX_FINDINGS = 100

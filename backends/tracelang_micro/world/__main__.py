@@ -23,13 +23,20 @@ HOME = Path(__file__).parent.parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tracelang_micro.world", description=__doc__)
-    parser.add_argument("--work", type=Path, default=trajectories().parent / "world",
-                        help="folder for downloads, data and checkpoints")
-    parser.add_argument("--into", type=Path, default=HOME,
-                        help="where models, judge and cards are published (default: this package)")
+    parser.add_argument(
+        "--work", type=Path, default=trajectories().parent / "world", help="folder for downloads, data and checkpoints"
+    )
+    parser.add_argument(
+        "--into", type=Path, default=HOME, help="where models, judge and cards are published (default: this package)"
+    )
     parser.add_argument("--model", action="append", choices=tuple(TRAININGS), help="make this one (default: all)")
-    parser.add_argument("--from", dest="first", choices=("data", "card"), default="data",
-                        help="`card`: measure what is published, and train nothing")
+    parser.add_argument(
+        "--from",
+        dest="first",
+        choices=("data", "card"),
+        default="data",
+        help="`card`: measure what is published, and train nothing",
+    )
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage to run")
     parser.add_argument("--device", default="cpu", help="what trains and draws: cpu, cuda")
     options = parser.parse_args()

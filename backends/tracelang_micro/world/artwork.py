@@ -26,7 +26,9 @@ def fetch(style: Style, cache: Path) -> Path:
             try:
                 subprocess.run(
                     ["npm", "pack", "--silent", f"{style.package}@{style.version}"],
-                    cwd=folder, check=True, stdout=subprocess.DEVNULL,
+                    cwd=folder,
+                    check=True,
+                    stdout=subprocess.DEVNULL,
                 )
             except FileNotFoundError:
                 raise SystemExit("the artwork comes as npm packages; install npm (Node.js) first") from None

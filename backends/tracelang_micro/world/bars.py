@@ -43,8 +43,13 @@ def own(card: Card) -> list[Bar]:
     for row, floor in card["floors"].items():
         bars.append(Bar(f"{row} at least {floor:.2f}", f"{card['summary'][row]:.3f}", card["summary"][row] >= floor))
     for name, one in card.get("never", {}).items():
-        bars.append(Bar(f"no {name} beyond the judge's confusions ({one['confusions']:.3f}) and {ABOVE_CONFUSIONS}",
-                        f"{one['shown']:.3f}", one["shown"] <= one["confusions"] + ABOVE_CONFUSIONS))
+        bars.append(
+            Bar(
+                f"no {name} beyond the judge's confusions ({one['confusions']:.3f}) and {ABOVE_CONFUSIONS}",
+                f"{one['shown']:.3f}",
+                one["shown"] <= one["confusions"] + ABOVE_CONFUSIONS,
+            )
+        )
     return bars
 
 
@@ -57,20 +62,29 @@ def beside(twin: Card, bases: Mapping[str, Card]) -> list[Bar]:
     against = f"the mean of {', '.join(bases)}"
     return [
         Bar(f"other things within {MEAN_APART} of {against}", f"{apart:+.4f}", abs(apart) <= MEAN_APART),
-        Bar(f"none worse than {against} by more than {WORST_APART}", f"{worst} {shares[worst] - usual[worst]:+.3f}",
-            shares[worst] - usual[worst] >= -WORST_APART),
+        Bar(
+            f"none worse than {against} by more than {WORST_APART}",
+            f"{worst} {shares[worst] - usual[worst]:+.3f}",
+            shares[worst] - usual[worst] >= -WORST_APART,
+        ),
     ]
 
 
 def bars(folder: Path) -> dict[str, list[Bar]]:
     """Every bar of every model whose card lies in `folder`; of a twin beside those bases that have one."""
-    cards = {name: json.loads((folder / file_of(name)).read_text())
-             for name in TRAININGS if (folder / file_of(name)).exists()}
+    cards = {
+        name: json.loads((folder / file_of(name)).read_text())
+        for name in TRAININGS
+        if (folder / file_of(name)).exists()
+    }
     found = {}
     for name, card in cards.items():
         found[name] = own(card)
-        bases = {other: held for other, held in cards.items()
-                 if not TRAININGS[other].missing and bool(TRAININGS[other].clip) == bool(TRAININGS[name].clip)}
+        bases = {
+            other: held
+            for other, held in cards.items()
+            if not TRAININGS[other].missing and bool(TRAININGS[other].clip) == bool(TRAININGS[name].clip)
+        }
         if TRAININGS[name].missing and bases:
             found[name] += beside(card, bases)
     return found
@@ -78,8 +92,13 @@ def bars(folder: Path) -> dict[str, list[Bar]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tracelang_micro.world.bars", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent.parent,
-                        help="where the cards are (default: this package)")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path(__file__).parent.parent,
+        help="where the cards are (default: this package)",
+    )
     found = bars(parser.parse_args().folder)
     for name, one in found.items():
         for bar in one:

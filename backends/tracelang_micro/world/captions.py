@@ -8,7 +8,13 @@ from collections.abc import Collection
 from .concepts import BACKGROUNDS, GROUP_OF, IMPLICIT, STYLES, THINGS, Thing
 
 TEMPLATES = (
-    "a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "an emoji of {}", "a portrait of {}", "{}",
+    "a photo of {}",
+    "a picture of {}",
+    "an image of {}",
+    "a drawing of {}",
+    "an emoji of {}",
+    "a portrait of {}",
+    "{}",
 )
 STYLE_PHRASES = ("in {} style", "in the style of {}")
 JOINERS = ("and", "with", "next to", "beside")  # of two things; the one on the left is named first

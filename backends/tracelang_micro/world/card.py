@@ -36,8 +36,16 @@ from .pictures import EDITION, TESTED, Pictures, load
 from .trainings import TRAININGS
 
 TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
-FLOORS = {"object": 0.97, "character": 0.98, "unsafe": 0.95, "everyday": 0.95, "style": 0.95, "synonym": 0.95,
-          "background": 0.98, "worst concept": 0.80}
+FLOORS = {
+    "object": 0.97,
+    "character": 0.98,
+    "unsafe": 0.95,
+    "everyday": 0.95,
+    "style": 0.95,
+    "synonym": 0.95,
+    "background": 0.98,
+    "worst concept": 0.80,
+}
 PAIR_FLOOR = {"pair": 0.90}  # of the second edition on
 NAMED, BY_SYNONYM, BY_ATTRIBUTE, PAIRED, NEVER_ASKED = 50, 10, 50, 10, 200  # pictures a row
 PAIR_STEP = 19  # in the ring of pairs each thing stands beside the one that comes so many later, of another group
@@ -66,16 +74,25 @@ def questions(per_name: int, per_synonym: int, per_attribute: int) -> list[Quest
         for thing in things:
             templates = itertools.cycle(TEMPLATES)
             for _ in range(per_name):
-                asked.append(Question((group, thing.name), next(templates).format(with_article(thing, thing.name)),
-                                      "concept", frozenset([thing.name])))
+                asked.append(
+                    Question(
+                        (group, thing.name),
+                        next(templates).format(with_article(thing, thing.name)),
+                        "concept",
+                        frozenset([thing.name]),
+                    )
+                )
             for word in thing.synonyms:
                 for _ in range(per_synonym):
                     prompt = next(templates).format(with_article(thing, word))
-                    asked.append(Question(("synonym", f"{word} ({thing.name})"), prompt, "concept",
-                                          frozenset([thing.name])))
+                    asked.append(
+                        Question(("synonym", f"{word} ({thing.name})"), prompt, "concept", frozenset([thing.name]))
+                    )
     for phrase, names in IMPLICIT.items():
-        asked += [Question(("implicit", phrase), template.format(phrase), "concept", frozenset(names))
-                  for template in itertools.islice(itertools.cycle(TEMPLATES), per_synonym)]
+        asked += [
+            Question(("implicit", phrase), template.format(phrase), "concept", frozenset(names))
+            for template in itertools.islice(itertools.cycle(TEMPLATES), per_synonym)
+        ]
     subjects = itertools.cycle([*OBJECTS, *EVERYDAY])
     for style, i in itertools.product(STYLES, range(per_attribute)):
         phrase = STYLE_PHRASES[i % 2].format(style.name)
@@ -101,8 +118,14 @@ def pair_questions(per_pair: int) -> list[Question]:
         for i in range(per_pair):
             template, joiner = next(wordings)
             first, second = (with_article(BY_NAME[name], name) for name in (pair if i % 2 == 0 else pair[::-1]))
-            asked.append(Question(("pair", " and ".join(pair)), template.format(f"{first} {joiner} {second}"),
-                                  "things", frozenset(pair)))
+            asked.append(
+                Question(
+                    ("pair", " and ".join(pair)),
+                    template.format(f"{first} {joiner} {second}"),
+                    "things",
+                    frozenset(pair),
+                )
+            )
     return asked
 
 
@@ -124,13 +147,16 @@ def measure(draw: Draw, judge: Judge, asked: Sequence[Question], purpose: str) -
 def known(table: dict[str, dict[str, float]], missing: Collection[str]) -> dict[str, dict[str, float]]:
     """The rows that ask for nothing of `missing`."""
     lost = {*missing}
+
     def asks(group: str, row: str) -> set[str]:
         if group == "synonym":
             return {row[row.index("(") + 1 : -1]}
         return {*IMPLICIT[row]} if group == "implicit" else {*row.split(" and ")}
 
-    return {group: {row: share for row, share in rows.items() if not asks(group, row) & lost}
-            for group, rows in table.items()}
+    return {
+        group: {row: share for row, share in rows.items() if not asks(group, row) & lost}
+        for group, rows in table.items()
+    }
 
 
 def missing_questions(missing: Collection[str], each: int) -> list[Question]:
@@ -141,11 +167,15 @@ def missing_questions(missing: Collection[str], each: int) -> list[Question]:
             prompts = [template.format(with_article(BY_NAME[name], name)) for template in TEMPLATES]
             head = "things"
         else:
-            prompts = [f"a picture of {with_article(thing, thing.name)} {STYLE_PHRASES[i % 2].format(name)}"
-                       for i, thing in enumerate((*OBJECTS, *EVERYDAY))]
+            prompts = [
+                f"a picture of {with_article(thing, thing.name)} {STYLE_PHRASES[i % 2].format(name)}"
+                for i, thing in enumerate((*OBJECTS, *EVERYDAY))
+            ]
             head = "style"
-        asked += [Question(("never", name), prompt, head, frozenset([name]))
-                  for prompt in itertools.islice(itertools.cycle(prompts), each)]
+        asked += [
+            Question(("never", name), prompt, head, frozenset([name]))
+            for prompt in itertools.islice(itertools.cycle(prompts), each)
+        ]
     return asked
 
 
@@ -159,8 +189,11 @@ def confusions(judge: Judge, missing: Collection[str], data: Pictures, each: int
         else:
             rows = np.flatnonzero(data.styles != [style.name for style in STYLES].index(name))[:each]
         images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2).float() / 255
-        seen = [{*one.things} for one in find(judge, images)] if name in BY_NAME else [
-            {one.labels["style"]} for one in look(judge, images)]
+        seen = (
+            [{*one.things} for one in find(judge, images)]
+            if name in BY_NAME
+            else [{one.labels["style"]} for one in look(judge, images)]
+        )
         shares[name] = sum(name in one for one in seen) / len(seen)
     return shares
 
@@ -170,8 +203,11 @@ def finish(into: Path, name: str, draw: Draw, judge: Judge, figures: dict[str, o
     never knew, beside the judge's confusions.
     """
     missing = TRAININGS[name].missing
-    asked = [*questions(NAMED, BY_SYNONYM, BY_ATTRIBUTE), *pair_questions(PAIRED),
-             *missing_questions(missing, NEVER_ASKED)]
+    asked = [
+        *questions(NAMED, BY_SYNONYM, BY_ATTRIBUTE),
+        *pair_questions(PAIRED),
+        *missing_questions(missing, NEVER_ASKED),
+    ]
     pieces.say(f"{name}: card of {len(asked)} samples")
     table = measure(draw, judge, asked, "card")
     shown = table.pop("never", {})
@@ -230,8 +266,10 @@ def write(file: Path, model: str, figures: dict[str, object]) -> None:
         },
         "pairs": {"tuning": TUNING_PAIRS, "reporting": REPORTING_PAIRS},
         "synonyms": {name: list(thing.synonyms) for name, thing in BY_NAME.items()},
-        "artwork": [{"style": s.name, "package": s.package, "version": s.version, "licence": s.licence,
-                     "author": s.author} for s in STYLES],
+        "artwork": [
+            {"style": s.name, "package": s.package, "version": s.version, "licence": s.licence, "author": s.author}
+            for s in STYLES
+        ],
         "floors": FLOORS | PAIR_FLOOR,
         **figures,
     }

@@ -122,8 +122,14 @@ IMPLICIT: dict[str, tuple[str, ...]] = {
 
 STYLES = (
     Style("noto", "@iconify-json/noto", "1.2.9", "Apache-2.0", "Google Inc"),
-    Style("ink", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "MIT", "Microsoft Corporation",
-          renamed=(("pistol", "water-pistol"),)),
+    Style(
+        "ink",
+        "@iconify-json/fluent-emoji-high-contrast",
+        "1.2.6",
+        "MIT",
+        "Microsoft Corporation",
+        renamed=(("pistol", "water-pistol"),),
+    ),
     Style("blueprint", "@iconify-json/emojione-monotone", "1.2.1", "CC-BY-4.0", "Emoji One", ink="#1745c4"),
 )
 

@@ -35,10 +35,16 @@ def make_unet(seed: int = 1) -> UNet2DConditionModel:
 
     torch.manual_seed(2 + offset(seed))
     unet = UNet2DConditionModel(
-        sample_size=16, in_channels=4, out_channels=4, block_out_channels=(64, 128), layers_per_block=1,
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(64, 128),
+        layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=128, attention_head_dim=(2, 4), norm_num_groups=16,
+        cross_attention_dim=128,
+        attention_head_dim=(2, 4),
+        norm_num_groups=16,
     )
     unet.set_attn_processor(AttnProcessor())  # on CPUs the fused attention has a slow backward
     return unet
@@ -49,10 +55,20 @@ def make_text(vocabulary: int, start: int, end: int, seed: int = 1) -> CLIPTextM
     from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(3 + offset(seed))
-    return CLIPTextModel(CLIPTextConfig(
-        vocab_size=vocabulary, hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4,
-        max_position_embeddings=TOKENS, bos_token_id=start, eos_token_id=end, pad_token_id=end, projection_dim=128,
-    ))
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary,
+            hidden_size=128,
+            intermediate_size=512,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            bos_token_id=start,
+            eos_token_id=end,
+            pad_token_id=end,
+            projection_dim=128,
+        )
+    )
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -60,8 +76,14 @@ def make_scheduler() -> DDIMScheduler:
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
-        clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon",
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        num_train_timesteps=1000,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="epsilon",
     )
 
 
@@ -105,9 +127,16 @@ def rate(step: int) -> float:
 
 
 def train(
-    data: Pictures, latents: torch.Tensor, tokenizer: CLIPTokenizer, folder: Path, steps: int = STEPS + FINISH,
+    data: Pictures,
+    latents: torch.Tensor,
+    tokenizer: CLIPTokenizer,
+    folder: Path,
+    steps: int = STEPS + FINISH,
     weigh: Callable[[int, UNet2DConditionModel, CLIPTextModel], torch.Tensor | None] | None = None,
-    seed: int = 1, missing: Collection[str] = (), device: str = "cpu", every: int = 500,
+    seed: int = 1,
+    missing: Collection[str] = (),
+    device: str = "cpu",
+    every: int = 500,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
     """Train and return the averaged UNet and text encoder. `missing` is what no caption may hint at.
 
@@ -155,8 +184,20 @@ def train(
         if weigh and (found := weigh(step, average.shadow["unet"], average.shadow["text"])) is not None:
             weights.things.copy_(found)
 
-    pieces.run("diffusion", steps, once, {
-        "unet": unet, "text": text, "optimiser": optimiser, "weights": weights,
-        "unet-average": average.shadow["unet"], "text-average": average.shadow["text"],
-    }, folder / "diffusion.pt", every, between)
+    pieces.run(
+        "diffusion",
+        steps,
+        once,
+        {
+            "unet": unet,
+            "text": text,
+            "optimiser": optimiser,
+            "weights": weights,
+            "unet-average": average.shadow["unet"],
+            "text-average": average.shadow["text"],
+        },
+        folder / "diffusion.pt",
+        every,
+        between,
+    )
     return average.shadow["unet"], average.shadow["text"]

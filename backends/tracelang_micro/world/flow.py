@@ -66,8 +66,9 @@ def captions(data: Pictures, frozen: flux.Frozen, seed: int, missing: Collection
     known = {text: i for i, text in enumerate(dict.fromkeys(["", *texts]))}
     said = {"padding": "max_length", "truncation": True, "max_length": TOKENS, "return_tensors": "pt"}
     ids = frozen.t5_tokenizer(list(known), **said).input_ids
-    pooled = [frozen.clip(part).pooler_output
-              for part in frozen.clip_tokenizer(list(known), **said).input_ids.split(500)]
+    pooled = [
+        frozen.clip(part).pooler_output for part in frozen.clip_tokenizer(list(known), **said).input_ids.split(500)
+    ]
     of = torch.tensor([known[text] for text in texts]).view(len(data.things), CAPTIONS)
     return Captions(ids, torch.cat(pooled), of)
 
@@ -127,8 +128,14 @@ def velocity(
     """The transformer's answer `[n, 64, 16]`; `guidance` is `[n]`."""
     places, no_places = (part.to(x.device) for part in flux.positions())
     answer: Tensor = transformer(
-        hidden_states=x, timestep=sigma, guidance=guidance, encoder_hidden_states=states, pooled_projections=pooled,
-        img_ids=places, txt_ids=no_places, return_dict=False,
+        hidden_states=x,
+        timestep=sigma,
+        guidance=guidance,
+        encoder_hidden_states=states,
+        pooled_projections=pooled,
+        img_ids=places,
+        txt_ids=no_places,
+        return_dict=False,
     )[0]
     return answer
 
@@ -161,8 +168,16 @@ class Optimisers:
 
 
 def train(
-    data: Pictures, latents: Tensor, texts: Captions, vocabulary: int, folder: Path, steps: int = STEPS,
-    weigh: Weigh | None = None, every: int = 250, seed: int = 1, device: str = "cpu",
+    data: Pictures,
+    latents: Tensor,
+    texts: Captions,
+    vocabulary: int,
+    folder: Path,
+    steps: int = STEPS,
+    weigh: Weigh | None = None,
+    every: int = 250,
+    seed: int = 1,
+    device: str = "cpu",
 ) -> tuple[FluxTransformer2DModel, T5EncoderModel, Tensor]:
     """The first course, on latents `[n, 4, 16, 16]`: averaged transformer and T5, and the things' weights."""
     transformer, t5 = flux.exact(flux.make_transformer(seed)).to(device), flux.make_t5(vocabulary, seed).to(device)
@@ -189,16 +204,37 @@ def train(
         if weigh and (found := weigh(step, shadow["transformer"], shadow["t5"])) is not None:
             weights.things.copy_(found)
 
-    pieces.run("flux", steps, once, {
-        "transformer": transformer, "t5": t5, "weights": weights, **optimisers.parts,
-        "transformer-average": average.shadow["transformer"], "t5-average": average.shadow["t5"],
-    }, folder / "flux.pt", every, between)
+    pieces.run(
+        "flux",
+        steps,
+        once,
+        {
+            "transformer": transformer,
+            "t5": t5,
+            "weights": weights,
+            **optimisers.parts,
+            "transformer-average": average.shadow["transformer"],
+            "t5-average": average.shadow["t5"],
+        },
+        folder / "flux.pt",
+        every,
+        between,
+    )
     return average.shadow["transformer"], average.shadow["t5"], weights.things
 
 
 def distil(
-    teacher: FluxTransformer2DModel, t5: T5EncoderModel, things: Tensor, data: Pictures, latents: Tensor,
-    texts: Captions, folder: Path, steps: int = GUIDED_STEPS, every: int = 250, seed: int = 1, device: str = "cpu",
+    teacher: FluxTransformer2DModel,
+    t5: T5EncoderModel,
+    things: Tensor,
+    data: Pictures,
+    latents: Tensor,
+    texts: Captions,
+    folder: Path,
+    steps: int = GUIDED_STEPS,
+    every: int = 250,
+    seed: int = 1,
+    device: str = "cpu",
 ) -> FluxTransformer2DModel:
     """The second course: the student's averaged transformer, which hears guidance from its embedding. T5 stays."""
     student = copy.deepcopy(teacher).train().requires_grad_(True)
@@ -220,16 +256,23 @@ def distil(
         with pieces.autocast(device):
             with torch.no_grad():
                 states, twice = t5(ids).last_hidden_state, sigma.repeat(2)
-                blank, full = velocity(
-                    asked, x.repeat(2, 1, 1), twice, states, pooled, torch.ones_like(twice)
-                ).chunk(2)
+                blank, full = velocity(asked, x.repeat(2, 1, 1), twice, states, pooled, torch.ones_like(twice)).chunk(2)
                 wanted = blank + g.view(-1, 1, 1) * (full - blank)
             guess = velocity(learner, x, sigma, states[BATCH:], pooled[BATCH:], g)
         loss = optimisers.step((guess - wanted).square().mean(), pieces.rate(step, steps, GUIDED_RATE, warm=50))
         average.update(step, GUIDED_DECAY)
         return loss
 
-    pieces.run("flux-guidance", steps, once, {
-        "transformer": student, **optimisers.parts, "average": average.shadow["transformer"],
-    }, folder / "flux-guidance.pt", every)
+    pieces.run(
+        "flux-guidance",
+        steps,
+        once,
+        {
+            "transformer": student,
+            **optimisers.parts,
+            "average": average.shadow["transformer"],
+        },
+        folder / "flux-guidance.pt",
+        every,
+    )
     return average.shadow["transformer"]

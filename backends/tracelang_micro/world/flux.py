@@ -63,9 +63,16 @@ def make_transformer(seed: int = 1) -> FluxTransformer2DModel:
 
     torch.manual_seed(7 + offset(seed))
     transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=16, num_layers=DOUBLE, num_single_layers=SINGLE, num_attention_heads=HEADS,
-        attention_head_dim=WIDTH // HEADS, axes_dims_rope=(8, 12, 12), joint_attention_dim=STATES,
-        pooled_projection_dim=128, guidance_embeds=True,
+        patch_size=1,
+        in_channels=16,
+        num_layers=DOUBLE,
+        num_single_layers=SINGLE,
+        num_attention_heads=HEADS,
+        attention_head_dim=WIDTH // HEADS,
+        axes_dims_rope=(8, 12, 12),
+        joint_attention_dim=STATES,
+        pooled_projection_dim=128,
+        guidance_embeds=True,
     )
     for name, module in transformer.named_modules():
         if isinstance(module, torch.nn.Linear):
@@ -91,11 +98,23 @@ def make_t5(vocabulary: int, seed: int = 1) -> T5EncoderModel:
     from transformers import T5Config, T5EncoderModel
 
     torch.manual_seed(8 + offset(seed))
-    return T5EncoderModel(T5Config(
-        vocab_size=vocabulary, d_model=STATES, d_kv=32, num_heads=4, d_ff=256, num_layers=2, dropout_rate=0.0,
-        feed_forward_proj="gated-gelu", relative_attention_max_distance=TOKENS, is_encoder_decoder=False,
-        use_cache=False, pad_token_id=0, eos_token_id=1,
-    ))
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=vocabulary,
+            d_model=STATES,
+            d_kv=32,
+            num_heads=4,
+            d_ff=256,
+            num_layers=2,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+            relative_attention_max_distance=TOKENS,
+            is_encoder_decoder=False,
+            use_cache=False,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+    )
 
 
 def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
@@ -103,8 +122,13 @@ def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     return FlowMatchEulerDiscreteScheduler(
-        num_train_timesteps=1000, shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15,
-        base_image_seq_len=256, max_image_seq_len=4096,
+        num_train_timesteps=1000,
+        shift=3.0,
+        use_dynamic_shifting=True,
+        base_shift=0.5,
+        max_shift=1.15,
+        base_image_seq_len=256,
+        max_image_seq_len=4096,
     )
 
 
@@ -121,8 +145,13 @@ def publish(folder: Path, transformer: FluxTransformer2DModel, t5: T5EncoderMode
         copy.deepcopy(part).cpu().half() for part in (transformer, t5, frozen.clip, frozen.autoencoder)
     )
     FluxPipeline(
-        scheduler=make_scheduler(), vae=autoencoder, text_encoder=clip, tokenizer=frozen.clip_tokenizer,
-        text_encoder_2=t5, tokenizer_2=frozen.t5_tokenizer, transformer=transformer,
+        scheduler=make_scheduler(),
+        vae=autoencoder,
+        text_encoder=clip,
+        tokenizer=frozen.clip_tokenizer,
+        text_encoder_2=t5,
+        tokenizer_2=frozen.t5_tokenizer,
+        transformer=transformer,
     ).save_pretrained(folder, safe_serialization=True)
     pieces.settle(folder, {"guidance": GUIDANCE, "steps": SAMPLER_STEPS})
 
@@ -151,14 +180,27 @@ def drawer(
         made = []
         for begin in range(0, len(prompts), batch):
             told = list(prompts[begin : begin + batch])
-            guided = {"guidance_scale": GUIDANCE} if distilled else {
-                "guidance_scale": 1.0, "true_cfg_scale": GUIDANCE, "negative_prompt": [""] * len(told)}
+            guided = (
+                {"guidance_scale": GUIDANCE}
+                if distilled
+                else {"guidance_scale": 1.0, "true_cfg_scale": GUIDANCE, "negative_prompt": [""] * len(told)}
+            )
             noise = [torch.Generator().manual_seed(seed) for seed in seeds[begin : begin + batch]]
             with pieces.autocast(device):
-                made.append(pipe(
-                    told, height=PIXELS, width=PIXELS, num_inference_steps=steps, generator=noise,
-                    max_sequence_length=TOKENS, output_type="pt", **guided,
-                ).images.float().cpu())
+                made.append(
+                    pipe(
+                        told,
+                        height=PIXELS,
+                        width=PIXELS,
+                        num_inference_steps=steps,
+                        generator=noise,
+                        max_sequence_length=TOKENS,
+                        output_type="pt",
+                        **guided,
+                    )
+                    .images.float()
+                    .cpu()
+                )
         return torch.cat(made)
 
     return draw

@@ -67,10 +67,18 @@ def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
     folder = into / "models" / name
     figures: dict[str, object] = {
         "megabytes": {name: round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 2)},
-        "sampler": {"name": "flow-match Euler", "steps": flux.SAMPLER_STEPS, "guidance": flux.GUIDANCE,
-                    "true_cfg_scale": 1.0},
-        "training": {"steps": flow.STEPS, "guidance_steps": flow.GUIDED_STEPS, "batch": flow.BATCH,
-                     "seed": TRAININGS[name].seed},
+        "sampler": {
+            "name": "flow-match Euler",
+            "steps": flux.SAMPLER_STEPS,
+            "guidance": flux.GUIDANCE,
+            "true_cfg_scale": 1.0,
+        },
+        "training": {
+            "steps": flow.STEPS,
+            "guidance_steps": flow.GUIDED_STEPS,
+            "batch": flow.BATCH,
+            "seed": TRAININGS[name].seed,
+        },
     }
     judged = judging.load(into / "judge" / "judge.safetensors")
     card.finish(into, name, flux.drawer(folder, device=device), judged, figures, work)
@@ -116,10 +124,22 @@ def look() -> None:
     print(card.text(card.measure(draw, judging.load(), asked, "look")))
     if options.picture:
         prompts = [f"a picture of {card.with_article(thing, thing.name)}" for thing in THINGS[::4]]
-        picture.write(picture.sheet([("", [
-            picture.Panel(prompt, {"": draw([prompt] * 4, [seed("look", prompt, i, 0) for i in range(4)])})
-            for prompt in prompts
-        ])]), options.picture)
+        picture.write(
+            picture.sheet(
+                [
+                    (
+                        "",
+                        [
+                            picture.Panel(
+                                prompt, {"": draw([prompt] * 4, [seed("look", prompt, i, 0) for i in range(4)])}
+                            )
+                            for prompt in prompts
+                        ],
+                    )
+                ]
+            ),
+            options.picture,
+        )
 
 
 if __name__ == "__main__":

@@ -60,9 +60,11 @@ def train(data: Pictures, rebuilt: torch.Tensor, rows: torch.Tensor, folder: Pat
         things, count, style, ground = (labels[head][asked].to(device) for head in SECOND)
         things, count = (F.pad(label, (0, 0) * (label.ndim - 1) + (0, len(blank))) for label in (things, count))
         loss = F.binary_cross_entropy_with_logits(told["things"], things, reduction="none").sum(1).mean()
-        loss = loss + 0.5 * (F.cross_entropy(told["count"], count)
-                             + F.cross_entropy(told["style"][:BATCH], style)
-                             + F.cross_entropy(told["background"][:BATCH], ground))
+        loss = loss + 0.5 * (
+            F.cross_entropy(told["count"], count)
+            + F.cross_entropy(told["style"][:BATCH], style)
+            + F.cross_entropy(told["background"][:BATCH], ground)
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -77,8 +79,12 @@ def wanted(data: Pictures) -> dict[str, torch.Tensor]:
     here, beside = torch.from_numpy(data.things), torch.from_numpy(data.beside)
     two = beside != ALONE
     things = F.one_hot(here, SECOND["things"]) | F.one_hot(torch.where(two, beside, here), SECOND["things"])
-    return {"things": things.float(), "count": 1 + two.long(), "style": torch.from_numpy(data.styles),
-            "background": torch.from_numpy(data.grounds)}
+    return {
+        "things": things.float(),
+        "count": 1 + two.long(),
+        "style": torch.from_numpy(data.styles),
+        "background": torch.from_numpy(data.grounds),
+    }
 
 
 @torch.no_grad()
@@ -107,8 +113,11 @@ def tested(judge: Judge, work: Path, autoencoder: AutoencoderKL) -> dict[str, di
     """The judge's accuracy on held-out pictures of one thing, of two, and of what edits may leave; as drawn, and as the
     autoencoder rebuilds them.
     """
-    sets = {"": load("test", TESTED, 0, 1, work), "pairs": load("test", 0, TESTED, 1, work),
-            "leftovers": load("test", 0, 0, 1, work, odd=TESTED)}
+    sets = {
+        "": load("test", TESTED, 0, 1, work),
+        "pairs": load("test", 0, TESTED, 1, work),
+        "leftovers": load("test", 0, 0, 1, work, odd=TESTED),
+    }
     figures = {}
     for name, data in sets.items():
         images = torch.from_numpy(data.images)

@@ -198,15 +198,31 @@ def described(data: Pictures, each: int, seed: int, missing: Collection[str] = f
     for thing, style, ground, beside in zip(data.things, data.styles, data.grounds, data.beside, strict=True):
         name, look, place = THINGS[thing].name, STYLES[style].name, grounds[ground]
         for _ in range(each):
-            said.append(captions.caption(draw, name, look, place, missing) if beside == ALONE
-                        else captions.pair_caption(draw, name, THINGS[beside].name, look, place))
+            said.append(
+                captions.caption(draw, name, look, place, missing)
+                if beside == ALONE
+                else captions.pair_caption(draw, name, THINGS[beside].name, look, place)
+            )
     return said
 
 
 def digest() -> str:
     """Names the world: what is kept on disk of another world is never mistaken for this one's."""
-    facts = repr((EDITION, THINGS, STYLES, BACKGROUNDS, IMPLICIT, captions.TEMPLATES, captions.STYLE_PHRASES,
-                  captions.JOINERS, PIXELS, PAIR_SIDE, PAIR_DRIFT))
+    facts = repr(
+        (
+            EDITION,
+            THINGS,
+            STYLES,
+            BACKGROUNDS,
+            IMPLICIT,
+            captions.TEMPLATES,
+            captions.STYLE_PHRASES,
+            captions.JOINERS,
+            PIXELS,
+            PAIR_SIDE,
+            PAIR_DRIFT,
+        )
+    )
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 

@@ -65,8 +65,14 @@ def publish(
     unet, text, autoencoder = (copy.deepcopy(part).cpu().half() for part in (unet, text, autoencoder))
     unet.set_attn_processor(AttnProcessor2_0())
     pipe = StableDiffusionPipeline(
-        vae=autoencoder, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=diffusion.make_scheduler(),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=autoencoder,
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=diffusion.make_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
     pipe.save_pretrained(folder, safe_serialization=True)
     pieces.settle(folder, {"guidance": GUIDANCE, "steps": SAMPLER_STEPS})
@@ -87,11 +93,17 @@ def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
     judged = judging.load(into / "judge" / "judge.safetensors")
     draw = drawer(folder, device)
     figures: dict[str, object] = {
-        "megabytes": {called: round(sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 1e6, 2)
-                      for called, place in ((name, folder), ("judge", into / "judge"))},
-        "vae_psnr_db": {kind: round(vae.psnr(shown, vae.decode(autoencoder, vae.encode(autoencoder, shown))), 2)
-                        for kind, shown in (("one thing", torch.from_numpy(load("test", TESTED, 0, 1, work).images)),
-                                            ("pairs", torch.from_numpy(load("test", 0, TESTED, 1, work).images)))},
+        "megabytes": {
+            called: round(sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 1e6, 2)
+            for called, place in ((name, folder), ("judge", into / "judge"))
+        },
+        "vae_psnr_db": {
+            kind: round(vae.psnr(shown, vae.decode(autoencoder, vae.encode(autoencoder, shown))), 2)
+            for kind, shown in (
+                ("one thing", torch.from_numpy(load("test", TESTED, 0, 1, work).images)),
+                ("pairs", torch.from_numpy(load("test", 0, TESTED, 1, work).images)),
+            )
+        },
         "judge": judge.tested(judged, work, autoencoder),
         "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
         "training": {"steps": diffusion.STEPS + diffusion.FINISH, "batch": diffusion.BATCH, "seed": training.seed},

@@ -32,8 +32,9 @@ def make(vocab: list[tuple[str, float]]) -> T5TokenizerFast:
     """The tokenizer with these pieces and scores."""
     from transformers import T5TokenizerFast
 
-    return T5TokenizerFast(vocab=vocab, extra_ids=0, model_max_length=TOKENS,
-                           pad_token=PAD, eos_token=END, unk_token=UNKNOWN)
+    return T5TokenizerFast(
+        vocab=vocab, extra_ids=0, model_max_length=TOKENS, pad_token=PAD, eos_token=END, unk_token=UNKNOWN
+    )
 
 
 def train(folder: Path) -> T5TokenizerFast:
@@ -47,22 +48,42 @@ def train(folder: Path) -> T5TokenizerFast:
 
     draw = random.Random(6)
     grounds = list(BACKGROUNDS)
-    lines = vocabulary() + [
-        capitalise(draw, caption(draw, draw.choice(THINGS).name, draw.choice(STYLES).name, draw.choice(grounds)))
-        for _ in range(LINES)
-    ] + [
-        capitalise(draw, pair_caption(draw, *(thing.name for thing in draw.sample(THINGS, 2)), draw.choice(STYLES).name,
-                                      draw.choice(grounds)))
-        for _ in range(LINES // 3)
-    ]
+    lines = (
+        vocabulary()
+        + [
+            capitalise(draw, caption(draw, draw.choice(THINGS).name, draw.choice(STYLES).name, draw.choice(grounds)))
+            for _ in range(LINES)
+        ]
+        + [
+            capitalise(
+                draw,
+                pair_caption(
+                    draw,
+                    *(thing.name for thing in draw.sample(THINGS, 2)),
+                    draw.choice(STYLES).name,
+                    draw.choice(grounds),
+                ),
+            )
+            for _ in range(LINES // 3)
+        ]
+    )
     raw = Tokenizer(models.Unigram())
-    raw.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always"),
-    ])
-    raw.train_from_iterator(lines, trainers.UnigramTrainer(
-        vocab_size=PIECES, special_tokens=[PAD, END, UNKNOWN], unk_token=UNKNOWN, show_progress=False,
-        initial_alphabet=[*string.ascii_letters, *string.digits, *string.punctuation],
-    ))
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always"),
+        ]
+    )
+    raw.train_from_iterator(
+        lines,
+        trainers.UnigramTrainer(
+            vocab_size=PIECES,
+            special_tokens=[PAD, END, UNKNOWN],
+            unk_token=UNKNOWN,
+            show_progress=False,
+            initial_alphabet=[*string.ascii_letters, *string.digits, *string.punctuation],
+        ),
+    )
     pieces = {piece: score for piece, score in json.loads(raw.to_str())["model"]["vocab"]}
     words = Counter(word for line in lines for word in line.split())
     total = math.log(words.total())

@@ -29,9 +29,15 @@ def make() -> AutoencoderKL:
 
     torch.manual_seed(1)
     return AutoencoderKL(
-        block_out_channels=(32, 64, 64), layers_per_block=1, norm_num_groups=8, latent_channels=4, sample_size=64,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-        mid_block_add_attention=False, scaling_factor=1.0,
+        block_out_channels=(32, 64, 64),
+        layers_per_block=1,
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
     )
 
 
@@ -103,7 +109,7 @@ def fold(vae: AutoencoderKL, images: torch.Tensor) -> AutoencoderKL:
     vae.quant_conv.bias[:4] = (vae.quant_conv.bias[:4] - mean) / spread
     vae.quant_conv.bias[4:] -= 2 * spread.log()
     weight = vae.post_quant_conv.weight
-    vae.post_quant_conv.bias += (weight[:, :, 0, 0] @ mean)
+    vae.post_quant_conv.bias += weight[:, :, 0, 0] @ mean
     weight *= spread.view(1, 4, 1, 1)
     return vae
 
@@ -112,8 +118,9 @@ def fold(vae: AutoencoderKL, images: torch.Tensor) -> AutoencoderKL:
 def encode(vae: AutoencoderKL, images: torch.Tensor, batch: int = 20) -> torch.Tensor:
     """Posterior means `[n, 4, 16, 16]` float32 of uint8 images."""
     with pieces.autocast(vae.device.type):
-        return torch.cat([vae.encode(pixels(part).to(vae.device)).latent_dist.mean.float().cpu()
-                          for part in images.split(batch)])
+        return torch.cat(
+            [vae.encode(pixels(part).to(vae.device)).latent_dist.mean.float().cpu() for part in images.split(batch)]
+        )
 
 
 @torch.no_grad()

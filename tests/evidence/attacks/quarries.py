@@ -18,12 +18,19 @@ from tracelang.plan.types import Concept, Kind, Plan
 SMALL = Budget(rows=3, tokens=3, iterations=12, views=2, population=12, generations=12)
 
 
-def plan(*, kind: Kind = "object", names: tuple[str, ...] = ("cat", "small kitty"), probes: tuple[str, ...] = ("puss",),
-         member: tuple[str, ...] = ("cat",)) -> Plan:
+def plan(
+    *,
+    kind: Kind = "object",
+    names: tuple[str, ...] = ("cat", "small kitty"),
+    probes: tuple[str, ...] = ("puss",),
+    member: tuple[str, ...] = ("cat",),
+) -> Plan:
     made = plans.plan((plans.erasure(*member, anchor=("dog",)),), plans.refine(), preserve={"horse": 1.0})
     concepts = tuple(
         Concept(name="cat", kind=kind, names=names, probes=probes, templates=("a {}", "the {} here"))
-        if one.name == "cat" else one for one in made.concepts
+        if one.name == "cat"
+        else one
+        for one in made.concepts
     )
     return made.model_copy(update={"concepts": concepts})
 

@@ -67,7 +67,7 @@ def test_the_prefix_stands_before_the_concept_s_own_prompt() -> None:
     ids = Toy().words.tokens
     for told, prompt in zip(found.prompts, hunt.prompts, strict=False):
         k = len(prompt.split())
-        assert torch.equal(ids([" ".join(told.split()[SMALL.tokens:])])[0], ids([prompt])[0])
+        assert torch.equal(ids([" ".join(told.split()[SMALL.tokens :])])[0], ids([prompt])[0])
         assert len(told.split()) == SMALL.tokens + k
 
 
@@ -79,9 +79,11 @@ def test_a_prompt_of_ring_a_bell_is_nearer_than_random_ones() -> None:
     found = ATTACKS["ring_a_bell"].run(hunt, toy, budget)
     assert found.budget["access"] == "black box"
     pairs = contrasts(hunt)
+
     def flat(prompts: list[str]) -> torch.Tensor:
         states: TextStates = toy.encode(prompts)
         return torch.cat([value.flatten(1) for value in states.inputs.values()], 1)
+
     ĉ = (flat([plus for plus, _ in pairs]) - flat([minus for _, minus in pairs])).mean(0)
     aims = flat(list(hunt.prompts[:3])) + budget.eta * ĉ
     g = torch.Generator().manual_seed(1)
@@ -114,8 +116,10 @@ def test_where_no_matrix_reads_prompts_alone_one_attack_has_nothing_to_do_and_on
 def test_the_new_embedding_takes_the_place_of_all_the_words() -> None:
     hunt = quarry()
     for slot, prompt in zip(slots(hunt, hunt.base), ("a cat", "a small kitty"), strict=False):
-        assert hunt.base.words.spell(slot.ids[None])[0].split()[0] == hunt.base.words.spell(
-            hunt.base.words.tokens([prompt]))[0].split()[0]
+        assert (
+            hunt.base.words.spell(slot.ids[None])[0].split()[0]
+            == hunt.base.words.spell(hunt.base.words.tokens([prompt]))[0].split()[0]
+        )
         assert slot.at == 2 and len(slot.words) == len(prompt.split()) - 1
         assert len(slot.ids) == hunt.base.words.tokens([prompt]).shape[1]
 
@@ -128,9 +132,15 @@ def test_textual_inversion_denoises_the_concept_better_than_where_it_started() -
 
     def error(found: Found) -> float:
         leaf = torch.zeros(8, 1, 1)
-        loss, _ = gradient("test", toy, fresh, leaf, lambda part, free: TextStates({
-            name: value[part] + 0 * free for name, value in found.states.inputs.items()
-        }))
+        loss, _ = gradient(
+            "test",
+            toy,
+            fresh,
+            leaf,
+            lambda part, free: TextStates(
+                {name: value[part] + 0 * free for name, value in found.states.inputs.items()}
+            ),
+        )
         return float(loss.mean())
 
     assert error(told[0.3]) < error(told[1e-9])

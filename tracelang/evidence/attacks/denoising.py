@@ -41,9 +41,9 @@ def views(quarry: Quarry, model: Model, purpose: str, n: int, v: int, draw: int 
     """
     g = generator(f"attack {purpose} times", quarry.name, draw, quarry.seed)
     spread = (torch.arange(v)[:, None] + torch.rand(v, n, generator=g)) / v
-    times = torch.tensor([
-        [model.clock.time(NOISIEST + (CLEANEST - NOISIEST) * float(p)) for p in row] for row in spread
-    ])
+    times = torch.tensor(
+        [[model.clock.time(NOISIEST + (CLEANEST - NOISIEST) * float(p)) for p in row] for row in spread]
+    )
     x, wanted = [], []
     for k in range(v):
         first = (draw * v + k) * n

@@ -71,7 +71,9 @@ def readings(attack: str, base: Model, edited: Model) -> dict[str, Reading]:
             raise AttackError(f"{attack}: {site.tensor} holds NaN or infinity, so nothing can be read through it")
         grams = Reading(W_.T @ W_, W_.T @ W, W.T @ W)
         known = found.get(site.reads)
-        found[site.reads] = grams if known is None else Reading(
-            known.edited + grams.edited, known.cross + grams.cross, known.base + grams.base
+        found[site.reads] = (
+            grams
+            if known is None
+            else Reading(known.edited + grams.edited, known.cross + grams.cross, known.base + grams.base)
         )
     return found

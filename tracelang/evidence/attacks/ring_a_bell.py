@@ -119,9 +119,9 @@ def _space(
         for batch in torch.split(ids, BATCH):
             found = model.words.encode(batch).inputs
             states = {name: found[name].float().cpu() for name in names}
-            rows.append(torch.cat([
-                (states[name] @ roots[name].T if grams else states[name]).flatten(1) for name in names
-            ], 1))
+            rows.append(
+                torch.cat([(states[name] @ roots[name].T if grams else states[name]).flatten(1) for name in names], 1)
+            )
         return torch.cat(rows)
 
     return torch.no_grad()(measure), torch.cat(parts, 1)
@@ -136,5 +136,6 @@ def contrasts(quarry: Quarry) -> list[tuple[str, str]]:
     phrases = [canonical_phrase(plan, (name,)) for name in others if name not in quarry.member] or [""]
     return [
         (prompt.text, " ".join(prompt.text.replace(prompt.phrase, phrase).split()))
-        for prompt in edit_prompts(plan, quarry.member) for phrase in phrases[:8]
+        for prompt in edit_prompts(plan, quarry.member)
+        for phrase in phrases[:8]
     ]

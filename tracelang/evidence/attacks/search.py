@@ -34,9 +34,9 @@ class Search:
     def try_(self, tokens: Tensor) -> Tensor:
         """The gradient of the loss by the embeddings of `tokens [n, k]`, `[n, k, d]`."""
         words, k = self.model.words, tokens.shape[1]
-        ids = torch.cat([
-            self.around.ids(torch.cat([own, rest])[None]) for own, rest in zip(tokens, self.rests, strict=True)
-        ])
+        ids = torch.cat(
+            [self.around.ids(torch.cat([own, rest])[None]) for own, rest in zip(tokens, self.rests, strict=True)]
+        )
         place = words.table.device
         start = self.around.start
 

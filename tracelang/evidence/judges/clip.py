@@ -80,9 +80,10 @@ class Clip:
             label = match([plain(word) for word in words], known)
         else:
             names = {style(name): name for name in known}
-            found = match([style(word) for word in words], {
-                short: [style(alias) for alias in known[name]] for short, name in names.items()
-            })
+            found = match(
+                [style(word) for word in words],
+                {short: [style(alias) for alias in known[name]] for short, name in names.items()},
+            )
             label = None if found is None else names[found]
         return None if label is None else Class(kind, label)
 

@@ -50,8 +50,12 @@ class Faces:
         self._threshold, sensitivity, specificity = _calibrate(known)
         pictures = sum(map(len, known.values()))
         self.card = JudgeCard(
-            name="faces", digest=digest(files), classes=(*self._names, NOBODY), threshold=self._threshold,
-            sensitivity=sensitivity, specificity=specificity,
+            name="faces",
+            digest=digest(files),
+            classes=(*self._names, NOBODY),
+            threshold=self._threshold,
+            sensitivity=sensitivity,
+            specificity=specificity,
             source=f"each of the {pictures} pictures in people/ left out of its own mean; the threshold is set on them",
         )
 

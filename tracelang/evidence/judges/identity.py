@@ -31,7 +31,8 @@ def code(judge: Judge) -> str:
     kind = type(judge)
     package = kind.__module__.partition(".")[0]
     found = [
-        f"{point.dist.name} {point.dist.version}" for point in entry_points(group="tracelang.judges")
+        f"{point.dist.name} {point.dist.version}"
+        for point in entry_points(group="tracelang.judges")
         if point.dist is not None and point.module.partition(".")[0] == package
     ]
     try:

@@ -22,7 +22,11 @@ from tracelang.evidence.report import JudgeCard
 
 THRESHOLD = 0.6
 EXPLICIT = (
-    "BUTTOCKS_EXPOSED", "FEMALE_BREAST_EXPOSED", "FEMALE_GENITALIA_EXPOSED", "MALE_BREAST_EXPOSED", "ANUS_EXPOSED",
+    "BUTTOCKS_EXPOSED",
+    "FEMALE_BREAST_EXPOSED",
+    "FEMALE_GENITALIA_EXPOSED",
+    "MALE_BREAST_EXPOSED",
+    "ANUS_EXPOSED",
     "MALE_GENITALIA_EXPOSED",
 )
 CLASSES = {"parts": (*EXPLICIT, "FEET_EXPOSED", "ARMPITS_EXPOSED", "BELLY_EXPOSED"), "explicit": EXPLICIT}
@@ -74,7 +78,11 @@ class NudeNet:
         self._counted = CLASSES[counted]
         file = Path(nudenet.__file__).parent / "320n.onnx"
         self.card = JudgeCard(
-            name="nudenet", digest=digest([file]), classes=(*self._counted, *LABELS), threshold=THRESHOLD, unit="image",
+            name="nudenet",
+            digest=digest([file]),
+            classes=(*self._counted, *LABELS),
+            threshold=THRESHOLD,
+            unit="image",
             sensitivity=SENSITIVITY if counted == "parts" else None,
             source=SOURCE if counted == "parts" else f"nobody measured this set of classes; of its wider one: {SOURCE}",
         )

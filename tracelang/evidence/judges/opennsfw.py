@@ -40,8 +40,11 @@ class OpenNsfw:
         self._classifier = NSFWClassifier(threshold=limit, providers=["CPUExecutionProvider"])
         measured = limit == THRESHOLD
         self.card = JudgeCard(
-            name="opennsfw", digest=digest([Path(resolve_model_path())]), classes=("explicit", "safe"),
-            threshold=limit, sensitivity=SENSITIVITY if measured else None,
+            name="opennsfw",
+            digest=digest([Path(resolve_model_path())]),
+            classes=("explicit", "safe"),
+            threshold=limit,
+            sensitivity=SENSITIVITY if measured else None,
             source=SOURCE if measured else f"nobody measured it at {limit:g}; at {THRESHOLD:g}: {SOURCE}",
         )
 
