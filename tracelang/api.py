@@ -23,9 +23,10 @@ from tracelang.plan.types import Plan
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
     from tracelang.engine.edit import Edit, Patch
-    from tracelang.engine.protocol import Model, TextSide
     from tracelang.evidence import report
     from tracelang.evidence.judges import Judge
+    from tracelang.models.family import Family
+    from tracelang.models.protocol import Model, TextSide
 
 Report = Callable[[str, int, int], None]
 """`(what, done, all)`."""
@@ -35,6 +36,7 @@ Report = Callable[[str, int, int], None]
 class Bound(BoundPlan):
     """A bound plan, and what its model is called: an embedded name, a folder's own name or a hub id."""
 
+    family: Family
     name: str = ""
 
 

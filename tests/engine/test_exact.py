@@ -16,12 +16,12 @@ from tests.engine.toy import Toy
 from tests.evidence.attacks.quarries import SMALL
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang.engine.text_map import collateral
 from tracelang.evidence.attacks import ATTACKS, Quarry
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.drift import drift, levels
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan, ReadsSites
 
 ROOT = Path(__file__).parents[2]

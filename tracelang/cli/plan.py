@@ -100,7 +100,7 @@ def _facts(bound: Bound) -> dict[str, Any]:
         "format_version": 1,
         "plan": bound.plan.digest,
         "model": bound.name,
-        "family": bound.family.name,
+        "family": bound.family.name(bound.folder),
         "tensors": [site.tensor for site in bound.sites],
         "parameters": {"edited": edited, "of": total},
         "passes": [

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.seeds import seed
+from tracelang.models.protocol import Model, TextStates
 
 Row = TypeVar("Row")
 

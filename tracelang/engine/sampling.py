@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model, TextStates
+from tracelang.models.protocol import Model, TextStates
 
 Progress = Callable[[int, int], None]
 """`(done, all)`, called after each batch."""

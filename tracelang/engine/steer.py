@@ -23,12 +23,12 @@ from tracelang.engine.gate import gate_of
 from tracelang.engine.gated import Gated
 from tracelang.engine.lora import NAME, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions, sample
 from tracelang.engine.seeds import generator, seed
 from tracelang.engine.state import between_steps, finished, load, pack, save, unpack
 from tracelang.engine.task import Options, Task, task_of
 from tracelang.engine.terms import Batch, draw
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.family import Site
 from tracelang.plan.types import Plan, SteerPass
 from tracelang.plan.windows import lower

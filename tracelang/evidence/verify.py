@@ -19,7 +19,6 @@ from torch import Tensor
 
 from tracelang.checkpoint import weights
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.sampling import draw as draw_latents
 from tracelang.engine.sampling import precision
 from tracelang.engine.seeds import seed as seed_of
@@ -43,6 +42,7 @@ from tracelang.evidence.questions import Shot, Unit, drawable, roles, share, spr
 from tracelang.evidence.report import Report
 from tracelang.evidence.shots import Failed, attempt, batch_of, draw, keep, see, sight, to_json
 from tracelang.evidence.work import Run, Work, alone, gather
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tests.engine import plans
 from tests.engine.toy import Toy
-from tracelang.engine.protocol import TextStates
 from tracelang.engine.sampling import draw
 from tracelang.evidence.attacks import Budget, Quarry
+from tracelang.models.protocol import TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Concept, Kind, Plan
 

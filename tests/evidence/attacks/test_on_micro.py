@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pytest
 
 import tracelang
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang.engine.sampling import draw
 from tracelang.engine.seeds import seed
 from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
 from tracelang.evidence.judges import load
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import micro_sd, table
 from tracelang_sd import StableDiffusion
@@ -61,7 +61,7 @@ def test_every_attack_runs_on_a_real_model(hunt: Hunt, name: str) -> None:
     told = hunt.edited.encode(found.prompts) if found.states is None else found.states
     assert len(told) == N and all(value.isfinite().all() for value in told.inputs.values())
     if found.prompts is not None and name != "paraphrase":
-        words = hunt.edited.words
+        words = hunt.edited.prompt_encoder
         assert words.spell(words.tokens(found.prompts)) == list(found.prompts)
         assert len(set(found.prompts)) <= small.rows
     if name in ("p4d", "unlearn_diff_atk"):

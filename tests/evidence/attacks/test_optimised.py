@@ -9,12 +9,12 @@ import torch
 
 from tests.engine.toy import Toy
 from tests.evidence.attacks.quarries import SMALL, edited, other, quarry, same
-from tracelang.engine.protocol import TextStates
 from tracelang.evidence.attacks import ATTACKS, AttackError, Budget, Found, Inapplicable
 from tracelang.evidence.attacks.denoising import gradient, views
 from tracelang.evidence.attacks.ring_a_bell import contrasts
 from tracelang.evidence.attacks.textual_inversion import slots
 from tracelang.evidence.attacks.unlearn_diff_atk import simplex
+from tracelang.models.protocol import TextStates
 from tracelang.semantics.tables import ATTACKS as NAMES
 
 HARD = ("paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk")
@@ -54,7 +54,7 @@ def test_gradients_beat_both_the_start_and_luck(name: str) -> None:
 @pytest.mark.parametrize("name", HARD[1:])
 def test_a_hard_prompt_reads_back_as_it_was_found(name: str) -> None:
     toy = edited()
-    words = toy.words
+    words = toy.prompt_encoder
     found = ATTACKS[name].run(quarry(), toy, SMALL)
     ids = words.tokens(found.prompts)
     assert words.spell(ids) == list(found.prompts)
@@ -64,7 +64,7 @@ def test_a_hard_prompt_reads_back_as_it_was_found(name: str) -> None:
 def test_the_prefix_stands_before_the_concept_s_own_prompt() -> None:
     hunt = quarry(count=3)
     found = ATTACKS["unlearn_diff_atk"].run(hunt, edited(), SMALL)
-    ids = Toy().words.tokens
+    ids = Toy().prompt_encoder.tokens
     for told, prompt in zip(found.prompts, hunt.prompts, strict=False):
         k = len(prompt.split())
         assert torch.equal(ids([" ".join(told.split()[SMALL.tokens :])])[0], ids([prompt])[0])
@@ -89,7 +89,7 @@ def test_a_prompt_of_ring_a_bell_is_nearer_than_random_ones() -> None:
     g = torch.Generator().manual_seed(1)
     head, tail = torch.zeros(200, 1, dtype=torch.long), torch.ones(200, 8, dtype=torch.long)
     ids = torch.cat([head, torch.randint(2, 101, (200, 3), generator=g), tail], 1)
-    luck = (flat(toy.words.spell(ids))[None] - aims[:, None]).norm(dim=-1)
+    luck = (flat(toy.prompt_encoder.spell(ids))[None] - aims[:, None]).norm(dim=-1)
     reached = (flat(list(found.prompts)) - aims).norm(dim=-1)
     assert (reached < luck.min(1).values).all()
 
@@ -117,11 +117,11 @@ def test_the_new_embedding_takes_the_place_of_all_the_words() -> None:
     hunt = quarry()
     for slot, prompt in zip(slots(hunt, hunt.base), ("a cat", "a small kitty"), strict=False):
         assert (
-            hunt.base.words.spell(slot.ids[None])[0].split()[0]
-            == hunt.base.words.spell(hunt.base.words.tokens([prompt]))[0].split()[0]
+            hunt.base.prompt_encoder.spell(slot.ids[None])[0].split()[0]
+            == hunt.base.prompt_encoder.spell(hunt.base.prompt_encoder.tokens([prompt]))[0].split()[0]
         )
         assert slot.at == 2 and len(slot.words) == len(prompt.split()) - 1
-        assert len(slot.ids) == hunt.base.words.tokens([prompt]).shape[1]
+        assert len(slot.ids) == hunt.base.prompt_encoder.tokens([prompt]).shape[1]
 
 
 def test_textual_inversion_denoises_the_concept_better_than_where_it_started() -> None:

@@ -1,6 +1,6 @@
 """Attacks on an edited model: how an adversary brings an erased concept back (METHODS.md §10.6).
 
-All are written against `Model` and `Words`, so that what runs on the smallest model runs on any.
+All are written against `Model` and `PromptEncoder`, so that what runs on the smallest model runs on any.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from tracelang.engine.protocol import Model, TextStates
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.protected import guard, refuse
 from tracelang.plan.types import Member, Plan
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.seeds import generator, seed
 from tracelang.evidence.attacks.attack import AttackError, Quarry
+from tracelang.models.protocol import Model, TextStates
 
 ELEMENTS = 2**16
 """Latent elements in one batch with gradients: 4 of Stable Diffusion's."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.attacks.reading import readings
+from tracelang.models.protocol import Model, TextStates
 
 
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:

@@ -11,19 +11,19 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import Budget, Found, Quarry
 from tracelang.evidence.attacks.denoising import answers, views
 from tracelang.evidence.attacks.hard import content, frame, vocabulary
 from tracelang.evidence.attacks.search import Search
+from tracelang.models.protocol import Model
 
 RATE = 0.3  # of the embeddings' own spread
 
 
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     """Starts from random tokens, a row each."""
-    words = model.words
+    words = model.prompt_encoder
     n = min(budget.rows, quarry.count)
     around = frame(words, quarry.prompts[0])
     known = vocabulary(words, around)

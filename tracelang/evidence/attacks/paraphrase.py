@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import seed
 from tracelang.evidence.attacks.attack import SKIPPED, Budget, Found, Inapplicable, Quarry
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.types import Kind
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Budget, Found, Quarry
 from tracelang.evidence.attacks.hard import frame, spelled, typed, vocabulary
 from tracelang.evidence.attacks.reading import Reading, readings
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import canonical_phrase, edit_prompts
 
 MUTATION = 0.25
@@ -31,7 +31,7 @@ Measure = Callable[[Tensor], Tensor]
 
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     """Starts from random tokens; each row has a population of its own."""
-    words = model.words
+    words = model.prompt_encoder
     # Where no matrix reads the states alone, there is but the text encoder to measure by, as against the base.
     grams = {} if model is quarry.base else readings("ring_a_bell", quarry.base, model)
     asked = quarry.dealt(min(budget.rows, quarry.count))
@@ -117,7 +117,7 @@ def _space(
     def measure(ids: Tensor) -> Tensor:
         rows = []
         for batch in torch.split(ids, BATCH):
-            found = model.words.encode(batch).inputs
+            found = model.prompt_encoder.encode(batch).inputs
             states = {name: found[name].float().cpu() for name in names}
             rows.append(
                 torch.cat([(states[name] @ roots[name].T if grams else states[name]).flatten(1) for name in names], 1)

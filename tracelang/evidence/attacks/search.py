@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Quarry
 from tracelang.evidence.attacks.denoising import Views, gradient
 from tracelang.evidence.attacks.hard import Frame, spelled, typed
+from tracelang.models.protocol import Model, TextStates
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Search:
 
     def try_(self, tokens: Tensor) -> Tensor:
         """The gradient of the loss by the embeddings of `tokens [n, k]`, `[n, k, d]`."""
-        words, k = self.model.words, tokens.shape[1]
+        words, k = self.model.prompt_encoder, tokens.shape[1]
         ids = torch.cat(
             [self.around.ids(torch.cat([own, rest])[None]) for own, rest in zip(tokens, self.rests, strict=True)]
         )
@@ -73,7 +73,7 @@ class Search:
             why = f" or speaks of what is protected ({self.skipped} did)" if self.skipped else ""
             raise AttackError(f"{self.attack}: none of the token sequences it tried survives being typed{why}")
         order = [i if able[i] else int(self.losses.argmin()) for i in range(len(self.best))]
-        prompts = spelled(self.model.words, [self.best[i] for i in order])
+        prompts = spelled(self.model.prompt_encoder, [self.best[i] for i in order])
         n = len(self.best)
         cost: dict[str, int | float | str] = {
             "access": "white box",

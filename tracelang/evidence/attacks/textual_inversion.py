@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Quarry
 from tracelang.evidence.attacks.denoising import gradient, views
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 
 RATE = 0.3  # of the embeddings' own spread
@@ -29,7 +29,7 @@ class Slot:
 
 def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     """Starts from the mean embedding of the concept's own words; each step has fresh noise, and a falling rate."""
-    words, asked = model.words, slots(quarry, model)
+    words, asked = model.prompt_encoder, slots(quarry, model)
     n = min(budget.rows, quarry.count)
     table = words.table.float()
     vector = torch.stack([table[slot.words.to(table.device)].mean(0) for slot in asked]).mean(0)
@@ -74,7 +74,7 @@ def slots(quarry: Quarry, model: Model) -> list[Slot]:
     found = []
     for prompt in edit_prompts(quarry.plan, quarry.member):
         phrase = list(model.layout(prompt).phrase)
-        ids = model.words.tokens([prompt.text])[0]
+        ids = model.prompt_encoder.tokens([prompt.text])[0]
         if phrase:
             kept = [i for i in range(len(ids)) if i not in phrase[1:]]
             padding = ids[-1:].expand(len(phrase) - 1)
@@ -86,7 +86,7 @@ def slots(quarry: Quarry, model: Model) -> list[Slot]:
 
 def _encode(model: Model, told: Sequence[Slot], free: Tensor) -> TextStates:
     """States of the prompts with `free [n, 1, d]` in their slots."""
-    words = model.words
+    words = model.prompt_encoder
     ids = torch.stack([slot.ids for slot in told])
     here = torch.zeros(ids.shape, dtype=torch.bool)
     here[range(len(told)), [slot.at for slot in told]] = True
