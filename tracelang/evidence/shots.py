@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.protocol import Model
-from tracelang.engine.sampling import Progress, sample
+from tracelang.engine.sampling import sample
 from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Class, Judge, Seen
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.picture import strip
 from tracelang.evidence.questions import Shot
+from tracelang.progress import Progress
 
 BATCH = 50
 LATENTS = 200_000

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.engine import plans
 from tests.engine.toy import Toy
 from tracelang.engine.protocol import TextStates
-from tracelang.engine.sampling import draw
+from tracelang.engine.sampling import sample_latents
 from tracelang.evidence.attacks import Budget, Quarry
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Concept, Kind, Plan
@@ -38,7 +38,7 @@ def plan(
 def quarry(made: Plan | None = None, member: tuple[str, ...] = ("cat",), count: int = 6, seed: int = 0) -> Quarry:
     toy, made = Toy(), made or plan()
     prompts = tuple(prompt.text for prompt in edit_prompts(made, member))
-    clean = draw(toy, toy.encode(prompts[:2]), [11, 12], steps=4)
+    clean = sample_latents(toy, toy.encode(prompts[:2]), [11, 12], steps=4)
     return Quarry(made, member, seed, clean, prompts, toy, count)
 
 
