@@ -66,7 +66,7 @@ def command(
                 steps=steps,
                 guidance=guidance,
                 fast=True,  # as `verify` draws, whose hits are drawn again by this command
-                progress=lambda done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
+                progress=lambda _, done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
             )
             for i, prompt in enumerate(prompts):
                 rows[prompt][label] = images[i * count : (i + 1) * count]

@@ -20,6 +20,7 @@ from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.picture import strip
 from tracelang.evidence.questions import Sample
 from tracelang.models.protocol import Model
+from tracelang.progress import Progress
 
 BATCH = 50
 LATENTS = 200_000

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from tracelang.checkpoint import weights
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.sampling import draw as draw_latents
-from tracelang.engine.sampling import precision
+from tracelang.engine.sampling import precision, sample_latents
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import compared
@@ -385,7 +384,7 @@ class Bench:
         with torch.no_grad(), precision(model, True):
             told = model.encode([sample.prompt for sample in shots]) if states is None else states
         seeds = [sample.seed for sample in shots]
-        return draw_latents(model, told, seeds, steps=self.steps, batch=batch_of(model), fast=True)
+        return sample_latents(model, told, seeds, steps=self.steps, batch=batch_of(model), fast=True)
 
     def _draw(self, model: Model, shots: Sequence[Sample], states: TextStates | None) -> Tensor:
         if not shots:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from tests.engine import plans
 from tests.engine.toy import Toy
-from tracelang.engine.sampling import draw
+from tracelang.engine.sampling import sample_latents
 from tracelang.evidence.attacks import Budget, Target
+from tracelang.models.protocol import TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Concept, Kind, Plan
 
@@ -37,7 +38,7 @@ def plan(
 def target(made: Plan | None = None, member: tuple[str, ...] = ("cat",), count: int = 6, seed: int = 0) -> Target:
     toy, made = Toy(), made or plan()
     prompts = tuple(prompt.text for prompt in edit_prompts(made, member))
-    clean = draw(toy, toy.encode(prompts[:2]), [11, 12], steps=4)
+    clean = sample_latents(toy, toy.encode(prompts[:2]), [11, 12], steps=4)
     return Target(made, member, seed, clean, prompts, toy, count)
 
 

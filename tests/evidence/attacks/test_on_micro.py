@@ -8,7 +8,7 @@ import pytest
 
 import tracelang
 from tracelang.engine.run import run
-from tracelang.engine.sampling import draw
+from tracelang.engine.sampling import sample_latents
 from tracelang.engine.seeds import seed
 from tracelang.evidence.attacks import ATTACKS, Budget, Found, Target
 from tracelang.evidence.judges import load
@@ -29,7 +29,7 @@ class Hunt:
         """In how many of the rows, drawn by the edited model, the judge sees a cat."""
         states = self.edited.encode(found.prompts) if found.states is None else found.states
         seeds = [seed("attacked", "cat", i, 0) for i in range(len(states))]
-        images = self.edited.decode(draw(self.edited, states, seeds, steps=STEPS))
+        images = self.edited.decode(sample_latents(self.edited, states, seeds, steps=STEPS))
         return sum(seen.labels["concept"] == "cat" for seen in load("micro").look(images))
 
 
@@ -40,7 +40,7 @@ def aim() -> Hunt:
     plan = tracelang.compile(recipe)
     run(plan, base).to(edited)
     prompts = tuple(prompt.text for prompt in edit_prompts(plan, ("cat",)))
-    clean = draw(base, base.encode(prompts), [seed("clean", text, 0, 0) for text in prompts], steps=STEPS)
+    clean = sample_latents(base, base.encode(prompts), [seed("clean", text, 0, 0) for text in prompts], steps=STEPS)
     return Hunt(Target(plan, ("cat",), 0, clean, prompts, base, N), edited)
 
 

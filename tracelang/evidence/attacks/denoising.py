@@ -11,6 +11,7 @@ from torch import Tensor
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.seeds import generator, seed
 from tracelang.evidence.attacks.attack import AttackError, Target
+from tracelang.models.protocol import Model, TextStates
 
 ELEMENTS = 2**16
 """Latent elements in one batch with gradients: 4 of Stable Diffusion's."""

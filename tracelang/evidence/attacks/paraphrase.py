@@ -10,6 +10,7 @@ from itertools import islice
 
 from tracelang.engine.seeds import seed
 from tracelang.evidence.attacks.attack import SKIPPED, Budget, Found, Inapplicable, Target
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.types import Kind
 
