@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 Report = Callable[[str, int, int], None]
 """`(what, done, all)`."""
