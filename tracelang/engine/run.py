@@ -12,7 +12,6 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import fuse
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.rollout import Progress
 from tracelang.engine.statements import constraints
 from tracelang.engine.steer import steer
 from tracelang.engine.task import Options

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
-from tracelang.engine.rollout import Progress, Start, starts
+from tracelang.engine.rollout import Start, starts
 from tracelang.engine.terms import Slot, slots
 from tracelang.models.protocol import Model
 from tracelang.plan.counts import held, kept, shares

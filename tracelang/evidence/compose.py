@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,7 +17,6 @@ from tracelang.checkpoint.weights import sha256
 from tracelang.evidence import gallery, metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
-from tracelang.evidence.files import put, write_hits
 from tracelang.evidence.integrity import integrity, of_record
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.questions import (
@@ -52,6 +52,7 @@ from tracelang.evidence.report import (
 )
 from tracelang.evidence.shots import Failed, Judgement, Presence, from_json, presence
 from tracelang.evidence.work import Run, Work, seal
+from tracelang.files import write_text
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 
@@ -81,12 +82,17 @@ def publish(
     folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"
     for line in _make_room(artifact, text):
         say(line)
-    put(folder / "report.json", text)
-    write_hits(hits, folder)
+    write_text(folder / "report.json", text)
+    write_hits(hits, folder / "hits.jsonl")
     write_html(report, folder)
-    put(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
-    put(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
+    write_text(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
+    write_text(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
     return report
+
+
+def write_hits(hits: Sequence[Hit], file: Path) -> None:
+    """Write a JSON object a line. No hits give an empty file, which says that they were looked for."""
+    write_text(file, "".join(f"{hit.model_dump_json()}\n" for hit in hits))
 
 
 def _make_room(artifact: Artifact, text: str) -> Iterator[str]:

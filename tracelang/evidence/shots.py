@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from tracelang.engine import sampling
-from tracelang.engine.sampling import Progress
 from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Judge
 from tracelang.evidence.panel import Panel, Sought
