@@ -9,7 +9,7 @@ tracelang.verify("out")    # .verdict, and out/report
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 from tracelang.plan.bind import BoundPlan
 from tracelang.plan.bind import bind as bind_folder
 from tracelang.plan.types import Plan
+from tracelang.progress import Progress
 
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
     from tracelang.engine.edit import Edit, Patch
-    from tracelang.engine.protocol import Model, TextSide
     from tracelang.evidence import report
     from tracelang.evidence.judges import Judge
-
-Report = Callable[[str, int, int], None]
-"""`(what, done, all)`."""
+    from tracelang.models.family import Family
+    from tracelang.models.protocol import Model, TextSide
 
 
 @dataclass(frozen=True, slots=True)
 class Bound(BoundPlan):
     """A bound plan, and what its model is called: an embedded name, a folder's own name or a hub id."""
 
+    family: Family
     name: str = ""
 
 
@@ -158,7 +158,7 @@ def apply(
     *,
     device: str | None = None,
     dtype: str | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
     state: str | Path | None = None,
 ) -> Applied:
     """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: bfloat16 where
@@ -188,7 +188,7 @@ def verify(
     device: str | None = None,
     dtype: str | None = None,
     model: str | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> report.Report:
     """Measure the edit in OUT against its recipe's expectations, write OUT/report, and return the report.

@@ -23,11 +23,11 @@ import torch
 import tracelang
 from tests.benchmarks.erasure import held, place, result, toward
 from tracelang.engine.edit import Edit, applied
-from tracelang.engine.protocol import Model
-from tracelang.engine.rollout import Trajectories, predictions, sample, starts
+from tracelang.engine.rollout import Trajectories, predictions, record, starts
 from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
 from tracelang.evidence.rates import Shot
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan, Window
 from tracelang.semantics.passes.steer import Steer
 from tracelang_micro import measure, table
@@ -81,7 +81,7 @@ def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
 
     def of(things: Sequence[Thing], n: int) -> Trajectories:
         prompts = [[(f"a picture of {with_article(thing, thing.name)}", None)] for thing in things]
-        return sample(model, starts(prompts, n, "window", 1), 20, model.guidance)
+        return record(model, starts(prompts, n, "window", 1), 20, model.guidance)
 
     kept = table.neighbours(target)
     return {"erased": of([target], 16), "preserved": of(kept, len(kept))}

@@ -12,15 +12,16 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
-from tracelang.engine.protocol import Model
-from tracelang.engine.rollout import Progress, Start, starts
+from tracelang.engine.rollout import Start, starts
 from tracelang.engine.terms import Slot, slots
+from tracelang.models.protocol import Model
 from tracelang.plan.counts import held, kept, shares
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan
+from tracelang.progress import Progress
 from tracelang.semantics.passes.steer import Steer
 
 TRAINING = 2

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from tracelang.diagnostics import Report, Source, Span
-from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, declared
 from tracelang.syntax.text import normal, plain, quote
+from tracelang.text import safe
 
 WIDTH = 100
 
