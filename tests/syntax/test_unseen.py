@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tracelang.characters import HIDDEN
 from tracelang.cli import main
-from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.diagnostics.formats import FORMATS, render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.syntax.format import format_text
@@ -56,7 +56,7 @@ PLACES: dict[str, Callable[[str], str]] = {
 
 
 def found(text: str) -> list[Diagnostic]:
-    report = Report()
+    report = Findings()
     parse(Source("r.erase", text), report)
     return report.findings
 
@@ -90,8 +90,8 @@ def test_every_character_is_found_where_it_stands(where: str, place: str) -> Non
 
 def test_the_formatter_leaves_such_a_file_alone() -> None:
     for character in SEEN_NOT:
-        assert format_text(Source("r.erase", f'erase "x"   # a{character}b'), Report()) is None
-    kept = format_text(Source("r.erase", 'erase   "a\u00a0b"  # a\u00a0b'), Report())
+        assert format_text(Source("r.erase", f'erase "x"   # a{character}b'), Findings()) is None
+    kept = format_text(Source("r.erase", 'erase   "a\u00a0b"  # a\u00a0b'), Findings())
     assert kept == 'erase "a\u00a0b"  # a\u00a0b\n'
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.diagnostics import Diagnostic, Report
+from tracelang.diagnostics import Diagnostic, Findings
 from tracelang.semantics.program import File
 from tracelang.syntax.read import MAX_RECIPE_BYTES, Read, decode, read
 
@@ -30,7 +30,7 @@ def compile(
     """
     plan, findings = compile_with_findings(recipe, root=root, params=params)
     if plan is None:
-        report = Report(list(findings))
+        report = Findings(list(findings))
         report.raise_errors()
     assert plan is not None
     return plan
@@ -44,7 +44,7 @@ def compile_with_findings(
     shown: str | None = None,
 ) -> tuple[Plan | None, list[Diagnostic]]:
     """The plan, or None, and everything that was found, warnings and notes too. `shown` names a text in messages."""
-    report = Report()
+    report = Findings()
     found, folder = _read(recipe, shown, report)
     if found is None:
         return None, report.in_order()
@@ -71,7 +71,7 @@ def located(
     shown: str | None = None,
 ) -> Resolution | None:
     """The tree and the program of a recipe, whose spans say where the parts of its plan were written."""
-    report = Report()
+    report = Findings()
     found, folder = _read(recipe, shown, report)
     wall = Path(root) if root is not None else _root(folder)
     path = Path(recipe) if _is_path(recipe, shown) else None
@@ -84,7 +84,7 @@ def _is_path(recipe: str | Path, shown: str | None) -> bool:
     return shown is None and recipe.endswith(".erase") and "\n" not in recipe and '"' not in recipe
 
 
-def _read(recipe: str | Path, shown: str | None, report: Report) -> tuple[Read | None, Path]:
+def _read(recipe: str | Path, shown: str | None, report: Findings) -> tuple[Read | None, Path]:
     if _is_path(recipe, shown):
         path = Path(recipe)
         return read(path, shown or str(recipe), MAX_RECIPE_BYTES, report), path.parent
@@ -93,7 +93,7 @@ def _read(recipe: str | Path, shown: str | None, report: Report) -> tuple[Read |
 
 
 def _resolved(
-    found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report, path: Path | None
+    found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Findings, path: Path | None
 ) -> Resolution | None:
     from tracelang.semantics.resolve import resolve
     from tracelang.syntax.parser import parse

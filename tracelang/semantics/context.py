@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tracelang.diagnostics import Label, Report
+from tracelang.diagnostics import Findings, Label
 from tracelang.records import dataclass, field
 from tracelang.semantics.lists import Lists
 from tracelang.semantics.merge import Concepts
@@ -23,7 +23,7 @@ class Context:
     of what each open one leans on so far.
     """
 
-    report: Report
+    report: Findings
     lists: Lists
     params: dict[int, tree.Number] = field(default_factory=dict)
     concepts: Concepts = field(default_factory=Concepts)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.diagnostics import Label, Report, Span
+from tracelang.diagnostics import Findings, Label, Span
 from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, folded, template_texts
@@ -51,7 +51,7 @@ class Resolution:
 
 def resolve(
     file: tree.File,
-    report: Report,
+    report: Findings,
     *,
     folder: Path,
     root: Path,

@@ -66,7 +66,20 @@ METRICS: dict[str, Metric] = {
     "residual": Metric("<=", False, "erased", "ratio"),
     "leak": Metric("<=", False, "spared", "ratio"),
 }
-ATTACKS = ("paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk", "textual_inversion", "inverse_map")
+Access = Literal["black box", "white box", "soft states"]
+ATTACKS: dict[str, tuple[Access, str]] = {
+    "paraphrase": ("black box", "Other words: synonyms, paraphrases and misspellings"),
+    "ring_a_bell": ("white box", "Ring-A-Bell: a prompt searched to lie where the concept lies in text space"),
+    "p4d": ("white box", "P4D: a prompt optimised until the edited model predicts what the old one did"),
+    "unlearn_diff_atk": (
+        "white box",
+        "UnlearnDiffAtk: a few tokens before the prompt, optimised through the model",
+    ),
+    "textual_inversion": ("soft states", "Textual inversion: a new word learnt from pictures of the concept"),
+    "inverse_map": ("soft states", "Inverse map: text states that undo the closed-form part of the edit"),
+}
+"""Each kind of attack: what it has to have of the model, and what it does."""
+
 
 DEFAULT_METHOD = "trace"
 DEFAULT_SAMPLES = 100
