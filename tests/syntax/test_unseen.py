@@ -297,11 +297,11 @@ def test_a_file_in_ascii_pays_nothing() -> None:
     import subprocess
 
     code = (
-        "import sys; from tracelang.diagnostics import Report, Source; from tracelang.syntax.parser import parse\n"
-        "assert parse(Source('x', 'erase \"cat\\\\n\" # dog\\r\\n'), Report())\n"
+        "import sys; from tracelang.diagnostics import Findings, Source; from tracelang.syntax.parser import parse\n"
+        "assert parse(Source('x', 'erase \"cat\\\\n\" # dog\\r\\n'), Findings())\n"
         "assert not {'unicodedata', 'tracelang.syntax.unseen'} & set(sys.modules)\n"
-        "assert parse(Source('x', 'erase \"c\u00e1t\" # \u732b'), Report())\n"
+        "assert parse(Source('x', 'erase \"c\u00e1t\" # \u732b'), Findings())\n"
         "assert not {'tracelang.syntax.unseen', 'tracelang.characters'} & set(sys.modules)\n"
-        "assert parse(Source('x', 'erase \"c\\\\u{e1}t\"'), Report()) and 'tracelang.syntax.unseen' in sys.modules\n"
+        "assert parse(Source('x', 'erase \"c\\\\u{e1}t\"'), Findings()) and 'tracelang.syntax.unseen' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
