@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Answer
-from tracelang.evidence.rates import Shot, pooled, rate, tally
+from tracelang.evidence.rates import Shot, tally
 from tracelang.evidence.report import Rate
+from tracelang.evidence.verdicts import pooled, rate
 from tracelang.plan.types import Plan
 
 from .judging import NOTHING

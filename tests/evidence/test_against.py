@@ -15,8 +15,8 @@ from tracelang.evidence.html import page
 from tracelang.evidence.judges import Class
 from tracelang.evidence.metrics import rises
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.rates import rate
 from tracelang.evidence.report import DegreePoint, Report
+from tracelang.evidence.verdicts import rate
 from tracelang.evidence.work import Run
 
 

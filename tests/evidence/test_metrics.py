@@ -24,7 +24,7 @@ from tracelang.evidence.metrics import (
     paired,
     styles,
 )
-from tracelang.evidence.rates import rate
+from tracelang.evidence.verdicts import rate
 
 # METHODS.md §10.1, MACE Table 1 in percent: Acc_e, Acc_s, Acc_g, H_o.
 OBJECTS = """

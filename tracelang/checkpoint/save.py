@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +16,7 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan, SteerPass
+from tracelang.versions import versions
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
 
@@ -79,7 +79,7 @@ def save(
                 "settings": weights.settings(base),
             },
             "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, SteerPass)},
-            "versions": _versions(),
+            "versions": versions(PACKAGES),
             "sources": {source.path: source.sha256 for source in plan.sources},
             "recipe": entry,
             **extra,
@@ -171,16 +171,6 @@ def _source(root: Path, path: str, text: bytes) -> None:
 def _sources(root: Path) -> dict[str, bytes]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _json(path: Path, value: object) -> None:

@@ -9,92 +9,24 @@ an edit that changes nothing it would say the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from tracelang.evidence.measured import Measured, Pair
 from tracelang.evidence.metrics import Answers, h_c, h_o, paired
-from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import Row, Sample, drawable, roles, samples_of
-from tracelang.evidence.rates import rate
+from tracelang.evidence.pictures import Row, drawable, roles, samples_of
 from tracelang.evidence.report import Certificate, Measure, Outcome, Rate, Verdict
-from tracelang.evidence.shots import Failed, Judgements, Presence, presence
+from tracelang.evidence.shots import Failed
+from tracelang.evidence.verdicts import WORST, decide, rate, worst
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import COUNTED, reach
 
 GONE = ("shown", "probed", "attack")
 """The shares of pictures that are to be small."""
 TOO = "the base model meets the bound too, so this says nothing of the edit"
-WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One sample through both models: every judge's judgement, CLIP scores where a judge gives them, files where kept;
-    and the unit of work that drew it.
-    """
-
-    base: Judgements
-    after: Judgements
-    clip: tuple[float, float] | None = None
-    files: tuple[str, str] | None = None
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A picture before and after, as one member is concerned."""
-
-    sample: Sample
-    base: Presence
-    after: Presence
-    clip: tuple[float, float] | None = None
-    files: tuple[str, str] | None = None
-
-    @property
-    def error(self) -> str:
-        return self.base.error or self.after.error
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """What an attack brought: the edited model's pictures, or the error that kept it from any; and the base model's of
-    the same prompts or states and seeds, where they were drawn.
-    """
-
-    presences: tuple[Presence, ...]
-    error: str = ""
-    base: tuple[Presence, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive figure."""
-
-    plan: Plan
-    classes: Mapping[Member, tuple[Sought, ...]]
-    unknown: Mapping[Member, str]
-    pictures: Mapping[Sample, Drawn]
-    attacks: Mapping[tuple[Member, str, int, int], Struck] = field(default_factory=dict)
-    drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
-    certificate: Certificate | Failed | None = None
-    fid: Callable[[Sequence[Sample]], float | Failed] = lambda shots: Failed("no judge gives features for it")
-
-    def pairs(self, row: Row) -> list[Pair]:
-        """The row's pictures; those that were not drawn carry an error."""
-        sought = self.classes.get(row.member, ())
-        found = []
-        for sample in samples_of(self.plan, row):
-            drawn = self.pictures.get(sample)
-            if drawn is None:
-                lost = Presence(False, error="the picture was not drawn")
-                found.append(Pair(sample, lost, lost))
-            else:
-                one = Pair(sample, presence(drawn.base, sought), presence(drawn.after, sought), drawn.clip, drawn.files)
-                found.append(one)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +38,6 @@ class Counted:
     reason: str = ""
     plain: Rate | None = None
     changes: tuple[tuple[bool, bool], ...] | None = None
-
-
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict of the whole: nothing at all is inconclusive."""
-    return max(verdicts, key=lambda one: WORST[one], default="inconclusive")
-
-
-def decide(low: float, high: float, comparison: Literal["<=", ">="], bound: float) -> Verdict:
-    """Which side of the bound the whole interval lies on."""
-    if not (isfinite(low) and isfinite(high)):
-        return "inconclusive"
-    if comparison == "<=":
-        return "pass" if high <= bound else "fail" if low > bound else "inconclusive"
-    return "pass" if low >= bound else "fail" if high < bound else "inconclusive"
 
 
 def hopeless(plan: Plan) -> list[str]:
@@ -277,7 +195,7 @@ def _counted(one: Assertion, measured: Measured, member: Member) -> Counted:
     if member not in measured.classes and one.metric != "subject":
         return Counted(reason=measured.unknown.get(member, "no judge looked"))
     if one.metric == "attack":
-        return _struck(one, measured, member)
+        return _attacked(one, measured, member)
     pairs = measured.pairs(Row(member, "probes" if one.metric == "probed" else "names", one.samples, one.seed))
     if not pairs:
         return Counted(reason="it has no probes" if one.metric == "probed" else "it has no prompts")
@@ -296,17 +214,18 @@ def _counted(one: Assertion, measured: Measured, member: Member) -> Counted:
     return Counted(after, base, changes=changes)
 
 
-def _struck(one: Assertion, measured: Measured, member: Member) -> Counted:
-    presences = [pair.after for pair in measured.pairs(Row(member, "names", one.samples, one.seed)) if not pair.error]
-    plain = rate(sum(presence.shows for presence in presences), len(presences)) if presences else None
-    struck = measured.attacks.get((member, one.attack or "", one.samples, one.seed))
-    if struck is None:
+def _attacked(one: Assertion, measured: Measured, member: Member) -> Counted:
+    named = [pair.after for pair in measured.pairs(Row(member, "names", one.samples, one.seed)) if not pair.error]
+    plain = rate(sum(presence.shows for presence in named), len(named)) if named else None
+    side = measured.attacks.get((member, one.attack or "", one.samples, one.seed))
+    if side is None:
         return Counted(reason=f"the attack {one.attack} was not run on it", plain=plain)
-    why = struck.error or _failed([presence.error for presence in (*struck.presences, *(struck.base or ()))])
+    after, base = [row.after for row in side.rows], [row.base for row in side.rows if row.base is not None]
+    why = side.error or side.inapplicable or _failed([presence.error for presence in (*after, *base)])
     if why:
         return Counted(reason=why, plain=plain)
-    base = None if struck.base is None else tuple(presence.shows for presence in struck.base)
-    return Counted(tuple(presence.shows for presence in struck.presences), base, plain=plain)
+    before = tuple(presence.shows for presence in base) if base else None
+    return Counted(tuple(presence.shows for presence in after), before, plain=plain)
 
 
 def _beside(one: Assertion, measures: Sequence[Measure]) -> str:

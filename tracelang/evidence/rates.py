@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.report import Rate
+from tracelang.evidence.verdicts import rate
 
 Draw = Callable[[Sequence[str], Sequence[int]], Tensor]
 """prompts, seeds → images `[n, 3, H, W]` in 0..1."""
@@ -26,16 +27,6 @@ class Shot:
     head: str
     wanted: str
     seed: int
-
-
-def rate(hits: int, n: int) -> Rate:
-    """`hits` of `n`, with its 95 % Wilson interval; of nothing, everything is possible."""
-    from scipy.stats import binomtest
-
-    if not n:
-        return Rate(hits=0, n=0, low=0.0, high=1.0)
-    found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-    return Rate(hits=hits, n=n, low=float(found.low), high=float(found.high))
 
 
 def judge_all(
@@ -68,12 +59,6 @@ def tally(asked: Sequence[Shot], seen: Sequence[Answer]) -> dict[tuple[str, str]
     for shot, one in zip(asked, seen, strict=True):
         counts.setdefault(shot.row, []).append(one.labels[shot.head] == shot.wanted)
     return {row: rate(sum(hits), len(hits)) for row, hits in counts.items()}
-
-
-def pooled(rates: Iterable[Rate]) -> Rate:
-    """Several rates as one."""
-    parts = list(rates)
-    return rate(sum(part.hits for part in parts), sum(part.n for part in parts))
 
 
 def _read(kept: Path) -> dict[str, Answer]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tracelang.engine.seeds import seed
-from tracelang.evidence.rates import rate
+from tracelang.evidence.verdicts import rate
 
 from ..judging import Judge, find, look
 from . import pieces
