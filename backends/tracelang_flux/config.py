@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint.layout import Classes, read
+from tracelang.models.layout import Classes, read
 from tracelang.plan.family import ModelError
 
 CLASSES: Classes = {

@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import blamed, encoder, placed, tokenizer
-from tracelang.checkpoint.streamed import held_or_streamed
-from tracelang.engine import text_cache
+from tracelang.models import text_cache, weights
+from tracelang.models.parts import blamed, encoder, placed, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
+from tracelang.models.streamed import held_or_streamed
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
 from tracelang_flux import config, text

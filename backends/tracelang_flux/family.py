@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.checkpoint import layout
+from tracelang.models import layout
 from tracelang.plan.family import ModelError, Site
 from tracelang_flux import check, config
 from tracelang_flux.clock import FlowClock, clock

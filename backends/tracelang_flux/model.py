@@ -10,8 +10,8 @@ import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 from torch import Tensor, nn
 
-from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import component, quiet
+from tracelang.models import weights
+from tracelang.models.parts import component, quiet
 from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Site
 from tracelang_flux.attention import LONGEST, PlainAttention

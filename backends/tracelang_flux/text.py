@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint.streamed import is_streamed
 from tracelang.models.protocol import TextStates, TokenLayout
+from tracelang.models.streamed import is_streamed
 from tracelang.plan.prompts import Prompt, spans
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import tracelang
 from tracelang.api import best_device
-from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.sampling import sample
 from tracelang.engine.seeds import seed
 from tracelang.evidence import picture
 from tracelang.evidence.judges import load
 from tracelang.evidence.rates import judge_all
+from tracelang.models.locate import family_of, locate
 
 from . import table
 from .world.captions import with_article

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import layout, weights
+from tracelang.models import layout, weights
 from tracelang.plan.family import ModelError, Site
 from tracelang_sd import config
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint.layout import Classes, read
+from tracelang.models.layout import Classes, read
 from tracelang.plan.family import ModelError
 
 CLASSES: Classes = {

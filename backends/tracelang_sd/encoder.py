@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from tracelang.checkpoint import layout, weights
-from tracelang.checkpoint.parts import blamed, encoder, placed, tokenizer
-from tracelang.engine import text_cache
+from tracelang.models import layout, text_cache, weights
+from tracelang.models.parts import blamed, encoder, placed, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.checkpoint import layout
+from tracelang.models import layout
 from tracelang.plan.family import ModelError, Site
 from tracelang_sd import check, config
 from tracelang_sd.clock import DiffusionClock, clock

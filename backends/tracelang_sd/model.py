@@ -10,8 +10,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import component, quiet
+from tracelang.models import weights
+from tracelang.models.parts import component, quiet
 from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Site
 from tracelang_sd.clock import DiffusionClock

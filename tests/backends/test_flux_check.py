@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from random_flux import build
 
-from tracelang.checkpoint import header
+from tracelang.models import header
 from tracelang.plan.family import ModelError
 from tracelang_flux import Flux
 

@@ -19,8 +19,8 @@ from random_sd import SCHEDULER as SD_SCHEDULER
 
 import tracelang
 from tests.engine.plans import EARLY, LATE
-from tracelang.checkpoint.locate import family_of
 from tracelang.cli import main
+from tracelang.models.locate import family_of
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites, InPlaces, ReadsSites, RoleSites, Window

@@ -10,8 +10,8 @@ from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from peft import LoraConfig
 from random_flux import DEV_TRANSFORMER, LENGTH, build, dev_configs
 
-from tracelang.checkpoint.weights import fingerprint
 from tracelang.engine.sampling import sample
+from tracelang.models.weights import fingerprint
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
 from tracelang_flux import Flux

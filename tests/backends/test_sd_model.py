@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from peft import LoraConfig
 from random_sd import SCHEDULER
 
-from tracelang.checkpoint.weights import fingerprint
+from tracelang.models.weights import fingerprint
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
 from tracelang_sd import StableDiffusion

@@ -24,7 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tracelang.checkpoint import patch, weights
+from tracelang.checkpoint import patch
+from tracelang.models import weights
 
 BAR = 1.5e9
 RECIPE = """

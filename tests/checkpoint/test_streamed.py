@@ -9,8 +9,8 @@ from random_flux import LENGTH, build
 from test_flux_check import shard
 from transformers import T5EncoderModel
 
-from tracelang.checkpoint import streamed
-from tracelang.checkpoint.parts import encoder
+from tracelang.models import streamed
+from tracelang.models.parts import encoder
 from tracelang.plan.family import ModelError
 from tracelang_flux import Flux
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import torch
 
 from tracelang.checkpoint import earlier
-from tracelang.checkpoint.weights import sha256
 from tracelang.evidence import gallery, metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
@@ -52,6 +51,7 @@ from tracelang.evidence.report import (
 )
 from tracelang.evidence.shots import Failed, Look, Sight, from_json, sight
 from tracelang.evidence.work import Run, Work, seal
+from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint import weights
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import draw as draw_latents
 from tracelang.engine.sampling import precision
@@ -42,6 +41,7 @@ from tracelang.evidence.questions import Shot, Unit, drawable, roles, share, spr
 from tracelang.evidence.report import Report
 from tracelang.evidence.shots import Failed, attempt, batch_of, draw, keep, see, sight, to_json
 from tracelang.evidence.work import Run, Work, alone, gather
+from tracelang.models import weights
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import layout, weights
-from tracelang.checkpoint.weights import PICKLES, STEMS, VARIANTS, Weights
+from tracelang.models import layout, weights
+from tracelang.models.weights import PICKLES, STEMS, VARIANTS, Weights
 from tracelang.plan.family import ModelError
 
 WEIGHTLESS = re.compile(r"(Tokenizer(Fast)?|Scheduler|FeatureExtractor|Processor(Fast)?)$")
