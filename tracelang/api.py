@@ -9,7 +9,7 @@ tracelang.verify("out")    # .verdict, and out/report
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tracelang.plan.bind import BoundPlan
 from tracelang.plan.bind import bind as bind_folder
 from tracelang.plan.types import Plan
+from tracelang.progress import Progress
 
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from tracelang.evidence.judges import Judge
     from tracelang.models.family import Family
     from tracelang.models.protocol import Model, TextSide
-
-Report = Callable[[str, int, int], None]
-"""`(what, done, all)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def apply(
     *,
     device: str | None = None,
     dtype: str | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
     state: str | Path | None = None,
 ) -> Applied:
     """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: bfloat16 where
@@ -190,7 +188,7 @@ def verify(
     device: str | None = None,
     dtype: str | None = None,
     model: str | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> report.Report:
     """Measure the edit in OUT against its recipe's expectations, write OUT/report, and return the report.

@@ -22,7 +22,7 @@ import torch
 import tracelang
 from tests.benchmarks.erasure import held, place, result, toward
 from tracelang.engine.edit import Edit, applied
-from tracelang.engine.rollout import Trajectories, predictions, sample, starts
+from tracelang.engine.rollout import Trajectories, predictions, record, starts
 from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
 from tracelang.evidence.rates import Shot
@@ -79,7 +79,7 @@ def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
 
     def of(things: Sequence[Thing], n: int) -> Trajectories:
         prompts = [[(f"a picture of {with_article(thing, thing.name)}", None)] for thing in things]
-        return sample(model, starts(prompts, n, "window", 1), 20, model.guidance)
+        return record(model, starts(prompts, n, "window", 1), 20, model.guidance)
 
     kept = table.neighbours(target)
     return {"erased": of([target], 16), "preserved": of(kept, len(kept))}

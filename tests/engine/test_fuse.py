@@ -8,7 +8,7 @@ import torch
 from tests.engine.plans import erasure, fuse, plan, refine
 from tests.engine.test_edit import random_adapter
 from tests.engine.toy import Toy
-from tracelang.engine.activations import grams
+from tracelang.engine.activations import inputs
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import Grams, fusion, measure
@@ -141,24 +141,24 @@ def test_what_is_seen_of_a_text_input_in_sampling_is_the_gram_of_its_states() ->
     model = Toy()
     p = plan((erasure("cat"),))
     members = [(edit_prompts(p, ("cat",)), 1.0), ([EMPTY], 0.5)]
-    found = grams(model, model.sites, members, "calibrate")
+    found = inputs(model, model.sites, members, "calibrate")
     key, value = model.sites[:2]
-    assert found[key] is found[value] and found[key] is not found[QUERIES[0]]
+    assert found.of(key) is found.of(value) and found.of(key) is not found.of(QUERIES[0])
     e = model.encode([prompt.text for prompt in members[0][0]]).inputs["tokens"].double().flatten(0, 1)
     nothing = model.encode([""]).inputs["tokens"][0].double()
-    assert torch.allclose(found[key], e.T @ e + 0.5 * nothing.T @ nothing, rtol=1e-4, atol=1e-2)
+    assert torch.allclose(found.of(key), e.T @ e + 0.5 * nothing.T @ nothing, rtol=1e-4, atol=1e-2)
 
 
 def test_what_is_seen_of_a_mixed_input_depends_on_the_edit_that_samples() -> None:
     model = Toy()
     members = [(edit_prompts(BOTH, ("cat",)), 1.0)]
-    before = grams(model, QUERIES, members, "calibrate")
+    before = inputs(model, QUERIES, members, "calibrate")
     patch = Edit({}, on_queries(model)[:1]).to(model)
-    during = grams(model, QUERIES, members, "calibrate")
+    during = inputs(model, QUERIES, members, "calibrate")
     patch.undo()
-    after = grams(model, QUERIES, members, "calibrate")
-    assert all(torch.equal(before[site], after[site]) for site in QUERIES)
-    assert not torch.allclose(before[QUERIES[1]], during[QUERIES[1]], rtol=1e-3)
+    after = inputs(model, QUERIES, members, "calibrate")
+    assert all(torch.equal(before.of(site), after.of(site)) for site in QUERIES)
+    assert not torch.allclose(before.of(QUERIES[1]), during.of(QUERIES[1]), rtol=1e-3)
 
 
 def test_adapters_of_mixed_inputs_fuse_nearer_to_each_than_their_sum() -> None:
@@ -170,7 +170,7 @@ def test_adapters_of_mixed_inputs_fuse_nearer_to_each_than_their_sum() -> None:
     assert [one.targets for one in edit.adapters] == [((("cat",)), (("ship",)))]
     site = QUERIES[0]  # of the first layer: what it reads is the same under every edit
     for own in adapters:
-        S = grams(model, [site], [(edit_prompts(p, own.targets[0]), 1.0)], "elsewhere")[site]
+        S = inputs(model, [site], [(edit_prompts(p, own.targets[0]), 1.0)], "elsewhere").of(site)
         wanted, summed, got = (
             delta.dense()
             for delta in (own.factors[site], Edit({}, adapters).delta(site, weights[0]), edit.delta(site, weights[0]))

@@ -12,7 +12,7 @@ import torch
 from tests.engine.toy import Toy
 from tracelang.engine.cache import cached, key
 from tracelang.engine.errors import EngineError
-from tracelang.engine.rollout import Trajectories, judged_by, sample, starts
+from tracelang.engine.rollout import Trajectories, judged_by, record, starts
 from tracelang.engine.seeds import seed
 from tracelang.models import store
 
@@ -44,7 +44,7 @@ def test_starts_are_dealt_evenly_over_groups_and_prompts() -> None:
 def test_a_trajectory_is_guided_sampling_with_its_predictions_kept() -> None:
     model = Toy()
     steps, guidance, group = 4, 3.0, some()
-    made = sample(model, group, steps, guidance)
+    made = record(model, group, steps, guidance)
     assert made.latents.shape == (5, 4, 4, 4, 4) and made.anchor is not None
     assert sum(model.evaluations) == made.evaluations == 5 * 4 * 3
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_a_trajectory_is_guided_sampling_with_its_predictions_kept() -> None:
 
 def test_judging_the_models_own_trajectories_gives_them_back() -> None:
     model, group = Toy(), some()
-    made = sample(model, group, 4, 3.0)
+    made = record(model, group, 4, 3.0)
     again = judged_by(model, made, group)
     assert torch.allclose(again.conditional, made.conditional, atol=1e-6)
     assert torch.allclose(judged_by(Toy(1), made, group).conditional, made.conditional, atol=1e-3) is False
@@ -73,7 +73,7 @@ def test_the_cache_returns_what_was_made_and_makes_again_what_was_damaged(tmp_pa
     def make() -> Trajectories:
         nonlocal calls
         calls += 1
-        return sample(model, some(), 4, 3.0)
+        return record(model, some(), 4, 3.0)
 
     first = cached(name, make, tmp_path)
     assert equal(cached(name, make, tmp_path), first) and calls == 1
@@ -116,4 +116,4 @@ def test_a_prediction_that_is_no_number_stops_the_rollout() -> None:
     model = Toy()
     model.denoiser.outer.weight.data[0, 0] = float("nan")
     with pytest.raises(EngineError, match="prediction at time 999"):
-        sample(model, some(), 4, 3.0)
+        record(model, some(), 4, 3.0)

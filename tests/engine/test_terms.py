@@ -11,7 +11,7 @@ import torch
 from tests.engine.plans import EARLY, LATE, steer, term
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.rollout import sample, starts
+from tracelang.engine.rollout import record, starts
 from tracelang.engine.terms import draw, slots, target
 from tracelang.plan.types import Window
 
@@ -42,8 +42,8 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
     model, settings = Toy(), steer(batch=9, sampler_steps=8)
     share = slots(settings, model.clock, True)
     assert {slot.term.kind: slot.rows for slot in share} == {"push": 5, "hold": 4, "keep": 9, "blank": 2}
-    erased = sample(model, starts([[("a cat", None)]], 4, "train", 0), 8, 3.0)
-    kept = sample(model, starts([[("a dog", None)], [("a horse", None)]], 4, "train", 0), 8, 3.0)
+    erased = record(model, starts([[("a cat", None)]], 4, "train", 0), 8, 3.0)
+    kept = record(model, starts([[("a dog", None)], [("a horse", None)]], 4, "train", 0), 8, 3.0)
     seen: Counter[tuple[str, bool]] = Counter()
     for i in range(40):
         batch = draw(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
@@ -61,7 +61,7 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
 
 def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
-    erased = sample(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
+    erased = record(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
     batch = draw(
         slots(settings, model.clock, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0)
     )
@@ -75,7 +75,7 @@ def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
 
 def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
-    erased = sample(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
+    erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     one = slots(settings, model.clock, False)
     plain, held = (
         draw(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
@@ -87,7 +87,7 @@ def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
 
 def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image() -> None:
     model, settings = Toy(), steer(sampler_steps=4, terms=(term("push", weight=2.0),))
-    erased = sample(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
+    erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     plain, counted = (
         draw(slots(one, model.clock, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
         for one in (settings, settings.model_copy(update={"loss": "velocity"}))

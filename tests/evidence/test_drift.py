@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.rollout import Start, predictions, sample
+from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.run import run
 from tracelang.engine.seeds import seed
 from tracelang.evidence.drift import STEPS, drift, levels, relative
@@ -45,7 +45,7 @@ def test_drift_is_the_mean_relative_change_and_independent_of_the_chunks(monkeyp
     base, after = Toy(), edited()
     prompts = ["a cat", "a small kitty", "the cat here", "the small kitty here"]
     starts = [Start(prompts[i % 4], None, seed("drift", prompts[i % 4], i, 3)) for i in range(6)]
-    paths = sample(base, starts, STEPS, base.guidance)
+    paths = record(base, starts, STEPS, base.guidance)
     assert torch.allclose(predictions(base, paths), paths.conditional, atol=1e-6)
     share = relative(predictions(after, paths) - paths.conditional, paths.conditional)
     found = drift(CLOSED, [("cat",)], base, after, 6, 3)[0]

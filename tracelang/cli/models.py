@@ -7,7 +7,7 @@ import json
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 
 @click.command(help="List the embedded models and the model families that are installed.")

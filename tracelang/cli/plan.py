@@ -14,7 +14,7 @@ import click
 from tracelang.cli.options import recipe_options
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
 from tracelang.cli.streams import FAILED, Lost
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 if TYPE_CHECKING:
     from tracelang.api import Bound

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tracelang.diagnostics.human import safe
-
-Report = Callable[[str, int, int], None]
-"""`(what, done, all)`."""
+from tracelang.progress import Progress
+from tracelang.text import safe
 
 EVERY = 10.0  # seconds between plain lines
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
+def progress() -> Iterator[Progress]:
     """A reporter for the length of the block."""
     if sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
         what_column = TextColumn("{task.description}", markup=False)
         columns = (what_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bars:
+        with Bars(*columns, console=Console(stderr=True)) as bars:
             tasks: dict[str, int] = {}
 
             def draw(what: str, done: int, of: int) -> None:

@@ -11,7 +11,7 @@ import click
 
 from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes, usable
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +66,7 @@ def command(
                 steps=steps,
                 guidance=guidance,
                 fast=True,  # as `verify` draws, whose hits are drawn again by this command
-                progress=lambda done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
+                progress=lambda _, done, of, label=label: report(f"sampling {label}", done, of),  # type: ignore[misc]
             )
             for i, prompt in enumerate(prompts):
                 rows[prompt][label] = images[i * count : (i + 1) * count]

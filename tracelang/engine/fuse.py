@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracelang.engine.activations import grams
+from tracelang.engine.activations import Inputs, inputs
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
@@ -75,19 +75,18 @@ def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
     if len(edit.adapters) < 2:
         return edit
     sites = list(dict.fromkeys(site for adapter in edit.adapters for site in adapter.factors))
-    inputs = dict.fromkeys(site.reads for site in sites if site.reads is not None)
+    names = dict.fromkeys(site.reads for site in sites if site.reads is not None)
     read = {
         name: fusion(found, settings.ridge, settings.keep_weight)
-        for name, found in (measure(plan, model, inputs) if inputs else {}).items()
+        for name, found in (measure(plan, model, names) if names else {}).items()
     }
     of = {site: read[site.reads] for site in sites if site.reads is not None}
     of |= _mixed(plan, settings, model, edit, [site for site in sites if site.reads is None])
-    maps, done = {}, dict[tuple[int, str], TextMap]()
+    maps, fused = {}, dict[TextMap, TextMap]()
     for site, text_map in edit.maps.items():
-        if site in sites and site.reads is not None:
-            name = id(text_map), site.reads
-            done[name] = done.get(name) or of[site].text_map(text_map)
-            text_map = done[name]
+        if site in sites:
+            fused[text_map] = fused.get(text_map) or of[site].text_map(text_map)
+            text_map = fused[text_map]
         maps[site] = text_map
     factors = {site: add(_parts(edit.adapters, site, of)) for site in sites}
     targets = tuple(dict.fromkeys(member for adapter in edit.adapters for member in adapter.targets))
@@ -122,22 +121,23 @@ def _mixed(plan: Plan, settings: FusePass, model: Model, edit: Edit, sites: Sequ
     """The fusion at every site whose input is mixed; sites that read one tensor share it."""
     if not sites:
         return {}
-    S: dict[Member, dict[Site, Tensor]] = {}
+    S: dict[Member, Inputs] = {}
     for erasure in plan.active:
         own = tuple(adapter for adapter in edit.adapters if erasure.targets in adapter.targets)
         patch = Edit(edit.maps, own).to(model)
         try:
-            S[erasure.targets] = grams(model, sites, [(edit_prompts(plan, erasure.targets), 1.0)], "calibrate")
+            S[erasure.targets] = inputs(model, sites, [(edit_prompts(plan, erasure.targets), 1.0)], "calibrate")
         finally:
             patch.undo()
     kept = [([EMPTY], 1.0), *((edit_prompts(plan, one.concepts), one.weight) for one in plan.preserve)]
-    P = grams(model, sites, kept, "calibrate")
-    done = dict[int, Fusion]()
-    for site in sites:
-        if id(P[site]) not in done:
-            found = Grams({member: gram[site] for member, gram in S.items()}, P[site])
-            done[id(P[site])] = fusion(found, settings.ridge, settings.keep_weight)
-    return {site: done[id(P[site])] for site in sites}
+    P = inputs(model, sites, kept, "calibrate")
+    fused = {
+        first: fusion(
+            Grams({member: read.of(first) for member, read in S.items()}, gram), settings.ridge, settings.keep_weight
+        )
+        for first, gram in P.gram.items()
+    }
+    return {site: fused[P.first[site]] for site in sites}
 
 
 def _parts(adapters: Sequence[Adapter], site: Site, of: Mapping[Site, Fusion]) -> list[LowRank]:

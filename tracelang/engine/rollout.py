@@ -13,16 +13,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from tracelang.engine.batches import batch_size, batches, latent_shape
 from tracelang.engine.errors import EngineError
+from tracelang.engine.sampling import denoise, predict
 from tracelang.engine.seeds import seed
 from tracelang.models.protocol import Model, TextStates
+from tracelang.progress import Progress
 
 Row = TypeVar("Row")
 
-Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is, and of how much."""
-
-ELEMENTS = 2**18
+ELEMENTS, MOST = 2**18, 64
 """Latent elements in one batch of trajectories: 16 of Stable Diffusion's, at most 64 of anything."""
 
 
@@ -82,7 +82,7 @@ def starts(
     return tuple(result)
 
 
-def sample(
+def record(
     model: Model,
     starts: Sequence[Start],
     steps: int,
@@ -95,20 +95,20 @@ def sample(
     Raises `EngineError` where the model's prediction is not finite.
     """
     encode = _encoder(model, starts)
-    batches = chunks(model, starts)
+    parts = chunks(model, starts)
     made = []
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(parts):
 
         def step_done(step: int, before: int = number * steps) -> None:
             if progress is not None:
-                progress("trajectories", before + step, len(batches) * steps)
+                progress("trajectories", before + step, len(parts) * steps)
 
-        make = partial(_sampled, model, batch, encode, steps, guidance, step_done)
+        make = partial(_recorded, model, batch, encode, steps, guidance, step_done)
         made.append(make() if keep is None else keep(batch, make))
     return _joined(made)
 
 
-def _sampled(
+def _recorded(
     model: Model,
     batch: Sequence[Start],
     encode: Callable[[Sequence[str]], TextStates],
@@ -116,22 +116,21 @@ def _sampled(
     guidance: float,
     step_done: Callable[[int], None],
 ) -> Trajectories:
-    anchors = [start.anchor for start in batch if start.anchor is not None]
-    states = encode([*(start.prompt for start in batch), *[""] * len(batch), *anchors])
-    x = model.noise([start.seed for start in batch])
-    path, found = [], []
-    times = model.clock.times(steps)
-    for i, time in enumerate(times):
-        prediction = _predict(model, x, time, states)
-        path.append(x.cpu())
-        found.append(prediction.cpu())
-        c, e, *_ = torch.split(prediction, len(batch))
-        x = model.step(e + guidance * (c - e), i, steps, x)
-        step_done(i + 1)
-    conditional, empty, *anchor = torch.split(torch.stack(found, 1), len(batch))
     prompts = tuple(start.prompt for start in batch)
-    clock = torch.tensor(times, dtype=torch.float64)
-    return Trajectories(prompts, clock, torch.stack(path, 1), conditional, empty, anchor[0] if anchor else None)
+    asked = {"conditional": encode(prompts), "empty": encode([""] * len(batch))}
+    anchors = [start.anchor for start in batch if start.anchor is not None]
+    if anchors:
+        asked["anchor"] = encode(anchors)
+    visited, found = [], dict[str, list[Tensor]]({name: [] for name in asked})
+    for step in denoise(model, asked, [start.seed for start in batch], steps, guidance):
+        visited.append(step.x.cpu())
+        for name, prediction in step.predictions.items():
+            found[name].append(_finite(prediction, step.time).cpu())
+        step_done(len(visited))
+    times = torch.tensor(model.clock.times(steps), dtype=torch.float64)
+    made = {name: torch.stack(parts, 1) for name, parts in found.items()}
+    latents = torch.stack(visited, 1)
+    return Trajectories(prompts, times, latents, made["conditional"], made["empty"], made.get("anchor"))
 
 
 def _joined(parts: Sequence[Trajectories]) -> Trajectories:
@@ -173,32 +172,30 @@ def predictions(
     at = range(len(paths.times)) if steps is None else steps
     known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
     states = model.encode(list(known))
-    batches = chunks(model, range(len(paths)))
+    parts = chunks(model, range(len(paths)))
     found = []
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(parts):
         rows = states.rows([known[asked[i]] for i in batch])
         latents = paths.latents[batch[0] : batch[-1] + 1]
-        made = [_predict(model, latents[:, i].to(model.device), float(paths.times[i]), rows).cpu() for i in at]
+        made = []
+        for i in at:
+            time = float(paths.times[i])
+            made.append(_finite(predict(model, latents[:, i].to(model.device), time, rows), time).cpu())
         found.append(torch.stack(made, 1))
         if progress is not None:
-            progress("predictions", number + 1, len(batches))
+            progress("predictions", number + 1, len(parts))
     return torch.cat(found)
 
 
-@torch.no_grad()
-def _predict(model: Model, x: Tensor, time: float, states: TextStates) -> Tensor:
-    """Predictions of every group of states (concept, ∅, anchor) on the same latents, in one call."""
-    rows = x.repeat(len(states) // len(x), *[1] * (x.dim() - 1))
-    prediction = model.predict(rows, torch.full((len(rows),), time, device=x.device), states)
+def _finite(prediction: Tensor, time: float) -> Tensor:
     if not torch.isfinite(prediction).all():
         raise EngineError(f"steer: the model's prediction at time {time:g} holds NaN or infinity")
     return prediction
 
 
 def chunks(model: Model, rows: Sequence[Row]) -> list[Sequence[Row]]:
-    """The batches of `sample`, of one size."""
-    size = min(64, max(1, ELEMENTS // model.noise([0])[0].numel()))
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
+    """The batches of `record`, of one size."""
+    return batches(rows, batch_size(latent_shape(model), ELEMENTS, MOST))
 
 
 def _encoder(model: Model, starts: Sequence[Start]) -> Callable[[Sequence[str]], TextStates]:

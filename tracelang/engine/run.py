@@ -12,7 +12,6 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import fuse
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.rollout import Progress
 from tracelang.engine.statements import constraints
 from tracelang.engine.steer import steer
 from tracelang.engine.task import Options
@@ -22,6 +21,7 @@ from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved
 from tracelang.plan.types import FusePass, Plan, RefinePass, SteerPass
+from tracelang.progress import Progress
 
 
 def run(
@@ -113,16 +113,15 @@ def refine(plan: Plan, settings: RefinePass, text: TextSide, edit: Edit) -> Edit
 
 
 def _compose(edit: Edit, sites: tuple[Site, ...], solved: dict[str, TextMap]) -> dict[Site, TextMap]:
-    maps, made = dict(edit.maps), dict[tuple[int, str], TextMap]()
+    maps, made = dict(edit.maps), dict[TextMap, TextMap]()
     for site in sites:
         assert site.reads is not None
         before = maps.get(site)
         if before is None:
             maps[site] = solved[site.reads]
-        else:
-            name = id(before), site.reads
-            made[name] = made.get(name) or before.then(solved[site.reads])
-            maps[site] = made[name]
+            continue
+        made[before] = made.get(before) or before.then(solved[site.reads])
+        maps[site] = made[before]
     return maps
 
 

@@ -1,18 +1,69 @@
-"""Drawing pictures: the family's deterministic sampler with classifier-free guidance, in batches."""
+"""The family's deterministic sampler: one loop, which trajectories are recorded from and pictures drawn with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tracelang.engine.batches import batch_size, batches, latent_shape
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.models.protocol import Model, TextStates
+from tracelang.progress import Progress
 
-Progress = Callable[[int, int], None]
-"""`(done, all)`, called after each batch."""
+ELEMENTS, MOST = 200_000, 50
+"""Latent elements in one batch of pictures: 50 of a small model's, 12 of 512 × 512 pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the sampler: at `time`, from the latents `x [n, …]` to `after`.
+
+    `predictions` are the model's raw ones at `x`, by what they were asked for, each `[n, …]` in the latents' dtype.
+    """
+
+    time: float
+    x: Tensor
+    predictions: Mapping[str, Tensor]
+    after: Tensor
+
+
+@torch.no_grad()
+def denoise(
+    model: Model,
+    states: Mapping[str, TextStates],
+    seeds: Sequence[int],
+    steps: int,
+    guidance: float,
+    fast: bool = False,
+) -> Iterator[Step]:
+    """Sample `n` latents, each from its own noise seed, and tell of every step; the last one's `after` is clean.
+
+    `states` are those of the prompts (`"conditional"`), of ∅ (`"empty"`) where guidance is to be applied, and of what
+    else is to be predicted on the way, `n` rows each: all of them in one call, in their order.
+    """
+    x = model.noise(seeds)
+    asked = TextStates.cat(list(states.values()))
+    for index, time in enumerate(model.clock.times(steps)):
+        with precision(model, fast):
+            found = predict(model, x, time, asked).to(x.dtype)
+        predictions = dict(zip(states, torch.split(found, len(x)), strict=True))
+        guided = predictions["conditional"]
+        if "empty" in predictions:
+            guided = predictions["empty"] + guidance * (guided - predictions["empty"])
+        after = model.step(guided, index, steps, x)
+        yield Step(time, x, predictions, after)
+        x = after
+
+
+@torch.no_grad()
+def predict(model: Model, x: Tensor, time: float, states: TextStates) -> Tensor:
+    """Raw predictions at one time of every group of `len(x)` states, all on the same latents `x`."""
+    rows = x.repeat(len(states) // len(x), *[1] * (x.dim() - 1))
+    return model.predict(rows, torch.full((len(rows),), time, device=x.device), states)
 
 
 def precision(model: Model, fast: bool) -> AbstractContextManager[object]:
@@ -27,7 +78,7 @@ def sample(
     *,
     steps: int,
     guidance: float | None = None,
-    batch: int = 50,
+    batch: int | None = None,
     fast: bool = False,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -35,42 +86,37 @@ def sample(
     known = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
     with precision(model, fast):
         states = model.encode(list(known)).rows([known[prompt] for prompt in prompts])
-    latents = draw(model, states, seeds, steps=steps, guidance=guidance, batch=batch, fast=fast, progress=progress)
+    clean = sample_latents(
+        model, states, seeds, steps=steps, guidance=guidance, batch=batch, fast=fast, progress=progress
+    )
     with precision(model, fast):
-        return model.decode(latents).float()
+        return model.decode(clean).float()
 
 
 @torch.no_grad()
-def draw(
+def sample_latents(
     model: Model,
     states: TextStates,
     seeds: Sequence[int],
     *,
     steps: int,
     guidance: float | None = None,
-    batch: int = 50,
+    batch: int | None = None,
     fast: bool = False,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Clean latents `[n, …]` for `n` rows of text states, each from its own noise seed."""
+    """Clean latents `[n, …]` for `n` rows of text states, each from its own noise seed, `batch` at a time."""
     scale = model.guidance if guidance is None else guidance
+    size = batch or batch_size(latent_shape(model), ELEMENTS, MOST)
     with precision(model, fast):
         empty = model.encode([""])
     made: list[Tensor] = []
-    for begin in range(0, len(seeds), batch):
-        told = states.rows(range(begin, min(begin + batch, len(seeds))))
-        pair = TextStates.cat([empty.rows([0] * len(told)), told]) if scale != 1 else told
-        x = model.noise(seeds[begin : begin + batch])
-        for i, time in enumerate(model.clock.times(steps)):
-            with precision(model, fast):
-                latents = torch.cat([x, x]) if scale != 1 else x
-                guess = model.predict(latents, torch.full((len(latents),), time, device=model.device), pair)
-            guess = guess.to(x.dtype)
-            if scale != 1:
-                blank, full = guess.chunk(2)
-                guess = blank + scale * (full - blank)
-            x = model.step(guess, i, steps, x)
-        made.append(x)
-        if progress:
-            progress(min(begin + batch, len(seeds)), len(seeds))
+    for rows in batches(range(len(seeds)), size):
+        asked = {"conditional": states.rows(rows)}
+        if scale != 1:
+            asked = {"empty": empty.rows([0] * len(rows)), **asked}
+        *_, last = denoise(model, asked, [seeds[i] for i in rows], steps, scale, fast)
+        made.append(last.after)
+        if progress is not None:
+            progress("pictures", rows[-1] + 1, len(seeds))
     return torch.cat(made)

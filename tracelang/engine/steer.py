@@ -23,7 +23,7 @@ from tracelang.engine.gate import gate_of
 from tracelang.engine.gated import Gated
 from tracelang.engine.lora import NAME, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions, sample
+from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions, record
 from tracelang.engine.seeds import generator, seed
 from tracelang.engine.state import between_steps, finished, load, pack, save, unpack
 from tracelang.engine.task import Options, Task, task_of
@@ -170,7 +170,7 @@ def _frozen(model: Model, task: Task, group: Sequence[Start], known: dict[str, T
 
     found = known.get(name)
     if found is None:
-        found = sample(model, group, task.settings.sampler_steps, task.guidance, task.options.progress, keep)
+        found = record(model, group, task.settings.sampler_steps, task.guidance, task.options.progress, keep)
         task.counts["frozen"] += 0 if name in known else found.evaluations
         known[name] = found
     return found
@@ -185,7 +185,7 @@ def _visited(
     for group in filter(None, (task.erased, task.kept)):
         purpose, base = f"refresh {refresh}", task.settings.seed
         again = [Start(one.prompt, one.anchor, seed(purpose, one.prompt, one.seed, base)) for one in group]
-        path = sample(student, again, task.settings.sampler_steps, task.guidance, task.options.progress)
+        path = record(student, again, task.settings.sampler_steps, task.guidance, task.options.progress)
         with patch.undone(), switched_off(model):
             result.append(judged_by(model, path, again, task.options.progress))
         evaluations += path.evaluations + result[-1].evaluations

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
-from tracelang.engine.rollout import Progress, Start, starts
+from tracelang.engine.rollout import Start, starts
 from tracelang.engine.terms import Slot, slots
 from tracelang.models.protocol import Model
 from tracelang.plan.counts import held, kept, shares
@@ -21,6 +21,7 @@ from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan, SteerPass
+from tracelang.progress import Progress
 
 TRAINING = 2
 """Raised where the same plan would train otherwise than before: a state of the old way is not gone on with."""

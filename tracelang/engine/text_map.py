@@ -27,9 +27,10 @@ CHUNK = 1024
 """Preserved columns that are in float64 at a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TextMap:
-    """`T = I + left @ rightᵀ`, float64, both `[d, n]`, the columns of `right` orthonormal.
+    """`T = I + left @ rightᵀ`, float64, both `[d, n]`, the columns of `right` orthonormal. Equal to itself alone: the
+    sites that share one are a group, and stay one in what is made of it.
 
     `T − I` has rank at most the number of erased states, so factors are what is stored; with orthonormal `right`
     nothing cancels between them and they survive a cast to float32.

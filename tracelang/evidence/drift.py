@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
-from tracelang.engine.rollout import Start, predictions, sample
+from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.report import NoiseLevels
 from tracelang.models.protocol import Model
@@ -89,7 +89,7 @@ def _moved(base: Model, edited: Model, asked: Sequence[_Asked]) -> Tensor:
     found = []
     for begin in range(0, len(asked), CHUNK):
         part = asked[begin : begin + CHUNK]
-        paths = sample(base, [one.start for one in part], STEPS, base.guidance)
+        paths = record(base, [one.start for one in part], STEPS, base.guidance)
         prompts = [one.prompt for one in part]
         before = predictions(base, paths, prompts)  # in the batches of the edited model: no edit, not a bit of drift
         moved = exact(predictions(edited, paths, prompts)) - exact(before)

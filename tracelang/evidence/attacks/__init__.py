@@ -13,9 +13,9 @@ from tracelang.evidence.attacks import (
     textual_inversion,
     unlearn_diff_atk,
 )
-from tracelang.evidence.attacks.attack import Access, Attack, AttackError, Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks.attack import Access, Attack, AttackError, Budget, Found, Inapplicable, Target
 
-__all__ = ["ATTACKS", "Access", "Attack", "AttackError", "Budget", "Found", "Inapplicable", "Quarry"]
+__all__ = ["ATTACKS", "Access", "Attack", "AttackError", "Budget", "Found", "Inapplicable", "Target"]
 
 ATTACKS: dict[str, Attack] = {
     "paraphrase": Attack("black box", paraphrase.run),

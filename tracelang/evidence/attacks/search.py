@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Quarry
+from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Target
 from tracelang.evidence.attacks.denoising import Views, gradient
 from tracelang.evidence.attacks.hard import Frame, spelled, typed
 from tracelang.models.protocol import Model, TextStates
@@ -23,7 +23,7 @@ class Search:
     seen: Views
     around: Frame
     rests: Sequence[Tensor]
-    quarry: Quarry
+    target: Target
     first: Tensor = field(init=False)
     best: Tensor = field(init=False)
     losses: Tensor = field(init=False)
@@ -50,7 +50,7 @@ class Search:
             raise AttackError(f"{self.attack}: {k} free tokens do not fit into prompts of {ids.shape[1]}; give fewer")
         loss, pull = gradient(self.attack, self.model, self.seen, held, encode)
         able = typed(words, ids)
-        drawable = torch.tensor(self.quarry.drawable(words.spell(ids))) if self.quarry.guarded else able
+        drawable = torch.tensor(self.target.drawable(words.spell(ids))) if self.target.guarded else able
         self.skipped += int((able & ~drawable).sum())
         able &= drawable
         loss = loss.cpu()
@@ -89,4 +89,4 @@ class Search:
         }
         ranked = sorted(dict.fromkeys(order), key=lambda i: float(self.losses[i]))
         examples = tuple(prompts[order.index(i)] for i in ranked[:EXAMPLES])
-        return Found(tuple(prompts[i % n] for i in range(self.quarry.count)), None, cost, None, examples)
+        return Found(tuple(prompts[i % n] for i in range(self.target.count)), None, cost, None, examples)
