@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
+from tracelang.models import paths as text
 from tracelang.models import text_cache, weights
 from tracelang.models.parts import blamed, encoder, placed, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.models.streamed import held_or_streamed
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
-from tracelang_flux import config, text
+from tracelang_flux import config
 from tracelang_flux.config import Settings
 
 BATCH = 64

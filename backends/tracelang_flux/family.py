@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.models import layout
+from tracelang.models.flow import FlowClock, clock
 from tracelang.plan.family import ModelError, Site
 from tracelang_flux import check, config
-from tracelang_flux.clock import FlowClock, clock
 from tracelang_flux.sites import sites
 
 if TYPE_CHECKING:

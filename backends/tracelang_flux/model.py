@@ -11,11 +11,11 @@ from diffusers import AutoencoderKL, FluxTransformer2DModel
 from torch import Tensor, nn
 
 from tracelang.models import weights
+from tracelang.models.flow import FlowClock
 from tracelang.models.parts import component, quiet
 from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Site
 from tracelang_flux.attention import LONGEST, PlainAttention
-from tracelang_flux.clock import FlowClock
 from tracelang_flux.encoders import FluxText
 
 IMAGE_BATCH = 8

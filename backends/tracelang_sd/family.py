@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.models import layout
+from tracelang.models.diffusion import DiffusionClock, clock
 from tracelang.plan.family import ModelError, Site
 from tracelang_sd import check, config
-from tracelang_sd.clock import DiffusionClock, clock
 from tracelang_sd.sites import sites
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
 from tracelang.models import weights
+from tracelang.models.diffusion import DiffusionClock
 from tracelang.models.parts import component, quiet
 from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Site
-from tracelang_sd.clock import DiffusionClock
 from tracelang_sd.encoder import StableDiffusionText
 
 IMAGE_BATCH = 8

@@ -20,16 +20,16 @@ from random_sd import SCHEDULER as SD_SCHEDULER
 import tracelang
 from tests.engine.plans import EARLY, LATE
 from tracelang.cli import main
+from tracelang.models.diffusion import clock as sd_clock
+from tracelang.models.flow import clock
 from tracelang.models.locate import family_of
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites, InPlaces, ReadsSites, RoleSites, Window
 from tracelang.plan.windows import WindowError, lower
 from tracelang_flux import Flux
-from tracelang_flux.clock import clock
 from tracelang_flux.sites import sites
 from tracelang_sd import StableDiffusion
-from tracelang_sd.clock import clock as sd_clock
 
 
 @pytest.fixture(scope="module")
