@@ -56,8 +56,7 @@ def loads(monkeypatch):
     for module in (
         "tracelang.models.parts",
         "tracelang.models.streamed",
-        "tracelang_flux.model",
-        "tracelang_sd.model",
+        "tracelang.models.model",
     ):
         monkeypatch.setattr(
             f"{module}.component",

@@ -269,4 +269,4 @@ def test_claims_looks_at_the_index_alone(folder, dev, tiny, tmp_path):
 
 
 def test_the_backend_is_found_by_its_entry_point(folder, tiny):
-    assert (family_of(folder).name, family_of(tiny).name) == ("flux", "sd1")
+    assert (family_of(folder).name(folder), family_of(tiny).name(tiny)) == ("flux", "sd1")
