@@ -18,7 +18,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions
 from tracelang.engine.run import run
-from tracelang.engine.steer import rate
+from tracelang.engine.training import rate
 from tracelang.plan.counts import cost
 from tracelang.plan.types import Plan, ReadsSites, RoleSites, SteerPass, Window
 
@@ -349,7 +349,7 @@ def test_on_refreshed_trajectories_the_teacher_is_the_original_model(monkeypatch
         checked.append(float((judged.conditional - visited.conditional).norm() / original.conditional.norm()))
         return judged
 
-    monkeypatch.setattr("tracelang.engine.steer.judged_by", compare)
+    monkeypatch.setattr("tracelang.engine.training.judged_by", compare)
     trained(plan((erasure("cat"),), refine(), steer(steps=6, refresh=3)))
     assert len(checked) == 2 and min(checked) > 1e-3  # control: the student predicts something else there
 
@@ -366,7 +366,7 @@ def test_hold_asks_for_the_model_that_the_earlier_passes_left(refresh: int, monk
         asked.append(float((found - paths.conditional[:, list(steps)]).norm() / found.norm()))
         return found
 
-    monkeypatch.setattr("tracelang.engine.steer.predictions", compare)
+    monkeypatch.setattr("tracelang.engine.training.predictions", compare)
     terms = (term("hold", EARLY),)
     for passes in ((refine(),), ()):
         edit = trained(plan((erasure("cat"),), *passes, steer(steps=6, refresh=refresh, terms=terms)))

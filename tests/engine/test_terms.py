@@ -12,7 +12,7 @@ from tests.engine.plans import EARLY, LATE, steer, term
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import record, starts
-from tracelang.engine.terms import draw, slots, target
+from tracelang.engine.terms import draw_batch, slots, target
 from tracelang.plan.types import Window
 
 C, E, Y = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
@@ -46,7 +46,7 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
     kept = record(model, starts([[("a dog", None)], [("a horse", None)]], 4, "train", 0), 8, 3.0)
     seen: Counter[tuple[str, bool]] = Counter()
     for i in range(40):
-        batch = draw(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
+        batch = draw_batch(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
         late = [model.clock.logsnr(float(t)) >= model.clock.logsnr(model.clock.time(0.25)) for t in batch.times]
         seen.update(zip(batch.prompts, late, strict=True))
         assert late[:5] == [True] * 5 and late[5:9] == [False] * 4
@@ -62,7 +62,7 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
 def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
     erased = record(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
-    batch = draw(
+    batch = draw_batch(
         slots(settings, model.clock, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0)
     )
     assert len(batch.prompts) == 8 + 2
@@ -78,7 +78,7 @@ def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     one = slots(settings, model.clock, False)
     plain, held = (
-        draw(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
+        draw_batch(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
         for paths in (erased, replace(erased, before=erased.conditional + 1))
     )
     rows = [1.0 if kind == "hold" else 0.0 for slot in one for kind in [slot.term.kind] * slot.rows]
@@ -89,7 +89,7 @@ def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image
     model, settings = Toy(), steer(sampler_steps=4, terms=(term("push", weight=2.0),))
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     plain, counted = (
-        draw(slots(one, model.clock, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
+        draw_batch(slots(one, model.clock, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
         for one in (settings, settings.model_copy(update={"loss": "velocity"}))
     )
     assert torch.equal(plain.latents, counted.latents) and torch.equal(plain.targets, counted.targets)

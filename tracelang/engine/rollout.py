@@ -5,7 +5,7 @@ Guidance evaluates `pred(c)` and `pred(∅)` at every step anyway, so both come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeVar
@@ -61,6 +61,9 @@ class Trajectories:
         return len(self) * len(self.times) * (2 if self.anchor is None else 3)
 
 
+Encode = Callable[[Sequence[str | None]], TextStates]
+"""The states of some texts in their order; None is the unconditional input."""
+
 Keep = Callable[[Sequence[Start], Callable[[], Trajectories]], Trajectories]
 """A batch: found where an earlier run left it, or made and left there."""
 
@@ -94,7 +97,7 @@ def record(
 
     Raises `EngineError` where the model's prediction is not finite.
     """
-    encode = _encoder(model, starts)
+    encode = encoder(model, [text for start in starts for text in (start.prompt, start.anchor) if text is not None])
     parts = chunks(model, starts)
     made = []
     for number, batch in enumerate(parts):
@@ -111,13 +114,13 @@ def record(
 def _recorded(
     model: Model,
     batch: Sequence[Start],
-    encode: Callable[[Sequence[str]], TextStates],
+    encode: Encode,
     steps: int,
     guidance: float,
     step_done: Callable[[int], None],
 ) -> Trajectories:
     prompts = tuple(start.prompt for start in batch)
-    asked = {"conditional": encode(prompts), "empty": encode([""] * len(batch))}
+    asked = {"conditional": encode(prompts), "empty": encode([None] * len(batch))}
     anchors = [start.anchor for start in batch if start.anchor is not None]
     if anchors:
         asked["anchor"] = encode(anchors)
@@ -151,14 +154,14 @@ def judged_by(
     """The same latents, which an edited model may have visited, with this model's predictions there."""
     anchors = [start.anchor for start in starts if start.anchor is not None]
     ask = partial(predictions, model, visited, progress=progress)
-    empty = ask([""] * len(visited))
+    empty = ask([None] * len(visited))
     return replace(visited, conditional=ask(), empty=empty, anchor=ask(anchors) if anchors else None)
 
 
 def predictions(
     model: Model,
     paths: Trajectories,
-    prompts: Sequence[str] | None = None,
+    prompts: Sequence[str | None] | None = None,
     *,
     steps: Sequence[int] | None = None,
     progress: Progress | None = None,
@@ -170,12 +173,11 @@ def predictions(
     """
     asked = paths.prompts if prompts is None else prompts
     at = range(len(paths.times)) if steps is None else steps
-    known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
-    states = model.encode(list(known))
+    encode = encoder(model, [text for text in asked if text is not None])
     parts = chunks(model, range(len(paths)))
     found = []
     for number, batch in enumerate(parts):
-        rows = states.rows([known[asked[i]] for i in batch])
+        rows = encode([asked[i] for i in batch])
         latents = paths.latents[batch[0] : batch[-1] + 1]
         made = []
         for i in at:
@@ -198,9 +200,9 @@ def chunks(model: Model, rows: Sequence[Row]) -> list[Sequence[Row]]:
     return batches(rows, batch_size(latent_shape(model), ELEMENTS, MOST))
 
 
-def _encoder(model: Model, starts: Sequence[Start]) -> Callable[[Sequence[str]], TextStates]:
-    """Each text encoded once, when the first is asked for; the function picks rows."""
-    texts = dict.fromkeys(text for start in starts for text in (start.prompt, start.anchor) if text is not None)
-    row = {text: i for i, text in enumerate([*texts, ""])}
-    states = cache(lambda: model.encode([*texts, ""]))
+def encoder(model: Model, texts: Iterable[str]) -> Encode:
+    """Each of the texts and the unconditional input encoded once, when the first is asked for."""
+    row: dict[str | None, int] = {text: i for i, text in enumerate(dict.fromkeys([*texts, ""]))}
+    states = cache(lambda: model.encode([text for text in row if text is not None]))
+    row[None] = row[""]
     return lambda wanted: states().rows([row[text] for text in wanted])

@@ -82,7 +82,7 @@ class Batch:
     weights: Tensor
 
 
-def draw(
+def draw_batch(
     slots: Sequence[Slot],
     erased: Trajectories,
     kept: Trajectories | None,
