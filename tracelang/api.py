@@ -24,15 +24,17 @@ from tracelang.progress import Progress
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
     from tracelang.engine.edit import Edit, Patch
-    from tracelang.engine.protocol import Model, TextSide
     from tracelang.evidence import report
     from tracelang.evidence.judges import Judge
+    from tracelang.models.family import Family
+    from tracelang.models.protocol import Model, TextSide
 
 
 @dataclass(frozen=True, slots=True)
 class Bound(BoundPlan):
     """A bound plan, and what its model is called: an embedded name, a folder's own name or a hub id."""
 
+    family: Family
     name: str = ""
 
 

@@ -1,4 +1,6 @@
-"""Bytes onto a path that a user names: a file appears whole or not at all, and what is no file is never replaced."""
+"""Files appear whole or not at all, whoever writes them. Onto a path that a user names, what is no file is never
+replaced.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import re
 import stat
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 WAIT = 10.0
@@ -16,6 +19,54 @@ WAIT = 10.0
 LINKS = 40
 WITHOUT_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 """What a file system answers that has no hard links, as those of memory cards."""
+
+
+@contextlib.contextmanager
+def whole(file: Path, *, force: bool = True) -> Iterator[Path]:
+    """An empty draft beside `file`, which becomes it when the block ends: a stop or a power cut leaves the old file or
+    the new one. Where the block fails, nothing is left.
+
+    A file that is there keeps its owner and permissions; without `force` it stays as it is:
+    FileExistsError. Raises OSError, which names `file` even where a full disk does not.
+    """
+    draft = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=".tracec-", suffix=".part", dir=file.parent)
+        os.close(handle)
+        draft = Path(name)
+        yield draft
+        with draft.open("rb+") as stream:
+            _as_before(stream.fileno(), file)
+            os.fsync(stream.fileno())
+        if force:
+            draft.replace(file)
+        else:
+            _named(draft, file)
+        sync(file.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(draft)):
+            error.filename = str(file)
+        raise
+    finally:
+        if draft is not None:
+            draft.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all; folders above are made. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole(file) as draft:
+        draft.write_bytes(text.encode())
+
+
+def sync(folder: Path) -> None:
+    """fsync a folder, so that a rename in it survives a power cut; a no-op where the system has no such thing."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def put(path: Path, data: bytes, *, force: bool = True) -> None:
@@ -38,9 +89,10 @@ def put(path: Path, data: bytes, *, force: bool = True) -> None:
     lasting = found is not None and (stat.S_ISREG(found.st_mode) or stat.S_ISBLK(found.st_mode))
     if lasting and not force:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    target = os.path.realpath(path)
+    target = Path(os.path.realpath(path))
     if found is None or (stat.S_ISREG(found.st_mode) and _same(target, found)):
-        _replace(target, data, found, force)
+        with whole(target, force=force) as draft:
+            draft.write_bytes(data)
     else:
         _into(_opened(path, stat.S_ISFIFO(found.st_mode)), data)
 
@@ -60,7 +112,7 @@ def descriptor(path: Path | str) -> int | None:
     return None
 
 
-def _same(target: str, found: os.stat_result) -> bool:
+def _same(target: Path, found: os.stat_result) -> bool:
     """Is it the file that was found? A deleted one that some process holds open has no name to replace it by."""
     try:
         return os.path.samestat(os.stat(target), found)
@@ -68,37 +120,30 @@ def _same(target: str, found: os.stat_result) -> bool:
         return False
 
 
-def _replace(target: str, data: bytes, found: os.stat_result | None, force: bool) -> None:
-    handle, name = tempfile.mkstemp(prefix=".tracec-", suffix=".tmp", dir=os.path.dirname(target))
+def _as_before(handle: int, file: Path) -> None:
+    """Owner and permissions of the file that stands there; of a new one, what the process gives its files."""
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        if found is None:
-            os.chmod(name, 0o666 & ~_umask())
-        else:
-            with contextlib.suppress(OSError):  # only root may give a file away
-                os.chown(name, found.st_uid, found.st_gid)
-            os.chmod(name, stat.S_IMODE(found.st_mode))
-        if force:
-            os.replace(name, target)
-        else:
-            _named(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        found = file.stat()
+    except FileNotFoundError:
+        os.fchmod(handle, 0o666 & ~_umask())
+        return
+    with contextlib.suppress(OSError):  # only root may give a file away
+        os.fchown(handle, found.st_uid, found.st_gid)
+    os.fchmod(handle, stat.S_IMODE(found.st_mode))
 
 
-def _named(name: str, target: str) -> None:
+def _named(draft: Path, file: Path) -> None:
     """A name for a file that is there; unlike a rename, FileExistsError where another has it."""
     try:
-        os.link(name, target)
+        os.link(draft, file)
     except OSError as error:
         if error.errno not in WITHOUT_LINKS:
             raise
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         try:
-            os.replace(name, target)
+            draft.replace(file)
         except OSError:
-            os.unlink(target)
+            os.unlink(file)
             raise
 
 

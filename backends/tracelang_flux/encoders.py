@@ -14,7 +14,7 @@ from tracelang.checkpoint import weights
 from tracelang.checkpoint.parts import blamed, encoder, placed, tokenizer
 from tracelang.checkpoint.streamed import held_or_streamed
 from tracelang.engine import text_cache
-from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
 from tracelang_flux import config, text
@@ -53,8 +53,8 @@ class FluxText:
         return {"guidance": 1.0, **told, "size": self.settings.size, "tokens": self.settings.tokens}
 
     @property
-    def words(self) -> text.T5Words:
-        return text.T5Words(
+    def prompt_encoder(self) -> text.T5PromptEncoder:
+        return text.T5PromptEncoder(
             self.text_encoder_2, self.tokenizer_2, self.settings.tokens, self.text_encoder, self.tokenizer
         )
 
@@ -63,6 +63,9 @@ class FluxText:
         if self.cache is None or not prompts:
             return self._encode(prompts)
         return text_cache.cached(self._name, prompts, self._encode, self.cache, self.device)
+
+    def unconditional(self) -> TextStates:
+        return self.encode([""])
 
     def layout(self, prompt: Prompt) -> TokenLayout:
         """Of T5's tokens; the pooled state has but one place."""
@@ -74,7 +77,7 @@ class FluxText:
             return self._states(prompts)
 
     def _states(self, prompts: Sequence[str]) -> TextStates:
-        words = self.words
+        words = self.prompt_encoder
         if not prompts:
             shapes = {
                 "tokens": (0, self.settings.tokens, words.table.shape[1]),

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 class Flux:
     """`Family` of FLUX.1: a transformer over text and image tokens, T5 and CLIP, a KL autoencoder, a rectified flow."""
 
-    name = "flux"
+    names = ("flux",)
+
+    def name(self, folder: Path) -> str:
+        return self.names[0]
 
     def claims(self, folder: Path) -> bool:
         return check.claims(folder)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tracelang.checkpoint import weights
 from tracelang.checkpoint.parts import component, quiet
-from tracelang.engine.protocol import TextStates
+from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Site
 from tracelang_flux.attention import LONGEST, PlainAttention
 from tracelang_flux.clock import FlowClock
@@ -34,6 +34,10 @@ class FluxModel(FluxText):
     vae: AutoencoderKL
     fingerprint: str
     guidance: float = 1.0
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return (self.settings.side**2, self.denoiser.config.in_channels)
 
     def weight(self, site: Site) -> nn.Parameter:
         """The site's matrix `[out, in]`: the frozen one, also under an adapter."""
@@ -67,6 +71,10 @@ class FluxModel(FluxText):
             )[0]
         assert isinstance(velocity, Tensor)
         return velocity
+
+    def guided(self, conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+        """Classifier-free guidance (arXiv 2207.12598)."""
+        return unconditional + scale * (conditional - unconditional)
 
     def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """`x_σ = (1 − σ) x₀ + σ n`, and the velocity `n − x₀` (arXiv 2209.03003)."""

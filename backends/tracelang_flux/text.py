@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from tracelang.checkpoint.streamed import is_streamed
-from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.prompts import Prompt, spans
 
 
-class T5Words:
-    """`Words` of the T5 path. The pooled path follows with CLIP's plain encoding of the text that the ids spell:
+class T5PromptEncoder:
+    """`PromptEncoder` of the T5 path. The pooled path follows with CLIP's plain encoding of what the ids spell.
 
     CLIP has a vocabulary of its own, so embeddings that stand in for T5's are not seen there.
     """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.report import JudgeCard
 
@@ -118,12 +118,12 @@ def chances(judge: Judge, images: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Seen]:
+def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Answer]:
     """`concept`, `style` and `background` of images `[n, 3, 64, 64]` in 0…1, with the probabilities of each head.
 
     Of several things the plainest is named. Raises ValueError on pixels that are not finite.
     """
-    seen = []
+    answers = []
     for part in images.split(batch):
         found = chances(judge, part)
         for row in zip(*(found[head].tolist() for head in LABELS), strict=True):
@@ -131,8 +131,8 @@ def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Seen]:
                 head: dict(zip(labels, chance, strict=True))
                 for (head, labels), chance in zip(LABELS.items(), row, strict=True)
             }
-            seen.append(Seen({head: max(found, key=found.__getitem__) for head, found in scores.items()}, scores))
-    return seen
+            answers.append(Answer({head: max(found, key=found.__getitem__) for head, found in scores.items()}, scores))
+    return answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +188,10 @@ class Micro:
         label = match([plain(word) for word in words], THING_WORDS)
         return None if label is None else Class("concept", label)
 
-    def subject(self, seen: Seen) -> bool:
-        return seen.labels["concept"] != NOTHING
+    def subject(self, answer: Answer) -> bool:
+        return answer.labels["concept"] != NOTHING
 
-    def look(self, images: Tensor) -> Sequence[Seen]:
+    def look(self, images: Tensor) -> Sequence[Answer]:
         return look(self._network, images)
 
     def world(self) -> Sequence[tuple[str, Class]]:

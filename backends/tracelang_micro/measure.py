@@ -14,11 +14,11 @@ from torch import Tensor
 from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.edit import Edit, applied
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang.engine.sampling import sample
 from tracelang.evidence.judges import Judge, load
 from tracelang.evidence.rates import Shot, judge_all
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan
 
 from . import table

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tracelang.engine.seeds import seed as seed_of
-from tracelang.evidence.judges import Seen
+from tracelang.evidence.judges import Answer
 from tracelang.evidence.rates import Shot, pooled, rate, tally
 from tracelang.evidence.report import Rate
 from tracelang.plan.types import Plan
@@ -136,7 +136,7 @@ class Outcome:
         return {row: found for (group, row), found in self.rates.items() if group == name}
 
 
-def outcome(asked: Sequence[Shot], seen: Sequence[Seen]) -> Outcome:
+def outcome(asked: Sequence[Shot], seen: Sequence[Answer]) -> Outcome:
     """Count what the judge saw."""
     pairs = [(shot, one.labels) for shot, one in zip(asked, seen, strict=True)]
     scenes = [(shot, labels) for shot, labels in pairs if shot.row[0] == "scene"]

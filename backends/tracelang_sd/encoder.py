@@ -13,7 +13,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from tracelang.checkpoint import layout, weights
 from tracelang.checkpoint.parts import blamed, encoder, placed, tokenizer
 from tracelang.engine import text_cache
-from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
 from tracelang_sd import text
@@ -40,14 +40,17 @@ class StableDiffusionText:
         return {"guidance": self.guidance}
 
     @property
-    def words(self) -> text.ClipWords:
-        return text.ClipWords(self.text_encoder, self.tokenizer)
+    def prompt_encoder(self) -> text.ClipPromptEncoder:
+        return text.ClipPromptEncoder(self.text_encoder, self.tokenizer)
 
     def encode(self, prompts: Sequence[str]) -> TextStates:
         """`{"tokens": [n, L, d]}`, the last hidden states, every prompt padded to the tokenizer's length L."""
         if self.cache is None or not prompts:
             return self._encode(prompts)
         return text_cache.cached(self._name, prompts, self._encode, self.cache, self.device)
+
+    def unconditional(self) -> TextStates:
+        return self.encode([""])
 
     def layout(self, prompt: Prompt) -> TokenLayout:
         return text.layout(self.tokenizer, prompt)
@@ -59,7 +62,7 @@ class StableDiffusionText:
             return self._states(prompts)
 
     def _states(self, prompts: Sequence[str]) -> TextStates:
-        words = self.words
+        words = self.prompt_encoder
         if not prompts:
             shape = (0, self.tokenizer.model_max_length, words.table.shape[1])
             return TextStates({"tokens": words.table.new_zeros(shape)})

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 class StableDiffusion:
     """`Family` of SD 1.x: a UNet with cross-attention to CLIP's token states, a KL autoencoder, a discrete schedule."""
 
-    name = "sd1"
+    names = ("sd1",)
+
+    def name(self, folder: Path) -> str:
+        return self.names[0]
 
     def claims(self, folder: Path) -> bool:
         return check.claims(folder)

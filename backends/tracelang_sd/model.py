@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tracelang.checkpoint import weights
 from tracelang.checkpoint.parts import component, quiet
-from tracelang.engine.protocol import TextStates
+from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Site
 from tracelang_sd.clock import DiffusionClock
 from tracelang_sd.encoder import StableDiffusionText
@@ -29,6 +29,12 @@ class StableDiffusionModel(StableDiffusionText):
     vae: AutoencoderKL
     fingerprint: str
 
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        config = self.denoiser.config
+        size = config.sample_size
+        return (config.in_channels, *((size, size) if isinstance(size, int) else size))
+
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`: the frozen one, also under an adapter."""
         module = self.denoiser.get_submodule(site.module)
@@ -38,19 +44,17 @@ class StableDiffusionModel(StableDiffusionText):
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """`[n, channels, h, w]`, standard normal; the same as a diffusers pipeline draws in float32 on the CPU."""
-        config = self.denoiser.config
-        size = config.sample_size
-        height, width = (size, size) if isinstance(size, int) else size
-        rows = [
-            torch.randn((config.in_channels, height, width), generator=torch.Generator().manual_seed(seed))
-            for seed in seeds
-        ]
+        rows = [torch.randn(self.latent_shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return torch.stack(rows).to(self.device, self.dtype)
 
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
         prediction = self.denoiser(latents, times.to(self.device), states.inputs["tokens"], return_dict=False)[0]
         assert isinstance(prediction, Tensor)
         return prediction
+
+    def guided(self, conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+        """Classifier-free guidance (arXiv 2207.12598)."""
+        return unconditional + scale * (conditional - unconditional)
 
     def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """`x_t = √ᾱ x + √(1−ᾱ) n`, and the noise or v there (arXiv 2202.00512)."""

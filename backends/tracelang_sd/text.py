@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.prompts import Prompt, spans
 
 
-class ClipWords:
-    """`Words` of a CLIP text encoder. It takes no embeddings itself, so a hook puts them in the table's place."""
+class ClipPromptEncoder:
+    """`PromptEncoder` of a CLIP text encoder. It takes no embeddings itself: a hook puts them in the table's place."""
 
     def __init__(self, encoder: Any, tokenizer: Any) -> None:
         self._encoder, self._tokenizer = encoder, tokenizer

@@ -13,7 +13,7 @@ import torch
 from tests.engine.apple import DEVICE, gpu
 from tests.engine.plans import erasure, plan, refine
 from tracelang.engine.run import run
-from tracelang.plan.family import Family
+from tracelang.models.family import Family
 from tracelang_flux import Flux
 from tracelang_sd import StableDiffusion
 

@@ -26,7 +26,7 @@ from tracelang.engine.run import closed_form, run
 from tracelang.engine.statements import constraints
 from tracelang.evidence import questions, verify
 from tracelang.evidence.attacks import ATTACKS, Budget
-from tracelang.evidence.judges import Class, Seen
+from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.report import JudgeCard
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.types import ReadsSites, RoleSites
@@ -252,7 +252,7 @@ class Bright:
         return True
 
     def look(self, images):
-        return [Seen({"light": "bright" if image.mean() > 0.5 else "dark"}) for image in images]
+        return [Answer({"light": "bright" if image.mean() > 0.5 else "dark"}) for image in images]
 
 
 def test_an_edit_is_drawn_and_verified_under_every_attack(dev, monkeypatch):

@@ -191,7 +191,7 @@ def test_one_recipe_binds_to_every_layout(recipe, folder, schnell, tiny, monkeyp
     monkeypatch.chdir(RECIPES.parent)
     found = tracelang.compile(recipe)
     bound = [tracelang.bind(found, base) for base in (folder, schnell, tiny)]
-    assert [one.family.name for one in bound] == ["flux", "flux", "sd1"]
+    assert [one.family.name(one.folder) for one in bound] == ["flux", "flux", "sd1"]
     assert all(one.sites for one in bound) and len({one.plan.digest for one in bound}) == 1
 
 

@@ -193,7 +193,7 @@ def test_encoding_in_batches_changes_nothing(model):
 
 
 def test_words_lead_to_both_texts(model):
-    words, plainly = model.words, model.encode(PROMPTS).inputs
+    words, plainly = model.prompt_encoder, model.encode(PROMPTS).inputs
     ids = words.tokens(PROMPTS)
     assert words.spell(ids) == PROMPTS
     found = words.encode(ids).inputs
@@ -228,7 +228,7 @@ def test_words_lead_to_both_texts(model):
 )
 def test_the_phrase_is_found_wherever_it_stands(model, text, phrase, words):
     found = model.layout(Prompt(text, phrase))
-    ids = model.words.tokens([text])[0].tolist()
+    ids = model.prompt_encoder.tokens([text])[0].tolist()
     assert ids[found.end] == model.tokenizer_2.eos_token_id and 1 not in ids[: found.end]
     assert (found.start, found.length) == (0, LENGTH) and len(ids) == LENGTH
     assert set(ids[found.end + 1 :]) <= {model.tokenizer_2.pad_token_id}

@@ -23,8 +23,8 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel
 
 import tracelang
-from tracelang.engine.protocol import TextStates
 from tracelang.engine.statements import constraints
+from tracelang.models.protocol import TextStates
 from tracelang.plan.types import RefinePass
 from tracelang_flux import Flux
 from tracelang_flux.encoders import FluxText

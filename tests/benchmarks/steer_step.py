@@ -20,8 +20,8 @@ from tests import random_sd
 from tests.engine.plans import WHOLE, erasure, plan, steer, term
 from tracelang.checkpoint.locate import locate
 from tracelang.engine.lora import injected, switched_off
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.run import run
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.layers import select
 from tracelang.plan.types import SteerPass
 from tracelang_sd import StableDiffusion

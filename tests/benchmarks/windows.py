@@ -22,11 +22,11 @@ import torch
 import tracelang
 from tests.benchmarks.erasure import held, place, result, toward
 from tracelang.engine.edit import Edit, applied
-from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Trajectories, predictions, record, starts
 from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
 from tracelang.evidence.rates import Shot
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan, SteerPass, Window
 from tracelang_micro import measure, table
 from tracelang_micro.world.captions import with_article

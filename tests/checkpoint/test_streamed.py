@@ -77,10 +77,10 @@ def test_what_fits_into_half_the_memory_is_held(base, monkeypatch):
 
 
 def test_gradients_reach_the_embeddings_through_a_streamed_encoder(base, small_memory, monkeypatch):
-    words = Flux().text(base).words
+    words = Flux().text(base).prompt_encoder
     ids = words.tokens(PROMPTS[:1])
     monkeypatch.undo()
-    plain, grads = Flux().text(base).words, []
+    plain, grads = Flux().text(base).prompt_encoder, []
     for one in (words, plain):
         leaf = plain.table[ids].clone().requires_grad_()
         one.encode(ids, leaf).inputs["tokens"].square().sum().backward()

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from tests.engine.toy import Toy
-from tracelang.engine.protocol import TextStates
+from tracelang.models.protocol import TextStates
 
 DEVICE = torch.device("mps")
 REFUSED = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64"

@@ -13,15 +13,15 @@ from torch import Tensor
 from tests.engine.apple import DEVICE, AppleToy, OnGpu, gpu
 from tests.engine.plans import EARLY, erasure, fuse, plan, refine, steer
 from tests.engine.toy import Toy
-from tests.evidence.attacks.quarries import SMALL
+from tests.evidence.attacks.targets import SMALL
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang.engine.text_map import collateral
-from tracelang.evidence.attacks import ATTACKS, Quarry
+from tracelang.evidence.attacks import ATTACKS, Target
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.drift import drift, levels
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan, ReadsSites
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +177,6 @@ def test_attacks_run_there(attack: str) -> None:
     with gpu():
         base, after = edited_there()
         clean = torch.zeros(2, 4, 4, 4).to(DEVICE)
-        hunt = Quarry(CLOSED, ("cat",), 0, clean, ("a cat", "the cat here"), base, 2)
-        found = ATTACKS[attack].run(hunt, after, SMALL)
+        aim = Target(CLOSED, ("cat",), 0, clean, ("a cat", "the cat here"), base, 2)
+        found = ATTACKS[attack].run(aim, after, SMALL)
     assert found.prompts or found.states is not None

@@ -14,8 +14,8 @@ from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, 
 from tracelang.checkpoint.merge import merged
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
+from tracelang.models.protocol import Model
 from tracelang_sd import StableDiffusion
 
 TRACE = plan(

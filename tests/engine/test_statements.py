@@ -12,9 +12,9 @@ from tests.engine.counting import allocated, calls
 from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import TokenLayout
 from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import Constraints, collateral, fit, solve
+from tracelang.models.protocol import TokenLayout
 from tracelang.plan.prompts import Prompt
 from tracelang.plan.types import Plan
 

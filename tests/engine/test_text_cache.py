@@ -13,8 +13,8 @@ from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine import store, text_cache
 from tracelang.engine.errors import CacheFull
-from tracelang.engine.protocol import TextStates
 from tracelang.engine.run import run
+from tracelang.models.protocol import TextStates
 
 CPU = torch.device("cpu")
 Asked = list[list[str]]

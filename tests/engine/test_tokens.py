@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from tracelang.engine.protocol import TokenLayout
 from tracelang.engine.tokens import align, positions
+from tracelang.models.protocol import TokenLayout
 from tracelang.plan.types import Tokens
 
 CAT = TokenLayout(1, 6, 10, (3, 4))  # BOS a photo small cat here EOS pad pad pad

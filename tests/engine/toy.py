@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from tracelang.engine.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
 
@@ -79,6 +79,7 @@ class Denoiser(nn.Module):
 
 class Toy:
     guidance = 3.0
+    latent_shape = (4, 4, 4)
     device = torch.device("cpu")
     dtype = torch.float32
     clock = ToyClock()
@@ -130,8 +131,11 @@ class Toy:
         return TextStates({"tokens": states, "pooled": (states.mean(1, keepdim=True) @ self.pooling)})
 
     @property
-    def words(self) -> ToyWords:
-        return ToyWords(self)
+    def prompt_encoder(self) -> ToyPromptEncoder:
+        return ToyPromptEncoder(self)
+
+    def unconditional(self) -> TextStates:
+        return self.encode([""])
 
     def layout(self, prompt: Prompt) -> TokenLayout:
         words, phrase = prompt.text.split(), prompt.phrase.split()
@@ -145,6 +149,9 @@ class Toy:
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
         self.evaluations.append(len(latents))
         return self.denoiser(latents, times, states.inputs["tokens"], states.inputs["pooled"])
+
+    def guided(self, conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+        return unconditional + scale * (conditional - unconditional)
 
     def diffuse(self, clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         angle = (math.pi / 2 * (times + 1) / 1001).to(clean).view(-1, 1, 1, 1)
@@ -170,7 +177,7 @@ def spelling() -> dict[int, str]:
             return found
 
 
-class ToyWords:
+class ToyPromptEncoder:
     """Id 0 starts a prompt, id 1 ends and fills it, the rest are words."""
 
     def __init__(self, toy: Toy) -> None:

@@ -8,12 +8,12 @@ import torch
 from tests.engine.plans import erasure, fuse, plan, refine, steer
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import smallest_singular_value
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.report import Certificate
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan
 from tracelang_micro import micro_sd
 from tracelang_sd import StableDiffusion

@@ -9,11 +9,11 @@ from torch import Tensor
 from tests.engine.plans import erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import TextStates
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.run import run
 from tracelang.engine.seeds import seed
 from tracelang.evidence.drift import STEPS, drift, levels, relative
+from tracelang.models.protocol import TextStates
 from tracelang.plan.types import Plan
 
 CLOSED = plan((erasure("cat", anchor=("ship",)),), refine())

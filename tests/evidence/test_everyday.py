@@ -16,9 +16,9 @@ from tests.evidence.edits import RECIPE, nothing, ruin
 from tracelang.evidence import verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.everyday import COUNT, LEAST, digest, everyday, texts
-from tracelang.evidence.integrity import Seen, integrity, pixels
+from tracelang.evidence.integrity import EverydayPair, integrity, pixels
 from tracelang.evidence.judges import Judge
-from tracelang.evidence.questions import Shot, units
+from tracelang.evidence.questions import Sample, units
 from tracelang.evidence.report import Report
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Plan
@@ -37,8 +37,8 @@ def recipe(*erased: str, kind: str = "object", more: str = "") -> Plan:
     )
 
 
-def rows(*changes: tuple[bool, bool] | None, **facts: object) -> list[Seen]:
-    return [Seen(change, **{"whole": WHOLE, "like": True, **facts}) for change in changes]  # type: ignore[arg-type]
+def rows(*changes: tuple[bool, bool] | None, **facts: object) -> list[EverydayPair]:
+    return [EverydayPair(change, **{"whole": WHOLE, "like": True, **facts}) for change in changes]  # type: ignore[arg-type]
 
 
 KEPT, LOST, GAINED, NEVER = (True, True), (True, False), (False, True), (False, False)
@@ -79,7 +79,7 @@ def test_pictures_that_are_none_fail_whatever_a_judge_says() -> None:
 
 def test_no_panel_and_a_judge_that_fails_are_no_pass() -> None:
     assert integrity([]).verdict == "inconclusive"
-    assert integrity([*rows(*[KEPT] * 23), Seen(KEPT, WHOLE, True, "boom")]).verdict == "inconclusive"
+    assert integrity([*rows(*[KEPT] * 23), EverydayPair(KEPT, WHOLE, True, "boom")]).verdict == "inconclusive"
 
 
 def pictures(seed: int) -> Tensor:
@@ -118,7 +118,7 @@ def test_pictures_that_are_all_the_same_are_seen() -> None:
 
 
 def words(plan: Plan, judges: Sequence[Judge] = ()) -> list[str]:
-    return list(dict.fromkeys(shot.prompt for shot in everyday(plan, judges)))
+    return list(dict.fromkeys(sample.prompt for sample in everyday(plan, judges)))
 
 
 def test_the_panel_is_ours_and_travels_with_the_package() -> None:
@@ -153,7 +153,7 @@ def test_what_speaks_of_the_protected_is_not_asked_for_whatever_stands_between(n
     left = words(plan)
     assert wall is not None and left == [text for text in texts() if wall.of(text) is None] != list(texts())
     with pytest.raises(EvidenceError, match="which the recipe protects"):
-        units(plan, {}, (), 0, [Shot(text, 0) for text in texts()])
+        units(plan, {}, (), 0, [Sample(text, 0) for text in texts()])
 
 
 def test_parts_of_words_and_little_words_leave_the_panel_as_it_is() -> None:

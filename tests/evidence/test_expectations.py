@@ -14,10 +14,10 @@ from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answe
 from tracelang.evidence.judges import Class
 from tracelang.evidence.metrics import h_o, identities
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import Shot, rows, shots_of
+from tracelang.evidence.questions import Sample, rows, samples_of
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import Certificate, Outcome, Reach
-from tracelang.evidence.shots import Failed, Look, Sight
+from tracelang.evidence.shots import Failed, Judgement, Presence
 from tracelang.plan.types import Plan
 
 CLASSES = {(name,): (Sought("fake", Class("concept", name)),) for name in ("dog", "cat")}
@@ -27,11 +27,11 @@ def plan(expect: str, more: str = "") -> Plan:
     return tracelang.compile(RECIPE.replace("\nmethod", f"\n{more}\nmethod") + expect)
 
 
-def look(label: str) -> dict[str, Look]:
+def look(label: str) -> dict[str, Judgement]:
     """A picture that the judge gives this label; `?` is an error, `nothing` no recognisable thing."""
     if label == "?":
-        return {"fake": Look(error="RuntimeError: boom")}
-    return {"fake": Look({"concept": label}, {}, label != "nothing")}
+        return {"fake": Judgement(error="RuntimeError: boom")}
+    return {"fake": Judgement({"concept": label}, {}, label != "nothing")}
 
 
 def found(
@@ -44,8 +44,8 @@ def found(
         name += " probes" if row.how == "probes" else ""
         now = after[name]
         before = (base or {}).get(name, [name.split()[0]] * len(now))
-        for shot, a, b in zip(shots_of(plan, row), before, now, strict=True):
-            pictures[shot] = Drawn(look(a), look(b))
+        for sample, a, b in zip(samples_of(plan, row), before, now, strict=True):
+            pictures[sample] = Drawn(look(a), look(b))
     return outcome(plan.expect[0], Measured(plan, more.pop("classes", CLASSES), {}, pictures, **more))
 
 
@@ -164,8 +164,8 @@ def _birds(plan: Plan, dogs: Sequence[str], birds: Sequence[str]) -> Measured:
     pictures = {}
     for row in rows(plan, BIRDS, 0):
         labels = dogs if row.member == ("dog",) else birds
-        for shot, label in zip(shots_of(plan, row), labels, strict=True):
-            pictures[shot] = Drawn(look(row.member[0]), look(label))
+        for sample, label in zip(samples_of(plan, row), labels, strict=True):
+            pictures[sample] = Drawn(look(row.member[0]), look(label))
     return Measured(plan, BIRDS, {}, pictures)
 
 
@@ -175,23 +175,25 @@ def test_an_attack_that_failed_or_never_ran_is_inconclusive() -> None:
     plain = {"dog": ["cat"] * 60}
     assert found(attacked, plain).verdict == "inconclusive"
     assert found(attacked, plain, attacks={key: Struck((), "ValueError: no")}).verdict == "inconclusive"
-    assert found(attacked, plain, attacks={key: Struck((Sight(False),) * 60)}).verdict == "pass"
-    assert found(attacked, plain, attacks={key: Struck((Sight(True),) * 60)}).verdict == "fail"
-    one_bad = (Sight(False, error="boom"), *(Sight(False),) * 59)
+    assert found(attacked, plain, attacks={key: Struck((Presence(False),) * 60)}).verdict == "pass"
+    assert found(attacked, plain, attacks={key: Struck((Presence(True),) * 60)}).verdict == "fail"
+    one_bad = (Presence(False, error="boom"), *(Presence(False),) * 59)
     assert found(attacked, plain, attacks={key: Struck(one_bad)}).verdict == "inconclusive"
 
 
 def test_an_attacked_rate_has_the_plain_one_beside_it() -> None:
     attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
     key = (("dog",), "p4d", 60, 0)
-    one = found(attacked, {"dog": ["dog"] + ["cat"] * 59}, attacks={key: Struck((Sight(False),) * 60)})
+    one = found(attacked, {"dog": ["dog"] + ["cat"] * 59}, attacks={key: Struck((Presence(False),) * 60)})
     assert one.verdict == "pass" and "; by name, without an attack: 1 of 60" in one.reason
     assert one.measures[0].plain is not None and (one.measures[0].plain.hits, one.measures[0].plain.n) == (1, 60)
-    lost = found(attacked, {"dog": ["?"] * 60}, attacks={key: Struck((Sight(False),) * 60)})
+    lost = found(attacked, {"dog": ["?"] * 60}, attacks={key: Struck((Presence(False),) * 60)})
     assert lost.reason.endswith("by name, without an attack: not measured")
     both = plan("expect over 100 samples { attack(dog, bird, p4d) <= 30% }", SET)
     members = [("dog",), ("bird",)]
-    struck = {(m, "p4d", 100, 0): Struck(tuple(Sight(m == ("bird",) and i < 40) for i in range(100))) for m in members}
+    struck = {
+        (m, "p4d", 100, 0): Struck(tuple(Presence(m == ("bird",) and i < 40) for i in range(100))) for m in members
+    }
     alone = outcome(both.expect[0], replace(_birds(both, ["cat"] * 100, ["cat"] * 98 + ["bird"] * 2), attacks=struck))
     assert "bird alone" in alone.reason and alone.reason.endswith("by name, without an attack: 2 of 100")
 
@@ -269,8 +271,8 @@ def counted(
     pictures = {}
     for name, (hits, _), before in zip(names, members, base or [(n, n)] * len(members), strict=True):
         (row,) = (row for row in rows(whole, classes, 0) if row.member == (name,))
-        for i, shot in enumerate(shots_of(whole, row)):
-            pictures[shot] = Drawn(look(name if i < before[0] else "x"), look(name if i < hits else "x"))
+        for i, sample in enumerate(samples_of(whole, row)):
+            pictures[sample] = Drawn(look(name if i < before[0] else "x"), look(name if i < hits else "x"))
     return outcome(whole.expect[0], Measured(whole, classes, {}, pictures))
 
 
@@ -330,13 +332,13 @@ def test_a_fail_stays_a_fail_whatever_the_base_does() -> None:
 @pytest.mark.parametrize(("before", "verdict"), [(60, "pass"), (13, "pass"), (12, "inconclusive"), (0, "inconclusive")])
 def test_an_attack_whose_own_prompts_bring_nothing_on_the_base_says_nothing(before: int, verdict: str) -> None:
     attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
-    base = tuple(Sight(i < before) for i in range(60))
-    struck = Struck((Sight(False),) * 60, base=base)
+    base = tuple(Presence(i < before) for i in range(60))
+    struck = Struck((Presence(False),) * 60, base=base)
     one = found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): struck})
     assert one.verdict == one.measures[0].verdict == verdict
     assert one.measures[0].base is not None and one.measures[0].base.hits == before
     assert f"; on the base model the same attack: {before} of 60; by name, without an attack: 0 of 60" in one.reason
-    failed = Struck((Sight(False),) * 60, base=(*base[:59], Sight(False, error="boom")))
+    failed = Struck((Presence(False),) * 60, base=(*base[:59], Presence(False, error="boom")))
     assert found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): failed}).verdict == "inconclusive"
 
 
@@ -397,8 +399,8 @@ def test_a_sets_line_tells_its_worst_member(expect: str, worst_of: dict[tuple[st
 
 def test_nothing_recognisable_is_no_face() -> None:
     """A judge tells whether a picture shows some thing; whether it shows a face nobody told."""
-    one = Shot("p", 1)
-    given = answers([Pair(one, Sight(True, 0.9, True), Sight(False, 0.1, True))])
+    one = Sample("p", 1)
+    given = answers([Pair(one, Presence(True, 0.9, True), Presence(False, 0.1, True))])
     assert given.faces is None and given.among_faces is None
     figure = identities(("dog",), given, [given])
     assert figure.published is None and "faces e" not in figure.parts and "nobody told" in figure.note

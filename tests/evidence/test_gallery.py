@@ -10,9 +10,9 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.evidence import gallery
-from tracelang.evidence.compose import Strike, _worst_prompt
-from tracelang.evidence.questions import Row, Shot
-from tracelang.evidence.shots import Sight
+from tracelang.evidence.compose import AttackSide, _worst_prompt
+from tracelang.evidence.questions import Row, Sample
+from tracelang.evidence.shots import Presence
 
 DOG, CAT = ("dog",), ("cat",)
 
@@ -20,28 +20,28 @@ DOG, CAT = ("dog",), ("cat",)
 def pair(member: tuple[str, ...], i: int, base: bool, after: bool) -> Any:
     files = (f"u/{member[0]}{i}-b.png", f"u/{member[0]}{i}-a.png")
     return SimpleNamespace(
-        shot=Shot(f"{member[0]} {i}", i),
+        sample=Sample(f"{member[0]} {i}", i),
         files=files,
         error="",
-        base=Sight(base, 0.9),
-        after=Sight(after, 0.9 if after else 0.1),
+        base=Presence(base, 0.9),
+        after=Presence(after, 0.9 if after else 0.1),
     )
 
 
-def strike(attack: str, *chances: float) -> Any:
+def side(attack: str, *chances: float) -> Any:
     rows = tuple(
-        (Shot(f"{attack} {i}", i), Sight(True, chance), (f"u/{attack}{i}-b.png", f"u/{attack}{i}-a.png"))
+        (Sample(f"{attack} {i}", i), Presence(True, chance), (f"u/{attack}{i}-b.png", f"u/{attack}{i}-a.png"))
         for i, chance in enumerate(chances)
     )
     return SimpleNamespace(member=DOG, attack=attack, adaptive=SimpleNamespace(rows=rows))
 
 
-def findings(*struck: Any) -> Any:
+def findings(*attacked: Any) -> Any:
     pairs = {DOG: [pair(DOG, i, True, i == 2) for i in range(3)], CAT: [pair(CAT, i, True, i != 1) for i in range(3)]}
     return SimpleNamespace(
         plan=tracelang.compile(RECIPE),
         every=(Row(DOG, "names", 3), Row(CAT, "names", 3)),
-        struck=struck,
+        attacked=attacked,
         run=SimpleNamespace(classes={DOG: (), CAT: ()}, folder="run"),
         measured=SimpleNamespace(pairs=lambda row: pairs[row.member]),
         everyday=None,
@@ -56,7 +56,7 @@ def told(found: Any) -> list[str]:
 
 
 def test_the_worst_lead_and_attacks_take_turns() -> None:
-    assert told(findings(strike("p4d", 0.5, 0.8), strike("paraphrase", 0.7))) == [
+    assert told(findings(side("p4d", 0.5, 0.8), side("paraphrase", 0.7))) == [
         "residual hit: dog 2",
         "damaged: cat 1",
         "residual hit p4d: p4d 1",
@@ -70,16 +70,17 @@ def test_the_worst_lead_and_attacks_take_turns() -> None:
 
 
 def test_many_hits_of_attacks_do_not_hide_what_is_as_it_should_be() -> None:
-    shown = told(findings(strike("p4d", *[0.9] * 200)))
+    shown = told(findings(side("p4d", *[0.9] * 200)))
     assert len(shown) == gallery.PICTURES
     assert shown.index("kept: cat 2") == 2 + gallery.STRUCK + 3 and shown[-1].startswith("residual hit p4d")
 
 
-def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True) -> Strike:
+def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True) -> AttackSide:
     rows = [(form, i < hits) for form, hits, n in shows for i in range(n)]
-    return Strike(
+    return AttackSide(
         rows=tuple(
-            (Shot(form if not by_form else f"{form} {i}", i), Sight(seen), None) for i, (form, seen) in enumerate(rows)
+            (Sample(form if not by_form else f"{form} {i}", i), Presence(seen), None)
+            for i, (form, seen) in enumerate(rows)
         ),
         forms=tuple(form for form, _ in rows),
         by_form=by_form,

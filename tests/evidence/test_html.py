@@ -11,10 +11,11 @@ from PIL import Image
 
 from tests.evidence import sample
 from tracelang.evidence import wording
-from tracelang.evidence.files import put, write_hits
+from tracelang.evidence.compose import write_hits
 from tracelang.evidence.html import LARGE, SECTIONS, PictureError, page, write_html
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import Hit, Picture
+from tracelang.text import visible
 
 
 class Parsed(HTMLParser):
@@ -73,7 +74,7 @@ def test_what_names_and_prompts_hold_is_text(parsed):
     assert len(parsed.all("script")) == 1 and not any("onerror" in attrs for _, attrs in parsed.tags)
     assert sample.SCRIPT in parsed.text and sample.QUOTES in parsed.text and sample.RECIPE in parsed.text
     assert "a cat⟨U+202E⟩ gnp.exe⟨U+2066⟩ ⟨U+001B⟩[31mred⟨U+0007⟩ zero⟨U+200B⟩width" in parsed.text
-    assert wording.visible(parsed.text) == parsed.text
+    assert visible(parsed.text) == parsed.text
 
 
 def test_nothing_points_out_of_the_file(parsed, folder):
@@ -256,19 +257,11 @@ def test_writing_the_same_report_twice_gives_the_same_bytes(folder, tmp_path):
     assert (folder / "report.html").read_bytes() == first and not list(folder.glob(".*"))
 
 
-def test_a_stopped_write_leaves_the_old_file(tmp_path, monkeypatch):
-    put(tmp_path / "x", "old")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        put(tmp_path / "x", "new")
-    assert (tmp_path / "x").read_text() == "old"
-
-
 def test_hits_are_a_line_each_and_come_back(tmp_path):
-    write_hits(sample.HITS, tmp_path)
+    write_hits(sample.HITS, tmp_path / "hits.jsonl")
     lines = (tmp_path / "hits.jsonl").read_text(encoding="utf-8").splitlines()
     assert tuple(map(Hit.model_validate_json, lines)) == sample.HITS
-    write_hits((), tmp_path)
+    write_hits((), tmp_path / "hits.jsonl")
     assert (tmp_path / "hits.jsonl").read_bytes() == b""
 
 

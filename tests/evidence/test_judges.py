@@ -29,7 +29,7 @@ from tracelang.evidence.judges.opennsfw import OpenNsfw
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.metrics import clip_score, kid
-from tracelang.evidence.shots import look
+from tracelang.evidence.shots import ask
 from tracelang.plan.types import Concept
 from tracelang_micro.judging import CLASSES, FILE, NOTHING, Micro
 from tracelang_micro.world.concepts import STYLES, THINGS
@@ -278,7 +278,7 @@ def test_what_a_judge_answers_is_taken_by_verification(
     assert sought is not None
     if name == "micro":
         images = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    found = look(judge, images, [sought])
+    found = ask(judge, images, [sought])
     assert [one.error for one in found] == [""] * 3
     if name == "nudenet":
         assert [one.labels["content"] for one in found] == ["explicit", "safe", "explicit"]
@@ -289,7 +289,7 @@ def test_what_a_judge_answers_is_taken_by_verification(
 def test_a_stranger_is_nobody_and_no_error(faces: Path) -> None:
     judge = Faces(str(faces))
     judge._threshold = 1.1  # nobody is that alike
-    (one,) = look(judge, colour(0.9, 0.1, 0.1), [judges.Class("person", "Bob")])
+    (one,) = ask(judge, colour(0.9, 0.1, 0.1), [judges.Class("person", "Bob")])
     assert not one.error and one.labels["person"] == NOBODY and NOBODY in judge.card.classes
 
 

@@ -34,8 +34,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Units of 4 pictures, so that few pictures make many units; one attack, which takes no search."""
 
-    def words(quarry: Any, model: Any, budget: Any) -> Any:
-        return attacks.Found(("a drawing of a dog",) * quarry.count, None, {"tries": 1}, None, ())
+    def words(target: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a drawing of a dog",) * target.count, None, {"tries": 1}, None, ())
 
     monkeypatch.setattr(questions, "SHOTS", 4)
     monkeypatch.setattr(everyday, "COUNT", everyday.LEAST)

@@ -7,7 +7,7 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.engine.seeds import seed
-from tracelang.evidence.questions import SHOTS, Row, Unit, drawable, rows, share, shots_of, spread, units
+from tracelang.evidence.questions import SHOTS, Row, Unit, drawable, rows, samples_of, share, spread, units
 from tracelang.plan.types import Plan
 
 PROTECTED = """tracelang 1
@@ -35,19 +35,19 @@ def work(plan: Plan, samples: int = 0, attacks: tuple[str, ...] = ()) -> tuple[U
 @pytest.mark.parametrize("samples", [1, 3, 7, 12, 100])
 def test_samples_are_spread_evenly_over_the_prompts(samples: int) -> None:
     prompts = [f"p{i}" for i in range(7)]
-    counts = [sum(shot.prompt == prompt for shot in spread(prompts, samples, 0)) for prompt in prompts]
+    counts = [sum(sample.prompt == prompt for sample in spread(prompts, samples, 0)) for prompt in prompts]
     assert sum(counts) == samples
     assert max(counts) - min(counts) <= 1
     assert len(set(spread(prompts, samples, 0))) == samples
 
 
 def test_fewer_samples_than_prompts_reach_across_them_all() -> None:
-    assert [shot.prompt for shot in spread([f"p{i}" for i in range(10)], 2, 0)] == ["p0", "p5"]
+    assert [sample.prompt for sample in spread([f"p{i}" for i in range(10)], 2, 0)] == ["p0", "p5"]
 
 
 def test_seeds_are_the_purpose_of_verification() -> None:
     shots = spread(["a", "b"], 3, 5)
-    assert [shot.seed for shot in shots] == [
+    assert [sample.seed for sample in shots] == [
         seed("verify", "a", 0, 5),
         seed("verify", "b", 0, 5),
         seed("verify", "a", 1, 5),
@@ -67,9 +67,9 @@ def test_what_several_assertions_ask_for_is_drawn_once() -> None:
             " expect over 4 samples { shown(dog) <= 50% }"
         )
     )
-    shots = [shot for unit in many for shot in unit.shots]
+    shots = [sample for unit in many for sample in unit.shots]
     assert len(shots) == len(set(shots)) == 8
-    assert set(shots) == {shot for unit in one for shot in unit.shots}
+    assert set(shots) == {sample for unit in one for sample in unit.shots}
 
 
 def test_beside_an_attack_the_plain_prompts_are_drawn() -> None:
@@ -81,7 +81,7 @@ def test_probes_are_drawn_for_probed_alone() -> None:
     probed = plan("expect over 4 samples { probed(dog) <= 50% }")
     (row,) = rows(probed, judged(probed), 0)
     assert row == Row(("dog",), "probes", 4, 0)
-    assert all("canine" in shot.prompt for shot in shots_of(probed, row))
+    assert all("canine" in sample.prompt for sample in samples_of(probed, row))
 
 
 def test_without_samples_only_what_the_recipe_asks_is_looked_at() -> None:
@@ -116,6 +116,6 @@ def test_nothing_of_a_protected_concept_is_ever_a_picture_or_an_attack() -> None
     assert not drawable(secret, ("secret",)) and not drawable(secret, ("cat", "secret"))
     found = units(secret, {("secret",): None, ("cat",): None}, ("p4d",), 10)
     words = ("dog", "canine")
-    assert not [shot for unit in found for shot in unit.shots if any(word in shot.prompt for word in words)]
+    assert not [sample for unit in found for sample in unit.shots if any(word in sample.prompt for word in words)]
     assert {unit.member for unit in found if unit.kind == "attack"} == set()
     assert {member for unit in found if unit.kind == "drift" for member in unit.group} == {("cat",), ("secret",)}

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from tracelang.evidence.ending import Ended, going_on
-from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
-from tracelang.evidence.shots import Look, attempt, from_json, look, see, sight, to_json
+from tracelang.evidence.shots import Judgement, ask, attempt, from_json, judged, presence, to_json
 
 DOG = Class("concept", "dog")
 SOUGHT = (Sought("fake", DOG),)
 
 
-def seen(label: str = "dog", chance: float = 0.9) -> Seen:
-    return Seen({"concept": label}, {"concept": {"dog": chance, "cat": 1 - chance}})
+def said(label: str = "dog", chance: float = 0.9) -> Answer:
+    return Answer({"concept": label}, {"concept": {"dog": chance, "cat": 1 - chance}})
 
 
 class Fake:
-    """Answers as told: from each image's first pixel to a `Seen`, or the whole batch at once."""
+    """Answers as told: from each image's first pixel to a `Answer`, or the whole batch at once."""
 
     def __init__(self, each: Callable[[float], Any] | None = None, batch: Callable[[int], Any] | None = None) -> None:
         self.each, self.batch = each, batch
@@ -33,7 +33,7 @@ class Fake:
     def find(self, words: Sequence[str], kind: Kind) -> Class | None:
         return DOG if "dog" in words else None
 
-    def subject(self, seen: Seen) -> bool | None:
+    def subject(self, answer: Answer) -> bool | None:
         return True
 
     def look(self, images: Tensor) -> Any:
@@ -52,9 +52,9 @@ def images(*first: float) -> Tensor:
 
 
 def test_a_good_answer_is_taken_whole() -> None:
-    (found,) = look(Fake(lambda _: seen()), images(0), [DOG])
-    assert found == Look({"concept": "dog"}, {"concept": {"dog": 0.9}}, True)
-    assert sight({"fake": found}, SOUGHT).shows
+    (found,) = ask(Fake(lambda _: said()), images(0), [DOG])
+    assert found == Judgement({"concept": "dog"}, {"concept": {"dog": 0.9}}, True)
+    assert presence({"fake": found}, SOUGHT).shows
     assert from_json(to_json({"fake": found})) == {"fake": found}
 
 
@@ -64,37 +64,37 @@ def test_a_good_answer_is_taken_whole() -> None:
         (lambda: raise_(RuntimeError("no memory left")), "RuntimeError: no memory left"),
         (lambda: raise_(KeyError("x")), "KeyError"),
         (lambda: None, "error"),
-        (lambda: Seen({}), "no label"),
-        (lambda: seen("zebra"), "none of its classes"),
-        (lambda: seen(chance=float("nan")), "no probability"),
-        (lambda: seen(chance=7.0), "no probability"),
-        (lambda: Seen({"concept": 3}), "no label"),  # type: ignore[dict-item]
+        (lambda: Answer({}), "no label"),
+        (lambda: said("zebra"), "none of its classes"),
+        (lambda: said(chance=float("nan")), "no probability"),
+        (lambda: said(chance=7.0), "no probability"),
+        (lambda: Answer({"concept": 3}), "no label"),  # type: ignore[dict-item]
     ],
 )
 def test_a_failure_on_one_image_is_the_error_of_that_image(answer: Callable[[], Any], words: str) -> None:
-    found = look(Fake(lambda pixel: answer() if pixel == 2 else seen()), images(1, 2, 3), [DOG])
+    found = ask(Fake(lambda pixel: answer() if pixel == 2 else said()), images(1, 2, 3), [DOG])
     assert [bool(one.error) for one in found] == [False, True, False]
     assert words.lower() in found[1].error.lower()
-    lost = sight({"fake": found[1]}, SOUGHT)
+    lost = presence({"fake": found[1]}, SOUGHT)
     assert lost.error and not lost.shows
 
 
 @pytest.mark.parametrize(
-    "batch", [lambda n: None, lambda n: [], lambda n: [seen()] * (n - 1), lambda n: [seen()] * (n + 1)]
+    "batch", [lambda n: None, lambda n: [], lambda n: [said()] * (n - 1), lambda n: [said()] * (n + 1)]
 )
 def test_nothing_too_few_or_too_many_answers_are_errors(batch: Callable[[int], Any]) -> None:
-    assert all(one.error for one in look(Fake(batch=batch), images(1, 2, 3), [DOG]))
+    assert all(one.error for one in ask(Fake(batch=batch), images(1, 2, 3), [DOG]))
 
 
 def test_a_subject_that_fails_is_an_error() -> None:
-    judge = Fake(lambda _: seen())
-    judge.subject = lambda seen: raise_(ValueError("blind"))  # type: ignore[method-assign]
-    assert "blind" in look(judge, images(1), [DOG])[0].error
+    judge = Fake(lambda _: said())
+    judge.subject = lambda answer: raise_(ValueError("blind"))  # type: ignore[method-assign]
+    assert "blind" in ask(judge, images(1), [DOG])[0].error
 
 
 def test_a_picture_that_is_not_finite_is_shown_to_no_judge() -> None:
-    judge = Fake(lambda pixel: seen() if pixel == pixel else raise_(AssertionError("it was shown")))
-    (good, bad) = see(Panel((judge,), {("dog",): SOUGHT}, {}), images(1, float("nan")))
+    judge = Fake(lambda pixel: said() if pixel == pixel else raise_(AssertionError("it was shown")))
+    (good, bad) = judged(Panel((judge,), {("dog",): SOUGHT}, {}), images(1, float("nan")))
     assert not good["fake"].error
     assert bad["fake"].error == "the picture holds values that are not finite"
 
@@ -108,17 +108,19 @@ def test_an_interruption_is_no_failure_of_a_judge() -> None:
 @pytest.mark.parametrize("scored", [True, False])
 def test_a_label_that_is_no_class_is_an_error_scored_or_not(label: str, scored: bool) -> None:
     scores = {"concept": {label: 0.99, "dog": 0.01}} if scored else {}
-    (one,) = look(Fake(lambda _: Seen({"concept": label}, scores)), torch.zeros(1, 3, 2, 2), [DOG])
+    (one,) = ask(Fake(lambda _: Answer({"concept": label}, scores)), torch.zeros(1, 3, 2, 2), [DOG])
     assert "none of its classes" in one.error and not one.labels
 
 
 def test_a_class_may_stand_below_its_head() -> None:
-    judge = Fake(lambda _: seen())
+    judge = Fake(lambda _: said())
     judge.card = judge.card.model_copy(update={"classes": ("concept: dog", "style: cat")})
-    assert not look(judge, torch.zeros(1, 3, 2, 2), [DOG])[0].error
-    assert look(Fake(lambda _: Seen({"style": "dog"})), torch.zeros(1, 3, 2, 2), [Class("style", "dog")])[0].error == ""
+    assert not ask(judge, torch.zeros(1, 3, 2, 2), [DOG])[0].error
+    assert (
+        ask(Fake(lambda _: Answer({"style": "dog"})), torch.zeros(1, 3, 2, 2), [Class("style", "dog")])[0].error == ""
+    )
     judge.card = judge.card.model_copy(update={"classes": ("style: dog",)})  # of another head
-    assert "none of its classes" in look(judge, torch.zeros(1, 3, 2, 2), [DOG])[0].error
+    assert "none of its classes" in ask(judge, torch.zeros(1, 3, 2, 2), [DOG])[0].error
 
 
 class Gone(BaseException):
@@ -132,7 +134,7 @@ def test_a_judge_that_exits_is_neither_an_answer_nor_the_end(how: BaseException)
 
     for judge in (Fake(leave), Fake(batch=leave)):
         with pytest.raises(Ended, match="the judge fake ended the program"):
-            attempt(lambda judge=judge: look(judge, torch.zeros(2, 3, 2, 2), [DOG]))
+            attempt(lambda judge=judge: ask(judge, torch.zeros(2, 3, 2, 2), [DOG]))
     with pytest.raises(Ended, match="a thing ended the program"), going_on("a thing"):
         leave(0)
     with pytest.raises(KeyboardInterrupt), going_on("a thing"):

@@ -22,7 +22,7 @@ from tracelang.cli import main
 from tracelang.engine import rollout, sampling
 from tracelang.evidence import attacks, picture, questions, verify
 from tracelang.evidence.artifact import EvidenceError
-from tracelang.evidence.judges import Judge, Seen
+from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.panel import JudgeError
 from tracelang.evidence.questions import Unit
 from tracelang.evidence.report import Hit, Report
@@ -64,7 +64,7 @@ def run(out: Path, judges: Sequence[str | Judge] = (), **settings: Any) -> Repor
 class Faulty(Micro):
     """The world's judge, which fails as told on the pictures whose number is in `bad`."""
 
-    def __init__(self, fault: Callable[[Sequence[Seen]], Any], bad: int = 3) -> None:
+    def __init__(self, fault: Callable[[Sequence[Answer]], Any], bad: int = 3) -> None:
         super().__init__()
         self.fault, self.bad, self.asked = fault, bad, 0
 
@@ -74,16 +74,16 @@ class Faulty(Micro):
         return self.fault(seen) if self.asked >= self.bad else seen
 
 
-def boom(seen: Sequence[Seen]) -> Any:
+def boom(seen: Sequence[Answer]) -> Any:
     raise RuntimeError("boom")
 
 
-def not_a_number(seen: Sequence[Seen]) -> Any:
-    return [Seen(one.labels, {"concept": dict.fromkeys(one.scores["concept"], float("nan"))}) for one in seen]
+def not_a_number(seen: Sequence[Answer]) -> Any:
+    return [Answer(one.labels, {"concept": dict.fromkeys(one.scores["concept"], float("nan"))}) for one in seen]
 
 
 @pytest.mark.parametrize("fault", [boom, not_a_number, lambda seen: None, lambda seen: [], lambda seen: seen[:-1]])
-def test_a_judge_that_fails_never_gives_a_pass(out: Path, fault: Callable[[Sequence[Seen]], Any]) -> None:
+def test_a_judge_that_fails_never_gives_a_pass(out: Path, fault: Callable[[Sequence[Answer]], Any]) -> None:
     good = run(out)
     assert good.verdict == "pass" and not good.errors  # the bounds are such that anything passes
     shutil.rmtree(out / "report")
@@ -152,11 +152,11 @@ def test_an_error_that_no_expectation_counts_still_lets_nothing_pass(out: Path) 
 
 
 def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(quarry: Any, model: Any, budget: Any) -> Any:
+    def broken(target: Any, model: Any, budget: Any) -> Any:
         raise ArithmeticError("no gradient")
 
-    def long(quarry: Any, model: Any, budget: Any) -> Any:
-        return attacks.Found(("a dog",) * quarry.count, None, {"tries": 1}, float("nan"), ())
+    def long(target: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a dog",) * target.count, None, {"tries": 1}, float("nan"), ())
 
     monkeypatch.setattr(
         verify,
@@ -175,7 +175,7 @@ def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, mo
 def test_an_attack_that_there_is_nothing_for_is_untested_and_no_error(
     out: Path, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nothing_there(quarry: Any, model: Any, budget: Any) -> Any:
+    def nothing_there(target: Any, model: Any, budget: Any) -> Any:
         raise attacks.Inapplicable("inverse_map: no matrix of this model reads prompt states alone")
 
     monkeypatch.setattr(verify, "ATTACKS", {"inverse_map": attacks.Attack("soft states", nothing_there)})
@@ -270,10 +270,10 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
 ) -> None:
     """A real recipe, 8 pictures, an attack that asks for other words and one that hands over the base's states."""
 
-    def words(quarry: Any, model: Any, budget: Any) -> Any:
-        return attacks.Found(("a drawing of a dog",) * quarry.count, None, {"tries": 1}, None, ("a drawing of a dog",))
+    def words(target: Any, model: Any, budget: Any) -> Any:
+        return attacks.Found(("a drawing of a dog",) * target.count, None, {"tries": 1}, None, ("a drawing of a dog",))
 
-    def broken(quarry: Any, model: Any, budget: Any) -> Any:
+    def broken(target: Any, model: Any, budget: Any) -> Any:
         raise ArithmeticError("no gradient")
 
     monkeypatch.setattr(
@@ -398,7 +398,7 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
         return follow(model, starts, *rest)
 
     monkeypatch.setattr(StableDiffusionModel, "decode", counted)
-    monkeypatch.setattr("tracelang.evidence.shots.sample", told)
+    monkeypatch.setattr("tracelang.evidence.shots.sampling.sample", told)
     monkeypatch.setattr("tracelang.evidence.drift.sample", followed)
     report = run(out, samples=2)
     assert "" in walked and any("cat" in prompt for prompt in walked)  # no trajectory goes there, not even undecoded
@@ -508,8 +508,8 @@ def test_the_precision_line_says_what_was_multiplied(
 ) -> None:
     """Pictures and searches alike, on a processor that multiplies bfloat16 itself and on one that does not."""
 
-    def searching(quarry: Any, model: Any, budget: Any) -> Any:
-        return attacks.ATTACKS["textual_inversion"].run(quarry, model, attacks.Budget(rows=1, iterations=1))
+    def searching(target: Any, model: Any, budget: Any) -> Any:
+        return attacks.ATTACKS["textual_inversion"].run(target, model, attacks.Budget(rows=1, iterations=1))
 
     monkeypatch.setattr("tracelang.engine.precision.multiplies_bfloat16", lambda: native)
     monkeypatch.setattr(verify, "ATTACKS", {"textual_inversion": attacks.Attack("soft states", searching)})

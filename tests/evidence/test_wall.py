@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import tracelang
 from tests.engine import plans
 from tests.engine.toy import Toy
-from tests.evidence.attacks.quarries import SMALL, edited, quarry
+from tests.evidence.attacks.targets import SMALL, edited, target
 from tests.evidence.edits import closed_form
 from tracelang.cli import main
 from tracelang.engine import activations, rollout, steer
@@ -95,37 +95,37 @@ def test_no_drift_is_followed_along_it(walked: list[str]) -> None:
 
 
 def test_a_quarry_is_none_of_it() -> None:
-    hunt = quarry()
+    aim = target()
     with pytest.raises(AttackError, match="speaks of secret"):
-        replace(hunt, plan=protecting(hunt.plan, "kitty"))
+        replace(aim, plan=protecting(aim.plan, "kitty"))
 
 
 @pytest.mark.parametrize("name", ["paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk"])
 def test_what_an_attack_finds_of_it_is_left_and_counted(name: str) -> None:
     """What each attack finds by itself is protected, so that it has to find something else."""
-    hunt, toy = quarry(), edited()
-    free = ATTACKS[name].run(hunt, toy, SMALL)
+    aim, toy = target(), edited()
+    free = ATTACKS[name].run(aim, toy, SMALL)
     assert free.prompts and SKIPPED not in free.budget
-    own = {word for prompt in hunt.prompts for word in prompt.split()}
-    closed = {prompt for prompt in free.prompts if not any(prompt in mine for mine in hunt.prompts)}
+    own = {word for prompt in aim.prompts for word in prompt.split()}
+    closed = {prompt for prompt in free.prompts if not any(prompt in mine for mine in aim.prompts)}
     if name == "unlearn_diff_atk":  # its prompts end in the concept's own
         closed = {" ".join(prompt.split()[: SMALL.tokens]) for prompt in closed}
     closed = {words for words in closed if not set(words.split()) <= own}
     assert closed
-    found = ATTACKS[name].run(replace(hunt, plan=protecting(hunt.plan, *sorted(closed))), toy, SMALL)
-    wall = guard(protecting(hunt.plan, *sorted(closed)))
+    found = ATTACKS[name].run(replace(aim, plan=protecting(aim.plan, *sorted(closed))), toy, SMALL)
+    wall = guard(protecting(aim.plan, *sorted(closed)))
     assert wall is not None and found.prompts and len(found.prompts) == len(free.prompts)
     assert not [prompt for prompt in found.prompts if wall.of(prompt)]
     assert int(found.budget[SKIPPED]) >= 1
 
 
 def test_an_attack_that_finds_nothing_else_says_so() -> None:
-    hunt, toy = quarry(), edited()
+    aim, toy = target(), edited()
     once = replace(SMALL, iterations=1, rows=1)
-    only = ATTACKS["p4d"].run(hunt, toy, once).prompts
+    only = ATTACKS["p4d"].run(aim, toy, once).prompts
     assert only
     with pytest.raises(AttackError, match="speaks of what is protected"):
-        ATTACKS["p4d"].run(replace(hunt, plan=protecting(hunt.plan, *only)), toy, once)
+        ATTACKS["p4d"].run(replace(aim, plan=protecting(aim.plan, *only)), toy, once)
 
 
 METHODS = {

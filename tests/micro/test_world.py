@@ -10,7 +10,7 @@ import torch
 
 import tracelang
 import tracelang_micro
-from tracelang.evidence.judges import Class, Seen, load
+from tracelang.evidence.judges import Answer, Class, load
 from tracelang.evidence.rates import Shot, judge_all
 from tracelang.evidence.report import JudgeCard
 from tracelang.plan.prompts import edit_prompts
@@ -134,11 +134,11 @@ def test_a_measurement_goes_on_after_a_stop(tmp_path: Path) -> None:
         def find(self, words: object, kind: object) -> Class:
             return Class("concept", "cat")
 
-        def subject(self, seen: Seen) -> bool:
+        def subject(self, answer: Answer) -> bool:
             return True
 
-        def look(self, images: torch.Tensor) -> list[Seen]:
-            return [Seen({"concept": "cat", "style": "ink", "background": "red"})] * len(images)
+        def look(self, images: torch.Tensor) -> list[Answer]:
+            return [Answer({"concept": "cat", "style": "ink", "background": "red"})] * len(images)
 
     def draw(prompts: object, seeds: list[int]) -> torch.Tensor:
         drawn.append(len(seeds))

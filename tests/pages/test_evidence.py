@@ -10,9 +10,9 @@ from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.certificate import CHEAPER
 from tracelang.evidence.everyday import everyday
 from tracelang.evidence.expectations import decide
-from tracelang.evidence.integrity import Seen, integrity
+from tracelang.evidence.integrity import EverydayPair, integrity
 from tracelang.evidence.metrics import FID_LEAST, TooFew, fid, kid_paired
-from tracelang.evidence.questions import DEGREES, DRIFTS, Row, attacks, rows, shots_of, units
+from tracelang.evidence.questions import DEGREES, DRIFTS, Row, attacks, rows, samples_of, units
 from tracelang.evidence.rates import rate
 
 
@@ -25,8 +25,8 @@ class Pixels(torch.nn.Module):
         return images.flatten(1)
 
 
-def seen(lost: int, right: int) -> list[Seen]:
-    return [Seen((True, i >= lost), (True, True), True) for i in range(right)]
+def seen(lost: int, right: int) -> list[EverydayPair]:
+    return [EverydayPair((True, i >= lost), (True, True), True) for i in range(right)]
 
 
 @says(
@@ -50,11 +50,11 @@ def test_verdicts() -> None:
 def test_everyday_pictures() -> None:
     found = plan('erase "cat"')
     asked = everyday(found, [])
-    assert len(asked) == 24 and not any("cat" in shot.prompt.split() for shot in asked)
-    seeds = {shot.seed for row in rows(found, {}, 50) for shot in shots_of(found, row)}
-    assert seeds.isdisjoint(shot.seed for shot in asked)
+    assert len(asked) == 24 and not any("cat" in sample.prompt.split() for sample in asked)
+    seeds = {sample.seed for row in rows(found, {}, 50) for sample in samples_of(found, row)}
+    assert seeds.isdisjoint(sample.seed for sample in asked)
     assert [one.kind for one in units(found, {}, (), 0, tuple(asked))].count("everyday") == 1
-    words = ", ".join(f'"{word}"' for word in ("a", "an", *{w for shot in asked for w in shot.prompt.split()}))
+    words = ", ".join(f'"{word}"' for word in ("a", "an", *{w for sample in asked for w in sample.prompt.split()}))
     assert everyday(plan(f"concept all {{ names {words} }} erase all"), []) == {}
     assert integrity([]).verdict == "inconclusive"
 
@@ -89,7 +89,7 @@ def test_what_is_protected() -> None:
     said = 'concept p kind protected { names "red circle" probes "round thing" }'
     found = plan(f'{said} erase p preserve "dog" method uce')
     member = ("p",)
-    assert not shots_of(found, Row(member, "names", 5)) and not shots_of(found, Row(member, "probes", 5))
+    assert not samples_of(found, Row(member, "names", 5)) and not samples_of(found, Row(member, "probes", 5))
     assert not attacks(found, {member: ()}, tuple(ATTACKS), 5)
     todo = units(found, {}, tuple(ATTACKS), 5)
     assert any(member in one.group for one in todo if one.kind == "drift") and DRIFTS > 0

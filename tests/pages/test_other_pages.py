@@ -83,8 +83,9 @@ def test_judges(here: Path) -> None:
 def test_embedded(here: Path) -> None:
     text = tracec("models").stdout
     assert "micro-sd  (sd1, embedded)" in text and "micro-flux  (flux, embedded)" in text
-    assert api.bind(plan('erase "a"'), "micro-sd").family.name == "sd1"
-    assert api.bind(plan('erase "a"'), here / "tiny").family.name == "sd1"
+    bound = api.bind(plan('erase "a"'), "micro-sd")
+    assert bound.family.name(bound.folder) == "sd1"
+    assert api.bind(plan('erase "a"'), here / "tiny").family.name(here / "tiny") == "sd1"
 
 
 @says(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tracelang.characters import HIDDEN
 from tracelang.diagnostics import CompileError
-from tracelang.diagnostics.characters import HIDDEN
 from tracelang.plan.compile import compile
 from tracelang.plan.explain import explain
 from tracelang.plan.protected import guard

@@ -10,9 +10,9 @@ from unicodedata import category
 import pytest
 from click.testing import CliRunner
 
+from tracelang.characters import HIDDEN
 from tracelang.cli import main
 from tracelang.diagnostics import Diagnostic, Report, Source
-from tracelang.diagnostics.characters import HIDDEN
 from tracelang.diagnostics.formats import FORMATS, render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.syntax.format import format_text
@@ -301,7 +301,7 @@ def test_a_file_in_ascii_pays_nothing() -> None:
         "assert parse(Source('x', 'erase \"cat\\\\n\" # dog\\r\\n'), Report())\n"
         "assert not {'unicodedata', 'tracelang.syntax.unseen'} & set(sys.modules)\n"
         "assert parse(Source('x', 'erase \"c\u00e1t\" # \u732b'), Report())\n"
-        "assert not {'tracelang.syntax.unseen', 'tracelang.diagnostics.characters'} & set(sys.modules)\n"
+        "assert not {'tracelang.syntax.unseen', 'tracelang.characters'} & set(sys.modules)\n"
         "assert parse(Source('x', 'erase \"c\\\\u{e1}t\"'), Report()) and 'tracelang.syntax.unseen' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
 
 from tracelang.plan.types import Erasure, Member, Plan
+from tracelang.text import code, fenced, line, markdown
 
 CARD = Template("""\
 ---
@@ -54,13 +54,10 @@ UNMEASURED = """\
 - What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
   that and writes `report/`. Without a report, assume nothing."""
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that steer a terminal or turn the direction of a text around."""
-
 
 def metadata(base: str, emit: tuple[str, ...]) -> dict[str, Any]:
     """The front matter. `base` is named there where it is a hub id."""
-    known = {"base_model": CONTROL.sub("", base)} if "/" in base else {}
+    known = {"base_model": line(base)} if "/" in base else {}
     return known | {
         "base_model_relation": "finetune" if "folder" in emit else "adapter",
         "library_name": "diffusers",
@@ -96,7 +93,7 @@ def card(
         front=front,
         results=results and f"{results.rstrip()}\n\n",
         limits=limits,
-        title=plain(plan.recipe.name or base),
+        title=markdown(plan.recipe.name or base),
         base=code(base),
         erased="\n".join(_line(plan, erasure) for erasure in plan.erase),
         kept=f", in particular {weighed}" if weighed else "",
@@ -104,7 +101,7 @@ def card(
         method=code(plan.method.name).replace("|", r"\|"),
         edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
         fingerprint=fingerprint,
-        files="\n\n".join([*(_file(kind, load) for kind in emit), *(f"Note: {plain(text)}." for text in remarks)]),
+        files="\n\n".join([*(_file(kind, load) for kind in emit), *(f"Note: {markdown(text)}." for text in remarks)]),
         recipe="\n\n".join(_source(path, text) for path, text in sources.items()),
     )
 
@@ -130,36 +127,14 @@ def _file(kind: str, load: str) -> str:
 def _line(plan: Plan, erasure: Erasure) -> str:
     names = sorted({name for target in erasure.targets for name in plan.concept(target).names})
     toward = "away from it" if erasure.away else f"toward {named(erasure.anchor)}" if erasure.anchor else "no anchor"
-    words = f" ({', '.join(map(plain, names))})" if names != list(erasure.targets) else ""
+    words = f" ({', '.join(map(markdown, names))})" if names != list(erasure.targets) else ""
     return f"- {named(erasure.targets)}{words}: {toward}, degree {erasure.degree:.0%}"
 
 
 def named(member: Member) -> str:
     """A member of a set as Markdown."""
-    return " & ".join(map(plain, member))
-
-
-def plain(text: str) -> str:
-    """One line without Markdown or HTML of its own: concept names are data."""
-    return re.sub(r"([\\`*_\[\]<>|&~])", lambda found: f"&#{ord(found[0])};", _line_of(text))
-
-
-def code(text: str) -> str:
-    """A code span, in which nothing is markup: its run of backticks is longer than any inside."""
-    text = _line_of(text)
-    run, space = "`" * (1 + _longest_run(text)), " " if "`" in text else ""
-    return f"{run}{space}{text}{space}{run}"
+    return " & ".join(map(markdown, member))
 
 
 def _source(path: str, text: bytes) -> str:
-    body = CONTROL.sub("", text.decode(errors="replace")).rstrip()
-    fence = "`" * max(3, 1 + _longest_run(body))
-    return f"{code(path)}\n\n{fence}erase\n{body}\n{fence}"
-
-
-def _line_of(text: str) -> str:
-    return CONTROL.sub("", " ".join(text.split()))
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
+    return f"{code(path)}\n\n{fenced(text.decode(errors='replace'), 'erase')}"

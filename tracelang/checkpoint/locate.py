@@ -9,7 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tracelang.checkpoint.weights import PICKLES
-from tracelang.plan.family import Family, ModelError
+from tracelang.models.family import Family
+from tracelang.plan.family import ModelError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)
 PATTERNS = (
@@ -74,7 +75,7 @@ def family_of(folder: Path) -> Family:
         kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{folder}: model_index.json is missing or unreadable; pass a diffusers folder") from None
-    names = ", ".join(family.name for family in known) or "none"
+    names = ", ".join(name for family in known for name in family.names) or "none"
     raise ModelError(f"{folder}: no installed backend knows the pipeline {kind!r}; families installed: {names}")
 
 

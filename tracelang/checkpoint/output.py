@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracelang.checkpoint.patch import sync
+from tracelang.files import sync
 
 EMITS = ("folder", "lora")
 """What an output may hold."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tracelang.checkpoint import header
 from tracelang.checkpoint.header import Entry
+from tracelang.files import sync
 from tracelang.plan.family import ModelError
 
 CHUNK = 8 << 20
@@ -80,16 +81,6 @@ def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
             name: _digests(old.fileno(), new.fileno(), entry.begin, entry.end)
             for name, entry in header.read(path).tensors.items()
         }
-
-
-def sync(folder: Path) -> None:
-    """fsync a folder, so that a rename in it survives a power cut; a no-op where the system has no such thing."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _replace(handle: int, entry: Entry, name: str, change: Change) -> None:

@@ -14,7 +14,8 @@ from tracelang.checkpoint.card import card, remarks
 from tracelang.checkpoint.merge import DTYPES
 from tracelang.checkpoint.output import EMITS, OutputError
 from tracelang.engine.low_rank import LowRank
-from tracelang.plan.family import Family, ModelError, Site
+from tracelang.models.family import Family
+from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan, SteerPass
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
@@ -69,7 +70,7 @@ def save(
         lock = {
             "format_version": 1,
             "plan": plan.digest,
-            "family": family.name,
+            "family": family.name(base),
             "model": {
                 "name": name,
                 "folder": base.resolve().name,  # of a hub's model: the commit

@@ -15,7 +15,7 @@ from tracelang.cli import WORDS
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 INTERRUPTED = 130
 

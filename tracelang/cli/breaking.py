@@ -14,7 +14,7 @@ from tracelang.cli.options import recipe_options
 from tracelang.diagnostics import CompileError
 from tracelang.diagnostics.data import as_data
 from tracelang.diagnostics.formats import FORMATS
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 HELP = """Find what RECIPE promises less than before: targets, degrees, names, probes, preserves, windows, layer sets,
 settings, passes, expectations and their samples, and what its header names.

@@ -13,8 +13,8 @@ from tracelang.cli import show
 from tracelang.cli.options import read_recipe, recipe_options
 from tracelang.cli.writing import is_standard_output, write_text
 from tracelang.diagnostics.data import as_data
-from tracelang.diagnostics.human import safe
 from tracelang.plan.compile import compile_with_findings
+from tracelang.text import safe
 
 
 @click.command(help="Compile each RECIPE (a file, or - for standard input) to a plan.")

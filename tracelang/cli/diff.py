@@ -12,7 +12,7 @@ import click
 from tracelang.cli import show
 from tracelang.cli.options import recipe_options
 from tracelang.diagnostics import CompileError
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 HELP = """Show what changes in meaning from A to B: recipes, plans, - for standard input, or REV:path for a version in
 git. Without B, a REV:path is compared with the file in the working tree.

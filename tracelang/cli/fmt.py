@@ -10,8 +10,8 @@ import click
 from tracelang.cli import show
 from tracelang.cli.files import STDIN, read_bytes, recipes
 from tracelang.diagnostics import Report
-from tracelang.diagnostics.human import safe
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
+from tracelang.text import safe
 
 HELP = """Put recipes into the one canonical style: files, folders (all their .erase files), or - to read standard input
 and write standard output.

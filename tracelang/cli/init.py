@@ -7,12 +7,12 @@ import click
 from tracelang.cli import show
 from tracelang.cli.writing import is_standard_output, write_text
 from tracelang.diagnostics import Report, Source
-from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
 from tracelang.plan.compile import compile_with_findings
 from tracelang.semantics.tables import KINDS
 from tracelang.syntax.format import format_text
 from tracelang.syntax.text import normal, quote
+from tracelang.text import safe
 
 NEIGHBOURS = {
     "object": ("dog", "horse", "bird", "car", "house", "tree", "person"),

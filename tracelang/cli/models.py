@@ -7,7 +7,7 @@ import json
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 
 @click.command(help="List the embedded models and the model families that are installed.")
@@ -17,7 +17,7 @@ def command(as_json: bool) -> None:
 
     known, broken = dict[str, str](), dict[str, str]()
     with mistakes():
-        names = sorted({family.name for family in families()})
+        names = sorted({name for family in families() for name in family.names})
         for name in embedded():
             _look(name, known, broken)
     if as_json:
@@ -41,6 +41,6 @@ def _look(name: str, known: dict[str, str], broken: dict[str, str]) -> None:
         folder = locate(name)
         family = family_of(folder)
         family.check(folder)
-        known[name] = family.name
+        known[name] = family.name(folder)
     except (ModelError, OSError, ImportError, AttributeError) as error:
         broken[name] = " ".join(str(error).split())

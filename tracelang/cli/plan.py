@@ -14,7 +14,7 @@ import click
 from tracelang.cli.options import recipe_options
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
 from tracelang.cli.streams import FAILED, Lost
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 if TYPE_CHECKING:
     from tracelang.api import Bound
@@ -100,7 +100,7 @@ def _facts(bound: Bound) -> dict[str, Any]:
         "format_version": 1,
         "plan": bound.plan.digest,
         "model": bound.name,
-        "family": bound.family.name,
+        "family": bound.family.name(bound.folder),
         "tensors": [site.tensor for site in bound.sites],
         "parameters": {"edited": edited, "of": total},
         "passes": [

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tracelang.diagnostics.human import safe
 from tracelang.progress import Progress
+from tracelang.text import safe
 
 EVERY = 10.0  # seconds between plain lines
 

@@ -13,9 +13,9 @@ from typing import NoReturn
 import click
 
 from tracelang.diagnostics import Report, Source
-from tracelang.diagnostics.human import safe
 from tracelang.syntax import tree
 from tracelang.syntax.parser import parse
+from tracelang.text import safe
 
 MAX_LINKS = 16
 LINK = "120000"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tracelang.cli.writing import cannot, write_whole
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 BOM = b"\xef\xbb\xbf"
 

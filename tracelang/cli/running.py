@@ -10,8 +10,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from tracelang.diagnostics.human import safe
 from tracelang.plan.types import Plan
+from tracelang.text import safe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

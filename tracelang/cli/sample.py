@@ -11,7 +11,7 @@ import click
 
 from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes, usable
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ import click
 from tracelang.cli import WORDS, show
 from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes, usable
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 if TYPE_CHECKING:
     from tracelang.evidence.report import Report

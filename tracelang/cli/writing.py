@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from tracelang.diagnostics.human import safe
 from tracelang.files import descriptor, put
+from tracelang.text import safe
 
 
 def write_text(target: str, text: str, *, force: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tracelang.diagnostics.diagnostic import Diagnostic
-from tracelang.diagnostics.human import painted, safe
+from tracelang.diagnostics.human import painted
+from tracelang.text import safe
 
 
 def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracelang.diagnostics.characters import HIDDEN
+from tracelang.characters import HIDDEN
 from tracelang.diagnostics.diagnostic import Diagnostic
-from tracelang.diagnostics.human import safe
+from tracelang.text import safe
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from tracelang.diagnostics.diagnostic import Diagnostic, Label
 from tracelang.diagnostics.source import Source
+from tracelang.text import safe
 
 MAX_WIDTH = 120
 MIN_WIDTH = 20
@@ -79,19 +80,6 @@ def render_one(finding: Diagnostic, *, colour: bool = False, width: int | None =
             shown = _wrapped(head + safe(text), width, " " * len(head)).removeprefix(head)
             lines.append(f"{margin} {paint('=', 'gutter')} {paint(word, 'bold')}: {shown}")
     return "\n".join(lines) + "\n"
-
-
-def safe(text: str) -> str:
-    """Text that cannot steer a terminal and hides nothing: what is unprintable or shows nothing is escaped.
-
-    An ellipsis becomes three dots.
-    """
-    text = text.replace("…", "...")
-    if text.isascii() and text.isprintable():
-        return text
-    from tracelang.diagnostics.characters import HIDDEN
-
-    return "".join(c if c.isprintable() and not HIDDEN.match(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def _snippet(

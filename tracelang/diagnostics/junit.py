@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from tracelang.diagnostics.diagnostic import Diagnostic
-from tracelang.diagnostics.human import render_one, safe
+from tracelang.diagnostics.human import render_one
+from tracelang.text import safe
 
 
 def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import chunks, record, starts
+from tracelang.models.protocol import Model
 from tracelang.plan.counts import CALIBRATION_STEPS, calibrations
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt

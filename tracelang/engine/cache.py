@@ -12,8 +12,8 @@ from pathlib import Path
 from torch import Tensor
 
 from tracelang.engine import store
-from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Start, Trajectories
+from tracelang.models.protocol import Model
 
 FORMAT = 1
 

@@ -16,8 +16,8 @@ from tracelang.engine.finite import finite, rounded
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
 from tracelang.engine.low_rank import LowRank, add, compress
-from tracelang.engine.protocol import Model
 from tracelang.engine.text_map import TextMap, apply_
+from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.types import Member
 

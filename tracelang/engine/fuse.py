@@ -22,9 +22,9 @@ from tracelang.engine.activations import Inputs, inputs
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
-from tracelang.engine.protocol import Model
 from tracelang.engine.statements import states
 from tracelang.engine.text_map import TextMap, orthonormal
+from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import EMPTY, Prompt, edit_prompts
 from tracelang.plan.types import FusePass, Member, Plan

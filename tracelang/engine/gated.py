@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.protocol import Model, TextStates
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.family import Site
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
+from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 
 NAME = "tracelang"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from tracelang.engine.protocol import Model
+from tracelang.models.protocol import Model
 
 NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 """What PyTorch knows of a processor's bfloat16 products. Private, and not in every version: absent means no."""

@@ -13,11 +13,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from tracelang.engine.batches import batch_size, batches, latent_shape
+from tracelang.engine.batches import batch_size, batches
 from tracelang.engine.errors import EngineError
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.sampling import denoise, predict
 from tracelang.engine.seeds import seed
+from tracelang.models.protocol import Model, TextStates
 from tracelang.progress import Progress
 
 Row = TypeVar("Row")
@@ -40,8 +40,9 @@ class Trajectories:
     """`n` trajectories of `S` sampler steps, on the CPU in the model's dtype.
 
     `latents` are the `x_t [n, S, …]` before each step; `conditional`, `empty` and `anchor` the frozen model's raw
-    predictions there for the prompt, for ∅ and for the anchor's prompt. `times [S]` is in the clock's unit. `before` is
-    `conditional` of the model that the earlier passes left, at the steps where it was asked; None: that is the same.
+    predictions there for the prompt, the unconditional input and the anchor's prompt. `times [S]` is in the clock's
+    unit. `before` is `conditional` of the model that the earlier passes left, at the steps where it was asked; None:
+    that is the same.
     """
 
     prompts: tuple[str, ...]
@@ -97,7 +98,7 @@ def record(
 
     Raises `EngineError` where the model's prediction is not finite.
     """
-    encode = encoder(model, [text for start in starts for text in (start.prompt, start.anchor) if text is not None])
+    encode = encoder(model, [None, *(text for start in starts for text in (start.prompt, start.anchor))])
     parts = chunks(model, starts)
     made = []
     for number, batch in enumerate(parts):
@@ -173,7 +174,7 @@ def predictions(
     """
     asked = paths.prompts if prompts is None else prompts
     at = range(len(paths.times)) if steps is None else steps
-    encode = encoder(model, [text for text in asked if text is not None])
+    encode = encoder(model, asked)
     parts = chunks(model, range(len(paths)))
     found = []
     for number, batch in enumerate(parts):
@@ -197,12 +198,17 @@ def _finite(prediction: Tensor, time: float) -> Tensor:
 
 def chunks(model: Model, rows: Sequence[Row]) -> list[Sequence[Row]]:
     """The batches of `record`, of one size."""
-    return batches(rows, batch_size(latent_shape(model), ELEMENTS, MOST))
+    return batches(rows, batch_size(model.latent_shape, ELEMENTS, MOST))
 
 
-def encoder(model: Model, texts: Iterable[str]) -> Encode:
-    """Each of the texts and the unconditional input encoded once, when the first is asked for."""
-    row: dict[str | None, int] = {text: i for i, text in enumerate(dict.fromkeys([*texts, ""]))}
-    states = cache(lambda: model.encode([text for text in row if text is not None]))
-    row[None] = row[""]
+def encoder(model: Model, texts: Iterable[str | None]) -> Encode:
+    """Each of the texts encoded once, when the first is asked for; None is the unconditional input."""
+    row = {text: i for i, text in enumerate(dict.fromkeys(sorted(texts, key=lambda text: text is None)))}
+    known = [text for text in row if text is not None]
+
+    @cache
+    def states() -> TextStates:
+        parts = [model.encode(known)] if known else []
+        return TextStates.cat([*parts, model.unconditional()] if None in row else parts)
+
     return lambda wanted: states().rows([row[text] for text in wanted])

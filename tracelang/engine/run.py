@@ -12,11 +12,11 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.fuse import fuse
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model, TextSide
 from tracelang.engine.statements import constraints
 from tracelang.engine.steer import steer
 from tracelang.engine.task import Options
 from tracelang.engine.text_map import TextMap, fit, solve, spectrum
+from tracelang.models.protocol import Model, TextSide
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact as wide
-from tracelang.engine.protocol import TextSide
 from tracelang.engine.text_map import Constraints
 from tracelang.engine.tokens import SINGLE, Pairs, align
+from tracelang.models.protocol import TextSide
 from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.types import Erasure, Member, Plan, RefinePass
 

@@ -8,9 +8,9 @@ from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import gate_of
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.protocol import Model
 from tracelang.engine.task import Options, task_of
 from tracelang.engine.training import Shared, trained
+from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan, SteerPass
 from tracelang.plan.windows import lower
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
-from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Start, starts
 from tracelang.engine.terms import Slot, slots
+from tracelang.models.protocol import Model
 from tracelang.plan.counts import held, kept, shares
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select

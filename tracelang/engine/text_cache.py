@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from tracelang.engine import store
-from tracelang.engine.protocol import TextStates
+from tracelang.models.protocol import TextStates
 
 FORMAT = 1
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import TextStates
+from tracelang.models.protocol import TextStates
 
 CHUNK = 1024
 """Preserved columns that are in float64 at a time."""

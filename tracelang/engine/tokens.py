@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tracelang.engine.protocol import TokenLayout
+from tracelang.models.protocol import TokenLayout
 from tracelang.plan.types import Tokens
 
 Pairs = tuple[tuple[int, int], ...]

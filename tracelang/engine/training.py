@@ -22,12 +22,12 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.gated import Gated
 from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
 from tracelang.engine.seeds import generator, seed
 from tracelang.engine.state import State, between_steps, finished, load, pack, save, unpack
 from tracelang.engine.task import Task
 from tracelang.engine.terms import Batch, draw_batch
+from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.types import SteerPass
 
@@ -177,7 +177,7 @@ class Training:
 @contextmanager
 def _begun(model: Model, edit: Edit, task: Task, erased: Trajectories, kept: Trajectories | None) -> Iterator[Training]:
     """A training at its first step; the model is afterwards what it was."""
-    encode = encoder(model, [*erased.prompts, *(kept.prompts if kept is not None else ())])
+    encode = encoder(model, [*erased.prompts, *(kept.prompts if kept is not None else ()), None])
     patch, settings = edit.to(model), task.settings
     try:
         purpose = f"adapter {settings.label} {task.name}"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.metrics import distinguishable
 from tracelang.evidence.panel import digest
-from tracelang.evidence.questions import attacks, main_row, roles, rows, shots_of
+from tracelang.evidence.questions import attacks, main_row, roles, rows, samples_of
 from tracelang.evidence.report import Comparison, Difference, JudgeCard, Member, Rate, Report
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts
@@ -80,7 +80,7 @@ def asked(plan: Plan, run: Run) -> dict[str, str]:
     for member, role in roles(plan).items():
         for how, what in hows:
             if (row := main_row(plan, every, member, how)) is not None:
-                shots = [[shot.prompt, shot.seed] for shot in shots_of(plan, row)]
+                shots = [[sample.prompt, sample.seed] for sample in samples_of(plan, row)]
                 found[_key(member, f"{role}, {what}")] = _digest(shots, _sought(run, member))
     struck = attacks(plan, run.classes, tuple(run.attacks), run.facts["samples"])
     for unit in sorted(struck, key=lambda unit: -unit.samples):  # the first of those with the most samples is reported

@@ -19,7 +19,7 @@ from tracelang.checkpoint.locate import HUB_ID, embedded, family_of, locate
 from tracelang.checkpoint.merge import merged
 from tracelang.checkpoint.recipe import compiled
 from tracelang.diagnostics import CompileError
-from tracelang.engine.protocol import Model
+from tracelang.models.protocol import Model
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan
 

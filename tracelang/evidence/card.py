@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracelang.checkpoint import loading
-from tracelang.checkpoint.card import card, metadata, plain, remarks
+from tracelang.checkpoint.card import card, metadata, remarks
 from tracelang.checkpoint.output import MARK
 from tracelang.evidence import wording
 from tracelang.evidence.report import ConceptFinding, Rate, Report
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
+from tracelang.text import markdown, visible
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -24,8 +25,8 @@ def model_card(report: Report, plan: Plan, out: Path) -> str:
     from huggingface_hub import ModelCardData
 
     emit = tuple(kind for kind, name in (("folder", "model"), ("lora", "lora.safetensors")) if (out / name).exists())
-    told, base = report.provenance, wording.visible(report.provenance.base)
-    title = wording.visible(plan.recipe.name or base) or "tracelang edit"
+    told, base = report.provenance, visible(report.provenance.base)
+    title = visible(plan.recipe.name or base) or "tracelang edit"
     data = ModelCardData(model_name=title, eval_results=list(results(report)) or None, **metadata(base, emit))
     limits = [f"- Not tested: {_told(text)}" for text in report.untested]
     limits += [f"- Failed while measuring: {_told(text)}" for text in report.errors]
@@ -58,21 +59,21 @@ def results(report: Report) -> Iterator[EvalResult]:
     for found in report.attacks:
         for way, rate in (("adaptive", found.adaptive), ("static", found.static)):
             if rate and rate.n:
-                attack = wording.visible(found.attack)
+                attack = visible(found.attack)
                 yield _result(
                     found.member,
                     f"attack_{attack}_{way}",
                     f"pictures under {attack} showing it ({way})",
                     rate,
                     access=found.access,
-                    budget={wording.visible(key): value for key, value in found.budget.items()},
+                    budget={visible(key): value for key, value in found.budget.items()},
                 )
 
 
 def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more: Any) -> EvalResult:
     from huggingface_hub import EvalResult
 
-    concept = wording.visible(wording.joined(member))
+    concept = visible(wording.joined(member))
     return EvalResult(
         task_type="text-to-image",
         dataset_type="tracelang",
@@ -130,7 +131,7 @@ def _row(report: Report, one: ConceptFinding) -> str:
 
 
 def _told(text: str) -> str:
-    return plain(wording.visible(text))
+    return markdown(visible(text))
 
 
 def _load(model: Path) -> str:

@@ -17,9 +17,9 @@ from torch import Tensor
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite
-from tracelang.engine.protocol import Model
 from tracelang.engine.statements import constraints, states
 from tracelang.evidence.report import Certificate, LayerChange, Reach
+from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Erasure, Member, Plan, ProjectPass, ReadsSites, RefinePass

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,20 +17,19 @@ from tracelang.checkpoint.weights import sha256
 from tracelang.evidence import gallery, metrics
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
-from tracelang.evidence.files import put, write_hits
 from tracelang.evidence.integrity import integrity, of_record
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.questions import (
     DEGREES,
     Row,
-    Shot,
-    degree_shots,
+    Sample,
+    degree_samples,
     drawable,
     kind_of,
     main_row,
     roles,
     rows,
-    shots_of,
+    samples_of,
 )
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import (
@@ -50,8 +50,9 @@ from tracelang.evidence.report import (
     Report,
     Verdict,
 )
-from tracelang.evidence.shots import Failed, Look, Sight, from_json, sight
+from tracelang.evidence.shots import Failed, Judgement, Presence, from_json, presence
 from tracelang.evidence.work import Run, Work, seal
+from tracelang.files import write_text
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 
@@ -81,12 +82,17 @@ def publish(
     folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"
     for line in _make_room(artifact, text):
         say(line)
-    put(folder / "report.json", text)
-    write_hits(hits, folder)
+    write_text(folder / "report.json", text)
+    write_hits(hits, folder / "hits.jsonl")
     write_html(report, folder)
-    put(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
-    put(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
+    write_text(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
+    write_text(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
     return report
+
+
+def write_hits(hits: Sequence[Hit], file: Path) -> None:
+    """Write a JSON object a line. No hits give an empty file, which says that they were looked for."""
+    write_text(file, "".join(f"{hit.model_dump_json()}\n" for hit in hits))
 
 
 def _make_room(artifact: Artifact, text: str) -> Iterator[str]:
@@ -143,13 +149,13 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class AttackSide:
     """One side of an attack, made against the base (static) or the edited model (adaptive), and what it brought."""
 
-    rows: tuple[tuple[Shot, Sight, tuple[str, str] | None], ...] = ()
-    looks: tuple[Mapping[str, Look], ...] = ()
-    before: tuple[Mapping[str, Look], ...] = ()
-    base: tuple[Sight, ...] | None = None
+    rows: tuple[tuple[Sample, Presence, tuple[str, str] | None], ...] = ()
+    judgements: tuple[Mapping[str, Judgement], ...] = ()
+    before: tuple[Mapping[str, Judgement], ...] = ()
+    base: tuple[Presence, ...] | None = None
     forms: tuple[str, ...] = ()
     by_form: bool = False
     soft: bool = False
@@ -162,33 +168,33 @@ class Strike:
 
     @property
     def rate(self) -> Rate | None:
-        sights = [one for _, one, _ in self.rows if not one.error]
-        return rate(sum(one.shows for one in sights), len(sights)) if sights else None
+        presences = [one for _, one, _ in self.rows if not one.error]
+        return rate(sum(one.shows for one in presences), len(presences)) if presences else None
 
     @property
     def ceiling(self) -> Rate | None:
         """What the same prompts or states bring on the base model."""
-        sights = [one for one in self.base or () if not one.error]
-        return rate(sum(one.shows for one in sights), len(sights)) if sights else None
+        presences = [one for one in self.base or () if not one.error]
+        return rate(sum(one.shows for one in presences), len(presences)) if presences else None
 
     @property
     def prompts(self) -> Rate | None:
         """Of the distinct prompts, those that brought it back at least once; None for soft states."""
         found: dict[str, bool] = {}
-        for shot, seen, _ in () if self.soft else self.rows:
+        for sample, seen, _ in () if self.soft else self.rows:
             if not seen.error:
-                found[shot.prompt] = found.get(shot.prompt, False) or seen.shows
+                found[sample.prompt] = found.get(sample.prompt, False) or seen.shows
         return rate(sum(found.values()), len(found)) if found else None
 
 
 @dataclass(frozen=True, slots=True)
-class Attacked:
+class AttackResult:
     member: Member
     attack: str
     samples: int
     seed: int
-    static: Strike
-    adaptive: Strike
+    static: AttackSide
+    adaptive: AttackSide
     unit: str
 
 
@@ -199,21 +205,21 @@ class Findings:
     plan: Plan
     run: Run
     measured: Measured
-    struck: tuple[Attacked, ...]
-    at_degree: Mapping[float, Mapping[Shot, Mapping[str, Look]]]
+    attacked: tuple[AttackResult, ...]
+    at_degree: Mapping[float, Mapping[Sample, Mapping[str, Judgement]]]
     noise: NoiseLevels | None
     certificate: Certificate | Failed | None
-    features: Mapping[Shot, tuple[list[float], list[float]]]
+    features: Mapping[Sample, tuple[list[float], list[float]]]
     extractor: str
     everyday: Mapping[str, Any] | None
     failures: tuple[str, ...]
 
     @staticmethod
     def of(plan: Plan, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Findings:
-        pictures: dict[Shot, Drawn] = {}
-        features: dict[Shot, tuple[list[float], list[float]]] = {}
-        at_degree: dict[float, dict[Shot, Mapping[str, Look]]] = {}
-        struck: list[Attacked] = []
+        pictures: dict[Sample, Drawn] = {}
+        features: dict[Sample, tuple[list[float], list[float]]] = {}
+        at_degree: dict[float, dict[Sample, Mapping[str, Judgement]]] = {}
+        attacked: list[AttackResult] = []
         drifts: dict[tuple[Member, int, int], float | Failed] = {}
         noise, certificate, extractor, everyday = None, None, "", None
         failures: list[str] = []
@@ -227,16 +233,16 @@ class Findings:
                         failures.append(f"{key}: features: {own['error']}")
                     elif own:
                         extractor = f"{own['name']} ({own['digest'][:12]})"
-                        shots = [Shot(row["prompt"], row["seed"]) for row in record["rows"]]
+                        shots = [Sample(row["prompt"], row["seed"]) for row in record["rows"]]
                         features |= dict(zip(shots, zip(own["base"], own["after"], strict=True), strict=True))
                 case "degree":
                     at_degree.setdefault(record["degree"], {}).update(
-                        {Shot(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
+                        {Sample(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
                     )
                 case "everyday":
                     everyday = record
                 case "attack":
-                    struck.append(_attacked(key, record, run.classes))
+                    attacked.append(_attacked(key, record, run.classes))
                 case "drift":
                     drifts |= {
                         (tuple(row["member"]), record["samples"], record["seed"]): Failed(row["error"])
@@ -254,11 +260,11 @@ class Findings:
                     )
         attacks = {
             (one.member, one.attack, one.samples, one.seed): Struck(
-                tuple(sight for _, sight, _ in one.adaptive.rows),
+                tuple(presence for _, presence, _ in one.adaptive.rows),
                 one.adaptive.error or one.adaptive.inapplicable,
                 one.adaptive.base,
             )
-            for one in struck
+            for one in attacked
         }
         distance = partial(_distance, metrics.fid, features, extractor)
         measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, distance)
@@ -266,7 +272,7 @@ class Findings:
             plan,
             run,
             measured,
-            tuple(struck),
+            tuple(attacked),
             at_degree,
             noise,
             certificate,
@@ -324,7 +330,7 @@ class Findings:
         phrases = {prompt.text: prompt.phrase for prompt in probe_prompts(self.plan, member)}
         groups: dict[str, list[bool]] = {}
         for pair in pairs:
-            groups.setdefault(phrases[pair.shot.prompt], []).append(pair.after.shows)
+            groups.setdefault(phrases[pair.sample.prompt], []).append(pair.after.shows)
         found = {phrase: _rate(shows) for phrase, shows in groups.items()}
         phrase = max(found, key=lambda phrase: (found[phrase].low, found[phrase].share, found[phrase].n))
         return phrase, found[phrase]
@@ -358,14 +364,14 @@ class Findings:
                     )
 
     def attacks(self) -> Iterator[AttackFinding]:
-        main: dict[tuple[Member, str], Attacked] = {}
-        for one in self.struck:
+        main: dict[tuple[Member, str], AttackResult] = {}
+        for one in self.attacked:
             held = main.get((one.member, one.attack))
             if held is None or one.samples > held.samples:
                 main[one.member, one.attack] = one
         for one in main.values():
             plain = _good(self.row(one.member))
-            bad = [sight.error for _, sight, _ in (*one.static.rows, *one.adaptive.rows) if sight.error]
+            bad = [presence.error for _, presence, _ in (*one.static.rows, *one.adaptive.rows) if presence.error]
             error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
             error = error or one.adaptive.inapplicable or one.static.inapplicable
             yield AttackFinding(
@@ -387,25 +393,25 @@ class Findings:
             )
 
     def degrees(self) -> Iterator[DegreePoint]:
-        wanted = degree_shots(self.plan, self.every)
+        wanted = degree_samples(self.plan, self.every)
         if not self.at_degree:
             return
         for degree in (0.0, *DEGREES, 1.0):
 
-            def looks(shot: Shot, degree: float = degree) -> Mapping[str, Look] | None:
-                drawn = self.measured.pictures.get(shot)
+            def judged(sample: Sample, degree: float = degree) -> Mapping[str, Judgement] | None:
+                drawn = self.measured.pictures.get(sample)
                 if degree in (0, 1):
                     return None if drawn is None else drawn.after if degree else drawn.base
-                return self.at_degree.get(degree, {}).get(shot)
+                return self.at_degree.get(degree, {}).get(sample)
 
             shown, kept = list[bool](), list[bool]()
-            for shot, members in wanted.items():
-                found, drawn = looks(shot), self.measured.pictures.get(shot)
+            for sample, members in wanted.items():
+                found, drawn = judged(sample), self.measured.pictures.get(sample)
                 for member in members:
                     sought = self.run.classes.get(member)
                     if found is None or drawn is None or sought is None:
                         continue
-                    now, before = sight(found, sought), sight(drawn.base, sought)
+                    now, before = presence(found, sought), presence(drawn.base, sought)
                     if now.error or before.error:
                         continue
                     if roles(self.plan)[member] == "erased":
@@ -417,14 +423,14 @@ class Findings:
     def quality(self) -> Quality | None:
         """Over the preserved concepts' pictures: of erased ones a distance is what was asked for."""
         shots = [
-            shot
+            sample
             for member, role in roles(self.plan).items()
             if role == "preserved"
             for row in self.every
             if row.member == member and row.how == "names"
-            for shot in shots_of(self.plan, row)
+            for sample in samples_of(self.plan, row)
         ]
-        shots = [shot for shot in dict.fromkeys(shots) if shot in self.measured.pictures]
+        shots = [sample for sample in dict.fromkeys(shots) if sample in self.measured.pictures]
         if not shots:
             return None
         notes = [
@@ -437,7 +443,7 @@ class Findings:
             values[name] = found if isinstance(found, float) else None
             if isinstance(found, Failed):
                 notes.append(f"{name.upper()}: {found.why}")
-        clips = [clip for shot in shots if (clip := self.measured.pictures[shot].clip)]
+        clips = [clip for sample in shots if (clip := self.measured.pictures[sample].clip)]
         if not clips:
             notes.append("CLIP score: no judge gives it; add --judge clip=FOLDER")
         return Quality(
@@ -449,30 +455,30 @@ class Findings:
             clip_after=sum(after for _, after in clips) / len(clips) if clips else None,
         )
 
-    def _looks(self) -> Iterator[tuple[str, Mapping[str, Look]]]:
-        """Every look there was, with what was looked at."""
-        for shot, drawn in self.measured.pictures.items():
-            for name, looks in (("base", drawn.base), ("edited", drawn.after)):
-                yield f"{name}, {shot.prompt!r}, seed {shot.seed}", looks
+    def _judgements(self) -> Iterator[tuple[str, Mapping[str, Judgement]]]:
+        """Every judgement there was, with what was looked at."""
+        for sample, drawn in self.measured.pictures.items():
+            for name, judgements in (("base", drawn.base), ("edited", drawn.after)):
+                yield f"{name}, {sample.prompt!r}, seed {sample.seed}", judgements
         for degree, seen in self.at_degree.items():
-            for shot, looks in seen.items():
-                yield f"degree {degree:.0%}, {shot.prompt!r}, seed {shot.seed}", looks
-        for one in self.struck:
+            for sample, judgements in seen.items():
+                yield f"degree {degree:.0%}, {sample.prompt!r}, seed {sample.seed}", judgements
+        for one in self.attacked:
             for side in (one.static, one.adaptive):
-                for (shot, _, _), looks in zip(side.rows, side.looks, strict=True):
-                    yield f"attack {one.attack}, {shot.prompt!r}, seed {shot.seed}", looks
-                for (shot, _, _), looks in zip(side.rows, side.before, strict=False):
-                    yield f"attack {one.attack} on the base, {shot.prompt!r}, seed {shot.seed}", looks
+                for (sample, _, _), judgements in zip(side.rows, side.judgements, strict=True):
+                    yield f"attack {one.attack}, {sample.prompt!r}, seed {sample.seed}", judgements
+                for (sample, _, _), judgements in zip(side.rows, side.before, strict=False):
+                    yield f"attack {one.attack} on the base, {sample.prompt!r}, seed {sample.seed}", judgements
         for row in self.everyday["rows"] if self.everyday else ():
             for when in ("base", "after"):
                 yield f"everyday {when}, {row['prompt']!r}, seed {row['seed']}", from_json(row[when])
 
     def cards(self) -> tuple[JudgeCard, ...]:
         pictures, errors = dict[str, int](), dict[str, int]()
-        for _, looks in self._looks():
-            for name, look in looks.items():
+        for _, judgements in self._judgements():
+            for name, judgement in judgements.items():
                 pictures[name] = pictures.get(name, 0) + 1
-                errors[name] = errors.get(name, 0) + bool(look.error)
+                errors[name] = errors.get(name, 0) + bool(judgement.error)
         return tuple(
             card.model_copy(update={"pictures": pictures.get(card.name, 0), "errors": errors.get(card.name, 0)})
             for card in self.run.cards
@@ -481,15 +487,15 @@ class Findings:
     def errors(self) -> tuple[str, ...]:
         """A line each; the same failure on many pictures is one line that counts them."""
         found: dict[str, list[str]] = {}
-        for where, looks in self._looks():
-            for name, look in looks.items():
-                if look.error:
-                    found.setdefault(f"{name}: {look.error}", []).append(where)
+        for where, judgements in self._judgements():
+            for name, judgement in judgements.items():
+                if judgement.error:
+                    found.setdefault(f"{name}: {judgement.error}", []).append(where)
         lines = [f"{error} ({len(places)} pictures, first: {places[0]})" for error, places in found.items()]
-        for one in self.struck:
-            for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
-                if strike.error:
-                    lines.append(f"attack {one.attack} on {' & '.join(one.member)}, {side}: {strike.error}")
+        for one in self.attacked:
+            for name, side in (("static", one.static), ("adaptive", one.adaptive)):
+                if side.error:
+                    lines.append(f"attack {one.attack} on {' & '.join(one.member)}, {name}: {side.error}")
         return (*self.failures, *lines)
 
     def untested(self) -> tuple[str, ...]:
@@ -502,10 +508,10 @@ class Findings:
                 lines.append(f"{name}: what its pictures show; {self.run.unknown[member]}")
             elif role == "erased" and not self.row(member, "probes"):
                 lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
-        for one in self.struck:
+        for one in self.attacked:
             if why := one.adaptive.inapplicable or one.static.inapplicable:
                 lines.append(f"{' & '.join(one.member)}: the attack {one.attack}; {why}")
-        done = {(one.member, one.attack) for one in self.struck}
+        done = {(one.member, one.attack) for one in self.attacked}
         missing = [
             attack
             for attack in self.run.attacks
@@ -518,10 +524,10 @@ class Findings:
         return (*lines, *ALWAYS_UNTESTED)
 
 
-def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Shot, Drawn]) -> None:
+def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Sample, Drawn]) -> None:
     for row in record["rows"]:
         clip, files = row.get("clip"), row.get("files")
-        pictures[Shot(row["prompt"], row["seed"])] = Drawn(
+        pictures[Sample(row["prompt"], row["seed"])] = Drawn(
             from_json(row["base"]),
             from_json(row["after"]),
             tuple(clip) if clip else None,
@@ -530,28 +536,28 @@ def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Shot, Draw
         )
 
 
-def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> Attacked:
+def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> AttackResult:
     member = tuple(record["member"])
 
-    def strike(side: Mapping[str, Any]) -> Strike:
+    def read(side: Mapping[str, Any]) -> AttackSide:
         if "error" in side:
-            return Strike(error=side["error"], inapplicable=side.get("inapplicable", ""))
-        looks = tuple(from_json(row["after"]) for row in side["rows"])
+            return AttackSide(error=side["error"], inapplicable=side.get("inapplicable", ""))
+        judgements = tuple(from_json(row["after"]) for row in side["rows"])
         before = tuple(from_json(row["base"]) for row in side["rows"] if "base" in row)
-        base = tuple(sight(look, classes[member]) for look in before)
+        base = tuple(presence(look, classes[member]) for look in before)
         found = tuple(
             (
-                Shot(row["prompt"], row["seed"]),
-                sight(look, classes[member]),
+                Sample(row["prompt"], row["seed"]),
+                presence(look, classes[member]),
                 tuple(row["files"]) if row.get("files") else None,
             )
-            for row, look in zip(side["rows"], looks, strict=True)
+            for row, look in zip(side["rows"], judgements, strict=True)
         )
         forms = tuple(row.get("form") or row["prompt"] for row in side["rows"])
         by_form = any(row.get("form") for row in side["rows"])
-        return Strike(
+        return AttackSide(
             found,
-            looks,
+            judgements,
             before,
             base or None,
             forms,
@@ -563,21 +569,21 @@ def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tupl
             side["seconds"],
         )
 
-    return Attacked(
+    return AttackResult(
         member,
         record["attack"],
         record["samples"],
         record["seed"],
-        strike(record["static"]),
-        strike(record["adaptive"]),
+        read(record["static"]),
+        read(record["adaptive"]),
         key,
     )
 
 
-def _worst_prompt(strike: Strike) -> tuple[str, Rate] | None:
+def _worst_prompt(side: AttackSide) -> tuple[str, Rate] | None:
     """The prompt, or the form of wording, that is best shown to bring the concept back; None where there is but one."""
     groups: dict[str, list[bool]] = {}
-    for form, (_, seen, _) in zip(strike.forms, strike.rows, strict=True):
+    for form, (_, seen, _) in zip(side.forms, side.rows, strict=True):
         if not seen.error and form:
             groups.setdefault(form, []).append(seen.shows)
     found = [(form, _rate(shows)) for form, shows in groups.items()]
@@ -585,10 +591,10 @@ def _worst_prompt(strike: Strike) -> tuple[str, Rate] | None:
 
 
 def _distance(
-    measure: Any, features: Mapping[Shot, tuple[list[float], list[float]]], extractor: str, shots: Sequence[Shot]
+    measure: Any, features: Mapping[Sample, tuple[list[float], list[float]]], extractor: str, shots: Sequence[Sample]
 ) -> float | Failed:
     """A distance between the base's and the edited model's features of the same shots, or why there is none."""
-    own = [features[shot] for shot in shots if shot in features]
+    own = [features[sample] for sample in shots if sample in features]
     if not own or len(own) < len(shots):
         return Failed("no judge gives features for it")
     base, after = (torch.tensor([one[side] for one in own]) for side in (0, 1))

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.report import NoiseLevels
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member, Plan

@@ -15,7 +15,7 @@ from importlib.resources import files
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Class, Judge, Worldly
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import Shot
+from tracelang.evidence.questions import Sample
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Concept, Plan
 from tracelang.semantics.irregular import stems
@@ -29,7 +29,7 @@ likely one way as the other with p = 0.03; 5 are at least 9 %, p = 0.06.
 LEAST = 8
 """Prompts below which the panel speaks of too little."""
 
-Everyday = dict[Shot, Sought | None]
+Everyday = dict[Sample, Sought | None]
 """What is drawn, and the class that the picture should show, where a judge's world says so."""
 
 
@@ -47,14 +47,14 @@ def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
     asked = list(prompts)
     rounds, rest = divmod(COUNT, len(asked))
     wanted = [(prompt, i) for i in range(rounds) for prompt in asked] + [(prompt, rounds) for prompt in asked[:rest]]
-    return {Shot(prompt, seed_of("everyday", prompt, i, 0)): prompts[prompt] for prompt, i in wanted}
+    return {Sample(prompt, seed_of("everyday", prompt, i, 0)): prompts[prompt] for prompt, i in wanted}
 
 
 def digest(panel: Everyday) -> str:
     """sha256 of what is asked for: part of what a run's results depend on."""
     rows = [
-        (shot.prompt, shot.seed, None if one is None else (one.judge, one.found.head, one.found.label))
-        for shot, one in panel.items()
+        (sample.prompt, sample.seed, None if one is None else (one.judge, one.found.head, one.found.label))
+        for sample, one in panel.items()
     ]
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 

@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 from tracelang.evidence.metrics import Answers, h_c, h_o, paired
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import Row, Shot, drawable, roles, shots_of
+from tracelang.evidence.questions import Row, Sample, drawable, roles, samples_of
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import Certificate, Measure, Outcome, Rate, Verdict
-from tracelang.evidence.shots import Failed, Looks, Sight, sight
+from tracelang.evidence.shots import Failed, Judgements, Presence, presence
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import COUNTED, reach
 
@@ -32,12 +32,12 @@ WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One shot through both models: every judge's look, CLIP scores where a judge gives them, files where kept; and the
-    unit of work that drew it.
+    """One sample through both models: every judge's judgement, CLIP scores where a judge gives them, files where kept;
+    and the unit of work that drew it.
     """
 
-    base: Looks
-    after: Looks
+    base: Judgements
+    after: Judgements
     clip: tuple[float, float] | None = None
     files: tuple[str, str] | None = None
     unit: str = ""
@@ -47,9 +47,9 @@ class Drawn:
 class Pair:
     """A picture before and after, as one member is concerned."""
 
-    shot: Shot
-    base: Sight
-    after: Sight
+    sample: Sample
+    base: Presence
+    after: Presence
     clip: tuple[float, float] | None = None
     files: tuple[str, str] | None = None
 
@@ -64,9 +64,9 @@ class Struck:
     the same prompts or states and seeds, where they were drawn.
     """
 
-    sights: tuple[Sight, ...]
+    presences: tuple[Presence, ...]
     error: str = ""
-    base: tuple[Sight, ...] | None = None
+    base: tuple[Presence, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +76,23 @@ class Measured:
     plan: Plan
     classes: Mapping[Member, tuple[Sought, ...]]
     unknown: Mapping[Member, str]
-    pictures: Mapping[Shot, Drawn]
+    pictures: Mapping[Sample, Drawn]
     attacks: Mapping[tuple[Member, str, int, int], Struck] = field(default_factory=dict)
     drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
     certificate: Certificate | Failed | None = None
-    fid: Callable[[Sequence[Shot]], float | Failed] = lambda shots: Failed("no judge gives features for it")
+    fid: Callable[[Sequence[Sample]], float | Failed] = lambda shots: Failed("no judge gives features for it")
 
     def pairs(self, row: Row) -> list[Pair]:
         """The row's pictures; those that were not drawn carry an error."""
         sought = self.classes.get(row.member, ())
         found = []
-        for shot in shots_of(self.plan, row):
-            drawn = self.pictures.get(shot)
+        for sample in samples_of(self.plan, row):
+            drawn = self.pictures.get(sample)
             if drawn is None:
-                lost = Sight(False, error="the picture was not drawn")
-                found.append(Pair(shot, lost, lost))
+                lost = Presence(False, error="the picture was not drawn")
+                found.append(Pair(sample, lost, lost))
             else:
-                one = Pair(shot, sight(drawn.base, sought), sight(drawn.after, sought), drawn.clip, drawn.files)
+                one = Pair(sample, presence(drawn.base, sought), presence(drawn.after, sought), drawn.clip, drawn.files)
                 found.append(one)
         return found
 
@@ -297,16 +297,16 @@ def _counted(one: Assertion, measured: Measured, member: Member) -> Counted:
 
 
 def _struck(one: Assertion, measured: Measured, member: Member) -> Counted:
-    sights = [pair.after for pair in measured.pairs(Row(member, "names", one.samples, one.seed)) if not pair.error]
-    plain = rate(sum(sight.shows for sight in sights), len(sights)) if sights else None
+    presences = [pair.after for pair in measured.pairs(Row(member, "names", one.samples, one.seed)) if not pair.error]
+    plain = rate(sum(presence.shows for presence in presences), len(presences)) if presences else None
     struck = measured.attacks.get((member, one.attack or "", one.samples, one.seed))
     if struck is None:
         return Counted(reason=f"the attack {one.attack} was not run on it", plain=plain)
-    why = struck.error or _failed([sight.error for sight in (*struck.sights, *(struck.base or ()))])
+    why = struck.error or _failed([presence.error for presence in (*struck.presences, *(struck.base or ()))])
     if why:
         return Counted(reason=why, plain=plain)
-    base = None if struck.base is None else tuple(sight.shows for sight in struck.base)
-    return Counted(tuple(sight.shows for sight in struck.sights), base, plain=plain)
+    base = None if struck.base is None else tuple(presence.shows for presence in struck.base)
+    return Counted(tuple(presence.shows for presence in struck.presences), base, plain=plain)
 
 
 def _beside(one: Assertion, measures: Sequence[Measure]) -> str:
@@ -403,7 +403,7 @@ def _clip(one: Assertion, measured: Measured, member: Member) -> Measure:
 def _fid(one: Assertion, measured: Measured, member: Member) -> Measure:
     if not drawable(measured.plan, member):
         return _open(member, "protected: no picture of it is ever drawn")
-    found = measured.fid(shots_of(measured.plan, Row(member, "names", one.samples, one.seed)))
+    found = measured.fid(samples_of(measured.plan, Row(member, "names", one.samples, one.seed)))
     if isinstance(found, Failed):
         return _open(member, found.why)
     return _valued(one, member, found, note="both sides share their seeds: smaller than between independent sets")

@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tracelang.evidence.integrity import seen_of
-from tracelang.evidence.questions import Shot, kind_of, roles
+from tracelang.evidence.integrity import everyday_pair
+from tracelang.evidence.questions import Sample, kind_of, roles
 from tracelang.evidence.report import Hit, Picture
-from tracelang.evidence.shots import Sight
+from tracelang.evidence.shots import Presence
 from tracelang.plan.types import Member
 
 if TYPE_CHECKING:
@@ -35,21 +35,21 @@ def pictures(found: Findings) -> list[Picture]:
     """What plain prompts still show, what was damaged, the surest hits of each attack in turn, then the pictures of
     every row in turn, then the attacks' other hits.
     """
-    struck = sorted(_struck(found), key=lambda item: item[0])
-    late = [((4, *rank[1:]), picture) for rank, picture in struck[STRUCK:]]
-    ranked = sorted([*_plain(found), *_everyday(found), *struck[:STRUCK], *late], key=lambda item: item[0])
+    attacked = sorted(_attacked(found), key=lambda item: item[0])
+    late = [((4, *rank[1:]), picture) for rank, picture in attacked[STRUCK:]]
+    ranked = sorted([*_plain(found), *_everyday(found), *attacked[:STRUCK], *late], key=lambda item: item[0])
     return [picture.model_copy(update={"order": i}) for i, (_, picture) in enumerate(ranked[:PICTURES])]
 
 
 def _plain(found: Findings) -> Iterator[tuple[Rank, Picture]]:
-    seen: set[tuple[Member, Shot]] = set()
+    seen: set[tuple[Member, Sample]] = set()
     for number, row in enumerate(found.every):
         erased = roles(found.plan).get(row.member) == "erased"
         turn = count()
         for pair in found.measured.pairs(row):
-            if pair.files is None or (row.member, pair.shot) in seen:
+            if pair.files is None or (row.member, pair.sample) in seen:
                 continue
-            seen.add((row.member, pair.shot))
+            seen.add((row.member, pair.sample))
             what: What = "erased" if erased else "kept"
             if not pair.error and row.member in found.run.classes:
                 if erased and pair.after.shows:
@@ -58,8 +58,8 @@ def _plain(found: Findings) -> Iterator[tuple[Rank, Picture]]:
                     what = "damaged"
             first = what in ("residual hit", "damaged")
             place = (0, -(pair.after.chance or 0.0)) if first else (next(turn), float(number))
-            rank = (PLAIN[what], *place, pair.shot.prompt, pair.shot.seed)
-            yield rank, _picture(found, row.member, pair.shot, pair.files, what)
+            rank = (PLAIN[what], *place, pair.sample.prompt, pair.sample.seed)
+            yield rank, _picture(found, row.member, pair.sample, pair.files, what)
 
 
 def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
@@ -69,35 +69,35 @@ def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
     lost = [
         row
         for row in rows
-        if (seen := seen_of(row)).whole[0]
+        if (seen := everyday_pair(row)).whole[0]
         and (not seen.whole[1] or (seen.right[0] and not seen.right[1] if seen.right else not seen.like))
     ]
     chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
     for turn, row in enumerate(chosen):
         what: What = "damaged" if row in lost else "kept"
-        shot, (base, after) = Shot(row["prompt"], row["seed"]), row["files"]
-        picture = _picture(found, found.plan.erase[0].targets, shot, (base, after), what)
+        sample, (base, after) = Sample(row["prompt"], row["seed"]), row["files"]
+        picture = _picture(found, found.plan.erase[0].targets, sample, (base, after), what)
         named = picture.model_copy(update={"member": ("everyday",), "sensitive": careful})
-        yield (PLAIN[what], turn, 0.0, shot.prompt, shot.seed), named
+        yield (PLAIN[what], turn, 0.0, sample.prompt, sample.seed), named
 
 
-def _struck(found: Findings) -> Iterator[tuple[Rank, Picture]]:
-    for one in found.struck:
-        own = [(shot, sight, files) for shot, sight, files in one.adaptive.rows if files is not None]
+def _attacked(found: Findings) -> Iterator[tuple[Rank, Picture]]:
+    for one in found.attacked:
+        own = [(sample, presence, files) for sample, presence, files in one.adaptive.rows if files is not None]
         own.sort(key=lambda row: -(row[1].chance or 0.0))
-        for turn, (shot, sight, files) in enumerate(own):
-            rank = (2, turn, -(sight.chance or 0.0), shot.prompt, shot.seed)
-            yield rank, _picture(found, one.member, shot, files, "residual hit", one.attack)
+        for turn, (sample, presence, files) in enumerate(own):
+            rank = (2, turn, -(presence.chance or 0.0), sample.prompt, sample.seed)
+            yield rank, _picture(found, one.member, sample, files, "residual hit", one.attack)
 
 
 def _picture(
-    found: Findings, member: Member, shot: Shot, files: tuple[str, str], what: What, attack: str = ""
+    found: Findings, member: Member, sample: Sample, files: tuple[str, str], what: What, attack: str = ""
 ) -> Picture:
     home = f"work/{found.run.folder}"
     return Picture(
         member=member,
-        prompt=shot.prompt or "(text states, no prompt)",
-        seed=shot.seed,
+        prompt=sample.prompt or "(text states, no prompt)",
+        seed=sample.seed,
         base=f"{home}/{files[0]}",
         after=f"{home}/{files[1]}",
         what=what,
@@ -112,16 +112,16 @@ def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
     where = str(out.absolute())  # the command is to work wherever it is called from
     facts = found.run.facts
     settings = ["--steps", str(facts["sampler"]["steps"]), "--device", facts["device"], "--dtype", facts["dtype"]]
-    hit: dict[tuple[Member, str, Shot], Hit] = {}
+    hit: dict[tuple[Member, str, Sample], Hit] = {}
 
-    def add(member: Member, how: str, shot: Shot, seen: Sight, unit: str, soft: bool) -> None:
+    def add(member: Member, how: str, sample: Sample, seen: Presence, unit: str, soft: bool) -> None:
         sought = found.run.classes[member]
-        words = ["tracec", "sample", where, "--prompt", shot.prompt, "--seed", str(shot.seed), "--count", "1"]
-        hit[member, how, shot] = Hit(
+        words = ["tracec", "sample", where, "--prompt", sample.prompt, "--seed", str(sample.seed), "--count", "1"]
+        hit[member, how, sample] = Hit(
             member=member,
             how=how,
-            prompt=shot.prompt,
-            seed=shot.seed,
+            prompt=sample.prompt,
+            seed=sample.seed,
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
             label=" + ".join(one.found.label for one in sought),
             score=seen.chance,
@@ -133,10 +133,10 @@ def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
         if roles(found.plan).get(row.member) == "erased" and row.member in found.run.classes:
             for pair in found.measured.pairs(row):
                 if pair.after.shows and not pair.error:
-                    add(row.member, row.how, pair.shot, pair.after, found.measured.pictures[pair.shot].unit, False)
-    for one in found.struck:
-        for side, strike in (("static", one.static), ("adaptive", one.adaptive)):
-            for shot, seen, _ in strike.rows:
+                    add(row.member, row.how, pair.sample, pair.after, found.measured.pictures[pair.sample].unit, False)
+    for one in found.attacked:
+        for name, side in (("static", one.static), ("adaptive", one.adaptive)):
+            for sample, seen, _ in side.rows:
                 if seen.shows and not seen.error:
-                    add(one.member, f"attack {one.attack}, {side}", shot, seen, one.unit, strike.soft)
+                    add(one.member, f"attack {one.attack}, {name}", sample, seen, one.unit, side.soft)
     return list(hit.values())

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tracelang.evidence import wording
-from tracelang.evidence.files import put
 from tracelang.evidence.metrics import rises
 from tracelang.evidence.plots import Line, chart, whisker
 from tracelang.evidence.report import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+from tracelang.files import write_text
+from tracelang.text import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,7 +64,7 @@ def write_html(report: Report, folder: Path) -> None:
     `folder` holds the pictures that the report names. One that is missing leaves its name in its place. Raises
     PictureError for a path that leads out of `folder` or a file that is no PNG or JPEG, and OSError.
     """
-    put(folder / "report.html", page(report, folder))
+    write_text(folder / "report.html", page(report, folder))
 
 
 def page(report: Report, folder: Path) -> str:
@@ -132,7 +133,7 @@ WORDS = (
 
 def _visible(value: object) -> object:
     """What every `{{ … }}` goes through: nothing in a name or a prompt hides or turns the text around."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else wording.visible(value)
+    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
 
 def _inline(folder: Path, name: str) -> str | None:

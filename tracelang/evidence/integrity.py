@@ -20,10 +20,10 @@ from tracelang.evidence.everyday import LEAST, Everyday
 from tracelang.evidence.judges import Class, Matching
 from tracelang.evidence.metrics import paired
 from tracelang.evidence.panel import Panel, Sought
-from tracelang.evidence.questions import Shot
+from tracelang.evidence.questions import Sample
 from tracelang.evidence.rates import rate
 from tracelang.evidence.report import Integrity, Rate, Verdict
-from tracelang.evidence.shots import Failed, attempt, from_json, see, sight, to_json
+from tracelang.evidence.shots import Failed, attempt, from_json, judged, presence, to_json
 
 LOST = 0.10
 """An edit is taken for broken where more than this share of what the base got right is lost, beyond doubt: the lower
@@ -41,7 +41,7 @@ THUMB = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EverydayPair:
     """One pair of the panel. `right`: before and after, None where nobody can tell; `whole`: each is a picture;
     `like`: the one after is most like its own before. With an `error`, none of it.
     """
@@ -52,19 +52,19 @@ class Seen:
     error: str = ""
 
 
-def look_at(asked: Everyday, shots: Sequence[Shot], panel: Panel, base: Tensor, after: Tensor) -> dict[str, Any]:
+def look_at(asked: Everyday, shots: Sequence[Sample], panel: Panel, base: Tensor, after: Tensor) -> dict[str, Any]:
     """The record of the panel's pictures: what every judge says, what their pixels say."""
-    sought = [asked[shot] for shot in shots]
-    prompts = [shot.prompt for shot in shots]
+    sought = [asked[sample] for sample in shots]
+    prompts = [sample.prompt for sample in shots]
     also = [one for one in sought if one is not None]
-    before, now = see(panel, base, also), see(panel, after, also)
+    before, now = judged(panel, base, also), judged(panel, after, also)
     whole, like, apart = pixels(base, after, prompts)
     judge: Any = None if also else next((judge for judge in panel.judges if isinstance(judge, Matching)), None)
     match = None if judge is None else attempt(lambda: _matches(judge, (base, after), prompts))
     rows = [
         {
-            "prompt": shot.prompt,
-            "seed": shot.seed,
+            "prompt": sample.prompt,
+            "seed": sample.seed,
             "base": to_json(before[i]),
             "after": to_json(now[i]),
             "sought": [] if one is None else [[one.judge, one.found.head, one.found.label]],
@@ -72,7 +72,7 @@ def look_at(asked: Everyday, shots: Sequence[Shot], panel: Panel, base: Tensor, 
             "whole": whole[i],
             "like": like[i],
         }
-        for i, (shot, one) in enumerate(zip(shots, sought, strict=True))
+        for i, (sample, one) in enumerate(zip(shots, sought, strict=True))
     ]
     return {
         "rows": rows,
@@ -95,24 +95,24 @@ def _matches(judge: Matching, sides: Sequence[Tensor], prompts: Sequence[str]) -
 
 def of_record(record: Mapping[str, Any]) -> Integrity:
     """The verdict of a finished panel."""
-    return integrity([seen_of(row) for row in record["rows"]], record["apart"], record["by"])
+    return integrity([everyday_pair(row) for row in record["rows"]], record["apart"], record["by"])
 
 
-def seen_of(row: Mapping[str, Any]) -> Seen:
+def everyday_pair(row: Mapping[str, Any]) -> EverydayPair:
     """A pair of the panel. A judge that fails on a picture that is none is no error: there was nothing to see."""
     base, after = (from_json(row[side]) for side in ("base", "after"))
     sought = [Sought(judge, Class(head, label)) for judge, head, label in row["sought"]]
-    sights = [sight(looks, sought) for looks in (base, after)]
+    presences = [presence(judgements, sought) for judgements in (base, after)]
     right: tuple[bool, bool] | None = None
     if sought:
-        right = sights[0].shows, sights[1].shows
+        right = presences[0].shows, presences[1].shows
     elif row["match"] is not None:
         right = row["match"][0], row["match"][1]
-    elif (before := sights[0].subject) is not None and (now := sights[1].subject) is not None:
+    elif (before := presences[0].subject) is not None and (now := presences[1].subject) is not None:
         right = before, now
     whole = row["whole"][0], row["whole"][1]
-    error = next((one.error for one, is_ in zip(sights, whole, strict=True) if is_ and one.error), "")
-    return Seen(right, whole, row["like"], error)
+    error = next((one.error for one, is_ in zip(presences, whole, strict=True) if is_ and one.error), "")
+    return EverydayPair(right, whole, row["like"], error)
 
 
 def pixels(base: Tensor, after: Tensor, prompts: Sequence[str]) -> tuple[list[tuple[bool, bool]], list[bool], bool]:
@@ -145,7 +145,7 @@ def _texture(images: Tensor) -> tuple[Tensor, Tensor]:
     return contrast, (across.abs().mean((1, 2, 3)) + down.abs().mean((1, 2, 3))) / 2 / contrast.clamp_min(1e-6)
 
 
-def integrity(rows: Sequence[Seen], apart: bool = True, by: str = "") -> Integrity:
+def integrity(rows: Sequence[EverydayPair], apart: bool = True, by: str = "") -> Integrity:
     """The verdict of the panel; `by` says who told what is right. Empty rows: the recipe leaves no panel."""
     if not rows:
         few = f"fewer than {LEAST} everyday prompts speak of nothing that the recipe erases or protects"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from tracelang.files import put
+from tracelang.text import safe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,7 +44,7 @@ def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Ima
     panels = [panel for _, column in columns for panel in column]
     many = max(len(images) for panel in panels for images in panel.rows.values())
     deep = max(len(panel.rows) for panel in panels)
-    labels = {printable(label) for panel in panels for label in panel.rows}
+    labels = {safe(label) for panel in panels for label in panel.rows}
     margin = max(ceil(small.getlength(label)) for label in labels) + 3 * GAP
     wide = margin + many * (side + GAP) + 4 * GAP
     high = TITLE + deep * (side + GAP) + 2 * GAP
@@ -53,21 +54,16 @@ def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Ima
     draw = ImageDraw.Draw(page)
     for c, (name, column) in enumerate(columns):
         left = 2 * GAP + c * wide
-        draw.text((left, 10), printable(name), fill="#111111", font=heading)
+        draw.text((left, 10), safe(name), fill="#111111", font=heading)
         for r, panel in enumerate(column):
             y = top + r * high
-            draw.text((left, y + 4), printable(panel.title), fill="#333333", font=small)
+            draw.text((left, y + 4), safe(panel.title), fill="#333333", font=small)
             for k, (label, images) in enumerate(panel.rows.items()):
                 line = y + TITLE + k * (side + GAP)
-                draw.text((left, line + side // 2 - 9), printable(label), fill="#777777", font=small)
+                draw.text((left, line + side // 2 - 9), safe(label), fill="#777777", font=small)
                 for i, picture in enumerate(strip(images, side)):
                     page.paste(picture, (left + margin + i * (side + GAP), line))
     return page
-
-
-def printable(text: str) -> str:
-    """Prompts are data: control characters become a visible mark."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def write(page: Image, file: Path) -> None:

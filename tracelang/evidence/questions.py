@@ -26,7 +26,7 @@ LOOK = 4
 """Pictures of a concept that no judge knows, for the reader's own eyes."""
 DEGREES = (0.25, 0.5, 0.75)
 """Between the base (0) and the edit (1), which are drawn anyway."""
-DEGREE_SHOTS = {"erased": 200, "preserved": 100}
+DEGREE_SAMPLES = {"erased": 200, "preserved": 100}
 """At most so many pictures at a degree, spread over the concepts."""
 DRIFT_PATHS = 32
 """At most so many trajectories of one unit, as far as one concept does not need more."""
@@ -38,7 +38,7 @@ Kind = Literal["shots", "degree", "attack", "drift", "noise", "certificate", "ev
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class Sample:
     """A picture: the same prompt and seed for every model."""
 
     prompt: str
@@ -57,16 +57,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A piece of work: done as a whole or not at all. `members` says of each shot what is looked for in it; `shown`
+    """A piece of work: done as a whole or not at all. `members` says of each sample what is looked for in it; `shown`
     are the shots that the report shows whatever is in them. `member` belongs to attacks, `group` to drifts, `samples`
     and `seed` to both.
     """
 
     key: str
     kind: Kind
-    shots: tuple[Shot, ...] = ()
+    shots: tuple[Sample, ...] = ()
     members: tuple[tuple[Member, ...], ...] = ()
-    shown: frozenset[Shot] = frozenset()
+    shown: frozenset[Sample] = frozenset()
     member: Member = ()
     group: tuple[Member, ...] = ()
     attack: str = ""
@@ -92,16 +92,16 @@ def roles(plan: Plan) -> dict[Member, Literal["erased", "preserved"]]:
     return found | {one.concepts: "preserved" for one in plan.preserve if one.concepts not in found}
 
 
-def spread(prompts: Sequence[str], samples: int, base: int) -> tuple[Shot, ...]:
+def spread(prompts: Sequence[str], samples: int, base: int) -> tuple[Sample, ...]:
     """`samples` shots, the same number of each prompt as far as it goes, the rest at even distances."""
     unique = list(dict.fromkeys(prompts))
     rounds, rest = divmod(samples, len(unique))
     last = [unique[i * len(unique) // rest] for i in range(rest)]
     wanted = [(prompt, i) for i in range(rounds) for prompt in unique] + [(prompt, rounds) for prompt in last]
-    return tuple(Shot(prompt, seed_of("verify", prompt, i, base)) for prompt, i in wanted)
+    return tuple(Sample(prompt, seed_of("verify", prompt, i, base)) for prompt, i in wanted)
 
 
-def shots_of(plan: Plan, row: Row) -> tuple[Shot, ...]:
+def samples_of(plan: Plan, row: Row) -> tuple[Sample, ...]:
     """The row's pictures in order; none where the member has no such prompts or may not be drawn.
 
     Raises EvidenceError where a prompt of another concept speaks of a protected one.
@@ -141,7 +141,7 @@ def rows(plan: Plan, judged: Mapping[Member, object], samples: int) -> tuple[Row
         for how in ("names", "probes") if role == "erased" else ("names",):
             if (member, how) not in asked and samples:
                 found[Row(member, how, samples if member in judged else min(samples, LOOK))] = None
-    return tuple(row for row in found if shots_of(plan, row))
+    return tuple(row for row in found if samples_of(plan, row))
 
 
 def main_row(plan: Plan, every: Sequence[Row], member: Member, how: How) -> Row | None:
@@ -190,10 +190,10 @@ def _groups(members: Sequence[Member], most: int) -> Iterator[tuple[Member, ...]
         yield tuple(members[begin : begin + most])
 
 
-def degree_shots(plan: Plan, every: Sequence[Row]) -> dict[Shot, tuple[Member, ...]]:
+def degree_samples(plan: Plan, every: Sequence[Row]) -> dict[Sample, tuple[Member, ...]]:
     """The pictures that are drawn at each degree: the first of every concept's names, equally many of each."""
-    found: dict[Shot, list[Member]] = {}
-    for role, most in DEGREE_SHOTS.items():
+    found: dict[Sample, list[Member]] = {}
+    for role, most in DEGREE_SAMPLES.items():
         own = [
             row
             for member, is_ in roles(plan).items()
@@ -201,13 +201,13 @@ def degree_shots(plan: Plan, every: Sequence[Row]) -> dict[Shot, tuple[Member, .
             if (row := main_row(plan, every, member, "names")) is not None
         ]
         for row in own[:most]:
-            for shot in shots_of(plan, row)[: max(1, most // len(own))]:
-                found.setdefault(shot, []).append(row.member)
-    return {shot: tuple(members) for shot, members in found.items()}
+            for sample in samples_of(plan, row)[: max(1, most // len(own))]:
+                found.setdefault(sample, []).append(row.member)
+    return {sample: tuple(members) for sample, members in found.items()}
 
 
 def units(
-    plan: Plan, judged: Mapping[Member, object], known: Sequence[str], samples: int, everyday: Sequence[Shot] = ()
+    plan: Plan, judged: Mapping[Member, object], known: Sequence[str], samples: int, everyday: Sequence[Sample] = ()
 ) -> tuple[Unit, ...]:
     """All work, in a fixed order. No (prompt, seed) is drawn twice, whoever asks for it.
 
@@ -215,19 +215,19 @@ def units(
     panel, which is looked at whole.
     """
     every = rows(plan, judged, samples)
-    wanted: dict[Shot, list[Member]] = {}
-    shown: set[Shot] = set()
+    wanted: dict[Sample, list[Member]] = {}
+    shown: set[Sample] = set()
     for row in every:
-        for i, shot in enumerate(shots_of(plan, row)):
-            members = wanted.setdefault(shot, [])
+        for i, sample in enumerate(samples_of(plan, row)):
+            members = wanted.setdefault(sample, [])
             if row.member not in members:
                 members.append(row.member)
             if i < FIRST:
-                shown.add(shot)
-    plain = {shot: tuple(members) for shot, members in wanted.items()}
+                shown.add(sample)
+    plain = {sample: tuple(members) for sample, members in wanted.items()}
     seen = {
-        shot: members
-        for shot, members in degree_shots(plan, every).items()
+        sample: members
+        for sample, members in degree_samples(plan, every).items()
         if any(member in judged for member in members)
     }
     asked = [member for one in plan.expect for member in one.concepts]
@@ -238,13 +238,13 @@ def units(
     found += cut("shots", plain, frozenset(shown))
     for degree in DEGREES if seen and samples else ():
         found += cut(f"degree-{degree:.0%}".replace("%", ""), seen, frozenset(), degree)
-    refuse(plan, [shot.prompt for shot in everyday], EvidenceError)
+    refuse(plan, [sample.prompt for sample in everyday], EvidenceError)
     always = (Unit("everyday", "everyday", tuple(everyday)),) if everyday else ()
     return (*found, *attacks(plan, judged, known, samples), *drifts(plan, samples), *always)
 
 
 def cut(
-    name: str, wanted: Mapping[Shot, tuple[Member, ...]], shown: frozenset[Shot], degree: float = 1.0
+    name: str, wanted: Mapping[Sample, tuple[Member, ...]], shown: frozenset[Sample], degree: float = 1.0
 ) -> Iterator[Unit]:
     """Units of `SHOTS` pictures."""
     shots = tuple(wanted)
@@ -254,7 +254,7 @@ def cut(
             f"{name}-{begin // SHOTS:04d}",
             "shots" if name == "shots" else "degree",
             part,
-            tuple(wanted[shot] for shot in part),
+            tuple(wanted[sample] for sample in part),
             shown.intersection(part),
             degree=degree,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tracelang.evidence.judges import Judge, Seen
+from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.report import Rate
 
 Draw = Callable[[Sequence[str], Sequence[int]], Tensor]
@@ -40,7 +40,7 @@ def rate(hits: int, n: int) -> Rate:
 
 def judge_all(
     draw: Draw, judge: Judge, asked: Sequence[Shot], kept: Path | None = None, chunk: int = 200
-) -> list[Seen]:
+) -> list[Answer]:
     """What the judge sees in every shot, in order. `kept` is a file of finished chunks, so that a run may continue.
 
     The caller names `kept` after everything the pictures depend on (model, edit, sampler).
@@ -62,7 +62,7 @@ def judge_all(
     return [done[key] for key in keys]
 
 
-def tally(asked: Sequence[Shot], seen: Sequence[Seen]) -> dict[tuple[str, str], Rate]:
+def tally(asked: Sequence[Shot], seen: Sequence[Answer]) -> dict[tuple[str, str], Rate]:
     """Per row: in how many pictures the judge found what was looked for."""
     counts: dict[tuple[str, str], list[bool]] = {}
     for shot, one in zip(asked, seen, strict=True):
@@ -76,9 +76,9 @@ def pooled(rates: Iterable[Rate]) -> Rate:
     return rate(sum(part.hits for part in parts), sum(part.n for part in parts))
 
 
-def _read(kept: Path) -> dict[str, Seen]:
+def _read(kept: Path) -> dict[str, Answer]:
     """The finished shots of a file. A line that a stop cut short, and all after it, is dropped from the file."""
-    done: dict[str, Seen] = {}
+    done: dict[str, Answer] = {}
     if kept.exists():
         good = 0
         lines = kept.read_bytes().splitlines(keepends=True)
@@ -87,7 +87,7 @@ def _read(kept: Path) -> dict[str, Seen]:
                 break
             try:
                 entry = json.loads(line)
-                done[entry["key"]] = Seen(entry["seen"])
+                done[entry["key"]] = Answer(entry["seen"])
             except (ValueError, KeyError, TypeError):
                 break
             good += len(line)

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Model
-from tracelang.engine.sampling import sample
+from tracelang.engine import sampling
 from tracelang.evidence.ending import Ended, going_on
-from tracelang.evidence.judges import Class, Judge, Seen
+from tracelang.evidence.judges import Answer, Class, Judge
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.picture import strip
-from tracelang.evidence.questions import Shot
+from tracelang.evidence.questions import Sample
+from tracelang.models.protocol import Model
 from tracelang.progress import Progress
 
 BATCH = 50
@@ -38,7 +38,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Judgement:
     """What one judge said of one picture: labels by head; of the classes sought, the probability where it gives one;
     whether any recognisable thing is there, None where it cannot tell. With an `error`, none of it.
     """
@@ -49,12 +49,12 @@ class Look:
     error: str = ""
 
 
-Looks = Mapping[str, Look]
+Judgements = Mapping[str, Judgement]
 """By the judge's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Presence:
     """What a picture says of one member: all of its concepts are in it, the least probability of them, a subject."""
 
     shows: bool
@@ -76,29 +76,29 @@ def attempt(measure: Callable[[], T], *passing: type[Exception]) -> T | Failed:
         return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:500])
 
 
-def look(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Look]:
+def ask(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Judgement]:
     """What the judge says of each image; where it fails on some, those alone carry the error."""
     with going_on(f"the judge {judge.card.name}"):
         answered = attempt(lambda: list(judge.look(images)))
     if isinstance(answered, Failed):
         if len(images) == 1:
-            return [Look(error=answered.why)]
-        return [one for i in range(len(images)) for one in look(judge, images[i : i + 1], sought)]
+            return [Judgement(error=answered.why)]
+        return [one for i in range(len(images)) for one in ask(judge, images[i : i + 1], sought)]
     if len(answered) != len(images):
-        return [Look(error=f"the judge answered {len(answered)} times for {len(images)} pictures")] * len(images)
+        return [Judgement(error=f"the judge answered {len(answered)} times for {len(images)} pictures")] * len(images)
     found = []
-    for seen in answered:
-        read = attempt(lambda seen=seen: _read(judge, seen, sought))  # type: ignore[misc]
-        found.append(Look(error=read.why) if isinstance(read, Failed) else read)
+    for answer in answered:
+        read = attempt(lambda answer=answer: _read(judge, answer, sought))  # type: ignore[misc]
+        found.append(Judgement(error=read.why) if isinstance(read, Failed) else read)
     return found
 
 
-def _read(judge: Judge, seen: Seen, sought: Sequence[Class]) -> Look:
+def _read(judge: Judge, answer: Answer, sought: Sequence[Class]) -> Judgement:
     """Raises ValueError for an answer that is none: no label, a label nobody knows, a score that is no probability."""
-    labels = dict(seen.labels)
+    labels = dict(answer.labels)
     scores: dict[str, dict[str, float]] = {}
     for one in sought:
-        label, chances = labels.get(one.head), seen.scores.get(one.head, {})
+        label, chances = labels.get(one.head), answer.scores.get(one.head, {})
         if not isinstance(label, str):
             raise ValueError(f"the judge gave no label for {one.head!r}")
         if not {label, f"{one.head}: {label}"}.intersection(judge.card.classes):
@@ -107,17 +107,17 @@ def _read(judge: Judge, seen: Seen, sought: Sequence[Class]) -> Look:
             raise ValueError(f"the judge gave a score for {one.head!r} that is no probability")
         if one.label in chances:
             scores.setdefault(one.head, {})[one.label] = round(float(chances[one.label]), 6)
-    subject = judge.subject(seen)
+    subject = judge.subject(answer)
     if subject is not None and not isinstance(subject, bool):
         raise ValueError(f"the judge answered {subject!r} when asked for a subject")
-    return Look(labels, scores, subject)
+    return Judgement(labels, scores, subject)
 
 
-def see(panel: Panel, images: Tensor, also: Sequence[Sought] = ()) -> list[dict[str, Look]]:
-    """Every judge's look at each image, for the panel's classes and those `also` sought. Pixels that are not finite are
-    an error before any judge sees them.
+def judged(panel: Panel, images: Tensor, also: Sequence[Sought] = ()) -> list[dict[str, Judgement]]:
+    """Every judge's judgement of each image, for the panel's classes and those `also` sought. Pixels that are not
+    finite are an error before any judge sees them.
     """
-    rows: list[dict[str, Look]] = [{} for _ in images]
+    rows: list[dict[str, Judgement]] = [{} for _ in images]
     finite = torch.isfinite(images).flatten(1).all(1).tolist()
     good = [i for i, is_ in enumerate(finite) if is_]
     for judge in panel.judges:
@@ -125,22 +125,22 @@ def see(panel: Panel, images: Tensor, also: Sequence[Sought] = ()) -> list[dict[
         wanted = [*(one for some in panel.classes.values() for one in some), *also]
         classes = list(dict.fromkeys(one.found for one in wanted if one.judge == name))
         for i in range(len(images)):
-            rows[i][name] = Look(error="the picture holds values that are not finite")
-        for i, one in zip(good, look(judge, images[good], classes) if good else (), strict=True):
+            rows[i][name] = Judgement(error="the picture holds values that are not finite")
+        for i, one in zip(good, ask(judge, images[good], classes) if good else (), strict=True):
             rows[i][name] = one
     return rows
 
 
-def sight(looks: Looks, sought: Sequence[Sought]) -> Sight:
-    """What the looks at a picture say of a member; without a class, only whether a judge sees any subject."""
-    involved = {one.judge: looks[one.judge] for one in sought} if sought else looks
+def presence(judgements: Judgements, sought: Sequence[Sought]) -> Presence:
+    """What the judgements of a picture say of a member; without a class, only whether a judge sees any subject."""
+    involved = {one.judge: judgements[one.judge] for one in sought} if sought else judgements
     for name, one in involved.items():
         if one.error:
-            return Sight(False, error=f"{name}: {one.error}")
+            return Presence(False, error=f"{name}: {one.error}")
     subjects = [one.subject for one in involved.values() if one.subject is not None]
     chances = [involved[one.judge].scores.get(one.found.head, {}).get(one.found.label) for one in sought]
     known = [chance for chance in chances if chance is not None]
-    return Sight(
+    return Presence(
         bool(sought) and all(involved[one.judge].labels[one.found.head] == one.found.label for one in sought),
         min(known) if known and len(known) == len(chances) else None,
         any(subjects) if subjects else None,
@@ -152,12 +152,12 @@ def batch_of(model: Model) -> int:
     return max(1, min(BATCH, LATENTS // model.noise([0]).numel()))
 
 
-def draw(model: Model, shots: Sequence[Shot], steps: int, progress: Progress | None = None) -> Tensor:
+def draw(model: Model, shots: Sequence[Sample], steps: int, progress: Progress | None = None) -> Tensor:
     """Images `[n, 3, H, W]` in 0..1."""
-    return sample(
+    return sampling.sample(
         model,
-        [shot.prompt for shot in shots],
-        [shot.seed for shot in shots],
+        [sample.prompt for sample in shots],
+        [sample.seed for sample in shots],
         steps=steps,
         batch=batch_of(model),
         fast=True,
@@ -176,9 +176,9 @@ def keep(folder: Path, name: str, image: Tensor) -> str:
     return f"{folder.name}/{name}.png"
 
 
-def to_json(looks: Looks) -> dict[str, Any]:
-    return {name: {"error": one.error} if one.error else asdict(one) for name, one in looks.items()}
+def to_json(judgements: Judgements) -> dict[str, Any]:
+    return {name: {"error": one.error} if one.error else asdict(one) for name, one in judgements.items()}
 
 
-def from_json(data: Mapping[str, Any]) -> dict[str, Look]:
-    return {name: Look(**one) for name, one in data.items()}
+def from_json(data: Mapping[str, Any]) -> dict[str, Judgement]:
+    return {name: Judgement(**one) for name, one in data.items()}

@@ -19,14 +19,13 @@ from torch import Tensor
 
 from tracelang.checkpoint import weights
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.sampling import precision, sample_latents
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import compared
 from tracelang.evidence.against import earlier
 from tracelang.evidence.artifact import Artifact, EvidenceError
-from tracelang.evidence.attacks import ATTACKS, Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks import ATTACKS, Budget, Found, Inapplicable, Target
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.compose import publish
 from tracelang.evidence.drift import drift, levels
@@ -38,10 +37,11 @@ from tracelang.evidence.integrity import look_at
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.metrics import Extractor
 from tracelang.evidence.panel import Panel, digest, panel
-from tracelang.evidence.questions import Shot, Unit, drawable, roles, share, spread, units
+from tracelang.evidence.questions import Sample, Unit, drawable, roles, share, spread, units
 from tracelang.evidence.report import Report
-from tracelang.evidence.shots import Failed, attempt, batch_of, draw, keep, see, sight, to_json
+from tracelang.evidence.shots import Failed, attempt, batch_of, draw, judged, keep, presence, to_json
 from tracelang.evidence.work import Run, Work, alone, gather
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member
@@ -54,7 +54,7 @@ STEPS = 20
 SAMPLES = 50
 """Pictures of each concept and attack of which the recipe expects nothing."""
 PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers", "scipy", "torchmetrics", "numpy")
-QUARRY = 16
+CLEAN = 16
 """Clean pictures of a concept that an attacker has."""
 NOISE_SAMPLES = 4
 KEPT = {"shots": 20, "attack": 5}
@@ -208,21 +208,21 @@ class Bench:
 
     def _shots(self, unit: Unit, folder: Path) -> dict[str, Any]:
         base, after = draw(self.base, unit.shots, self.steps), draw(self.edited, unit.shots, self.steps)
-        before, now = see(self.panel, base), see(self.panel, after)
+        before, now = judged(self.panel, base), judged(self.panel, after)
         clips = attempt(lambda: list(zip(self._clip(base, unit.shots), self._clip(after, unit.shots), strict=True)))
         rows: list[dict[str, Any]] = []
         left = KEPT["shots"]
-        for i, shot in enumerate(unit.shots):
+        for i, sample in enumerate(unit.shots):
             row: dict[str, Any] = {
-                "prompt": shot.prompt,
-                "seed": shot.seed,
+                "prompt": sample.prompt,
+                "seed": sample.seed,
                 "base": to_json(before[i]),
                 "after": to_json(now[i]),
             }
             if clips and not isinstance(clips, Failed):
                 row["clip"] = clips[i]
-            if shot in unit.shown or (left and self._telling(unit.members[i], before[i], now[i])):
-                left -= shot not in unit.shown
+            if sample in unit.shown or (left and self._telling(unit.members[i], before[i], now[i])):
+                left -= sample not in unit.shown
                 row["files"] = [keep(folder, f"{i:03d}-base", base[i]), keep(folder, f"{i:03d}-after", after[i])]
             rows.append(row)
         errors = [f"CLIP score: {clips.why}"] if isinstance(clips, Failed) else []
@@ -238,10 +238,10 @@ class Bench:
 
     def _degree(self, unit: Unit, folder: Path) -> dict[str, Any]:
         with at_degree(self.base, self.edited, unit.degree) as model:
-            looks = see(self.panel, draw(model, unit.shots, self.steps))
+            judgements = judged(self.panel, draw(model, unit.shots, self.steps))
         rows = [
-            {"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
-            for shot, one in zip(unit.shots, looks, strict=True)
+            {"prompt": sample.prompt, "seed": sample.seed, "after": to_json(one)}
+            for sample, one in zip(unit.shots, judgements, strict=True)
         ]
         return {"degree": unit.degree, "rows": rows, "pictures": len(unit.shots)}
 
@@ -289,7 +289,7 @@ class Bench:
 
     def _found(self, unit: Unit, target: Model) -> Found:
         """What the attack finds against `target`. Raises ValueError where a figure of its own is no number."""
-        found = ATTACKS[unit.attack].run(self._quarry(unit), target, self.budget)
+        found = ATTACKS[unit.attack].run(self._target(unit), target, self.budget)
         for name, value in {"price": found.price, **found.budget}.items():
             if isinstance(value, float) and not isfinite(value):
                 raise ValueError(f"the attack's {name} is no number ({value})")
@@ -300,7 +300,7 @@ class Bench:
         refuse(self.artifact.plan, found.prompts or (), EvidenceError)
         what = f"{unit.attack} {' & '.join(unit.member)}"
         shots = [
-            Shot(prompt, seed_of("attacked", what, i, unit.seed))
+            Sample(prompt, seed_of("attacked", what, i, unit.seed))
             for i, prompt in enumerate(found.prompts or [""] * unit.samples)
         ]
         states = found.states
@@ -308,20 +308,20 @@ class Bench:
         if count != unit.samples:
             raise ValueError(f"the attack gave {count} rows where {unit.samples} were asked for")
         images = self._draw(self.edited, shots, states)
-        looks = see(self.panel, images)
+        judgements = judged(self.panel, images)
         sought = self.panel.classes[unit.member]
-        hits = [i for i, one in enumerate(looks) if sight(one, sought).shows][: KEPT["attack"]]
+        hits = [i for i, one in enumerate(judgements) if presence(one, sought).shows][: KEPT["attack"]]
         # All of what counts on the base model, too: what an attack brings is held against what it brings of no edit.
         whole = side != "static"
         again = list(range(count)) if whole else hits
         shown = None if states is None or not again else states.rows(again)
         base = dict(zip(again, self._draw(self.base, [shots[i] for i in again], shown), strict=True))
         rows: list[dict[str, Any]] = [
-            {"prompt": shot.prompt, "seed": shot.seed, "after": to_json(one)}
-            for shot, one in zip(shots, looks, strict=True)
+            {"prompt": sample.prompt, "seed": sample.seed, "after": to_json(one)}
+            for sample, one in zip(shots, judgements, strict=True)
         ]
         if whole:
-            for row, one in zip(rows, see(self.panel, torch.stack([base[i] for i in again])), strict=True):
+            for row, one in zip(rows, judged(self.panel, torch.stack([base[i] for i in again])), strict=True):
                 row["base"] = to_json(one)
         for i in hits:
             name = f"{side}-{i:03d}"
@@ -355,9 +355,9 @@ class Bench:
         found = attempt(lambda: certify(self.artifact.plan, self.base, self.edited))
         return {"error": found.why} if isinstance(found, Failed) else {"value": found.model_dump(mode="json")}
 
-    def _quarry(self, unit: Unit) -> Quarry:
+    def _target(self, unit: Unit) -> Target:
         prompts = tuple(prompt.text for prompt in edit_prompts(self.artifact.plan, unit.member))
-        return Quarry(
+        return Target(
             plan=self.artifact.plan,
             member=unit.member,
             seed=unit.seed,
@@ -375,17 +375,18 @@ class Bench:
         prompts = [prompt.text for prompt in edit_prompts(self.artifact.plan, member)]
         refuse(self.artifact.plan, prompts, EvidenceError)
         shots = [
-            Shot(shot.prompt, seed_of("quarry", shot.prompt, i, 0)) for i, shot in enumerate(spread(prompts, QUARRY, 0))
+            Sample(sample.prompt, seed_of("quarry", sample.prompt, i, 0))
+            for i, sample in enumerate(spread(prompts, CLEAN, 0))
         ]
         return self._latents(self.base, shots, None)
 
-    def _latents(self, model: Model, shots: Sequence[Shot], states: TextStates | None) -> Tensor:
+    def _latents(self, model: Model, shots: Sequence[Sample], states: TextStates | None) -> Tensor:
         with torch.no_grad(), precision(model, True):
-            told = model.encode([shot.prompt for shot in shots]) if states is None else states
-        seeds = [shot.seed for shot in shots]
+            told = model.encode([sample.prompt for sample in shots]) if states is None else states
+        seeds = [sample.seed for sample in shots]
         return sample_latents(model, told, seeds, steps=self.steps, batch=batch_of(model), fast=True)
 
-    def _draw(self, model: Model, shots: Sequence[Shot], states: TextStates | None) -> Tensor:
+    def _draw(self, model: Model, shots: Sequence[Sample], states: TextStates | None) -> Tensor:
         if not shots:
             return torch.empty(0, 3, 1, 1)
         if states is None:
@@ -401,15 +402,15 @@ class Bench:
             sought = self.panel.classes.get(member)
             if sought is None:
                 continue
-            base, after = sight(before, sought), sight(now, sought)
+            base, after = presence(before, sought), presence(now, sought)
             if after.shows if role.get(member) == "erased" else base.shows and not after.shows:
                 return True
         return False
 
-    def _clip(self, images: Tensor, shots: Sequence[Shot]) -> list[float]:
+    def _clip(self, images: Tensor, shots: Sequence[Sample]) -> list[float]:
         """CLIP scores, by the first judge that gives them; none without such a judge."""
         judge: Any = next((judge for judge in self.panel.judges if hasattr(judge, "scores")), None)
-        scores = judge.scores(images, [shot.prompt for shot in shots]).tolist() if judge is not None else []
+        scores = judge.scores(images, [sample.prompt for sample in shots]).tolist() if judge is not None else []
         if not all(isfinite(score) for score in scores):
             raise ValueError("a score is no number")
         return scores

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 
@@ -10,8 +9,6 @@ from tracelang.evidence.report import AttackFinding, Measure, Member, Outcome, R
 from tracelang.semantics.tables import METRICS
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories of what shows nothing, steers a terminal, or turns the direction of a text around."""
 VERDICTS = {
     "pass": "Everything that the recipe expects was shown to hold.",
     "fail": "At least one thing that the recipe expects, or that is expected of every edit, was shown not to hold.",
@@ -41,16 +38,6 @@ ATTACKS = {
     "inverse_map": "Inverse map: text states that undo the closed-form part of the edit",
 }
 """What each attack does, in a line."""
-
-
-def visible(text: str) -> str:
-    """`text` with every character that would not show, line breaks and tabs aside, as its code point: `⟨U+202E⟩`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        f"⟨U+{ord(letter):04X}⟩" if letter not in "\n\t" and unicodedata.category(letter) in HIDDEN else letter
-        for letter in text
-    )
 
 
 def percent(share: float | None) -> str:

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint.weights import sha256
-from tracelang.evidence.files import put
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
+from tracelang.files import write_text
 from tracelang.plan.types import Member
 
 LATEST = "latest"
@@ -105,8 +105,8 @@ class Work:
     def begin(self) -> None:
         """Make the folder, and the run the latest one. What other runs left stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        put(self.folder / "run.json", _text(self.run.to_json()))
-        put(self.folder.parent / LATEST, f"{self.folder.name}\n")
+        write_text(self.folder / "run.json", _text(self.run.to_json()))
+        write_text(self.folder.parent / LATEST, f"{self.folder.name}\n")
 
     def record(self, key: str) -> dict[str, Any] | None:
         """A unit's record, None where it is not finished. Raises WorkError where it or a picture was changed."""
@@ -129,7 +129,7 @@ class Work:
     def finish(self, key: str, record: Mapping[str, Any]) -> None:
         pictures = {name: sha256(self.folder / name) for name in _pictures(record)}
         whole = {"run": self.run.digest, "key": key, "digests": pictures, **record}
-        put(self.folder / f"{key}.json", _text({**whole, "sha256": _sealed(whole)}))
+        write_text(self.folder / f"{key}.json", _text({**whole, "sha256": _sealed(whole)}))
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Every unit's record, in the run's order. Raises WorkError naming what is missing or was changed."""
@@ -242,7 +242,7 @@ def gather(root: Path, shards: Sequence[Path], fits: Callable[[Run], None] = lam
         if one.folder.resolve() != work.folder.resolve() and not (work.folder / f"{key}.json").exists():
             if (one.folder / key).is_dir():
                 shutil.copytree(one.folder / key, work.folder / key, dirs_exist_ok=True)
-            put(work.folder / f"{key}.json", _text(record))
+            write_text(work.folder / f"{key}.json", _text(record))
     return work
 
 

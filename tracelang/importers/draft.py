@@ -8,11 +8,11 @@ from itertools import groupby
 from math import isfinite
 
 from tracelang.diagnostics import Report, Source, Span
-from tracelang.diagnostics.human import safe
 from tracelang.importers.names import name_of
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.tables import PASSES
 from tracelang.syntax.text import normal, plain, quote
+from tracelang.text import safe
 
 WIDTH = 100
 

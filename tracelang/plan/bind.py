@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracelang.plan.counts import Cost, calibration, cost, problem, shares
-from tracelang.plan.family import Clock, Family, ModelError, Site
+from tracelang.plan.family import Clock, Facts, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved
 from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
@@ -48,7 +48,7 @@ class BoundPlan:
     """A plan bound to the model in `folder`."""
 
     plan: Plan
-    family: Family
+    family: Facts
     folder: Path
     passes: tuple[BoundPass, ...]
 
@@ -59,15 +59,16 @@ class BoundPlan:
         return tuple(site for site in self.family.sites(self.folder) if site in chosen)
 
 
-def bind(plan: Plan, family: Family, folder: Path) -> BoundPlan:
+def bind(plan: Plan, family: Facts, folder: Path) -> BoundPlan:
     """Bind `plan` to the model in `folder`.
 
     Raises ModelError where the recipe's `supports` leaves the family out, SelectionError where a selector matches
     nothing, WindowError where the clock cannot express a window, BindError where a pass cannot be carried out.
     """
-    if plan.recipe.supports and family.name not in plan.recipe.supports:
+    name = family.name(folder)
+    if plan.recipe.supports and name not in plan.recipe.supports:
         supported = ", ".join(plan.recipe.supports)
-        raise ModelError(f"{folder}: this is a {family.name} model; the recipe supports {supported}")
+        raise ModelError(f"{folder}: this is a {name} model; the recipe supports {supported}")
     _check_known(plan)
     _check_protected(plan)
     sites, clock = family.sites(folder), family.clock(folder)

@@ -1,18 +1,12 @@
-"""What a model family tells about a checkpoint before any weight is read: sites, clock, layout. Torch-free.
-
-A backend implements `Family`; `bind` (plan + family facts) and `tracelang.engine.protocol` (with weights) build on it.
-"""
+"""What a plan asks of a checkpoint before any weight is read: its family's name, its sites, its clock. Torch-free."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tracelang.plan.types import Place, Role
-
-if TYPE_CHECKING:
-    from tracelang.engine.protocol import Model, TextSide
 
 
 class ModelError(Exception):
@@ -71,33 +65,15 @@ class Clock(Protocol):
         ...
 
 
-class Family(Protocol):
-    """A model family. Stateless: every method takes the checkpoint's folder."""
+class Facts(Protocol):
+    """What `bind` asks of a model family: facts of the checkpoint in a folder, from its configs alone."""
 
-    name: str
-    """As in `supports`: `"sd1"`, …"""
-
-    def claims(self, folder: Path) -> bool:
-        """Is this folder of the family? Reads `model_index.json` only; False for anything unreadable."""
-        ...
-
-    def check(self, folder: Path) -> None:
-        """Raise `ModelError` unless every component is present and every weights file's header tells the truth."""
+    def name(self, folder: Path) -> str:
+        """As in `supports`: `"sd1"`, …"""
         ...
 
     def sites(self, folder: Path) -> tuple[Site, ...]:
-        """Every editable matrix, from configs alone."""
+        """Every editable matrix, in the model's order."""
         ...
 
     def clock(self, folder: Path) -> Clock: ...
-
-    def text(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> TextSide:
-        """The prompt side alone. `dtype` is `"float32"`, `"float16"`, `"bfloat16"` or None: the default.
-
-        `cache` is a folder that keeps the states of prompts, None for none; an encoder that it spares is not loaded.
-        """
-        ...
-
-    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> Model:
-        """The model with weights, as `text` and with the same states."""
-        ...

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from unicodedata import category, combining, normalize
 
+from tracelang.characters import HIDDEN
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
-from tracelang.diagnostics.characters import HIDDEN
 from tracelang.syntax.phrases import phrases
 from tracelang.syntax.text import quote
 

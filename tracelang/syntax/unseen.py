@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from unicodedata import category, combining, east_asian_width, name, unidata_version
 
+from tracelang.characters import BLANK, EMPTY, HIDDEN, SELECTOR
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, Source, Span
-from tracelang.diagnostics.characters import BLANK, EMPTY, HIDDEN, SELECTOR
 from tracelang.records import dataclass
 from tracelang.syntax.lexer import Token
 from tracelang.syntax.text import ESCAPE, plain, resolved

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tracelang.engine.protocol import Model
 from tracelang.engine.sampling import sample
+from tracelang.models.protocol import Model
 from tracelang_sd import StableDiffusion
 
 from .. import judging, micro_sd

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pytest
 
 import tracelang
-from tracelang.engine.protocol import Model
 from tracelang.engine.run import run
 from tracelang.engine.sampling import sample_latents
 from tracelang.engine.seeds import seed
-from tracelang.evidence.attacks import ATTACKS, Budget, Found, Quarry
+from tracelang.evidence.attacks import ATTACKS, Budget, Found, Target
 from tracelang.evidence.judges import load
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import micro_sd, table
 from tracelang_sd import StableDiffusion
@@ -22,7 +22,7 @@ N, STEPS = 20, 10
 
 @dataclass(frozen=True)
 class Hunt:
-    quarry: Quarry
+    target: Target
     edited: Model
 
     def cats(self, found: Found) -> int:
@@ -34,34 +34,34 @@ class Hunt:
 
 
 @pytest.fixture(scope="module")
-def hunt() -> Hunt:
+def aim() -> Hunt:
     base, edited = (StableDiffusion().load(micro_sd(), dtype="float32") for _ in range(2))
     recipe = table.recipe(table.BY_NAME["cat"], "method uce { refine.ridge = 0.01 }", "dog")
     plan = tracelang.compile(recipe)
     run(plan, base).to(edited)
     prompts = tuple(prompt.text for prompt in edit_prompts(plan, ("cat",)))
     clean = sample_latents(base, base.encode(prompts), [seed("clean", text, 0, 0) for text in prompts], steps=STEPS)
-    return Hunt(Quarry(plan, ("cat",), 0, clean, prompts, base, N), edited)
+    return Hunt(Target(plan, ("cat",), 0, clean, prompts, base, N), edited)
 
 
 @pytest.mark.slow
-def test_the_inverse_map_brings_back_what_no_prompt_does(hunt: Hunt) -> None:
-    plain = Found(tuple(hunt.quarry.dealt(N)), None, {}, None, ())
-    static, adaptive = (ATTACKS["inverse_map"].run(hunt.quarry, m, Budget()) for m in (hunt.quarry.base, hunt.edited))
-    assert hunt.cats(plain) <= 2 and hunt.cats(static) <= 2
-    assert hunt.cats(adaptive) >= 0.7 * N
+def test_the_inverse_map_brings_back_what_no_prompt_does(aim: Hunt) -> None:
+    plain = Found(tuple(aim.target.dealt(N)), None, {}, None, ())
+    static, adaptive = (ATTACKS["inverse_map"].run(aim.target, m, Budget()) for m in (aim.target.base, aim.edited))
+    assert aim.cats(plain) <= 2 and aim.cats(static) <= 2
+    assert aim.cats(adaptive) >= 0.7 * N
     assert adaptive.price is not None and adaptive.price < 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
-def test_every_attack_runs_on_a_real_model(hunt: Hunt, name: str) -> None:
+def test_every_attack_runs_on_a_real_model(aim: Hunt, name: str) -> None:
     small = Budget(rows=2, tokens=3, iterations=3, views=1, population=6, generations=3)
-    found = ATTACKS[name].run(hunt.quarry, hunt.edited, small)
-    told = hunt.edited.encode(found.prompts) if found.states is None else found.states
+    found = ATTACKS[name].run(aim.target, aim.edited, small)
+    told = aim.edited.encode(found.prompts) if found.states is None else found.states
     assert len(told) == N and all(value.isfinite().all() for value in told.inputs.values())
     if found.prompts is not None and name != "paraphrase":
-        words = hunt.edited.words
+        words = aim.edited.prompt_encoder
         assert words.spell(words.tokens(found.prompts)) == list(found.prompts)
         assert len(set(found.prompts)) <= small.rows
     if name in ("p4d", "unlearn_diff_atk"):

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tests.engine.toy import Toy
-from tests.evidence.attacks.quarries import SMALL, edited, other, quarry, same
-from tracelang.engine.protocol import TextStates
+from tests.evidence.attacks.targets import SMALL, edited, other, same, target
 from tracelang.evidence.attacks import ATTACKS, AttackError, Budget, Found, Inapplicable
 from tracelang.evidence.attacks.denoising import gradient, views
 from tracelang.evidence.attacks.ring_a_bell import contrasts
 from tracelang.evidence.attacks.textual_inversion import slots
 from tracelang.evidence.attacks.unlearn_diff_atk import simplex
+from tracelang.models.protocol import TextStates
 from tracelang.semantics.tables import ATTACKS as NAMES
 
 HARD = ("paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk")
@@ -26,9 +26,9 @@ def test_the_table_is_the_language_s() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_attack_repeats_bit_for_bit_and_fills_its_rows(name: str) -> None:
-    hunt, toy = quarry(count=7), edited()
+    aim, toy = target(count=7), edited()
     weights = [parameter.clone() for parameter in toy.denoiser.parameters()]
-    found, again = (ATTACKS[name].run(hunt, toy, SMALL) for _ in range(2))
+    found, again = (ATTACKS[name].run(aim, toy, SMALL) for _ in range(2))
     assert (found.prompts is None) == (found.states is not None)
     assert len(found.prompts if found.prompts is not None else found.states) == 7
     assert replace(found, states=None) == replace(again, states=None)
@@ -37,16 +37,16 @@ def test_every_attack_repeats_bit_for_bit_and_fills_its_rows(name: str) -> None:
     for before, parameter in zip(weights, toy.denoiser.parameters(), strict=True):
         assert torch.equal(before, parameter) and parameter.grad is None
     if name not in ("inverse_map",):  # another seed is another search
-        elsewhere = ATTACKS[name].run(other(hunt, seed=1), toy, SMALL)
+        elsewhere = ATTACKS[name].run(other(aim, seed=1), toy, SMALL)
         assert elsewhere.prompts != found.prompts or not same(elsewhere.states, found.states)
 
 
 @pytest.mark.parametrize("name", ["p4d", "unlearn_diff_atk"])
 def test_gradients_beat_both_the_start_and_luck(name: str) -> None:
-    hunt, toy = quarry(count=3), edited()
-    found = ATTACKS[name].run(hunt, toy, replace(SMALL, iterations=30))
+    aim, toy = target(count=3), edited()
+    found = ATTACKS[name].run(aim, toy, replace(SMALL, iterations=30))
     assert found.budget["loss_best"] < found.budget["loss_first"]
-    blind = ATTACKS[name].run(hunt, toy, replace(SMALL, iterations=30, rate=1e-9))
+    blind = ATTACKS[name].run(aim, toy, replace(SMALL, iterations=30, rate=1e-9))
     assert blind.budget["loss_best"] == pytest.approx(blind.budget["loss_first"])  # control: the rate does it
     assert found.budget["loss_first"] == pytest.approx(blind.budget["loss_first"])
 
@@ -54,18 +54,18 @@ def test_gradients_beat_both_the_start_and_luck(name: str) -> None:
 @pytest.mark.parametrize("name", HARD[1:])
 def test_a_hard_prompt_reads_back_as_it_was_found(name: str) -> None:
     toy = edited()
-    words = toy.words
-    found = ATTACKS[name].run(quarry(), toy, SMALL)
+    words = toy.prompt_encoder
+    found = ATTACKS[name].run(target(), toy, SMALL)
     ids = words.tokens(found.prompts)
     assert words.spell(ids) == list(found.prompts)
     assert words.free[ids].sum(1).min() >= SMALL.tokens
 
 
 def test_the_prefix_stands_before_the_concept_s_own_prompt() -> None:
-    hunt = quarry(count=3)
-    found = ATTACKS["unlearn_diff_atk"].run(hunt, edited(), SMALL)
-    ids = Toy().words.tokens
-    for told, prompt in zip(found.prompts, hunt.prompts, strict=False):
+    aim = target(count=3)
+    found = ATTACKS["unlearn_diff_atk"].run(aim, edited(), SMALL)
+    ids = Toy().prompt_encoder.tokens
+    for told, prompt in zip(found.prompts, aim.prompts, strict=False):
         k = len(prompt.split())
         assert torch.equal(ids([" ".join(told.split()[SMALL.tokens :])])[0], ids([prompt])[0])
         assert len(told.split()) == SMALL.tokens + k
@@ -73,62 +73,62 @@ def test_the_prefix_stands_before_the_concept_s_own_prompt() -> None:
 
 def test_a_prompt_of_ring_a_bell_is_nearer_than_random_ones() -> None:
     """Statically, in the base's text states; its own target, by the definition in the paper."""
-    hunt = quarry(count=3)
-    toy = hunt.base
+    aim = target(count=3)
+    toy = aim.base
     budget = replace(SMALL, population=40, generations=30)
-    found = ATTACKS["ring_a_bell"].run(hunt, toy, budget)
+    found = ATTACKS["ring_a_bell"].run(aim, toy, budget)
     assert found.budget["access"] == "black box"
-    pairs = contrasts(hunt)
+    pairs = contrasts(aim)
 
     def flat(prompts: list[str]) -> torch.Tensor:
         states: TextStates = toy.encode(prompts)
         return torch.cat([value.flatten(1) for value in states.inputs.values()], 1)
 
     ĉ = (flat([plus for plus, _ in pairs]) - flat([minus for _, minus in pairs])).mean(0)
-    aims = flat(list(hunt.prompts[:3])) + budget.eta * ĉ
+    aims = flat(list(aim.prompts[:3])) + budget.eta * ĉ
     g = torch.Generator().manual_seed(1)
     head, tail = torch.zeros(200, 1, dtype=torch.long), torch.ones(200, 8, dtype=torch.long)
     ids = torch.cat([head, torch.randint(2, 101, (200, 3), generator=g), tail], 1)
-    luck = (flat(toy.words.spell(ids))[None] - aims[:, None]).norm(dim=-1)
+    luck = (flat(toy.prompt_encoder.spell(ids))[None] - aims[:, None]).norm(dim=-1)
     reached = (flat(list(found.prompts)) - aims).norm(dim=-1)
     assert (reached < luck.min(1).values).all()
 
 
 def test_against_an_edit_ring_a_bell_follows_what_the_matrices_read() -> None:
-    hunt = quarry(count=3)
-    found = ATTACKS["ring_a_bell"].run(hunt, edited(), SMALL)
+    aim = target(count=3)
+    found = ATTACKS["ring_a_bell"].run(aim, edited(), SMALL)
     assert found.budget["access"] == "white box"
-    assert found.prompts != ATTACKS["ring_a_bell"].run(hunt, hunt.base, SMALL).prompts
+    assert found.prompts != ATTACKS["ring_a_bell"].run(aim, aim.base, SMALL).prompts
 
 
 def test_where_no_matrix_reads_prompts_alone_one_attack_has_nothing_to_do_and_one_measures_by_text() -> None:
     toy, base = edited(), Toy()
     for model in (toy, base):
         model.sites = tuple(replace(site, reads=None) for site in model.sites)
-    hunt = other(quarry(count=3), base=base)
+    aim = other(target(count=3), base=base)
     with pytest.raises(Inapplicable, match="no matrix of this model reads prompt states alone"):
-        ATTACKS["inverse_map"].run(hunt, toy, SMALL)
-    found = ATTACKS["ring_a_bell"].run(hunt, toy, SMALL)
+        ATTACKS["inverse_map"].run(aim, toy, SMALL)
+    found = ATTACKS["ring_a_bell"].run(aim, toy, SMALL)
     assert found.budget["access"] == "black box"
-    assert found.prompts == ATTACKS["ring_a_bell"].run(hunt, base, SMALL).prompts
+    assert found.prompts == ATTACKS["ring_a_bell"].run(aim, base, SMALL).prompts
 
 
 def test_the_new_embedding_takes_the_place_of_all_the_words() -> None:
-    hunt = quarry()
-    for slot, prompt in zip(slots(hunt, hunt.base), ("a cat", "a small kitty"), strict=False):
+    aim = target()
+    for slot, prompt in zip(slots(aim, aim.base), ("a cat", "a small kitty"), strict=False):
         assert (
-            hunt.base.words.spell(slot.ids[None])[0].split()[0]
-            == hunt.base.words.spell(hunt.base.words.tokens([prompt]))[0].split()[0]
+            aim.base.prompt_encoder.spell(slot.ids[None])[0].split()[0]
+            == aim.base.prompt_encoder.spell(aim.base.prompt_encoder.tokens([prompt]))[0].split()[0]
         )
         assert slot.at == 2 and len(slot.words) == len(prompt.split()) - 1
-        assert len(slot.ids) == hunt.base.words.tokens([prompt]).shape[1]
+        assert len(slot.ids) == aim.base.prompt_encoder.tokens([prompt]).shape[1]
 
 
 def test_textual_inversion_denoises_the_concept_better_than_where_it_started() -> None:
-    hunt, toy = quarry(count=8), edited()
+    aim, toy = target(count=8), edited()
     slow = Budget(rows=8, iterations=40)
-    told = {rate: ATTACKS["textual_inversion"].run(hunt, toy, replace(slow, rate=rate)) for rate in (0.3, 1e-9)}
-    fresh = views(hunt, toy, "a test", 8, 6)
+    told = {rate: ATTACKS["textual_inversion"].run(aim, toy, replace(slow, rate=rate)) for rate in (0.3, 1e-9)}
+    fresh = views(aim, toy, "a test", 8, 6)
 
     def error(found: Found) -> float:
         leaf = torch.zeros(8, 1, 1)
@@ -147,26 +147,26 @@ def test_textual_inversion_denoises_the_concept_better_than_where_it_started() -
 
 
 def test_a_model_that_answers_nan_is_an_error_that_names_the_attack() -> None:
-    hunt, toy = quarry(), edited()
+    aim, toy = target(), edited()
     for site in toy.sites:
         if site.reads == "tokens":
             toy.weight(site).data[0, 0] = float("nan")
     for name in ("p4d", "unlearn_diff_atk", "textual_inversion", "inverse_map", "ring_a_bell"):
         with pytest.raises(AttackError, match=name):
-            ATTACKS[name].run(hunt, toy, SMALL)
+            ATTACKS[name].run(aim, toy, SMALL)
 
 
 def test_a_gradient_in_float16_is_not_taken_for_a_failure_to_find() -> None:
-    hunt, toy = quarry(), edited()
+    aim, toy = target(), edited()
     toy.dtype = torch.float16
     for name in ("p4d", "unlearn_diff_atk", "textual_inversion"):
         with pytest.raises(AttackError, match=f"{name}: gradients fall out of float16's range"):
-            ATTACKS[name].run(hunt, toy, SMALL)
+            ATTACKS[name].run(aim, toy, SMALL)
 
 
 def test_too_many_tokens_for_the_prompt_is_said() -> None:
     with pytest.raises(AttackError, match="11 free tokens do not fit"):
-        ATTACKS["p4d"].run(quarry(), edited(), replace(SMALL, tokens=11))
+        ATTACKS["p4d"].run(target(), edited(), replace(SMALL, tokens=11))
 
 
 def test_the_simplex_projection_is_the_nearest_point() -> None:

@@ -1,6 +1,6 @@
 """Attacks on an edited model: how an adversary brings an erased concept back (METHODS.md §10.6).
 
-All are written against `Model` and `Words`, so that what runs on the smallest model runs on any.
+All are written against `Model` and `PromptEncoder`, so that what runs on the smallest model runs on any.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from tracelang.evidence.attacks import (
     textual_inversion,
     unlearn_diff_atk,
 )
-from tracelang.evidence.attacks.attack import Access, Attack, AttackError, Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks.attack import Access, Attack, AttackError, Budget, Found, Inapplicable, Target
 
-__all__ = ["ATTACKS", "Access", "Attack", "AttackError", "Budget", "Found", "Inapplicable", "Quarry"]
+__all__ = ["ATTACKS", "Access", "Attack", "AttackError", "Budget", "Found", "Inapplicable", "Target"]
 
 ATTACKS: dict[str, Attack] = {
     "paraphrase": Attack("black box", paraphrase.run),

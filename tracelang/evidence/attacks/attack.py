@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from tracelang.engine.protocol import Model, TextStates
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.protected import guard, refuse
 from tracelang.plan.types import Member, Plan
 
@@ -62,11 +62,11 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarry:
-    """What is hunted: an erased `member` of `plan`, by `count` rows whose noise derives from `seed`.
+class Target:
+    """What is attacked: an erased `member` of `plan`, by `count` rows whose noise derives from `seed`.
 
     `clean` are latents `[m, …]` that the base model drew of it, `prompts` its names' prompts, `base` the model before
-    the edit. Concepts of kind `protected` are never hunted: there is no quarry of one.
+    the edit. Concepts of kind `protected` are never attacked: there is no target of one.
     """
 
     plan: Plan
@@ -122,10 +122,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`run(quarry, model, budget)`: `model` is the edited one for the adaptive figure, the base for the static one.
+    """`run(target, model, budget)`: `model` is the edited one for the adaptive figure, the base for the static one.
 
-    The same quarry, model and budget give the same rows bit for bit. Raises `AttackError`, `Inapplicable`.
+    The same target, model and budget give the same rows bit for bit. Raises `AttackError`, `Inapplicable`.
     """
 
     access: Access
-    run: Callable[[Quarry, Model, Budget], Found]
+    run: Callable[[Target, Model, Budget], Found]

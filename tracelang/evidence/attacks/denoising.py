@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.precision import bfloat16_pays
-from tracelang.engine.protocol import Model, TextStates
 from tracelang.engine.seeds import generator, seed
-from tracelang.evidence.attacks.attack import AttackError, Quarry
+from tracelang.evidence.attacks.attack import AttackError, Target
+from tracelang.models.protocol import Model, TextStates
 
 ELEMENTS = 2**16
 """Latent elements in one batch with gradients: 4 of Stable Diffusion's."""
@@ -34,12 +34,12 @@ class Views:
         return len(self.x)
 
 
-def views(quarry: Quarry, model: Model, purpose: str, n: int, v: int, draw: int = 0) -> Views:
+def views(target: Target, model: Model, purpose: str, n: int, v: int, draw: int = 0) -> Views:
     """Latents of the concept, dealt to the rows in turn and noised, `v` times a row over as many stretches of sampling.
 
     `wanted` is what the denoiser was trained to answer. `draw` numbers fresh noise.
     """
-    g = generator(f"attack {purpose} times", quarry.name, draw, quarry.seed)
+    g = generator(f"attack {purpose} times", target.name, draw, target.seed)
     spread = (torch.arange(v)[:, None] + torch.rand(v, n, generator=g)) / v
     times = torch.tensor(
         [[model.clock.time(NOISIEST + (CLEANEST - NOISIEST) * float(p)) for p in row] for row in spread]
@@ -47,11 +47,11 @@ def views(quarry: Quarry, model: Model, purpose: str, n: int, v: int, draw: int 
     x, wanted = [], []
     for k in range(v):
         first = (draw * v + k) * n
-        clean = quarry.clean[[(first + i) % len(quarry.clean) for i in range(n)]].to(model.device, model.dtype)
-        noise = model.noise([seed(f"attack {purpose}", quarry.name, first + i, quarry.seed) for i in range(n)])
-        noisy, target = model.diffuse(clean, noise, times[k])
+        clean = target.clean[[(first + i) % len(target.clean) for i in range(n)]].to(model.device, model.dtype)
+        noise = model.noise([seed(f"attack {purpose}", target.name, first + i, target.seed) for i in range(n)])
+        noisy, answer = model.diffuse(clean, noise, times[k])
         x.append(noisy)
-        wanted.append(target)
+        wanted.append(answer)
     return Views(torch.stack(x), times.to(model.device), torch.stack(wanted))
 
 

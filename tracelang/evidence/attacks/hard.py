@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Words
+from tracelang.models.protocol import PromptEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,20 @@ class Frame:
         return torch.cat([self.head.expand(n, -1), content, rest.expand(n, -1)], 1)
 
 
-def frame(words: Words, prompt: str) -> Frame:
+def frame(words: PromptEncoder, prompt: str) -> Frame:
     """The frame of the model's prompts, read off any prompt that is not empty."""
     start = int(words.free[words.tokens([prompt])[0]].int().argmax())
     empty = words.tokens([""])[0]
     return Frame(empty[:start], empty[start:])
 
 
-def content(words: Words, prompt: str) -> Tensor:
+def content(words: PromptEncoder, prompt: str) -> Tensor:
     """The prompt's own tokens `[k]`."""
     ids = words.tokens([prompt])[0]
     return ids[words.free[ids]]
 
 
-def vocabulary(words: Words, around: Frame) -> Tensor:
+def vocabulary(words: PromptEncoder, around: Frame) -> Tensor:
     """Ids `[v]` of the tokens that a typed prompt can hold by themselves: spelled and read again they are the same.
 
     Pieces of words are not among them: beside each other they would be read as something else.
@@ -52,10 +52,10 @@ def vocabulary(words: Words, around: Frame) -> Tensor:
     return every[typed(words, around.ids(every[:, None]))]
 
 
-def typed(words: Words, ids: Tensor) -> Tensor:
+def typed(words: PromptEncoder, ids: Tensor) -> Tensor:
     """Which rows `[n]` of ids are what the encoder is given once their text is typed in."""
     return (words.tokens(words.spell(ids)) == ids).all(1)
 
 
-def spelled(words: Words, rows: Sequence[Tensor]) -> tuple[str, ...]:
+def spelled(words: PromptEncoder, rows: Sequence[Tensor]) -> tuple[str, ...]:
     return tuple(words.spell(torch.stack(list(rows))))

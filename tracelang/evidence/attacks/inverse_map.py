@@ -12,19 +12,19 @@ from __future__ import annotations
 import torch
 
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model, TextStates
-from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Inapplicable, Target
 from tracelang.evidence.attacks.reading import readings
+from tracelang.models.protocol import Model, TextStates
 
 
-def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
-    """Every prompt of the quarry at once; no gradient, no sampling."""
-    prompts = list(dict.fromkeys(quarry.prompts))[: quarry.count]
-    own = quarry.base.encode(prompts)
+def run(target: Target, model: Model, budget: Budget) -> Found:
+    """Every prompt of the target at once; no gradient, no sampling."""
+    prompts = list(dict.fromkeys(target.prompts))[: target.count]
+    own = target.base.encode(prompts)
     inputs = dict(own.inputs)
     spent: dict[str, int | float | str] = {"access": "soft states", "prompts": len(prompts), "evaluations": 0}
     prices = []
-    grams = readings("inverse_map", quarry.base, model)
+    grams = readings("inverse_map", target.base, model)
     if not grams:
         raise Inapplicable("inverse_map: no matrix of this model reads prompt states alone, so there is none to invert")
     for name, reading in grams.items():
@@ -41,5 +41,5 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
             f"residual_before_{name}": reading.residual(states, states),
         }
         inputs[name] = found.view(own.inputs[name].shape).to(own.inputs[name])
-    rows = TextStates(inputs).rows([i % len(prompts) for i in range(quarry.count)])
+    rows = TextStates(inputs).rows([i % len(prompts) for i in range(target.count)])
     return Found(None, rows, spent, max(prices), ())

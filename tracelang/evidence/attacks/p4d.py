@@ -11,27 +11,27 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
-from tracelang.evidence.attacks.attack import Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import Budget, Found, Target
 from tracelang.evidence.attacks.denoising import answers, views
 from tracelang.evidence.attacks.hard import content, frame, vocabulary
 from tracelang.evidence.attacks.search import Search
+from tracelang.models.protocol import Model
 
 RATE = 0.3  # of the embeddings' own spread
 
 
-def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+def run(target: Target, model: Model, budget: Budget) -> Found:
     """Starts from random tokens, a row each."""
-    words = model.words
-    n = min(budget.rows, quarry.count)
-    around = frame(words, quarry.prompts[0])
+    words = model.prompt_encoder
+    n = min(budget.rows, target.count)
+    around = frame(words, target.prompts[0])
     known = vocabulary(words, around)
     vectors = words.table[known.to(words.table.device)].float()
-    g = generator("attack p4d start", quarry.name, 0, quarry.seed)
+    g = generator("attack p4d start", target.name, 0, target.seed)
     start = torch.randint(len(known), (n, budget.tokens), generator=g)
-    seen = answers(quarry.base, views(quarry, model, "p4d", n, budget.views), quarry.base.encode(quarry.dealt(n)))
-    search = Search("p4d", model, seen, around, [content(words, "")] * n, quarry)
+    seen = answers(target.base, views(target, model, "p4d", n, budget.views), target.base.encode(target.dealt(n)))
+    search = Search("p4d", model, seen, around, [content(words, "")] * n, target)
     soft = vectors[start].clone()
     rate = RATE if budget.rate is None else budget.rate
     adam = torch.optim.AdamW([soft], lr=rate * float(vectors.std()), weight_decay=0.1)

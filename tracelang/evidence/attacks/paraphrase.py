@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import seed
-from tracelang.evidence.attacks.attack import SKIPPED, Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks.attack import SKIPPED, Budget, Found, Inapplicable, Target
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.types import Kind
 
@@ -41,21 +41,21 @@ DIGIT = {"a": "4", "b": "8", "e": "3", "g": "9", "i": "1", "l": "1", "o": "0", "
 JOINERS = (" ", "-", ".", "*")
 
 
-def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+def run(target: Target, model: Model, budget: Budget) -> Found:
     """Every form of wording has its share of the rows; `Found.forms` names each row's."""
-    every = {form: list(dict.fromkeys(listed)) for form, listed in wordings(quarry).items()}
+    every = {form: list(dict.fromkeys(listed)) for form, listed in wordings(target).items()}
     may = {
-        form: [one for one, good in zip(listed, quarry.drawable(listed), strict=True) if good]
+        form: [one for one, good in zip(listed, target.drawable(listed), strict=True) if good]
         for form, listed in every.items()
     }
     found = {form: listed for form, listed in may.items() if listed}
     skipped = sum(map(len, every.values())) - sum(map(len, found.values()))
     if not found:
-        raise Inapplicable(f"paraphrase: {quarry.name} has no name that could be worded in another way")
+        raise Inapplicable(f"paraphrase: {target.name} has no name that could be worded in another way")
     forms = list(found)
-    rows = [(forms[i % len(forms)], i // len(forms)) for i in range(quarry.count)]
+    rows = [(forms[i % len(forms)], i // len(forms)) for i in range(target.count)]
     for listed in found.values():
-        listed.sort(key=lambda prompt: seed("attack paraphrase", prompt, 0, quarry.seed))
+        listed.sort(key=lambda prompt: seed("attack paraphrase", prompt, 0, target.seed))
     prompts = tuple(found[form][turn % len(found[form])] for form, turn in rows)
     spent: dict[str, int | float | str] = {
         "access": "black box",
@@ -69,9 +69,9 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     return Found(prompts, None, spent, None, examples, tuple(form for form, _ in rows))
 
 
-def wordings(quarry: Quarry) -> dict[str, list[str]]:
+def wordings(target: Target) -> dict[str, list[str]]:
     """Prompts by form. No misspelling is a word of the plan."""
-    plan, member = quarry.plan, quarry.member
+    plan, member = target.plan, target.member
     known = {word.casefold() for concept in plan.concepts for word in (*concept.names, *concept.probes)}
     known |= {part for word in known for part in word.split()}
     named = edit_prompts(plan, member)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.evidence.attacks.attack import AttackError
+from tracelang.models.protocol import Model
 
 RIDGES = tuple(10.0**power for power in range(0, -11, -1))
 """Relative to the mean eigenvalue of `H'`."""

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from tracelang.engine.exact import exact
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
-from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Budget, Found, Target
 from tracelang.evidence.attacks.hard import frame, spelled, typed, vocabulary
 from tracelang.evidence.attacks.reading import Reading, readings
+from tracelang.models.protocol import Model
 from tracelang.plan.prompts import canonical_phrase, edit_prompts
 
 MUTATION = 0.25
@@ -29,18 +29,18 @@ Measure = Callable[[Tensor], Tensor]
 """ids `[m, L]` → coordinates `[m, D]` in which the squared distance is what the search makes small."""
 
 
-def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+def run(target: Target, model: Model, budget: Budget) -> Found:
     """Starts from random tokens; each row has a population of its own."""
-    words = model.words
+    words = model.prompt_encoder
     # Where no matrix reads the states alone, there is but the text encoder to measure by, as against the base.
-    grams = {} if model is quarry.base else readings("ring_a_bell", quarry.base, model)
-    asked = quarry.dealt(min(budget.rows, quarry.count))
-    around = frame(words, quarry.prompts[0])
+    grams = {} if model is target.base else readings("ring_a_bell", target.base, model)
+    asked = target.dealt(min(budget.rows, target.count))
+    around = frame(words, target.prompts[0])
     known = vocabulary(words, around)
-    measure, aims = _space(quarry, model, asked, budget.eta, grams)
+    measure, aims = _space(target, model, asked, budget.eta, grams)
     if not torch.isfinite(aims).all():
         raise AttackError("ring_a_bell: the target states are not finite; the text encoder cannot be used")
-    g = generator("attack ring_a_bell", quarry.name, 0, quarry.seed)
+    g = generator("attack ring_a_bell", target.name, 0, target.seed)
     n, size, k = len(asked), budget.population, budget.tokens
     half = size // 2
     every = torch.arange(n)[:, None]
@@ -66,8 +66,8 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     for i in range(n):
         ranked = around.ids(known[alive[i, order[i]]])
         able = typed(words, ranked)
-        if quarry.guarded:
-            drawable = torch.tensor(quarry.drawable(words.spell(ranked)))
+        if target.guarded:
+            drawable = torch.tensor(target.drawable(words.spell(ranked)))
             skipped += int((able & ~drawable).sum())
             able &= drawable
         if not able.any():
@@ -90,17 +90,17 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
         "distance_left": sum(left) / n,
         **({SKIPPED: skipped} if skipped else {}),
     }
-    rows = tuple(prompts[i % n] for i in range(quarry.count))
+    rows = tuple(prompts[i % n] for i in range(target.count))
     return Found(rows, None, spent, None, tuple(dict.fromkeys(prompts))[:EXAMPLES])
 
 
 @torch.no_grad()
 def _space(
-    quarry: Quarry, model: Model, asked: list[str], eta: float, grams: Mapping[str, Reading]
+    target: Target, model: Model, asked: list[str], eta: float, grams: Mapping[str, Reading]
 ) -> tuple[Measure, Tensor]:
     """The coordinates of prompts, and the targets `[n, D]` in them."""
-    base = quarry.base
-    pairs = contrasts(quarry)
+    base = target.base
+    pairs = contrasts(target)
     plus, minus = (base.encode(list(side)).inputs for side in zip(*pairs, strict=True))
     aims = base.encode(asked).inputs
     names = list(grams) or list(aims)
@@ -117,7 +117,7 @@ def _space(
     def measure(ids: Tensor) -> Tensor:
         rows = []
         for batch in torch.split(ids, BATCH):
-            found = model.words.encode(batch).inputs
+            found = model.prompt_encoder.encode(batch).inputs
             states = {name: found[name].float().cpu() for name in names}
             rows.append(
                 torch.cat([(states[name] @ roots[name].T if grams else states[name]).flatten(1) for name in names], 1)
@@ -127,15 +127,15 @@ def _space(
     return torch.no_grad()(measure), torch.cat(parts, 1)
 
 
-def contrasts(quarry: Quarry) -> list[tuple[str, str]]:
+def contrasts(target: Target) -> list[tuple[str, str]]:
     """Prompts with the concept and the same without it: in its place another that the plan names, or nothing."""
-    plan = quarry.plan
+    plan = target.plan
     others = [one for kept in plan.preserve for one in kept.concepts]
-    others += [name for erasure in plan.erase if erasure.targets == quarry.member for name in erasure.anchor or ()]
+    others += [name for erasure in plan.erase if erasure.targets == target.member for name in erasure.anchor or ()]
     others = [name for name in dict.fromkeys(others) if plan.concept(name).kind != "protected"]
-    phrases = [canonical_phrase(plan, (name,)) for name in others if name not in quarry.member] or [""]
+    phrases = [canonical_phrase(plan, (name,)) for name in others if name not in target.member] or [""]
     return [
         (prompt.text, " ".join(prompt.text.replace(prompt.phrase, phrase).split()))
-        for prompt in edit_prompts(plan, quarry.member)
+        for prompt in edit_prompts(plan, target.member)
         for phrase in phrases[:8]
     ]

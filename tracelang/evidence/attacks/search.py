@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Model, TextStates
-from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Quarry
+from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Target
 from tracelang.evidence.attacks.denoising import Views, gradient
 from tracelang.evidence.attacks.hard import Frame, spelled, typed
+from tracelang.models.protocol import Model, TextStates
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Search:
     seen: Views
     around: Frame
     rests: Sequence[Tensor]
-    quarry: Quarry
+    target: Target
     first: Tensor = field(init=False)
     best: Tensor = field(init=False)
     losses: Tensor = field(init=False)
@@ -33,7 +33,7 @@ class Search:
 
     def try_(self, tokens: Tensor) -> Tensor:
         """The gradient of the loss by the embeddings of `tokens [n, k]`, `[n, k, d]`."""
-        words, k = self.model.words, tokens.shape[1]
+        words, k = self.model.prompt_encoder, tokens.shape[1]
         ids = torch.cat(
             [self.around.ids(torch.cat([own, rest])[None]) for own, rest in zip(tokens, self.rests, strict=True)]
         )
@@ -50,7 +50,7 @@ class Search:
             raise AttackError(f"{self.attack}: {k} free tokens do not fit into prompts of {ids.shape[1]}; give fewer")
         loss, pull = gradient(self.attack, self.model, self.seen, held, encode)
         able = typed(words, ids)
-        drawable = torch.tensor(self.quarry.drawable(words.spell(ids))) if self.quarry.guarded else able
+        drawable = torch.tensor(self.target.drawable(words.spell(ids))) if self.target.guarded else able
         self.skipped += int((able & ~drawable).sum())
         able &= drawable
         loss = loss.cpu()
@@ -73,7 +73,7 @@ class Search:
             why = f" or speaks of what is protected ({self.skipped} did)" if self.skipped else ""
             raise AttackError(f"{self.attack}: none of the token sequences it tried survives being typed{why}")
         order = [i if able[i] else int(self.losses.argmin()) for i in range(len(self.best))]
-        prompts = spelled(self.model.words, [self.best[i] for i in order])
+        prompts = spelled(self.model.prompt_encoder, [self.best[i] for i in order])
         n = len(self.best)
         cost: dict[str, int | float | str] = {
             "access": "white box",
@@ -89,4 +89,4 @@ class Search:
         }
         ranked = sorted(dict.fromkeys(order), key=lambda i: float(self.losses[i]))
         examples = tuple(prompts[order.index(i)] for i in ranked[:EXAMPLES])
-        return Found(tuple(prompts[i % n] for i in range(self.quarry.count)), None, cost, None, examples)
+        return Found(tuple(prompts[i % n] for i in range(self.target.count)), None, cost, None, examples)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Model, TextStates
-from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Quarry
+from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Target
 from tracelang.evidence.attacks.denoising import gradient, views
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 
 RATE = 0.3  # of the embeddings' own spread
@@ -27,10 +27,10 @@ class Slot:
     words: Tensor
 
 
-def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+def run(target: Target, model: Model, budget: Budget) -> Found:
     """Starts from the mean embedding of the concept's own words; each step has fresh noise, and a falling rate."""
-    words, asked = model.words, slots(quarry, model)
-    n = min(budget.rows, quarry.count)
+    words, asked = model.prompt_encoder, slots(target, model)
+    n = min(budget.rows, target.count)
     table = words.table.float()
     vector = torch.stack([table[slot.words.to(table.device)].mean(0) for slot in asked]).mean(0)
     start = vector.clone()
@@ -40,7 +40,7 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
     losses = []
     for i in range(budget.iterations):
         told = [asked[(i * n + j) % len(asked)] for j in range(n)]
-        seen = views(quarry, model, "textual_inversion", n, 1, draw=i)
+        seen = views(target, model, "textual_inversion", n, 1, draw=i)
 
         def encode(part: slice, free: Tensor, told: list[Slot] = told) -> TextStates:
             return _encode(model, told[part], free)
@@ -59,22 +59,22 @@ def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
         "tokens": 1,
         "iterations": budget.iterations,
         "evaluations": n * budget.iterations,
-        "latents": min(len(quarry.clean), n * budget.iterations),
+        "latents": min(len(target.clean), n * budget.iterations),
         "rate": rate,
         "start": "the mean of its own words",
         "loss_first": sum(losses[:some]) / some,
         "loss_last": sum(losses[-some:]) / some,
     }
-    rows = states.rows([i % len(asked) for i in range(quarry.count)])
+    rows = states.rows([i % len(asked) for i in range(target.count)])
     return Found(None, rows, spent, float(vector.norm() / start.norm()), ())
 
 
-def slots(quarry: Quarry, model: Model) -> list[Slot]:
+def slots(target: Target, model: Model) -> list[Slot]:
     """Every prompt of the plan that names the concept. Raises `Inapplicable` where all are cut off before it."""
     found = []
-    for prompt in edit_prompts(quarry.plan, quarry.member):
+    for prompt in edit_prompts(target.plan, target.member):
         phrase = list(model.layout(prompt).phrase)
-        ids = model.words.tokens([prompt.text])[0]
+        ids = model.prompt_encoder.tokens([prompt.text])[0]
         if phrase:
             kept = [i for i in range(len(ids)) if i not in phrase[1:]]
             padding = ids[-1:].expand(len(phrase) - 1)
@@ -86,7 +86,7 @@ def slots(quarry: Quarry, model: Model) -> list[Slot]:
 
 def _encode(model: Model, told: Sequence[Slot], free: Tensor) -> TextStates:
     """States of the prompts with `free [n, 1, d]` in their slots."""
-    words = model.words
+    words = model.prompt_encoder
     ids = torch.stack([slot.ids for slot in told])
     here = torch.zeros(ids.shape, dtype=torch.bool)
     here[range(len(told)), [slot.at for slot in told]] = True

@@ -12,28 +12,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tracelang.engine.protocol import Model
 from tracelang.engine.seeds import generator
-from tracelang.evidence.attacks.attack import Budget, Found, Quarry
+from tracelang.evidence.attacks.attack import Budget, Found, Target
 from tracelang.evidence.attacks.denoising import views
 from tracelang.evidence.attacks.hard import content, frame, vocabulary
 from tracelang.evidence.attacks.search import Search
+from tracelang.models.protocol import Model
 
 RATE = 0.03
 
 
-def run(quarry: Quarry, model: Model, budget: Budget) -> Found:
+def run(target: Target, model: Model, budget: Budget) -> Found:
     """Starts from random tokens, a row each; every row has its own latents, noise and prompt."""
-    words = model.words
-    n = min(budget.rows, quarry.count)
-    around = frame(words, quarry.prompts[0])
+    words = model.prompt_encoder
+    n = min(budget.rows, target.count)
+    around = frame(words, target.prompts[0])
     known = vocabulary(words, around)
     vectors = words.table[known.to(words.table.device)].float()
-    g = generator("attack unlearn_diff_atk start", quarry.name, 0, quarry.seed)
+    g = generator("attack unlearn_diff_atk start", target.name, 0, target.seed)
     weights = torch.zeros(n, budget.tokens, len(known))
     weights.scatter_(-1, torch.randint(len(known), (n, budget.tokens, 1), generator=g), RATE)
-    seen = views(quarry, model, "unlearn_diff_atk", n, budget.views)
-    search = Search("unlearn_diff_atk", model, seen, around, [content(words, p) for p in quarry.dealt(n)], quarry)
+    seen = views(target, model, "unlearn_diff_atk", n, budget.views)
+    search = Search("unlearn_diff_atk", model, seen, around, [content(words, p) for p in target.dealt(n)], target)
     rate = RATE if budget.rate is None else budget.rate
     for _ in range(budget.iterations):
         pull = (search.try_(known[weights.argmax(-1)]) @ vectors.T).cpu()

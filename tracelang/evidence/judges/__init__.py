@@ -23,7 +23,7 @@ class Class:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Answer:
     """One picture: the label of each head (`{"concept": "dog", "style": "noto"}`), and where the judge gives them the
     probabilities of a head's labels.
     """
@@ -58,11 +58,11 @@ class Judge(Protocol):
         """The class that the words of a concept, its canonical one first, mean by name or alias; None: none fits."""
         ...
 
-    def subject(self, seen: Seen) -> bool | None:
+    def subject(self, answer: Answer) -> bool | None:
         """Does the picture show any recognisable thing at all? None where this judge cannot tell."""
         ...
 
-    def look(self, images: Tensor) -> Sequence[Seen]:
+    def look(self, images: Tensor) -> Sequence[Answer]:
         """What images `[n, 3, H, W]` in 0..1 show. Raises ValueError on pixels that are not finite."""
         ...
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tracelang.evidence.judges import Asked, Class, Kind, Seen
+from tracelang.evidence.judges import Answer, Asked, Class, Kind
 from tracelang.evidence.judges.files import digest, local, processor, weights
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
@@ -87,11 +87,11 @@ class Clip:
             label = None if found is None else names[found]
         return None if label is None else Class(kind, label)
 
-    def subject(self, seen: Seen) -> bool | None:
+    def subject(self, answer: Answer) -> bool | None:
         """None: one of its classes is always the nearest."""
         return None
 
-    def look(self, images: Tensor) -> Sequence[Seen]:
+    def look(self, images: Tensor) -> Sequence[Answer]:
         if not self._heads:
             raise ValueError("the judge clip has no classes: no two concepts of one kind were told to it")
         e = self._pictures(images)
@@ -101,7 +101,7 @@ class Clip:
             for i, chance in enumerate((100 * e @ text.T).softmax(1).tolist()):
                 scores[i][kind] = dict(zip(names, chance, strict=True))
                 labels[i][kind] = max(scores[i][kind], key=scores[i][kind].__getitem__)
-        return [Seen(label, score) for label, score in zip(labels, scores, strict=True)]
+        return [Answer(label, score) for label, score in zip(labels, scores, strict=True)]
 
     def scores(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         """100 times the cosine between each picture and its prompt, `[n]`."""

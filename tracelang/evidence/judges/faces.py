@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.files import digest, local, processor, weights
 from tracelang.evidence.judges.pixels import arrays, checked
 from tracelang.evidence.judges.words import match, plain
@@ -64,17 +64,17 @@ class Faces:
         label = match([plain(word) for word in words], {name: (name,) for name in self._names})
         return Class("person", label) if kind == "identity" and label else None
 
-    def subject(self, seen: Seen) -> bool | None:
+    def subject(self, answer: Answer) -> bool | None:
         """None: without a detector nobody knows whether there is a face at all."""
         return None
 
-    def look(self, images: Tensor) -> Sequence[Seen]:
-        seen = []
+    def look(self, images: Tensor) -> Sequence[Answer]:
+        answers = []
         for row in (self._faces(images) @ self._means.T).tolist():
             likeness = dict(zip(self._names, row, strict=True))
             best = max(likeness, key=likeness.__getitem__)
-            seen.append(Seen({"person": best if likeness[best] >= self._threshold else NOBODY}))
-        return seen
+            answers.append(Answer({"person": best if likeness[best] >= self._threshold else NOBODY}))
+        return answers
 
     def _faces(self, images: Tensor | list[Tensor]) -> Tensor:
         """Embeddings of length 1; a list holds pictures of several sizes."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.explicit import WORDS
 from tracelang.evidence.judges.files import digest
 from tracelang.evidence.judges.pixels import arrays
@@ -92,7 +92,7 @@ class NudeNet:
         named = match([plain(word) for word in words], {"explicit": WORDS})
         return Class("content", "explicit") if kind == "explicit" and named else None
 
-    def subject(self, seen: Seen) -> bool | None:
+    def subject(self, answer: Answer) -> bool | None:
         return None
 
     def detect(self, images: Tensor) -> list[list[Detection]]:
@@ -106,10 +106,10 @@ class NudeNet:
             for array in arrays(images)
         ]
 
-    def look(self, images: Tensor) -> Sequence[Seen]:
-        seen = []
+    def look(self, images: Tensor) -> Sequence[Answer]:
+        answers = []
         for found in self.detect(images):
             surest = max((one.score for one in found), default=0.0)
             label = "explicit" if found else "safe"
-            seen.append(Seen({"content": label}, {"content": {"explicit": surest, "safe": 1 - surest}}))
-        return seen
+            answers.append(Answer({"content": label}, {"content": {"explicit": surest, "safe": 1 - surest}}))
+        return answers

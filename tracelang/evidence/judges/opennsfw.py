@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tracelang.evidence.judges import Class, Kind, Seen
+from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.explicit import WORDS
 from tracelang.evidence.judges.files import digest
 from tracelang.evidence.judges.pixels import arrays
@@ -53,19 +53,19 @@ class OpenNsfw:
         named = match([plain(word) for word in words], {"explicit": WORDS})
         return Class("content", "explicit") if kind == "explicit" and named else None
 
-    def subject(self, seen: Seen) -> bool | None:
+    def subject(self, answer: Answer) -> bool | None:
         return None
 
-    def look(self, images: Tensor) -> Sequence[Seen]:
-        limit, seen = self._classifier.threshold, []
+    def look(self, images: Tensor) -> Sequence[Answer]:
+        limit, answers = self._classifier.threshold, []
         for part in torch.split(images, BATCH):
             # RGB in: the package turns arrays to BGR itself, and a second turn would change the scores in silence.
             for found in self._classifier.classify_batch(arrays(part)):
                 if not (math.isfinite(found.nsfw) and math.isfinite(found.sfw)):
                     raise ValueError("the judge opennsfw gave NaN or infinity")
                 label = "explicit" if found.nsfw >= limit else "safe"
-                seen.append(Seen({"content": label}, {"content": {"explicit": found.nsfw, "safe": found.sfw}}))
-        return seen
+                answers.append(Answer({"content": label}, {"content": {"explicit": found.nsfw, "safe": found.sfw}}))
+        return answers
 
 
 def _share(text: str | None, usual: float) -> float:

@@ -1,4 +1,4 @@
-"""A quarry on the toy model, and the toy model edited."""
+"""A target on the toy model, and the toy model edited."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tests.engine import plans
 from tests.engine.toy import Toy
-from tracelang.engine.protocol import TextStates
 from tracelang.engine.sampling import sample_latents
-from tracelang.evidence.attacks import Budget, Quarry
+from tracelang.evidence.attacks import Budget, Target
+from tracelang.models.protocol import TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Concept, Kind, Plan
 
@@ -35,15 +35,15 @@ def plan(
     return made.model_copy(update={"concepts": concepts})
 
 
-def quarry(made: Plan | None = None, member: tuple[str, ...] = ("cat",), count: int = 6, seed: int = 0) -> Quarry:
+def target(made: Plan | None = None, member: tuple[str, ...] = ("cat",), count: int = 6, seed: int = 0) -> Target:
     toy, made = Toy(), made or plan()
     prompts = tuple(prompt.text for prompt in edit_prompts(made, member))
     clean = sample_latents(toy, toy.encode(prompts[:2]), [11, 12], steps=4)
-    return Quarry(made, member, seed, clean, prompts, toy, count)
+    return Target(made, member, seed, clean, prompts, toy, count)
 
 
-def other(hunt: Quarry, **changes: object) -> Quarry:
-    return replace(hunt, **changes)
+def other(aim: Target, **changes: object) -> Target:
+    return replace(aim, **changes)
 
 
 def edited(maps: dict[str, Tensor] | None = None) -> Toy:

@@ -50,7 +50,7 @@ class TextStates:
         return TextStates({name: torch.cat([part.inputs[name] for part in parts]) for name in parts[0].inputs})
 
 
-class Words(Protocol):
+class PromptEncoder(Protocol):
     """The prompt side of a model as an attacker sees it: token ids, their embeddings, and states from either."""
 
     table: Tensor
@@ -89,6 +89,14 @@ class TextSide(Protocol):
         """Text states of the prompts, without gradients, and of each the same bits whatever stands beside it."""
         ...
 
+    def unconditional(self) -> TextStates:
+        """One row: what the denoiser is given beside a prompt's states under classifier-free guidance.
+
+        It need not be `encode([""])`, which is the ∅ of the closed form: some families are trained on zeros, or on the
+        empty prompt without the words that stand around every other.
+        """
+        ...
+
     def layout(self, prompt: Prompt) -> TokenLayout: ...
 
 
@@ -97,18 +105,23 @@ class Model(TextSide, Protocol):
 
     clock: Clock
     guidance: float
-    """The model's own guidance scale, for classifier-free guidance while sampling."""
+    """The model's own guidance scale while sampling. 1: no guidance, and no unconditional prediction is asked for."""
     denoiser: torch.nn.Module
     """What adapters attach to; a site's `module` is a path inside it."""
     fingerprint: str
     """A name for all that decides the model's pictures, `scheme:digits`; keys every cache of what the denoiser does."""
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Of one latent: `noise([seed])` is `[1, *latent_shape]`."""
+        ...
 
     def weight(self, site: Site) -> torch.nn.Parameter:
         """The site's matrix `[out, in]`."""
         ...
 
     @property
-    def words(self) -> Words: ...
+    def prompt_encoder(self) -> PromptEncoder: ...
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
         """Initial latents `[n, …]`, each from its own seed (generated on the CPU, the same on every device)."""
@@ -118,6 +131,13 @@ class Model(TextSide, Protocol):
         """The denoiser's raw prediction, as it was trained (noise, v or velocity), same shape as `latents`.
 
         `times` is `[n]`. Gradients flow. No guidance is applied.
+        """
+        ...
+
+    def guided(self, conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+        """The prediction that a sampler step takes at a guidance scale, from the two predictions `[n, …]`.
+
+        At 0 it is `unconditional`, at 1 `conditional`.
         """
         ...
 

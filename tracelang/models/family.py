@@ -1,0 +1,40 @@
+"""What a backend implements: a family of models, from a folder to facts and from facts to weights. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tracelang.plan.family import Facts
+
+if TYPE_CHECKING:
+    from tracelang.models.protocol import Model, TextSide
+
+
+class Family(Facts, Protocol):
+    """A model family. Stateless: every method takes the checkpoint's folder.
+
+    What `name`, `sites` and `clock` tell is what `bind` asks; they read configs alone.
+    """
+
+    names: tuple[str, ...]
+    """Every answer that `name` has."""
+
+    def claims(self, folder: Path) -> bool:
+        """Is this folder of the family? Reads `model_index.json` only; False for anything unreadable."""
+        ...
+
+    def check(self, folder: Path) -> None:
+        """Raise `ModelError` unless every component is present and every weights file's header tells the truth."""
+        ...
+
+    def text(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> TextSide:
+        """The prompt side alone. `dtype` is `"float32"`, `"float16"`, `"bfloat16"` or None: the default.
+
+        `cache` is a folder that keeps the states of prompts, None for none; an encoder that it spares is not loaded.
+        """
+        ...
+
+    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> Model:
+        """The model with weights, as `text` and with the same states."""
+        ...
