@@ -16,8 +16,10 @@ from tracelang.cli import main
 from tracelang.diagnostics import Report, Source
 from tracelang.importers import convert
 from tracelang.plan.compile import compile
-from tracelang.plan.types import Plan, RefinePass, SteerPass
+from tracelang.plan.types import Plan
 from tracelang.semantics.concepts import folded
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 KEPT = "wild horse"
 GONE = "plastic kite"
@@ -179,9 +181,9 @@ def test_a_table_from_standard_input_and_a_large_one(tmp_path: Path, monkeypatch
 # Strengths.
 
 
-def steer(plan: Plan | None) -> SteerPass:
+def steer(plan: Plan | None) -> Steer:
     assert plan is not None
-    (found,) = (step for step in plan.method.passes if isinstance(step, SteerPass))
+    (found,) = (step for step in plan.method.passes if isinstance(step, Steer))
     return found
 
 
@@ -297,7 +299,7 @@ def test_rece_is_said_to_be_more_than_uce() -> None:
     plan, _, recipe = imported("uce", line)
     assert plan is not None and "adversarial rounds are not in this recipe" in recipe
     (refine,) = plan.method.passes
-    assert isinstance(refine, RefinePass) and refine.ridge_absolute == 0.1
+    assert isinstance(refine, Refine) and refine.ridge_absolute == 0.1
     assert {entry.weight for entry in plan.preserve} == {0.1}
 
 

@@ -39,8 +39,8 @@ def test_refusals() -> None:
     assert refusal('erase "cat"') == ("TL121", "1:1")
     assert refusal("[1, 2]") == ("TL121", "1:1")
     assert refusal("[" * 100_000)[0] == "TL121"
-    assert refusal('{"format_version": 1}')[0] == "TL121"
-    assert refusal(TEXT.replace('"format_version": 1', '"format_version": 2'))[0] == "TL122"
+    assert refusal('{"format_version": 2}')[0] == "TL121"
+    assert refusal(TEXT.replace('"format_version": 2', '"format_version": 1'))[0] == "TL122"
     assert refusal(TEXT.replace('"degree": 1.0', '"degree": 0.5'))[0] == "TL123"
     assert refusal(TEXT.replace('"degree": 1.0', '"degree": 7.5'))[0] == "TL121"
     assert refusal(TEXT.replace('"degree": 1.0', '"degree": NaN'))[0] == "TL121"

@@ -11,11 +11,12 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.engine.task import Options, task_of
 from tracelang.engine.training import Shared, trained
 from tracelang.models.protocol import Model
-from tracelang.plan.types import Plan, SteerPass
+from tracelang.plan.types import Plan
 from tracelang.plan.windows import lower
+from tracelang.semantics.passes.steer import Steer
 
 
-def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Options) -> Edit:
+def steer(plan: Plan, settings: Steer, model: Model, edit: Edit, options: Options) -> Edit:
     """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others.
 
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The

@@ -29,7 +29,7 @@ from tracelang.engine.task import Task
 from tracelang.engine.terms import Batch, draw_batch
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
-from tracelang.plan.types import SteerPass
+from tracelang.semantics.passes.steer import Steer
 
 SAVE_EVERY = 50
 
@@ -56,7 +56,7 @@ def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[
         return {site: lora.factors() for site, lora in training.loras.items()}, training.curve
 
 
-def rate(step: int, settings: SteerPass) -> float:
+def rate(step: int, settings: Steer) -> float:
     """The learning rate of a step: a linear warm-up over a tenth of the run (at most 20 steps), then a half cosine."""
     warm = min(20, max(1, settings.steps // 10))
     return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))

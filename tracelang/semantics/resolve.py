@@ -12,6 +12,7 @@ from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, folded, template_texts
 from tracelang.semantics.context import Context
 from tracelang.semantics.expectations import expectations
+from tracelang.semantics.fields import Field
 from tracelang.semantics.header import header, version
 from tracelang.semantics.layers import sites
 from tracelang.semantics.lists import Lists
@@ -24,14 +25,14 @@ from tracelang.semantics.paths import Place
 from tracelang.semantics.program import Assertion, Erasure, Member, Method, Preservation, Program
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
-from tracelang.semantics.tables import DEFAULT_METHOD, Field
+from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 
 if TYPE_CHECKING:
     from tracelang.semantics.probes import Leak
 
-WEIGHT = Field("number", 1.0, low=0, above=True)
+WEIGHT = Field("number", low=0, above=True)
 
 
 @dataclass(frozen=True, slots=True)
