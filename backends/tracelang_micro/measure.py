@@ -19,6 +19,8 @@ from tracelang.engine.sampling import sample
 from tracelang.evidence.judges import Judge, load
 from tracelang.evidence.rates import Shot, judge_all
 from tracelang.models.protocol import Model
+from tracelang.plan.bind import bind
+from tracelang.plan.family import Facts
 from tracelang.plan.types import Method, Plan
 
 from . import table
@@ -105,7 +107,10 @@ def row(
     """One line of the table: a plan in, figures out; no plan: the base. Finished pictures are never drawn twice."""
     asked = table.ask(target, n, n_kept, n_other, seed, everything)
     before = on.base(asked)
-    after = before if plan is None else on.after(run(plan, on.model), asked)
+    after = before
+    if plan is not None:
+        bound = bind(plan, Facts("sd1", on.model.sites, on.model.clock))
+        after = on.after(run(bound, on.model), asked)
     figures = {**table.figures(before, after), "pictures": len(asked)}
     say(f"{target.name}: {json.dumps(figures)}")
     return figures

@@ -6,10 +6,9 @@ import random_sd
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline
 
-from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, term
+from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, run, steer, term
 from tracelang.checkpoint.parts import placed
 from tracelang.engine.edit import applied
-from tracelang.engine.run import run
 from tracelang.engine.sampling import sample
 from tracelang_flux import Flux
 from tracelang_sd import StableDiffusion

@@ -36,6 +36,18 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What the teachers predict at some places of trajectories, each `[n, …]` in float32: as in `Trajectories`, but
+    `before` is there always.
+    """
+
+    conditional: Tensor
+    empty: Tensor
+    anchor: Tensor | None
+    before: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectories:
     """`n` trajectories of `S` sampler steps, on the CPU in the model's dtype.
 
@@ -55,6 +67,16 @@ class Trajectories:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def seen(self, n: Tensor, s: Tensor) -> Seen:
+        """The predictions for trajectories `n` at steps `s`."""
+        conditional = self.conditional[n, s].float()
+        return Seen(
+            conditional,
+            self.empty[n, s].float(),
+            None if self.anchor is None else self.anchor[n, s].float(),
+            conditional if self.before is None else self.before[n, s].float(),
+        )
 
     @property
     def evaluations(self) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from tracelang.engine.batch import Batch, draw_batch
 from tracelang.engine.cache import cached
 from tracelang.engine.cache import key as trajectories_key
 from tracelang.engine.edit import Edit, Patch
@@ -26,7 +27,6 @@ from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judge
 from tracelang.engine.seeds import generator, seed
 from tracelang.engine.state import State, between_steps, finished, load, pack, save, unpack
 from tracelang.engine.task import Task
-from tracelang.engine.terms import Batch, draw_batch
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.semantics.passes.steer import Steer

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
 
 from tracelang.engine.edit import Adapter, Edit
-from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import gate_of
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.task import Options, task_of
+from tracelang.engine.options import Options
+from tracelang.engine.task import task_of
 from tracelang.engine.training import Shared, trained
 from tracelang.models.protocol import Model
+from tracelang.plan.bind import BoundPass
 from tracelang.plan.types import Plan
-from tracelang.plan.windows import lower
-from tracelang.semantics.passes.steer import Steer
+
+needs: Literal["text", "model"] = "model"
 
 
-def steer(plan: Plan, settings: Steer, model: Model, edit: Edit, options: Options) -> Edit:
+def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
     """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others.
 
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
     model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
     """
-    gate = gate_of(lower(settings.gate, model.clock)) if settings.gate is not None else None
-    if edit.gate is not None or (gate is not None and edit.adapters):
-        raise EngineError(f"{settings.label}: one gated pass per method, and no other `steer` beside it")
     adapters, figures = list(edit.adapters), []
     shared: Shared = {}
     for number, erasure in enumerate(plan.active):
-        task = task_of(plan, settings, model, erasure, number, gate, options)
+        task = task_of(part, plan, model, erasure, number, options)
         factors, curve = trained(model, edit, task, shared)
         adapters.append(Adapter((task.targets,), task.label, factors))
         change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
         how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
         figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change})
-    return Edit(edit.maps, tuple(adapters), gate, {**edit.figures, settings.label: figures})
+    gate = part.window("gate")
+    opened = None if gate is None else gate_of(gate)
+    return Edit(edit.maps, tuple(adapters), opened, {**edit.figures, part.label: figures})
 
 
 def _relative(change: LowRank, weight: Tensor) -> float | None:
