@@ -322,7 +322,10 @@ def test_half_precision(here: Path) -> None:
 def test_closed_forms_need_no_model(here: Path) -> None:
     from tracelang.engine.run import needs_no_model
 
-    assert needs_no_model(plan('erase "a" method uce')) and not needs_no_model(plan('erase "a"'))
-    assert needs_no_model(plan('erase "a" define method m { refine {} fuse {} } method m'))
+    def alone(text: str) -> bool:
+        return needs_no_model(api.bind(plan(text), "tiny").on_model)
+
+    assert alone('erase "a" method uce') and not alone('erase "a"')
+    assert alone('erase "a" define method m { refine {} fuse {} } method m')
     applied = api.apply(api.bind(plan('erase "cat" method uce'), "tiny"), device="cpu")
     assert applied.loaded is None and not hasattr(applied.text, "denoiser")
