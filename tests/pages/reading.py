@@ -19,9 +19,11 @@ from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.plan.types import Plan, RefinePass, SteerPass
 
 ROOT = Path(__file__).parents[2]
-LANGUAGE, README, ADOPTION, EVIDENCE, STYLE = (
-    ROOT / path for path in ("docs/language.md", "README.md", "docs/adoption.md", "docs/evidence.md", "docs/format.md")
+README = ROOT / "README.md"
+LANGUAGE, COMMANDS_PAGE, ADOPTION, EVIDENCE, STYLE, ARCHITECTURE = (
+    ROOT / "docs" / f"{name}.md" for name in ("language", "commands", "adoption", "evidence", "format", "architecture")
 )
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 P = ParamSpec("P")
 
