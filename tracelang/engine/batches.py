@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TypeVar
 
-from tracelang.engine.protocol import Model
+from tracelang.models.protocol import Model
 
 Row = TypeVar("Row")
 
