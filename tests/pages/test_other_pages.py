@@ -190,3 +190,10 @@ def test_no_page_says_what_was_so_once() -> None:
     for page in PAGES:
         text = flat(page.read_text("utf-8"))
         assert not [sentence for sentence in once if sentence in text], page.name
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"])
+def test_links_of_the_pages_at_the_top(name: str) -> None:
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text("utf-8")):
+        assert (page.parent / link).exists(), link
