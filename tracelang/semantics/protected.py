@@ -89,7 +89,7 @@ def _drawn(
     for one in kept:
         yield "preserved", one.concepts, one.span
     for assertion in expect:
-        if METRICS[assertion.metric].images or assertion.metric == "drift":
+        if METRICS[assertion.metric].source != "weights":
             for member in assertion.concepts:
                 yield f"asked about by `{assertion.metric}`", member, assertion.span
 

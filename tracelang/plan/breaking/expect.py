@@ -8,9 +8,7 @@ from tracelang.diagnostics import Diagnostic, Span
 from tracelang.plan.breaking.version import Version, less
 from tracelang.plan.explain import bound, member, said
 from tracelang.plan.types import Assertion, Member
-
-FROM_WEIGHTS = ("residual", "leak")
-"""Metrics that are read off weights and states: no sample is drawn for them."""
+from tracelang.semantics.tables import METRICS
 
 
 def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
@@ -67,7 +65,7 @@ def _slack(one: Assertion) -> float:
 
 
 def _samples(one: Assertion) -> int:
-    return 0 if one.metric in FROM_WEIGHTS else one.samples
+    return 0 if METRICS[one.metric].source == "weights" else one.samples  # read off weights and states: none is drawn
 
 
 def _gone(before: Version, after: Version, old: Assertion, gone: list[Member]) -> Diagnostic:
