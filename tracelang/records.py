@@ -19,6 +19,9 @@ FEW = 100
 Options = dict[str, Any]
 """What a class says of a field: the standard arguments of `field`."""
 
+Rest = dict[int, list[tuple[str, Options]]]
+PUT = object.__setattr__
+
 if TYPE_CHECKING:
     from dataclasses import dataclass, field, replace
 else:
@@ -93,32 +96,34 @@ class _Described:
 def _init_of(cls: Any) -> Any:
     """An `__init__` that has itself replaced when it is called often or with what does not fit."""
     calls = iter(range(FEW))
+    rest: Rest = {}
 
     def __init__(self: Any, /, *values: Any, **named: Any) -> None:
-        if next(calls, None) is None or not _fill(self, cls, values, named):
+        if next(calls, None) is None or not _fill(self, cls, values, named, rest):
             cls.__init__ = _compiled(cls)
             cls.__init__(self, *values, **named)
 
     return __init__
 
 
-def _fill(self: Any, cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> bool:
-    """Set every field; False where the values do not fit them."""
-    given = dict(zip(cls.__match_args__, values, strict=False))
-    if len(values) > len(given) or not named.keys().isdisjoint(given):
-        return False
-    given |= named
-    for name, options in cls.__options__.items():
-        if name in given:
-            value = given.pop(name)
+def _fill(self: Any, cls: Any, values: tuple[Any, ...], named: dict[str, Any], rest: Rest) -> bool:
+    """Set every field; False where the values do not fit them. `rest`: by their count, the fields without a place."""
+    places, count, used = cls.__match_args__, len(values), 0
+    if count not in rest:
+        rest[count] = [one for one in cls.__options__.items() if one[0] not in places[:count]]
+    for name, value in zip(places, values, strict=False):
+        PUT(self, name, value)
+    for name, options in rest[count]:
+        if name in named:
+            used += 1
+            PUT(self, name, named[name])
         elif "default" in options:
-            value = options["default"]
+            PUT(self, name, options["default"])
         elif "default_factory" in options:
-            value = options["default_factory"]()
+            PUT(self, name, options["default_factory"]())
         else:
             return False
-        object.__setattr__(self, name, value)
-    return not given
+    return used == len(named) and count <= len(places)
 
 
 def _compiled(cls: Any) -> Any:

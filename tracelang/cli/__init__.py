@@ -12,7 +12,6 @@ import click
 
 from tracelang.cli.streams import guarded
 from tracelang.diagnostics import CompileError
-from tracelang.version import __version__
 
 # Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`, or `.<name>_`.
 COMMANDS: dict[str, str] = {
@@ -111,6 +110,6 @@ def _missing(command: str, module: str) -> str:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="tracec")
+@click.version_option(package_name="tracelang", prog_name="tracec")
 def main() -> None:
     """Compile recipes that remove concepts from text-to-image models, and apply them."""
