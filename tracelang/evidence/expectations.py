@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tracelang.evidence.measured import Measured, Pair
 from tracelang.evidence.metrics import Answers, h_c, h_o, paired
 from tracelang.evidence.pictures import Row, drawable, roles, samples_of
-from tracelang.evidence.report import Certificate, Measure, Outcome, Rate, Verdict
+from tracelang.evidence.schema import Certificate, Measure, Outcome, Rate, Verdict
 from tracelang.evidence.shots import Failed
 from tracelang.evidence.verdicts import WORST, decide, rate, worst
 from tracelang.plan.types import Assertion, Member, Plan

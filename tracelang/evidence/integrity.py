@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from tracelang.evidence.everyday import LEAST
 from tracelang.evidence.metrics import paired
-from tracelang.evidence.report import Integrity, Rate, Verdict
+from tracelang.evidence.schema import Integrity, Rate, Verdict
 from tracelang.evidence.verdicts import rate
 
 LOST = 0.10

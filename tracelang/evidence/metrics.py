@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tracelang.engine.exact import exact
-from tracelang.evidence.report import DegreePoint, Harmonic, Member, Paired, Rate
+from tracelang.evidence.schema import DegreePoint, Harmonic, Member, Paired, Rate
 
 if TYPE_CHECKING:
     from tracelang.evidence.judges.clip import Clip

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Literal
 
-from tracelang.evidence.report import Rate, Verdict
+from tracelang.evidence.schema import Rate, Verdict
 
 WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 

@@ -14,7 +14,7 @@ from tracelang.evidence.judges import Answer, Asked, Class, Kind
 from tracelang.evidence.judges.files import digest, local, processor, weights
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 
 if TYPE_CHECKING:
     from tracelang.evidence.metrics import Extractor
