@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tracelang.versions import versions
 
 from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.batches import batches
@@ -22,7 +23,6 @@ from tracelang.evidence.shots import Presence, draw, judged, presence
 from tracelang.evidence.work import Run, Work
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan
-from tracelang.versions import versions
 
 from . import table
 from .table import Question

@@ -25,7 +25,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 import tracelang
 from tracelang.engine.statements import constraints
 from tracelang.models.protocol import TextStates
-from tracelang.plan.types import RefinePass
+from tracelang.semantics.passes.refine import Refine
 from tracelang_flux import Flux
 from tracelang_flux.encoders import FluxText
 
@@ -151,7 +151,7 @@ def fill(folder: Path, recipe: Path, cache: Path) -> None:
     plan, real = tracelang.compile(recipe), Flux().text(folder, cache=cache)
     text = Invented(**{field.name: getattr(real, field.name) for field in fields(real)})
     for step in plan.method.passes:
-        assert isinstance(step, RefinePass)
+        assert isinstance(step, Refine)
         constraints(plan, step, text, ["tokens", "pooled"])
 
 

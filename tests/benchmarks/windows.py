@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
 from tracelang.evidence.shots import draw
 from tracelang.models.protocol import Model
-from tracelang.plan.types import Method, Plan, SteerPass, Window
+from tracelang.plan.types import Method, Plan, Window
+from tracelang.semantics.passes.steer import Steer
 from tracelang_micro import measure, table
 from tracelang_micro.table import Question
 from tracelang_micro.world.captions import with_article
@@ -41,25 +43,25 @@ PAIRED = 3
 def windowed(plan: Plan, begin: float, hold: bool) -> Plan:
     """The plan with `push` during begin..100 % and `hold` before it, or without `hold`."""
 
-    def changed(step: SteerPass) -> SteerPass:
+    def changed(step: Steer) -> Steer:
         terms = []
         for term in step.terms:
             if term.kind == "push":
-                term = term.model_copy(update={"during": Window(unit="progress", low=begin, high=1)})
+                term = replace(term, during=Window(unit="progress", low=begin, high=1))
             elif term.kind == "hold":
                 if not hold or begin == 0:
                     continue
-                term = term.model_copy(update={"during": Window(unit="progress", low=0, high=begin)})
+                term = replace(term, during=Window(unit="progress", low=0, high=begin))
             terms.append(term)
-        return step.model_copy(update={"terms": tuple(terms)})
+        return replace(step, terms=tuple(terms))
 
-    passes = tuple(changed(step) if isinstance(step, SteerPass) else step for step in plan.method.passes)
+    passes = tuple(changed(step) if isinstance(step, Steer) else step for step in plan.method.passes)
     return plan.model_copy(update={"method": Method(name=plan.method.name, passes=passes)})
 
 
 def compared(plan: Plan, brief: bool) -> dict[str, tuple[float, bool]]:
     """The rows by name: where `push` begins, and whether `hold` acts before it. Brief: the shipped window and none."""
-    step = next(step for step in plan.method.passes if isinstance(step, SteerPass))
+    step = next(step for step in plan.method.passes if isinstance(step, Steer))
     low = next(term.during.low for term in step.terms if term.kind == "push")
     rows = {NONE: (0.0, False), f"{SHIPPED} {low:.0%}..100%": (low, True)}
     if not brief:

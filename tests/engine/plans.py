@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracelang.plan.types import (
-    Concept,
-    Erasure,
-    FusePass,
-    Method,
-    Plan,
-    Preservation,
-    ReadsSites,
-    RecipeInfo,
-    RefinePass,
-    SteerPass,
-    Term,
-    Window,
-)
+from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, ReadsSites, RecipeInfo, Window
+from tracelang.semantics.kinds import TERMS, Term, declared
+from tracelang.semantics.passes.fuse import Fuse
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 WHOLE, EARLY, LATE = (Window(unit="progress", low=low, high=high) for low, high in ((0, 1), (0, 0.25), (0.25, 1)))
 
 
-def refine(**changes: Any) -> RefinePass:
+def refine(**changes: Any) -> Refine:
     settings: dict[str, Any] = {
         "label": "refine",
         "on": ReadsSites(reads="prompt"),
@@ -31,16 +22,16 @@ def refine(**changes: Any) -> RefinePass:
         "ridge_absolute": None,
         "erase_weight": 1.0,
     }
-    return RefinePass(**{**settings, **changes})
+    return Refine(**{**settings, **changes})
 
 
-def term(kind: Any, during: Window = WHOLE, weight: float = 1.0, strength: float = 1.0, label: str = "") -> Term:
-    return Term(
-        kind=kind, label=label or kind, during=during, weight=weight, strength=strength if kind == "push" else None
-    )
+def term(kind: str, during: Window = WHOLE, weight: float = 1.0, strength: float = 1.0, label: str = "") -> Term:
+    settings: dict[str, Any] = {"label": label or kind, "during": during, "weight": weight}
+    made: Term = declared(TERMS, kind)(**settings, **({"strength": strength} if kind == "push" else {}))
+    return made
 
 
-def steer(**changes: Any) -> SteerPass:
+def steer(**changes: Any) -> Steer:
     settings: dict[str, Any] = {
         "label": "steer",
         "on": ReadsSites(reads="text"),
@@ -57,11 +48,11 @@ def steer(**changes: Any) -> SteerPass:
         "seed": 0,
         "terms": (term("push", LATE), term("hold", EARLY, 0.5), term("blank", weight=0.5), term("keep", weight=3.0)),
     }
-    return SteerPass(**{**settings, **changes})
+    return Steer(**{**settings, **changes})
 
 
-def fuse(ridge: float = 1e-6, keep_weight: float = 1.0) -> FusePass:
-    return FusePass(label="fuse", ridge=ridge, keep_weight=keep_weight)
+def fuse(ridge: float = 1e-6, keep_weight: float = 1.0) -> Fuse:
+    return Fuse(label="fuse", ridge=ridge, keep_weight=keep_weight)
 
 
 def erasure(*targets: str, anchor: tuple[str, ...] | None = None, away: bool = False, degree: float = 1.0) -> Erasure:

@@ -20,7 +20,8 @@ from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions
 from tracelang.engine.run import run
 from tracelang.engine.steer import rate
 from tracelang.plan.counts import cost
-from tracelang.plan.types import Plan, ReadsSites, RoleSites, SteerPass, Window
+from tracelang.plan.types import Plan, ReadsSites, RoleSites, Window
+from tracelang.semantics.passes.steer import Steer
 
 CAT = plan((erasure("cat"),), refine(), steer())
 
@@ -160,7 +161,7 @@ ALONE = (term("push"), term("hold", EARLY))
 def test_the_cost_of_a_plan_is_what_applying_it_takes(p: Plan) -> None:
     model = Toy()
     edit = trained(p, model)
-    costs = [cost(p, step, model.clock) for step in p.method.passes if isinstance(step, SteerPass)]
+    costs = [cost(p, step, model.clock) for step in p.method.passes if isinstance(step, Steer)]
     assert sum(one.frozen + one.trained for one in costs) == sum(model.evaluations)
     told = [one["evaluations"] for label in ("steer", "again") for one in edit.figures.get(label, ())]
     for kind in ("frozen", "trained"):

@@ -90,7 +90,7 @@ def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     plain, counted = (
         draw(slots(one, model.clock, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
-        for one in (settings, settings.model_copy(update={"loss": "velocity"}))
+        for one in (settings, replace(settings, loss="velocity"))
     )
     assert torch.equal(plain.latents, counted.latents) and torch.equal(plain.targets, counted.targets)
     squares = {t: model.clock.velocity(t) ** 2 for t in model.clock.times(4)}

@@ -11,12 +11,11 @@ import tracelang
 from tests.evidence import sample
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.judges import Class
-from tracelang.evidence.metrics import rises
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.report.against import asked, compare, earlier
 from tracelang.evidence.report.html import page
 from tracelang.evidence.schema import DegreePoint, Report
-from tracelang.evidence.verdicts import rate
+from tracelang.evidence.verdicts import rate, rises
 from tracelang.evidence.work import Run
 
 

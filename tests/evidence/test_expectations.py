@@ -10,10 +10,11 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
-from tracelang.evidence.expectations import answers, hopeless, outcome
+from tracelang.evidence.expectations import outcome
+from tracelang.evidence.hopeless import hopeless
 from tracelang.evidence.judges import Class
 from tracelang.evidence.measured import Drawn, Measured, Pair
-from tracelang.evidence.metrics import h_o, identities
+from tracelang.evidence.metrics.harmonic import answers, h_o, identities
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, rows, samples_of
 from tracelang.evidence.schema import Certificate, Outcome, Reach

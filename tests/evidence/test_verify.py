@@ -28,6 +28,7 @@ from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.panel import JudgeError
 from tracelang.evidence.schema import Hit, Report
 from tracelang.evidence.units import drift, noise, shots
+from tracelang.evidence.units.degree import at_degree
 from tracelang.evidence.units.unit import Unit
 from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro
@@ -484,7 +485,7 @@ def test_a_degree_between_is_between_and_leaves_the_model_as_it_was(fresh: Path)
     site = next(site for site in edited.sites if not torch.equal(base.weight(site), edited.weight(site)))
     before = edited.weight(site).clone()
     for degree, wanted in ((0.0, base.weight(site)), (1.0, before), (0.5, (base.weight(site) + before) / 2)):
-        with degree.at_degree(base, edited, degree) as model:
+        with at_degree(base, edited, degree) as model:
             torch.testing.assert_close(model.weight(site), wanted)
         assert torch.equal(edited.weight(site), before)
 

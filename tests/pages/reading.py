@@ -16,7 +16,9 @@ from click.testing import CliRunner, Result
 
 from tracelang.cli import main
 from tracelang.plan.compile import compile, compile_with_findings
-from tracelang.plan.types import Plan, RefinePass, SteerPass
+from tracelang.plan.types import Plan
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 ROOT = Path(__file__).parents[2]
 LANGUAGE, README, ADOPTION, EVIDENCE, STYLE = (
@@ -79,9 +81,9 @@ def tracec(*words: object, stdin: str | None = None) -> Result:
     return result
 
 
-def steer(recipe: str) -> SteerPass:
-    return next(step for step in plan(recipe).method.passes if isinstance(step, SteerPass))
+def steer(recipe: str) -> Steer:
+    return next(step for step in plan(recipe).method.passes if isinstance(step, Steer))
 
 
-def refine(recipe: str) -> RefinePass:
-    return next(step for step in plan(recipe).method.passes if isinstance(step, RefinePass))
+def refine(recipe: str) -> Refine:
+    return next(step for step in plan(recipe).method.passes if isinstance(step, Refine))

@@ -10,7 +10,7 @@ from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.certificate import CHEAPER
 from tracelang.evidence.everyday import everyday
 from tracelang.evidence.integrity import EverydayPair, integrity
-from tracelang.evidence.metrics import FID_LEAST, TooFew, fid, kid_paired
+from tracelang.evidence.metrics.distances import FID_LEAST, TooFew, fid, kid_paired
 from tracelang.evidence.pictures import Row, rows, samples_of
 from tracelang.evidence.units import units
 from tracelang.evidence.units.attack import Attack

@@ -15,8 +15,9 @@ from tracelang.checkpoint.output import EMITS, OutputError
 from tracelang.engine.low_rank import LowRank
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
-from tracelang.plan.types import Plan, SteerPass
-from tracelang.versions import versions
+from tracelang.plan.types import Plan
+from tracelang.semantics.passes.steer import Steer
+from tracelang.version import versions
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
 
@@ -78,7 +79,7 @@ def save(
                 "components": weights.fingerprints(base),
                 "settings": weights.settings(base),
             },
-            "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, SteerPass)},
+            "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, Steer)},
             "versions": versions(PACKAGES),
             "sources": {source.path: source.sha256 for source in plan.sources},
             "recipe": entry,
@@ -131,7 +132,7 @@ def refuse(
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in path:
             raise OutputError(f"{path}: a source must lie below the recipe root")
-    gated = [step.label for step in plan.method.passes if isinstance(step, SteerPass) and step.gate is not None]
+    gated = [step.label for step in plan.method.passes if isinstance(step, Steer) and step.gate is not None]
     if gated and plan.active:
         raise OutputError(
             f"`{gated[0]}.gate` scales the edit by noise level, which no file can hold; remove the setting, "

@@ -139,10 +139,10 @@ def _collateral(bound: Bound, device: str, dtype: str | None) -> dict[str, dict[
     from tracelang.engine.run import refine
     from tracelang.engine.text_map import collateral
     from tracelang.plan.prompts import edit_prompts
-    from tracelang.plan.types import RefinePass
+    from tracelang.semantics.passes.refine import Refine
 
     plan = bound.plan
-    steps = [step for step in plan.method.passes if isinstance(step, RefinePass)]
+    steps = [step for step in plan.method.passes if isinstance(step, Refine)]
     if not steps:
         return None
     text = bound.family.text(bound.folder, device, dtype, text_cache.folder())

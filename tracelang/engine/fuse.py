@@ -27,7 +27,8 @@ from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import EMPTY, Prompt, edit_prompts
-from tracelang.plan.types import FusePass, Member, Plan
+from tracelang.plan.types import Member, Plan
+from tracelang.semantics.passes.fuse import Fuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def fusion(found: Grams, ridge: float, keep_weight: float) -> Fusion:
     return Fusion(L, M, found.S)
 
 
-def fuse(plan: Plan, settings: FusePass, model: Model, edit: Edit) -> Edit:
+def fuse(plan: Plan, settings: Fuse, model: Model, edit: Edit) -> Edit:
     """The edit with its adapters fused into one. One adapter alone has nothing to be reconciled with and passes.
 
     Raises `EngineError` where a system is singular. The model is afterwards what it was.
@@ -117,7 +118,7 @@ def _gram(model: Model, prompts: Sequence[Prompt], everything: bool = False) -> 
     return result
 
 
-def _mixed(plan: Plan, settings: FusePass, model: Model, edit: Edit, sites: Sequence[Site]) -> dict[Site, Fusion]:
+def _mixed(plan: Plan, settings: Fuse, model: Model, edit: Edit, sites: Sequence[Site]) -> dict[Site, Fusion]:
     """The fusion at every site whose input is mixed; sites that read one tensor share it."""
     if not sites:
         return {}

@@ -20,8 +20,11 @@ from tracelang.models.protocol import Model, TextSide
 from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved
-from tracelang.plan.types import FusePass, Plan, RefinePass, SteerPass
+from tracelang.plan.types import Plan
 from tracelang.progress import Progress
+from tracelang.semantics.passes.fuse import Fuse
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 
 def run(
@@ -50,11 +53,11 @@ def run(
     options = Options(progress, state_dir, cache() if callable(cache) else cache, fast)
     for step in plan.method.passes:
         match step:
-            case RefinePass():
+            case Refine():
                 edit = refine(plan, step, model, edit)
-            case SteerPass():
+            case Steer():
                 edit = steer(plan, step, model, edit, options)
-            case FusePass():
+            case Fuse():
                 edit = fuse(plan, step, model, edit)
             case _:
                 raise EngineError(f"{step.label}: the pass `{step.kind}` is not carried out yet")
@@ -65,7 +68,7 @@ def refuse(plan: Plan, dtype: str) -> None:
     """Raise `EngineError` where the plan trains on what is protected, or in a dtype whose range gradients fall out of:
     ask before loading.
     """
-    trained = [step.label for step in plan.method.passes if isinstance(step, SteerPass)]
+    trained = [step.label for step in plan.method.passes if isinstance(step, Steer)]
     name = involved(plan)
     if trained and name is not None:
         raise EngineError(f"{trained[0]}: training would sample {name}, which is protected; use closed forms alone")
@@ -75,7 +78,7 @@ def refuse(plan: Plan, dtype: str) -> None:
 
 def needs_no_model(plan: Plan) -> bool:
     """Is all that the plan does a closed form? Then text states decide the edit, and matrices come from the files."""
-    return not plan.active or all(isinstance(step, RefinePass | FusePass) for step in plan.method.passes)
+    return not plan.active or all(isinstance(step, Refine | Fuse) for step in plan.method.passes)
 
 
 def closed_form(plan: Plan, text: TextSide) -> Edit:
@@ -83,16 +86,16 @@ def closed_form(plan: Plan, text: TextSide) -> Edit:
     edit = Edit()
     for step in plan.method.passes if plan.active else ():
         match step:
-            case RefinePass():
+            case Refine():
                 edit = refine(plan, step, text, edit)
-            case FusePass():
+            case Fuse():
                 pass  # there are no adapters
             case _:
                 raise EngineError(f"{step.label}: the pass `{step.kind}` needs the whole model")
     return edit
 
 
-def refine(plan: Plan, settings: RefinePass, text: TextSide, edit: Edit) -> Edit:
+def refine(plan: Plan, settings: Refine, text: TextSide, edit: Edit) -> Edit:
     """The edit with the closed form on top: one map and one factorisation per text input, however many matrices."""
     sites = select(settings.on, text.sites)
     for site in sites:

@@ -13,13 +13,14 @@ from tracelang.engine.text_map import Constraints
 from tracelang.engine.tokens import SINGLE, Pairs, align
 from tracelang.models.protocol import TextSide
 from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, canonical_phrase, edit_prompts
-from tracelang.plan.types import Erasure, Member, Plan, RefinePass
+from tracelang.plan.types import Erasure, Member, Plan
+from tracelang.semantics.passes.refine import Refine
 
 States = dict[str, Tensor]
 BROKEN = "a text encoder or its weights are damaged: use a base without"
 
 
-def constraints(plan: Plan, settings: RefinePass, text: TextSide, inputs: Sequence[str]) -> dict[str, Constraints]:
+def constraints(plan: Plan, settings: Refine, text: TextSide, inputs: Sequence[str]) -> dict[str, Constraints]:
     """The columns of the closed form for each text input, by the table "what each statement does" in LANGUAGE.md.
 
     - no anchor: `G` is the neutral state ∅, position by position;
@@ -59,7 +60,7 @@ def _columns(parts: list[Tensor]) -> Tensor:
 
 
 def _erased(
-    plan: Plan, erasure: Erasure, settings: RefinePass, text: TextSide, nothing: States, inputs: Sequence[str]
+    plan: Plan, erasure: Erasure, settings: Refine, text: TextSide, nothing: States, inputs: Sequence[str]
 ) -> tuple[States, States]:
     """The rows `f` and `g` of one statement, by input."""
     targets, anchors = edit_prompts(plan, erasure.targets), anchor_prompts(plan, erasure.targets, erasure.anchor)
@@ -97,7 +98,7 @@ def _along_mean(moved: Tensor, inside: Tensor) -> Tensor:
     return result
 
 
-def _pairs(settings: RefinePass, text: TextSide, target: Prompt, anchor: Prompt) -> Pairs:
+def _pairs(settings: Refine, text: TextSide, target: Prompt, anchor: Prompt) -> Pairs:
     layouts = text.layout(target), text.layout(anchor)
     for prompt, layout in zip((target, anchor), layouts, strict=True):
         if prompt.phrase and not layout.phrase:

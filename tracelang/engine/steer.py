@@ -30,13 +30,14 @@ from tracelang.engine.task import Options, Task, task_of
 from tracelang.engine.terms import Batch, draw
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.family import Site
-from tracelang.plan.types import Plan, SteerPass
+from tracelang.plan.types import Plan
 from tracelang.plan.windows import lower
+from tracelang.semantics.passes.steer import Steer
 
 SAVE_EVERY = 50
 
 
-def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Options) -> Edit:
+def steer(plan: Plan, settings: Steer, model: Model, edit: Edit, options: Options) -> Edit:
     """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others.
 
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
@@ -57,7 +58,7 @@ def steer(plan: Plan, settings: SteerPass, model: Model, edit: Edit, options: Op
     return Edit(edit.maps, tuple(adapters), gate, {**edit.figures, settings.label: figures})
 
 
-def rate(step: int, settings: SteerPass) -> float:
+def rate(step: int, settings: Steer) -> float:
     """The learning rate of a step: a linear warm-up over a tenth of the run (at most 20 steps), then a half cosine."""
     warm = min(20, max(1, settings.steps // 10))
     return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))

@@ -20,8 +20,9 @@ from tracelang.plan.family import Site
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.protected import refuse
-from tracelang.plan.types import Erasure, Member, Plan, SteerPass
+from tracelang.plan.types import Erasure, Member, Plan
 from tracelang.progress import Progress
+from tracelang.semantics.passes.steer import Steer
 
 TRAINING = 2
 """Raised where the same plan would train otherwise than before: a state of the old way is not gone on with."""
@@ -52,7 +53,7 @@ class Task:
     targets: Member
     label: str
     degree: float
-    settings: SteerPass
+    settings: Steer
     sites: tuple[Site, ...]
     slots: tuple[Slot, ...]
     held: tuple[int, ...]
@@ -73,7 +74,7 @@ class Task:
 
 
 def task_of(
-    plan: Plan, settings: SteerPass, model: Model, erasure: Erasure, number: int, gate: Gate | None, options: Options
+    plan: Plan, settings: Steer, model: Model, erasure: Erasure, number: int, gate: Gate | None, options: Options
 ) -> Task:
     """The task of one erasure, the `number`-th that takes part.
 

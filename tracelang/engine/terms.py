@@ -21,7 +21,12 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Trajectories
 from tracelang.plan.counts import ON, problem, shares
 from tracelang.plan.family import Clock
-from tracelang.plan.types import SteerPass, Term
+from tracelang.semantics.kinds import Term
+from tracelang.semantics.passes.steer import Steer
+from tracelang.semantics.terms.blank import Blank
+from tracelang.semantics.terms.hold import Hold
+from tracelang.semantics.terms.keep import Keep
+from tracelang.semantics.terms.push import Push
 
 
 def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) -> Tensor:
@@ -30,13 +35,13 @@ def target(term: Term, c: Tensor, e: Tensor, y: Tensor | None, degree: float) ->
     `push`: `base − strength·δ(X)` with `δ(X) = c − e` and base `e`, or `y` where there is an anchor (METHODS.md §5);
     then `c + degree·(that − c)`. `hold` and `keep`: `c`, for `hold` of the model before the pass. `blank`: `e`.
     """
-    match term.kind:
-        case "push":
-            pushed = (e if y is None else y) - (1.0 if term.strength is None else term.strength) * (c - e)
+    match term:
+        case Push():
+            pushed = (e if y is None else y) - term.strength * (c - e)
             return pushed if degree == 1 else c + degree * (pushed - c)
-        case "blank":
+        case Blank():
             return e
-        case "hold" | "keep":
+        case Hold() | Keep():
             return c
     raise EngineError(f"{term.label}: the term `{term.kind}` is not carried out yet")
 
@@ -51,7 +56,7 @@ class Slot:
     counts: Tensor
 
 
-def slots(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Slot, ...]:
+def slots(settings: Steer, clock: Clock, preserves: bool) -> tuple[Slot, ...]:
     """The batch's composition, as `counts.shares` lays it out.
 
     Raises `EngineError` where nothing is left to train on, and for a window that holds none of the sampler's steps.

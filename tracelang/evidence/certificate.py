@@ -22,7 +22,9 @@ from tracelang.evidence.schema import Certificate, LayerChange, Reach
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import edit_prompts
-from tracelang.plan.types import Erasure, Member, Plan, ProjectPass, ReadsSites, RefinePass
+from tracelang.plan.types import Erasure, Member, Plan, ReadsSites
+from tracelang.semantics.passes.project import Project
+from tracelang.semantics.passes.refine import Refine
 
 RANK = 1e-6
 """Singular values of a change below this share of its largest do not count."""
@@ -283,10 +285,10 @@ def _preserved(plan: Plan, member: Member, base: Model, read: Mapping[Site, Matr
     )
 
 
-def _settings(plan: Plan) -> RefinePass:
+def _settings(plan: Plan) -> Refine:
     """How tokens pair up: as in the plan's own closed form, or `tail` where it has none."""
-    of_plan = (step.tokens for step in plan.method.passes if isinstance(step, RefinePass | ProjectPass))
-    return RefinePass(
+    of_plan = (step.tokens for step in plan.method.passes if isinstance(step, Refine | Project))
+    return Refine(
         label="certificate",
         on=ReadsSites(reads="prompt"),
         tokens=next(of_plan, "tail"),

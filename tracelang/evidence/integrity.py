@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from tracelang.evidence.everyday import LEAST
-from tracelang.evidence.metrics import paired
 from tracelang.evidence.schema import Integrity, Rate, Verdict
-from tracelang.evidence.verdicts import rate
+from tracelang.evidence.verdicts import paired, rate
 
 LOST = 0.10
 """An edit is taken for broken where more than this share of what the base got right is lost, beyond doubt: the lower

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tracelang.evidence.panel import Sought
@@ -10,6 +10,7 @@ from tracelang.evidence.pictures import Row, Sample, samples_of
 from tracelang.evidence.schema import Certificate
 from tracelang.evidence.shots import Failed, Judgements, Presence, presence
 from tracelang.evidence.units.attack import AttackSide
+from tracelang.evidence.units.shots import Features
 from tracelang.plan.types import Member, Plan
 
 
@@ -43,7 +44,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive side."""
+    """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive side; `features`,
+    where a judge gives any, are those before and after, by the `extractor`.
+    """
 
     plan: Plan
     classes: Mapping[Member, tuple[Sought, ...]]
@@ -52,7 +55,8 @@ class Measured:
     attacks: Mapping[tuple[Member, str, int, int], AttackSide] = field(default_factory=dict)
     drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
     certificate: Certificate | Failed | None = None
-    fid: Callable[[Sequence[Sample]], float | Failed] = lambda samples: Failed("no judge gives features for it")
+    features: Mapping[Sample, tuple[Features, Features]] = field(default_factory=dict)
+    extractor: str = ""
 
     def pairs(self, row: Row) -> list[Pair]:
         """The row's pictures; those that were not drawn carry an error."""

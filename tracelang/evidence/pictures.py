@@ -80,25 +80,26 @@ def samples_of(plan: Plan, row: Row) -> tuple[Sample, ...]:
 
 def rows_of(plan: Plan, one: Assertion) -> tuple[Row, ...]:
     """The rows that an assertion looks at; of an attack, those that its rate is told beside."""
-    if not METRICS[one.metric].images:
-        return ()
-    names = tuple(Row(member, "names", one.samples, one.seed) for member in one.concepts)
-    probes = tuple(Row(member, "probes", one.samples, one.seed) for member in one.concepts)
-    if one.metric == "probed":
-        return probes
-    if one.metric == "harmonic":
-        kept = [member for member, role in roles(plan).items() if role == "preserved"]
-        return (*names, *probes, *(Row(member, "names", one.samples, one.seed) for member in kept))
-    return names
+    metric = METRICS[one.metric]
+    kept = tuple(member for member, role in roles(plan).items() if role == "preserved")
+    looked: dict[str, tuple[tuple[Member, ...], How]] = {
+        "names": (one.concepts, "names"),
+        "probes": (one.concepts, "probes"),
+        "kept": (kept, "names"),
+    }
+    return tuple(
+        Row(member, how, one.samples, one.seed)
+        for members, how in (looked[name] for name in (metric.rows if metric.images else ()))
+        for member in members
+    )
 
 
 def rows(plan: Plan, judged: Mapping[Member, object], samples: int) -> tuple[Row, ...]:
     """Every row, each once: what the recipe asserts; and of concepts that it asserts nothing of, `samples`."""
     found: dict[Row, None] = {}
-    seeing = {"clip", "fid", "subject"}  # these need no judge that knows the concept
     for one in plan.expect:
         for row in rows_of(plan, one):
-            few = row.member not in judged and one.metric not in seeing
+            few = row.member not in judged and METRICS[one.metric].judged
             found[Row(row.member, row.how, min(row.samples, LOOK), row.seed) if few else row] = None
     asked = {(row.member, row.how) for row in found}
     for member, role in roles(plan).items():

@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracelang.plan.counts import Cost, calibration, cost, problem, shares
+from tracelang.plan.engines import carried_out
 from tracelang.plan.family import Clock, Facts, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved
-from tracelang.plan.types import FusePass, Pass, Plan, RefinePass, SteerPass, Window
+from tracelang.plan.types import Plan
 from tracelang.plan.windows import Interval, lower, progress_at
-from tracelang.semantics.tables import CLOSED_FORMS, DEFAULT_METHOD, NOT_YET
+from tracelang.semantics.kinds import Pass, Term, does
+from tracelang.semantics.passes.fuse import Fuse
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
+from tracelang.semantics.tables import DEFAULT_METHOD
+from tracelang.semantics.values import Window
 
 
 class BindError(ValueError):
@@ -78,13 +84,13 @@ def bind(plan: Plan, family: Facts, folder: Path) -> BoundPlan:
 
 def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> BoundPass:
     match step:
-        case RefinePass():
+        case Refine():
             chosen = select(step.on, sites)
             mixed = _mixed(chosen)
             if mixed is not None:
                 raise BindError(f"{step.label}: {mixed} does not read prompt states alone; use `on prompt`")
             return BoundPass(step.label, step.kind, chosen, (), Cost(0, 0))
-        case SteerPass():
+        case Steer():
             windows = [_window(term.label, term.during, clock) for term in step.terms]
             if step.gate:
                 windows.append(_window("gate", step.gate, clock))
@@ -93,7 +99,7 @@ def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> Bound
                 raise BindError(why)
             chosen = select(step.on, sites)
             return BoundPass(step.label, step.kind, chosen, tuple(windows), cost(plan, step, clock))
-        case FusePass():
+        case Fuse():
             return BoundPass(step.label, step.kind, (), (), Cost(0, 0))
         case _:
             raise BindError(f"{step.label}: `{step.kind}` has no engine")
@@ -102,18 +108,18 @@ def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> Bound
 def _check_known(plan: Plan) -> None:
     """Refuse what the language knows and no engine carries out yet: no pass or term is dropped in silence."""
     for step in plan.method.passes:
-        terms = step.terms if isinstance(step, SteerPass) else ()
-        parts = [(step.label, step.kind), *((f"{step.label}.{term.label}", term.kind) for term in terms)]
-        for address, kind in parts:
-            if kind in NOT_YET:
-                what = f"{address}: `{kind}` ({NOT_YET[kind]}) is not carried out yet"
+        parts: list[tuple[str, Pass | Term]] = [(step.label, step)]
+        parts += [(f"{step.label}.{term.label}", term) for term in step.terms]
+        for address, one in parts:
+            if not carried_out(one):
+                what = f"{address}: `{one.kind}` ({does(one)}) is not carried out yet"
                 raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
 
 
 def _check_protected(plan: Plan) -> None:
     """Whatever trains samples what it trains on: beside a protected concept there are closed forms alone."""
     name = involved(plan)
-    sampling = [step for step in plan.method.passes if step.kind not in CLOSED_FORMS]
+    sampling = [step for step in plan.method.passes if not step.closed_form]
     if name is not None and sampling:
         step = sampling[0]
         raise BindError(
@@ -126,13 +132,13 @@ def _sequence(plan: Plan, passes: Sequence[BoundPass]) -> tuple[BoundPass, ...]:
     """The passes, each `fuse` with what it costs here. Refuses two gates in one edit."""
     adapters, steered, gated, result = 0, list[Site](), False, list[BoundPass]()
     for step, bound in zip(plan.method.passes, passes, strict=True):
-        if isinstance(step, SteerPass):
+        if isinstance(step, Steer):
             if gated or (step.gate is not None and steered):
                 raise BindError(f"{step.label}: one gated pass per method, and no other `steer` beside it")
             gated = step.gate is not None
             steered += bound.sites
             adapters += len(plan.active)
-        elif isinstance(step, FusePass):
+        elif isinstance(step, Fuse):
             if adapters > 1 and _mixed(steered) is not None:
                 bound = replace(bound, cost=calibration(plan))
             adapters = min(adapters, 1)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tracelang.plan.family import Clock
-from tracelang.plan.types import Erasure, Plan, RefinePass, SteerPass, Term
+from tracelang.plan.types import Erasure, Plan
 from tracelang.plan.windows import lower
+from tracelang.semantics.kinds import Term
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 Prompts = Literal["erased", "empty", "preserved"]
 
@@ -37,7 +40,7 @@ class Cost:
     trained: int
 
 
-def shares(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Share, ...]:
+def shares(settings: Steer, clock: Clock, preserves: bool) -> tuple[Share, ...]:
     """The batch's composition: `batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one,
     each shared evenly by the terms that need them. Without preserved prompts `keep` has nothing to say.
 
@@ -58,7 +61,7 @@ def shares(settings: SteerPass, clock: Clock, preserves: bool) -> tuple[Share, .
     return tuple(result)
 
 
-def problem(settings: SteerPass, batch: Sequence[Share]) -> str | None:
+def problem(settings: Steer, batch: Sequence[Share]) -> str | None:
     """Why no batch of these shares can be drawn, in one line, or None."""
     if not batch:
         return f"{settings.label}: no term has anything to train on; give one a weight, or `preserve` for `keep`"
@@ -68,7 +71,7 @@ def problem(settings: SteerPass, batch: Sequence[Share]) -> str | None:
     return f"{settings.label}: the window of {empty} holds none of the {settings.sampler_steps} sampler steps"
 
 
-def kept(settings: SteerPass, batch: Sequence[Share], members: int) -> int:
+def kept(settings: Steer, batch: Sequence[Share], members: int) -> int:
     """How many trajectories of preserved prompts: twice those of an erased concept, at least one a member.
 
     The same for every concept of the pass. None where no term is evaluated on them: `keep` is, and `blank`.
@@ -83,7 +86,7 @@ def held(batch: Sequence[Share]) -> tuple[int, ...]:
     return tuple(sorted({step for share in batch if share.term.kind == "hold" for step in share.steps}))
 
 
-def cost(plan: Plan, settings: SteerPass, clock: Clock) -> Cost:
+def cost(plan: Plan, settings: Steer, clock: Clock) -> Cost:
     """The pass on this clock, when no trajectory is in a cache.
 
     Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one. A
@@ -94,7 +97,7 @@ def cost(plan: Plan, settings: SteerPass, clock: Clock) -> Cost:
     steps = len(clock.times(settings.sampler_steps))
     preserved = 2 * steps * kept(settings, batch, len(plan.preserve))
     earlier = plan.method.passes[: plan.method.passes.index(settings)]
-    changed = any(isinstance(one, RefinePass | SteerPass) for one in earlier)
+    changed = any(isinstance(one, Refine | Steer) for one in earlier)
     before = len(held(batch)) * settings.trajectories if changed else 0
     refreshes = (settings.steps - 1) // settings.refresh if settings.refresh else 0
 

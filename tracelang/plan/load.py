@@ -8,32 +8,24 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from tracelang.diagnostics import CompileError, Diagnostic, Label, Report, Source, Span
+from tracelang.diagnostics import CompileError, Diagnostic, Findings, Label, Source, Span
 from tracelang.plan.types import FORMAT_VERSION, Plan
-from tracelang.syntax.read import decode, read
+from tracelang.syntax.read import read
 
 MAX_PLAN_BYTES = 64 << 20
 
 
 def load_plan(path: str | Path) -> Plan:
     """The plan in a file. Raises CompileError, located, where the file is no plan, of another version, or changed."""
-    report = Report()
+    report = Findings()
     found = read(Path(path), str(path), MAX_PLAN_BYTES, report)
     report.raise_errors()
     assert found is not None
-    return _parsed(found.source)
+    return parsed(found.source)
 
 
-def parse_plan(text: str, shown: str = "<plan>") -> Plan:
-    """As `load_plan`, from the text of a plan file."""
-    report = Report()
-    found = decode(text.encode("utf-8", "surrogatepass"), shown, MAX_PLAN_BYTES, report)
-    report.raise_errors()
-    assert found is not None
-    return _parsed(found.source)
-
-
-def _parsed(source: Source) -> Plan:
+def parsed(source: Source) -> Plan:
+    """As `load_plan`, of a text that was read."""
     try:
         data: Any = json.loads(source.text)
     except json.JSONDecodeError as error:

@@ -11,12 +11,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from tracelang.evidence.artifact import EvidenceError
-from tracelang.evidence.metrics import distinguishable
 from tracelang.evidence.panel import digest
 from tracelang.evidence.pictures import main_row, roles, rows, samples_of
 from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Member, Rate, Report
 from tracelang.evidence.units.attack import Attack
 from tracelang.evidence.units.unit import Wanted
+from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Plan

@@ -6,19 +6,18 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from tracelang.checkpoint import earlier
 from tracelang.checkpoint.weights import sha256
-from tracelang.evidence import metrics
 from tracelang.evidence.artifact import Artifact
-from tracelang.evidence.expectations import answers, outcome
+from tracelang.evidence.expectations import outcome
 from tracelang.evidence.integrity import integrity
 from tracelang.evidence.measured import Drawn, Measured, Pair
+from tracelang.evidence.metrics import harmonic
+from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.pictures import (
     Row,
     Sample,
@@ -57,9 +56,9 @@ from tracelang.evidence.units.degree import DEGREES, DegreeRecord
 from tracelang.evidence.units.drift import DriftRecord
 from tracelang.evidence.units.everyday import EverydayRecord
 from tracelang.evidence.units.noise import NoiseRecord
-from tracelang.evidence.units.shots import Features, ShotsRecord
+from tracelang.evidence.units.shots import ShotsRecord
 from tracelang.evidence.units.unit import Record, select
-from tracelang.evidence.verdicts import rate, worst
+from tracelang.evidence.verdicts import paired, rate, worst
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.files import write_text
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
@@ -169,8 +168,6 @@ class Findings:
     at_degree: Mapping[float, Mapping[Sample, Mapping[str, Judgement]]]
     noise: NoiseLevels | None
     certificate: Certificate | Failed | None
-    features: Mapping[Sample, tuple[Features, Features]]
-    extractor: str
     everyday: EverydayRecord | None
     failures: tuple[str, ...]
 
@@ -199,8 +196,7 @@ class Findings:
         everyday = next(iter(select(records, EverydayRecord).values()), None)
         failures = tuple(f"{key}: {line}" for key, record in records.items() for line in record.failures)
         attacks = {(one.member, one.attack, one.samples, one.seed): one.adaptive for one in attacked}
-        distance = partial(_distance, metrics.fid, features, extractor)
-        measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, distance)
+        measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, features, extractor)
         return Findings(
             plan,
             run,
@@ -209,8 +205,6 @@ class Findings:
             at_degree,
             noise,
             certificate,
-            features,
-            extractor,
             everyday,
             failures,
         )
@@ -251,7 +245,7 @@ class Findings:
             judged_as=" + ".join(one.found.label for one in sought) if sought else None,
             base=_rate([pair.base.shows for pair in good]) if counted else None,
             after=_rate([pair.after.shows for pair in good]) if counted else None,
-            paired=metrics.paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
+            paired=paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
             probes=_rate([pair.after.shows for pair in held]) if sought and held else None,
             worst_probe=self._worst_probe(member, held) if sought and held else None,
             subject=_rate(subjects) if subjects else None,
@@ -280,16 +274,16 @@ class Findings:
             pairs, probes = _good(self.row(member)), _good(self.row(member, "probes"))
             if role != "erased" or member not in self.run.classes or not pairs or not others:
                 continue
-            kind, spared = kind_of(self.plan, member), [answers(some) for some in others.values()]
+            kind, spared = kind_of(self.plan, member), [harmonic.answers(some) for some in others.values()]
             if kind == "object" and probes:
-                yield metrics.objects(member, answers(pairs), spared, answers(probes))
+                yield harmonic.objects(member, harmonic.answers(pairs), spared, harmonic.answers(probes))
             elif kind == "identity":
-                yield metrics.identities(member, answers(pairs), spared)
+                yield harmonic.identities(member, harmonic.answers(pairs), spared)
             elif kind == "style":
                 clips = [pair.clip for pair in pairs if pair.clip]
                 spare = [pair.clip for some in others.values() for pair in some if pair.clip]
                 if clips and spare:
-                    yield metrics.styles(
+                    yield harmonic.styles(
                         member,
                         [b for _, b in clips],
                         [b for _, b in spare],
@@ -372,8 +366,8 @@ class Findings:
             "no two pictures of one seed, FID is smaller than between independent sets"
         ]
         values: dict[str, float | None] = {}
-        for name, measure in (("fid", metrics.fid), ("kid", metrics.kid_paired)):
-            found = _distance(measure, self.features, self.extractor, shots)
+        for name, distance in (("fid", fid), ("kid", kid_paired)):
+            found = between(distance, self.measured, shots)
             values[name] = found if isinstance(found, float) else None
             if isinstance(found, Failed):
                 notes.append(f"{name.upper()}: {found.why}")
@@ -383,7 +377,7 @@ class Findings:
         return Quality(
             **values,
             n=len(shots),
-            extractor=self.extractor,
+            extractor=self.measured.extractor,
             notes=tuple(notes),
             clip_base=sum(base for base, _ in clips) / len(clips) if clips else None,
             clip_after=sum(after for _, after in clips) / len(clips) if clips else None,
@@ -458,20 +452,6 @@ class Findings:
         if not self.run.attacks:
             lines.append("any attack")
         return (*lines, *ALWAYS_UNTESTED)
-
-
-def _distance(
-    measure: Any, features: Mapping[Sample, tuple[Features, Features]], extractor: str, shots: Sequence[Sample]
-) -> float | Failed:
-    """A distance between the base's and the edited model's features of the same shots, or why there is none."""
-    own = [features[sample] for sample in shots if sample in features]
-    if not own or len(own) < len(shots):
-        return Failed("no judge gives features for it")
-    base, after = (torch.tensor([one[side] for one in own]) for side in (0, 1))
-    try:
-        return float(measure(base, after, metrics.Extractor(torch.nn.Identity(), base.shape[1], extractor, "")))
-    except ValueError as error:  # TooFew, and features that give no number
-        return Failed(str(error))
 
 
 def _good(pairs: Sequence[Pair]) -> list[Pair]:

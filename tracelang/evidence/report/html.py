@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from tracelang.evidence.metrics import rises
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.plots import Line, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.text import visible
 
