@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from tracelang.versions import versions
 
-from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.batches import batches
 from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.edit import Edit, applied
@@ -21,6 +20,7 @@ from tracelang.evidence.judges import Class, Judge, load
 from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.shots import Presence, draw, judged, presence
 from tracelang.evidence.work import Run, Work
+from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan
 

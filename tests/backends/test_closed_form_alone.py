@@ -12,10 +12,9 @@ from random_sd import build as build_sd
 from test_flux_check import shard
 
 import tracelang
-from tracelang.checkpoint import parts, weights
 from tracelang.checkpoint.save import save
-from tracelang.engine import text_cache
 from tracelang.engine.run import closed_form, needs_no_model, run
+from tracelang.models import parts, text_cache, weights
 from tracelang.plan.family import ModelError
 
 RECIPE = """
@@ -55,10 +54,9 @@ def loads(monkeypatch):
     found = []
     real = parts.component
     for module in (
-        "tracelang.checkpoint.parts",
-        "tracelang.checkpoint.streamed",
-        "tracelang_flux.model",
-        "tracelang_sd.model",
+        "tracelang.models.parts",
+        "tracelang.models.streamed",
+        "tracelang.models.model",
     ):
         monkeypatch.setattr(
             f"{module}.component",

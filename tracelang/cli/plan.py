@@ -91,7 +91,7 @@ def command(
 
 
 def _facts(bound: Bound) -> dict[str, Any]:
-    from tracelang.checkpoint.weights import find
+    from tracelang.models.weights import find
 
     edited = sum(prod(site.shape) for site in bound.sites)
     components = {site.component for site in bound.sites}
@@ -134,10 +134,10 @@ def _collateral(bound: Bound, device: str, dtype: str | None) -> dict[str, dict[
 
     None where the method has no closed form.
     """
-    from tracelang.engine import text_cache
     from tracelang.engine.edit import Edit
     from tracelang.engine.run import refine
     from tracelang.engine.text_map import collateral
+    from tracelang.models import text_cache
     from tracelang.plan.prompts import edit_prompts
     from tracelang.semantics.passes.refine import Refine
 

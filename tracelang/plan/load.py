@@ -13,6 +13,7 @@ from tracelang.plan.types import FORMAT_VERSION, Plan
 from tracelang.syntax.read import read
 
 MAX_PLAN_BYTES = 64 << 20
+APPLY = "; if it lies in a folder that `tracec apply` wrote, apply that again"
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -37,7 +38,7 @@ def parsed(source: Source) -> Plan:
     if data["format_version"] != FORMAT_VERSION:
         version = json.dumps(data["format_version"])[:20]
         message = f"a plan of format {version}; this version reads format {FORMAT_VERSION}"
-        _refuse(source, "TL122", message, _find(source, "format_version"), help=_compile_it(source))
+        _refuse(source, "TL122", message, _find(source, "format_version"), help=f"{_compile_it(source)}{APPLY}")
     stated = data.pop("digest", None)
     try:
         plan = Plan.model_validate_json(json.dumps(data), strict=True)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tracelang.engine.errors import CacheFull
+from tracelang.models.errors import CacheFull
 
 LIMIT = 8 * 2**30
 """Bytes a folder may hold; past them the files used longest ago go first."""
