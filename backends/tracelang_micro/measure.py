@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tracelang.versions import versions
 
 from tracelang.engine.batches import batches
 from tracelang.engine.cache import folder as trajectories
@@ -23,6 +22,7 @@ from tracelang.evidence.work import Run, Work
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan
+from tracelang.version import versions
 
 from . import table
 from .table import Question

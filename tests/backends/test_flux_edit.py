@@ -26,7 +26,7 @@ from tracelang.engine.run import closed_form, run
 from tracelang.engine.statements import constraints
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.types import ReadsSites, RoleSites

@@ -12,7 +12,7 @@ from tracelang.engine.run import run
 from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import smallest_singular_value
 from tracelang.evidence.certificate import certify
-from tracelang.evidence.report import Certificate
+from tracelang.evidence.schema import Certificate
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan
 from tracelang_micro import micro_sd

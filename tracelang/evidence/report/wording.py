@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 
-from tracelang.evidence.report import AttackFinding, Measure, Member, Outcome, Rate
+from tracelang.evidence.schema import AttackFinding, Measure, Member, Outcome, Rate
 from tracelang.semantics.tables import METRICS
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
