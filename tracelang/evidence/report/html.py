@@ -24,6 +24,7 @@ from tracelang.evidence.report.plots import Line, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
+from tracelang.semantics.tables import ATTACKS
 from tracelang.text import visible
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": wording.ATTACKS}
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
     environment.globals |= {"VERDICTS": wording.VERDICTS}
     return environment
 
