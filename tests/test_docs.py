@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.plan import types
 from tracelang.plan.compile import compile, compile_with_findings
@@ -18,8 +18,12 @@ from tracelang.plan.layers import render
 from tracelang.plan.load import MAX_PLAN_BYTES
 from tracelang.semantics import tables
 from tracelang.semantics.expectations import SAMPLES
+from tracelang.semantics.fields import Field, settings
+from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, kinds, takes_terms
+from tracelang.semantics.passes.steer import Steer
 from tracelang.semantics.scope import collect
 from tracelang.semantics.standard import method_names, prelude
+from tracelang.semantics.values import PLACES, READS, ROLES
 from tracelang.syntax.lexer import MAX_NESTING
 from tracelang.syntax.parser import parse
 from tracelang.syntax.read import MAX_LIST_BYTES, MAX_RECIPE_BYTES
@@ -80,26 +84,29 @@ def code(*words: str) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def settings() -> list[Row]:
-    """Address, type, default, values and what the shipped method `trace` says."""
+def rows() -> list[Row]:
+    """Address, type, default, values, what the shipped method `trace` says, and the meaning."""
     shipped = compile('erase "x"').method
-    rows = []
-    for name, kind in tables.PASSES.items():
-        one = next((step for step in shipped.passes if step.kind == name), None)
-        rows += [row(f"{name}.{field}", what, one) for field, what in kind.settings.items()]
-        parts = {term.kind: term for term in one.terms} if isinstance(one, types.SteerPass) else {}
-        for term, fields in kind.terms.items():
-            rows += [row(f"{name}.{term}.{field}", what, parts.get(term)) for field, what in fields.items()]
-    return rows
+    found = []
+    for kind in kinds(PASSES):
+        declaration = declared(PASSES, kind)
+        step = next((one for one in shipped.passes if one.kind == kind), None)
+        found += [row(f"{kind}.{name}", declaration(), step) for name in settings(declaration)]
+        parts = {term.kind: term for term in step.terms} if step is not None else {}
+        for term in kinds(TERMS) if takes_terms(declaration) else ():
+            one = declared(TERMS, term)
+            found += [row(f"{kind}.{term}.{name}", one(), parts.get(term)) for name in settings(one)]
+    return found
 
 
-def row(address: str, field: tables.Field, shipped: object) -> Row:
+def row(address: str, plainly: Pass | Term, shipped: Pass | Term | None) -> Row:
     name = address.rpartition(".")[2]
-    actual = "–" if shipped is None else code(plain(getattr(shipped, name), field))
-    return code(address), field.type, code(plain(field.default, field)), values(field), actual
+    field = settings(plainly)[name]
+    default, actual = (None if one is None else plain(getattr(one, name), field) for one in (plainly, shipped))
+    return code(address), field.type, code(default), values(field), "–" if actual is None else code(actual), field.means
 
 
-def plain(value: object, field: tables.Field) -> str:
+def plain(value: object, field: Field) -> str:
     match value:
         case None:
             return field.absent
@@ -112,7 +119,7 @@ def plain(value: object, field: tables.Field) -> str:
     return render(value)  # type: ignore[arg-type]
 
 
-def values(field: tables.Field) -> str:
+def values(field: Field) -> str:
     match field.type:
         case "window" | "sites":
             text = "a window" if field.type == "window" else "a layer set"
@@ -128,7 +135,7 @@ def exact(value: float) -> str:
     return "2⁶³ − 1" if value == tables.MAX_SEED else f"{value:,.12g}"
 
 
-def kinds() -> list[Row]:
+def concepts() -> list[Row]:
     def templates(kind: str) -> tuple[str, ...]:
         return compile(f'concept c kind {kind} {{ names "x" }} erase c').concept("c").templates
 
@@ -138,14 +145,14 @@ def kinds() -> list[Row]:
 def windows() -> list[Row]:
     def meaning(name: str) -> str:
         step = compile(f'erase "x" method trace {{ steer.gate = {name} }}').method.passes[1]
-        assert isinstance(step, types.SteerPass) and step.gate is not None
+        assert isinstance(step, Steer) and step.gate is not None
         return window(step.gate)
 
     return [(code(name), code(meaning(name))) for name in prelude().definitions["window"]]
 
 
 def layers() -> list[Row]:
-    sorts = {"reading": tables.READS, "role": tables.ROLES, "place": tables.PLACES}
+    sorts = {"reading": READS, "role": ROLES, "place": PLACES}
     return [(code(word), sort) for sort, words in sorts.items() for word in words]
 
 
@@ -182,7 +189,7 @@ def library() -> list[Row]:
     """What each file of the standard library defines, by sort, in its order."""
     rows = []
     for path in sorted((ROOT / "recipes" / "std").glob("*.erase")):
-        report = Report()
+        report = Findings()
         file = parse(Source(path.name, path.read_text("utf-8")), report)
         assert file is not None
         scope = collect(file.statements, None, report)
@@ -195,10 +202,10 @@ def library() -> list[Row]:
 TABLES: dict[str, Callable[[], list[Row]]] = {
     "library": library,
     "header": header,
-    "kinds": kinds,
+    "kinds": concepts,
     "windows": windows,
     "layers": layers,
-    "settings": settings,
+    "settings": rows,
     "metrics": metrics,
     "attacks": lambda: [(code(name),) for name in tables.ATTACKS],
     "limits": limits,

@@ -109,7 +109,7 @@ def test_a_field_that_comes_out_of_the_comparison_still_prints() -> None:
 
 
 def test_pickling() -> None:
-    from tracelang.semantics.program import Window
+    from tracelang.semantics.values import Window
 
     window = Window("progress", 0.2, 1.0)
     assert pickle.loads(pickle.dumps(window)) == window

@@ -36,10 +36,8 @@ else:
             body["__qualname__"] = cls.__qualname__
             body["__options__"] = {**getattr(cls, "__options__", {}), **own}
             body["__dataclass_fields__"] = _Described()
-            body["__match_args__"] = (
-                *getattr(cls, "__match_args__", ()),
-                *(name for name, options in own.items() if not options.get("kw_only")),
-            )
+            named = [name for name, options in own.items() if not options.get("kw_only")]
+            body["__match_args__"] = tuple(dict.fromkeys((*getattr(cls, "__match_args__", ()), *named)))
             if slots:
                 body["__slots__"] = tuple(own)
             methods = METHODS | (COMPARED if eq else {}) | (FROZEN if frozen else {})

@@ -26,7 +26,7 @@ import tracelang
 from tracelang.engine.statements import constraints
 from tracelang.models.prompt_side import PromptSide
 from tracelang.models.protocol import TextStates
-from tracelang.plan.types import RefinePass
+from tracelang.semantics.passes.refine import Refine
 from tracelang_flux import Flux
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -151,8 +151,8 @@ def fill(folder: Path, recipe: Path, cache: Path) -> None:
     plan, real = tracelang.compile(recipe), Flux().text(folder, cache=cache)
     text = Invented(**{field.name: getattr(real, field.name) for field in fields(real)})
     for step in plan.method.passes:
-        assert isinstance(step, RefinePass)
-        constraints(plan, step, text, ["tokens", "pooled"])
+        assert isinstance(step, Refine)
+        constraints(plan, plan.active, plan.preserve, text, ["tokens", "pooled"], step.tokens, step.erase_weight)
 
 
 if __name__ == "__main__":

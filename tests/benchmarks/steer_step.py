@@ -17,13 +17,12 @@ from typing import Any
 import torch
 
 from tests import random_sd
-from tests.engine.plans import WHOLE, erasure, plan, steer, term
+from tests.engine.plans import WHOLE, erasure, plan, run, steer, term
 from tracelang.engine.lora import injected, switched_off
-from tracelang.engine.run import run
 from tracelang.models.locate import locate
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.layers import select
-from tracelang.plan.types import SteerPass
+from tracelang.semantics.passes.steer import Steer
 from tracelang_sd import StableDiffusion
 
 SAMPLER_STEPS, GUIDANCE = 50, 3.0
@@ -74,7 +73,7 @@ def resampling(model: Counted, steps: int) -> float:
         return (time.perf_counter() - begin) / steps
 
 
-def cached(model: Counted, settings: SteerPass, autocast: bool) -> tuple[float, float]:
+def cached(model: Counted, settings: Steer, autocast: bool) -> tuple[float, float]:
     """Seconds per step of `steer`, and the seconds its trajectories took once."""
     marks: list[float] = []
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,16 @@ import torch
 
 import tracelang
 from tests.benchmarks.erasure import held, place, result, toward
+from tests.engine.plans import run
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.rollout import Trajectories, predictions, record, starts
-from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
-from tracelang.evidence.rates import Shot
+from tracelang.evidence.shots import draw
 from tracelang.models.protocol import Model
-from tracelang.plan.types import Method, Plan, SteerPass, Window
+from tracelang.plan.types import Method, Plan, Window
+from tracelang.semantics.passes.steer import Steer
 from tracelang_micro import measure, table
+from tracelang_micro.table import Question
 from tracelang_micro.world.captions import with_article
 from tracelang_micro.world.concepts import Thing
 
@@ -40,25 +43,25 @@ PAIRED = 3
 def windowed(plan: Plan, begin: float, hold: bool) -> Plan:
     """The plan with `push` during begin..100 % and `hold` before it, or without `hold`."""
 
-    def changed(step: SteerPass) -> SteerPass:
+    def changed(step: Steer) -> Steer:
         terms = []
         for term in step.terms:
             if term.kind == "push":
-                term = term.model_copy(update={"during": Window(unit="progress", low=begin, high=1)})
+                term = replace(term, during=Window(unit="progress", low=begin, high=1))
             elif term.kind == "hold":
                 if not hold or begin == 0:
                     continue
-                term = term.model_copy(update={"during": Window(unit="progress", low=0, high=begin)})
+                term = replace(term, during=Window(unit="progress", low=0, high=begin))
             terms.append(term)
-        return step.model_copy(update={"terms": tuple(terms)})
+        return replace(step, terms=tuple(terms))
 
-    passes = tuple(changed(step) if isinstance(step, SteerPass) else step for step in plan.method.passes)
+    passes = tuple(changed(step) if isinstance(step, Steer) else step for step in plan.method.passes)
     return plan.model_copy(update={"method": Method(name=plan.method.name, passes=passes)})
 
 
 def compared(plan: Plan, brief: bool) -> dict[str, tuple[float, bool]]:
     """The rows by name: where `push` begins, and whether `hold` acts before it. Brief: the shipped window and none."""
-    step = next(step for step in plan.method.passes if isinstance(step, SteerPass))
+    step = next(step for step in plan.method.passes if isinstance(step, Steer))
     low = next(term.during.low for term in step.terms if term.kind == "push")
     rows = {NONE: (0.0, False), f"{SHIPPED} {low:.0%}..100%": (low, True)}
     if not brief:
@@ -85,18 +88,18 @@ def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
     return {"erased": of([target], 16), "preserved": of(kept, len(kept))}
 
 
-def pictures(on: measure.Bench, model: Model, asked: Sequence[Shot]) -> torch.Tensor:
+def pictures(on: measure.Bench, model: Model, asked: Sequence[Question]) -> torch.Tensor:
     """Pictures `[n, channel, y, x]` in 0..1."""
-    return on.draw(model)([shot.prompt for shot in asked], [shot.seed for shot in asked])
+    return draw(model, [question.sample for question in asked], on.steps)
 
 
-def spared(asked: Sequence[Shot], target: Thing) -> dict[str, dict[str, list[Shot]]]:
+def spared(asked: Sequence[Question], target: Thing) -> dict[str, dict[str, list[Question]]]:
     """The pictures of each kept thing: of those that the recipe preserves, and of the others."""
     names = {thing.name for thing in table.neighbours(target)}
-    found: dict[str, dict[str, list[Shot]]] = {"preserved": {}, "other": {}}
-    for shot in asked:
-        if shot.row[0] == "kept":
-            found["preserved" if shot.row[1] in names else "other"].setdefault(shot.row[1], []).append(shot)
+    found: dict[str, dict[str, list[Question]]] = {"preserved": {}, "other": {}}
+    for question in asked:
+        if question.row[0] == "kept":
+            found["preserved" if question.row[1] in names else "other"].setdefault(question.row[1], []).append(question)
     return {kind: rows for kind, rows in found.items() if rows}
 
 
@@ -121,10 +124,10 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
 
 def measured(
     on: measure.Bench,
-    asked: Sequence[Shot],
+    asked: Sequence[Question],
     plan: Plan,
     paths: dict[str, Trajectories],
-    kept: dict[str, dict[str, list[Shot]]],
+    kept: dict[str, dict[str, list[Question]]],
     bases: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
     """One row: the table's figures, how many kept pictures were lost, how far the first `PAIRED` of each thing moved
@@ -152,9 +155,9 @@ def measured(
     return {"figures": table.figures(before, after), "lost": lost, "moved": moved, "change": change}
 
 
-def first(rows: dict[str, list[Shot]]) -> list[Shot]:
+def first(rows: dict[str, list[Question]]) -> list[Question]:
     """The first pictures of each thing."""
-    return [shot for row in rows.values() for shot in row[:PAIRED]]
+    return [question for row in rows.values() for question in row[:PAIRED]]
 
 
 def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bool, file: Path | None) -> None:

@@ -12,11 +12,9 @@ import pytest
 from tests.snippets import snippets
 from tracelang.diagnostics.codes import CODES
 from tracelang.plan.breaking import Version, breaking
-from tracelang.plan.breaking.method import MORE
 from tracelang.plan.changes import Sign, changes
 from tracelang.plan.compile import compile, located
 from tracelang.plan.places import Places
-from tracelang.semantics.tables import PASSES, TERMS
 
 HERE = Path(__file__).parent
 DIFFS = snippets(HERE / "diff.txt")
@@ -76,13 +74,6 @@ def test_a_plan_file_has_no_places_and_the_same_findings() -> None:
     before, after, _ = parts(dict(BREAKS)["a preserve gone"])
     found = breaking(Version(compile(before), None), version(after))
     assert [one.code for one in found] == ["TL416"] and not found[0].secondary
-
-
-def test_every_setting_is_known_to_have_a_direction_or_none() -> None:
-    kinds = {name: kind.settings for name, kind in PASSES.items()} | TERMS
-    assert set(MORE) == set(kinds)
-    assert all(set(fields) <= set(kinds[kind]) for kind, fields in MORE.items())
-    assert {kinds[kind][field].type for kind, fields in MORE.items() for field in fields} == {"integer", "number"}
 
 
 @pytest.mark.parametrize("text", sorted({text for _, case in BREAKS for text in parts(case)[:2]}))

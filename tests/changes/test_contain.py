@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
 from tracelang.plan import types
 from tracelang.plan.compile import compile
-from tracelang.plan.contain import layers_hold, tokens_hold, window_holds
+from tracelang.plan.contain import layers_hold, window_holds
+from tracelang.semantics.passes.steer import Steer
+from tracelang.semantics.values import TOKENS
 
 
 def layers(text: str) -> types.Layers:
     steer = compile(f'erase "a" define method m {{ steer on {text} {{ push {{}} }} }} method m').method.passes[0]
-    assert isinstance(steer, types.SteerPass)
+    assert isinstance(steer, Steer)
     return steer.on
 
 
@@ -57,5 +57,4 @@ def test_windows() -> None:
 def test_choices_of_tokens(choice: types.Tokens) -> None:
     """In "a small cat" `small cat` is the phrase, before an end and padding."""
     rows = {"phrase": {2, 3}, "last": {3}, "tail": {3, 4, 5}, "context": {1, 4, 5}, "all": {1, 2, 3, 4, 5}}
-    held: set[types.Tokens] = {other for other in get_args(types.Tokens) if rows[other] <= rows[choice]}
-    assert {other for other in get_args(types.Tokens) if tokens_hold(choice, other)} == held
+    assert {choice, *TOKENS[choice]} == {other for other in TOKENS if rows[other] <= rows[choice]}

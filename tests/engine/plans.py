@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracelang.plan.types import (
-    Concept,
-    Erasure,
-    FusePass,
-    Method,
-    Plan,
-    Preservation,
-    ReadsSites,
-    RecipeInfo,
-    RefinePass,
-    SteerPass,
-    Term,
-    Window,
-)
+from tests.engine.toy import ToyClock
+from tracelang.engine import run as engine
+from tracelang.engine import statements
+from tracelang.engine.edit import Edit
+from tracelang.engine.options import Options
+from tracelang.engine.passes import fuse as fusing
+from tracelang.engine.text_map import Constraints
+from tracelang.plan.bind import BoundPass, BoundPlan, bind
+from tracelang.plan.family import Facts
+from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, ReadsSites, RecipeInfo, Window
+from tracelang.semantics.kinds import TERMS, Term, declared
+from tracelang.semantics.passes.fuse import Fuse
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 WHOLE, EARLY, LATE = (Window(unit="progress", low=low, high=high) for low, high in ((0, 1), (0, 0.25), (0.25, 1)))
 
 
-def refine(**changes: Any) -> RefinePass:
+def refine(**changes: Any) -> Refine:
     settings: dict[str, Any] = {
         "label": "refine",
         "on": ReadsSites(reads="prompt"),
@@ -31,16 +31,16 @@ def refine(**changes: Any) -> RefinePass:
         "ridge_absolute": None,
         "erase_weight": 1.0,
     }
-    return RefinePass(**{**settings, **changes})
+    return Refine(**{**settings, **changes})
 
 
-def term(kind: Any, during: Window = WHOLE, weight: float = 1.0, strength: float = 1.0, label: str = "") -> Term:
-    return Term(
-        kind=kind, label=label or kind, during=during, weight=weight, strength=strength if kind == "push" else None
-    )
+def term(kind: str, during: Window = WHOLE, weight: float = 1.0, strength: float = 1.0, label: str = "") -> Term:
+    settings: dict[str, Any] = {"label": label or kind, "during": during, "weight": weight}
+    made: Term = declared(TERMS, kind)(**settings, **({"strength": strength} if kind == "push" else {}))
+    return made
 
 
-def steer(**changes: Any) -> SteerPass:
+def steer(**changes: Any) -> Steer:
     settings: dict[str, Any] = {
         "label": "steer",
         "on": ReadsSites(reads="text"),
@@ -57,11 +57,11 @@ def steer(**changes: Any) -> SteerPass:
         "seed": 0,
         "terms": (term("push", LATE), term("hold", EARLY, 0.5), term("blank", weight=0.5), term("keep", weight=3.0)),
     }
-    return SteerPass(**{**settings, **changes})
+    return Steer(**{**settings, **changes})
 
 
-def fuse(ridge: float = 1e-6, keep_weight: float = 1.0) -> FusePass:
-    return FusePass(label="fuse", ridge=ridge, keep_weight=keep_weight)
+def fuse(ridge: float = 1e-6, keep_weight: float = 1.0) -> Fuse:
+    return Fuse(label="fuse", ridge=ridge, keep_weight=keep_weight)
 
 
 def erasure(*targets: str, anchor: tuple[str, ...] | None = None, away: bool = False, degree: float = 1.0) -> Erasure:
@@ -86,3 +86,29 @@ def plan(erase: tuple[Erasure, ...], *passes: Any, preserve: dict[str, float] | 
         expect=(),
         sources=(),
     )
+
+
+def bound(p: Plan, model: Any) -> BoundPlan:
+    """The plan on a model's own facts."""
+    return bind(p, Facts("toy", model.sites, getattr(model, "clock", ToyClock())))
+
+
+def part(step: Any, model: Any, preserve: dict[str, float] | None = None) -> BoundPass:
+    """One pass, bound in a plan that erases a cat."""
+    (made,) = bound(plan((erasure("cat"),), step, preserve=preserve), model).passes
+    return made
+
+
+def run(p: Plan, model: Any, *options: Any, **more: Any) -> Edit:
+    """The edit of a plan, bound to the model that it is made for."""
+    return engine.run(bound(p, model), model, *options, **more)
+
+
+def constraints(p: Plan, step: Refine, text: Any, inputs: list[str]) -> dict[str, Constraints]:
+    """Of all of a plan's statements, as that pass asks for them."""
+    return statements.constraints(p, p.active, p.preserve, text, inputs, step.tokens, step.erase_weight)
+
+
+def fused(p: Plan, model: Any, edit: Edit) -> Edit:
+    """The edit after the plan's last pass, a `fuse`."""
+    return fusing.run(bound(p, model).passes[-1], p, model, edit, Options())

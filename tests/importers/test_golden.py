@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.importers import MAX_BYTES, TOOLS, convert
 from tracelang.plan.compile import compile
-from tracelang.plan.types import SteerPass
+from tracelang.semantics.passes.steer import Steer
 from tracelang.syntax.read import read
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ FILES = sorted(path for tool in TOOLS for path in (HERE / tool).iterdir() if pat
 
 
 def converted(tool: str, path: Path) -> tuple[str, str]:
-    report = Report()
+    report = Findings()
     found = read(path, path.name, MAX_BYTES, report)
     assert found is not None
     text = convert(tool, found.source, str(path.parent), report)
@@ -55,7 +55,7 @@ def test_every_warning_stands_in_the_recipe(path: Path) -> None:
 
 def test_what_leco_says_reaches_the_plan() -> None:
     plan = compile(converted("leco", HERE / "leco" / "config.yaml")[1])
-    (steer,) = (step for step in plan.method.passes if isinstance(step, SteerPass))
+    (steer,) = (step for step in plan.method.passes if isinstance(step, Steer))
     assert (steer.rank, steer.steps, steer.rate, steer.sampler_steps) == (4, 300, 1e-4, 30)
     anchors = {erasure.targets: erasure.anchor for erasure in plan.erase}
     assert anchors == {("gothic cathedral",): None, ("lighthouse",): ("harbour",)}

@@ -16,12 +16,16 @@ from click.testing import CliRunner, Result
 
 from tracelang.cli import main
 from tracelang.plan.compile import compile, compile_with_findings
-from tracelang.plan.types import Plan, RefinePass, SteerPass
+from tracelang.plan.types import Plan
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 
 ROOT = Path(__file__).parents[2]
-LANGUAGE, README, ADOPTION, EVIDENCE, STYLE = (
-    ROOT / path for path in ("docs/language.md", "README.md", "docs/adoption.md", "docs/evidence.md", "docs/format.md")
+README = ROOT / "README.md"
+LANGUAGE, COMMANDS_PAGE, ADOPTION, EVIDENCE, STYLE, ARCHITECTURE = (
+    ROOT / "docs" / f"{name}.md" for name in ("language", "commands", "adoption", "evidence", "format", "architecture")
 )
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 P = ParamSpec("P")
 
@@ -79,9 +83,9 @@ def tracec(*words: object, stdin: str | None = None) -> Result:
     return result
 
 
-def steer(recipe: str) -> SteerPass:
-    return next(step for step in plan(recipe).method.passes if isinstance(step, SteerPass))
+def steer(recipe: str) -> Steer:
+    return next(step for step in plan(recipe).method.passes if isinstance(step, Steer))
 
 
-def refine(recipe: str) -> RefinePass:
-    return next(step for step in plan(recipe).method.passes if isinstance(step, RefinePass))
+def refine(recipe: str) -> Refine:
+    return next(step for step in plan(recipe).method.passes if isinstance(step, Refine))

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from tracelang import CompileError
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.plan import types
 from tracelang.plan.compile import compile, compile_with_findings
-from tracelang.plan.lower import PASSES as MODELS
-from tracelang.semantics.program import Window
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, does, kinds
+from tracelang.semantics.passes.fuse import Fuse
+from tracelang.semantics.passes.refine import Refine
+from tracelang.semantics.passes.steer import Steer
 from tracelang.semantics.resolve import resolve
 from tracelang.semantics.standard import method_names
-from tracelang.semantics.tables import NOT_YET, PASSES
+from tracelang.semantics.terms.hold import Hold
+from tracelang.semantics.terms.push import Push
 from tracelang.syntax.parser import parse
 
 HERE = Path(__file__).parent
@@ -24,8 +28,8 @@ def erased(text: str) -> list[types.Member]:
     return [one.targets for one in compile(text).erase]
 
 
-def steer(text: str) -> types.SteerPass:
-    found = [one for one in compile(text).method.passes if isinstance(one, types.SteerPass)]
+def steer(text: str) -> Steer:
+    found = [one for one in compile(text).method.passes if isinstance(one, Steer)]
     return found[0]
 
 
@@ -68,7 +72,7 @@ def test_every_setting_has_the_documented_default() -> None:
     plan = compile('define method m { refine {} steer { push {} hold {} } fuse {} } method m erase "x"')
     refine, steer, fuse = plan.method.passes
     whole = types.Window(unit="progress", low=0, high=1)
-    assert refine == types.RefinePass(
+    assert refine == Refine(
         label="refine",
         on=types.ReadsSites(reads="prompt"),
         tokens="tail",
@@ -76,33 +80,31 @@ def test_every_setting_has_the_documented_default() -> None:
         ridge_absolute=None,
         erase_weight=1,
     )
-    assert isinstance(steer, types.SteerPass)
+    assert isinstance(steer, Steer)
     assert (steer.rank, steer.steps, steer.rate, steer.batch, steer.trajectories) == (8, 400, 1e-3, 16, 80)
     assert (steer.sampler_steps, steer.guidance, steer.refresh, steer.gate, steer.seed) == (20, None, 0, None, 0)
     assert steer.on == types.ReadsSites(reads="text")
     assert steer.terms == (
-        types.Term(kind="push", label="push", during=whole, weight=1, strength=1),
-        types.Term(kind="hold", label="hold", during=whole, weight=1, strength=None),
+        Push(label="push", during=whole, weight=1, strength=1),
+        Hold(label="hold", during=whole, weight=1),
     )
-    assert fuse == types.FusePass(label="fuse", ridge=0.01, keep_weight=1)
+    assert fuse == Fuse(label="fuse", ridge=0.01, keep_weight=1)
 
 
-def test_the_tables_and_the_plan_name_the_same_settings() -> None:
-    assert set(PASSES) == set(MODELS)
-    for kind, model in MODELS.items():
-        assert set(PASSES[kind].settings) == set(model.model_fields) - {"kind", "label", "terms"}
-    terms = PASSES["steer"].terms
-    assert {name for fields in terms.values() for name in fields} == set(types.Term.model_fields) - {"kind", "label"}
+ALL = [(package, kind) for package in (PASSES, TERMS) for kind in kinds(package)]
 
 
-def test_the_tables_and_the_plan_have_the_same_bounds() -> None:
-    fields = [(MODELS[kind], name, field) for kind in PASSES for name, field in PASSES[kind].settings.items()]
-    for model, name, field in fields:
-        if field.type in ("integer", "number") and not field.absent:
-            metadata = model.model_fields[name].metadata
-            bounds = {type(one).__name__: getattr(one, type(one).__name__.lower()) for one in metadata}
-            expected = {"Gt" if field.above else "Ge": field.low, "Le": field.high}
-            assert bounds == {kind: value for kind, value in expected.items() if value is not None}, name
+@pytest.mark.parametrize(("package", "kind"), ALL)
+def test_what_is_declared_is_whole(package: str, kind: str) -> None:
+    declaration = declared(package, kind)
+    made = declaration()
+    assert isinstance(made, Pass if package == PASSES else Term) and made.kind == made.label == kind
+    assert does(declaration)
+    for name, field in settings(declaration).items():
+        value = getattr(made, name)
+        assert field.means
+        assert field.absent if value is None else field.type in ("window", "sites") or field.fits(value)
+        assert not field.more or field.type in ("integer", "number")
 
 
 def test_all_methods_are_known() -> None:
@@ -112,30 +114,18 @@ def test_all_methods_are_known() -> None:
         assert compile(f'erase "x" method {name}').method.name == name
 
 
-def test_what_is_not_carried_out_is_in_the_tables() -> None:
-    assert set(NOT_YET) <= {*PASSES, *(term for kind in PASSES.values() for term in kind.terms)}
-
-
 def test_passes_terms_and_windows_know_where_they_stand() -> None:
     text = 'define method m = trace { steer.hold.during = late } method m { steer.push.during = 1%..2% } erase "x"'
-    report = Report()
+    report = Findings()
     file = parse(Source("x", text), report)
     assert file is not None
     resolution = resolve(file, report, folder=Path(), root=Path())
     assert resolution is not None
-    steer = resolution.program.method.passes[1]
-    assert (
-        steer.span.text.startswith("steer on text {")
-        and steer.terms[2].span.text == "blank             { weight = 0.5 }"
-    )
-    windows = {term.label: term.settings["during"] for term in steer.terms}
-    spans = {label: one.span for label, one in windows.items() if isinstance(one, Window)}
-    assert {label: span.text if span else None for label, span in spans.items()} == {
-        "push": "1%..2%",
-        "hold": "late",
-        "blank": None,
-        "keep": None,
-    }
+    texts = {address: span.text for address, span in resolution.program.method.spans.items()}
+    assert texts["steer"].startswith("steer on text {")
+    assert texts["steer.blank"] == "blank             { weight = 0.5 }"
+    windows = {label: texts.get(f"steer.{label}.during") for label in ("push", "hold", "blank", "keep")}
+    assert windows == {"push": "1%..2%", "hold": "late", "blank": None, "keep": None}
 
 
 def test_a_bound_is_given_in_full() -> None:
@@ -162,7 +152,7 @@ def test_settings_are_addressed_by_label() -> None:
     method m { first.neighbours.weight = 7 second.rank = 2 } erase "x"
     """
     first, second = compile(text).method.passes
-    assert isinstance(first, types.SteerPass) and isinstance(second, types.SteerPass)
+    assert isinstance(first, Steer) and isinstance(second, Steer)
     assert [(term.label, term.weight) for term in first.terms] == [("keep", 1), ("neighbours", 7)]
     assert (first.rank, second.rank) == (8, 2)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +16,9 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.models import header, loading, weights
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
-from tracelang.plan.types import Plan, SteerPass
+from tracelang.plan.types import Plan
+from tracelang.semantics.passes.steer import Steer
+from tracelang.versions import versions
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
 
@@ -79,8 +80,8 @@ def save(
                 "components": weights.fingerprints(base),
                 "settings": weights.settings(base),
             },
-            "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, SteerPass)},
-            "versions": _versions(),
+            "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, Steer)},
+            "versions": versions(PACKAGES),
             "sources": {source.path: source.sha256 for source in plan.sources},
             "recipe": entry,
             **extra,
@@ -132,7 +133,7 @@ def refuse(
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in path:
             raise OutputError(f"{path}: a source must lie below the recipe root")
-    gated = [step.label for step in plan.method.passes if isinstance(step, SteerPass) and step.gate is not None]
+    gated = [step.label for step in plan.method.passes if isinstance(step, Steer) and step.gate is not None]
     if gated and plan.active:
         raise OutputError(
             f"`{gated[0]}.gate` scales the edit by noise level, which no file can hold; remove the setting, "
@@ -172,16 +173,6 @@ def _source(root: Path, path: str, text: bytes) -> None:
 def _sources(root: Path) -> dict[str, bytes]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _json(path: Path, value: object) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from math import isfinite
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.names import name_of
 from tracelang.semantics.concepts import folded
-from tracelang.semantics.tables import PASSES
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import PASSES, TERMS, declared
 from tracelang.syntax.text import normal, plain, quote
 from tracelang.text import safe
 
@@ -33,7 +33,7 @@ class Draft:
 
     tool: str
     source: Source
-    report: Report
+    report: Findings
     remarks: list[str] = field(default_factory=list)
     comments: list[tuple[Span, str]] = field(default_factory=list)
     templates: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -103,12 +103,8 @@ class Draft:
         """`name = value`, or nothing where there is no value or the language has other bounds."""
         if value is None:
             return ""
-        bounds = PASSES[step].settings.get(name) or PASSES[step].terms[term][name]
-        low, high = bounds.low, bounds.high
-        fits = isfinite(value) and (low is None or (value > low if bounds.above else value >= low))
-        if bounds.type == "integer":
-            fits = fits and value == int(value)
-        if not fits or (high is not None and value > high):
+        field = settings(declared(PASSES, step)).get(name) or settings(declared(TERMS, term))[name]
+        if not field.fits(value):
             self.changed(f"`{step}` takes no {name} of {value:.12g}: left at its default", span)
             return ""
         return f"{name} = {value:.12g}"

@@ -8,9 +8,10 @@ from itertools import chain
 from typing import Literal, TypeVar
 
 from tracelang.plan import types
-from tracelang.plan.explain import asserted, bound, erasure, member, number, percent, setting
+from tracelang.plan.explain import asserted, bound, erasure, member, number, percent, written
 from tracelang.plan.types import Plan
-from tracelang.semantics.tables import HEADER, PASSES
+from tracelang.semantics.kinds import Pass, Term
+from tracelang.semantics.tables import HEADER
 from tracelang.syntax.text import quote
 
 Sign = Literal["+", "-", "~"]
@@ -116,42 +117,22 @@ def _method(before: Plan, after: Plan) -> Iterator[Change]:
         if old is None or new is None:
             continue
         yield from _settings(old.label, old, new)
-        ours, theirs = terms(old), terms(new)
-        yield from _steps("terms", f"{old.label}.", ours, theirs)
-        for one, other in _paired(ours, theirs, _step):
+        yield from _steps("terms", f"{old.label}.", old.terms, new.terms)
+        for one, other in _paired(old.terms, new.terms, _step):
             if one is not None and other is not None:
                 yield from _settings(f"{old.label}.{one.label}", one, other)
 
 
-def terms(one: types.Pass) -> tuple[types.Term, ...]:
-    """The terms of a pass; only `steer` has any."""
-    return one.terms if isinstance(one, types.SteerPass) else ()
-
-
-def settings(one: types.Pass | types.Term) -> dict[str, str]:
-    """The settings of a pass or a term, as the language writes them."""
-    kinds = PASSES[one.kind].settings if not isinstance(one, types.Term) else {}
-    values = {field: getattr(one, field) for field in type(one).model_fields if field not in ("kind", "label", "terms")}
-    return {
-        field: setting(value, kinds[field].absent if field in kinds else "none")
-        for field, value in values.items()
-        if value is not None or field in kinds
-    }
-
-
-def _settings(address: str, old: types.Pass | types.Term, new: types.Pass | types.Term) -> Iterator[Change]:
-    ours, theirs = settings(old), settings(new)
-    for field, (was, now) in _both(ours, theirs):
+def _settings(address: str, old: Pass | Term, new: Pass | Term) -> Iterator[Change]:
+    for field, (was, now) in _both(written(old), written(new)):
         yield Change("~", "method", f"{address}.{field}", "", was, now)
 
 
-def _step(one: types.Pass | types.Term) -> Pair:
+def _step(one: Pass | Term) -> Pair:
     return one.label, one.kind
 
 
-def _steps(
-    what: str, within: str, old: tuple[types.Pass | types.Term, ...], new: tuple[types.Pass | types.Term, ...]
-) -> Iterator[Change]:
+def _steps(what: str, within: str, old: tuple[Pass | Term, ...], new: tuple[Pass | Term, ...]) -> Iterator[Change]:
     """Passes or terms that came or went, and whether those that stayed changed places."""
     ours, theirs = [_step(one) for one in old], [_step(one) for one in new]
     for signed, steps, others in (("-", ours, theirs), ("+", theirs, ours)):

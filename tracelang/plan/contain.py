@@ -1,29 +1,24 @@
-"""Whether one window, layer set or choice of tokens holds another, without a model: True only if so in every family."""
+"""Whether one window or layer set holds another, without a model: True only if so in every family."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
 
-from tracelang.plan import types
+from tracelang.semantics.values import Difference, GlobSites, InPlaces, Layers, ReadsSites, RoleSites, Union, Window
 
 MAX_FREE = 12
 """So many readings and globs are tried in every combination; past that only equal sets are known to hold each other."""
 
 
-def window_holds(outer: types.Window | None, inner: types.Window | None) -> bool:
+def window_holds(outer: Window | None, inner: Window | None) -> bool:
     """`None` is no window: everywhere."""
     if outer is None or (outer.unit == "progress" and outer.low <= 0 and outer.high >= 1):
         return True
     return inner is not None and outer.unit == inner.unit and outer.low <= inner.low and inner.high <= outer.high
 
 
-def tokens_hold(outer: types.Tokens, inner: types.Tokens) -> bool:
-    """Does `outer` choose every state that `inner` does, in every prompt?"""
-    return outer in (inner, "all") or (inner == "last" and outer in ("phrase", "tail"))
-
-
-def layers_hold(outer: types.Layers, inner: types.Layers) -> bool:
+def layers_hold(outer: Layers, inner: Layers) -> bool:
     """Is every site of `inner` one of `outer`?
 
     A site has at most one role and lies in at most one place; which sites a reading or a glob selects is unknown, so
@@ -32,42 +27,42 @@ def layers_hold(outer: types.Layers, inner: types.Layers) -> bool:
     if outer == inner:
         return True
     parts = [*_parts(outer), *_parts(inner)]
-    roles = sorted({part.role for part in parts if isinstance(part, types.RoleSites)})
-    places = sorted({place for part in parts if isinstance(part, types.InPlaces) for place in part.places})
-    free = list(dict.fromkeys(part for part in parts if isinstance(part, types.ReadsSites | types.GlobSites)))
+    roles = sorted({part.role for part in parts if isinstance(part, RoleSites)})
+    places = sorted({place for part in parts if isinstance(part, InPlaces) for place in part.places})
+    free = list(dict.fromkeys(part for part in parts if isinstance(part, ReadsSites | GlobSites)))
     if len(free) > MAX_FREE:
         return False
     for role, place in product([*roles, None], [*places, None]):
         for held in product((False, True), repeat=len(free)):
-            selected: set[types.Layers] = {part for part, holds in zip(free, held, strict=True) if holds}
+            selected: set[Layers] = {part for part, holds in zip(free, held, strict=True) if holds}
             if _in(inner, role, place, selected) and not _in(outer, role, place, selected):
                 return False
     return True
 
 
-def _parts(layers: types.Layers) -> Iterator[types.Layers]:
+def _parts(layers: Layers) -> Iterator[Layers]:
     yield layers
     match layers:
-        case types.InPlaces():
+        case InPlaces():
             yield from _parts(layers.of)
-        case types.Difference():
+        case Difference():
             yield from _parts(layers.left)
             yield from _parts(layers.right)
-        case types.Union():
+        case Union():
             for one in layers.members:
                 yield from _parts(one)
 
 
-def _in(layers: types.Layers, role: str | None, place: str | None, selected: set[types.Layers]) -> bool:
+def _in(layers: Layers, role: str | None, place: str | None, selected: set[Layers]) -> bool:
     """Does a site of this role and place, one of the selected, belong to the set?"""
     match layers:
-        case types.RoleSites():
+        case RoleSites():
             return layers.role == role
-        case types.InPlaces():
+        case InPlaces():
             return place in layers.places and _in(layers.of, role, place, selected)
-        case types.Difference():
+        case Difference():
             return _in(layers.left, role, place, selected) and not _in(layers.right, role, place, selected)
-        case types.Union():
+        case Union():
             return any(_in(one, role, place, selected) for one in layers.members)
         case _:
             return layers in selected

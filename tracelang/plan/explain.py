@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import groupby
+from typing import Protocol
 
 from tracelang.plan import types
 from tracelang.plan.layers import render
 from tracelang.plan.types import Plan
-from tracelang.semantics.tables import HEADER, METRICS, PASSES
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import Pass, Term
+from tracelang.semantics.tables import HEADER, METRICS
+from tracelang.semantics.values import Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
 from tracelang.syntax.text import quote
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -45,7 +49,7 @@ def percent(share: float) -> str:
     return f"{plain if len(plain) <= 24 else f'{shifted.normalize():e}'}%"
 
 
-def window(value: types.Window) -> str:
+def window(value: Window) -> str:
     """A window as a range."""
     if value.unit == "progress":
         return f"{percent(value.low)}..{percent(value.high)}"
@@ -107,18 +111,23 @@ def _method(method: types.Method) -> list[str]:
     for one in method.passes:
         label = "" if one.label == one.kind else f" as {one.label}"
         lines.append(f"  {one.kind}{label} {{")
-        for field, kind in PASSES[one.kind].settings.items():
-            lines.append(f"    {field} = {setting(getattr(one, field), kind.absent)}")
-        for term in one.terms if isinstance(one, types.SteerPass) else ():
-            lines.append(f"    {_term(term)}")
+        lines += (f"    {name} = {value}" for name, value in written(one).items())
+        lines += (f"    {_term(term)}" for term in one.terms)
         lines.append("  }")
     return [*lines, "}", f"method {method.name}"]
 
 
-def _term(term: types.Term) -> str:
+def _term(term: Term) -> str:
     label = "" if term.label == term.kind else f" as {term.label}"
-    strength = "" if term.strength is None else f"  strength = {number(term.strength)}"
-    return f"{term.kind}{label} during {window(term.during)} {{ weight = {number(term.weight)}{strength} }}"
+    values = written(term)
+    during = values.pop("during")
+    rest = "  ".join(f"{name} = {value}" for name, value in values.items())
+    return f"{term.kind}{label} during {during} {{ {rest} }}"
+
+
+def written(one: Pass | Term) -> dict[str, str]:
+    """The settings of a pass or a term, as the language writes them."""
+    return {name: setting(getattr(one, name), field.absent) for name, field in settings(one).items()}
 
 
 def setting(value: object, absent: str) -> str:
@@ -126,15 +135,15 @@ def setting(value: object, absent: str) -> str:
     match value:
         case None:
             return absent
-        case types.Window():
+        case Window():
             return window(value)
         case int() | float():
             return number(value)
         case str():
             return value
-        case types.ReadsSites() | types.RoleSites() | types.GlobSites():
+        case ReadsSites() | RoleSites() | GlobSites():
             return render(value)
-        case types.InPlaces() | types.Difference() | types.Union():
+        case InPlaces() | Difference() | Union():
             return f"({render(value)})"
         case _:
             raise TypeError(type(value))
@@ -147,16 +156,37 @@ def _expect(plan: Plan) -> Iterable[list[str]]:
     for (samples, seed), assertions in groupby(sorted(plan.expect, key=terms), key=terms):
         lines = [f"expect over {samples} samples seed {seed} {{"]
         for one in assertions:
-            lines.append(f"  {asserted(one)} {one.comparison} {bound(one)}")
+            lines.append(f"  {said(one)}")
         yield [*lines, "}"]
 
 
-def asserted(one: types.Assertion) -> str:
+class Asserted(Protocol):
+    """A plan's assertion, or what became of it."""
+
+    @property
+    def metric(self) -> str: ...
+    @property
+    def concepts(self) -> tuple[types.Member, ...]: ...
+    @property
+    def attack(self) -> str | None: ...
+    @property
+    def comparison(self) -> str: ...
+    @property
+    def bound(self) -> float: ...
+
+
+def said(one: Asserted, most: int | None = None) -> str:
+    """An assertion as a recipe writes it, `attack(nudity, p4d) <= 10%`; of more than `most` concepts, those and `…`."""
+    return f"{asserted(one, most)} {one.comparison} {bound(one)}"
+
+
+def asserted(one: Asserted, most: int | None = None) -> str:
     """What an assertion is about: `attack(nudity, p4d)`."""
-    arguments = [*(member(names) for names in one.concepts), *([one.attack] if one.attack else [])]
-    return f"{one.metric}({', '.join(arguments)})"
+    named = [member(names) for names in one.concepts[:most]]
+    more = ["…"] if len(named) < len(one.concepts) else []
+    return f"{one.metric}({', '.join([*named, *more, *([one.attack] if one.attack else [])])})"
 
 
-def bound(one: types.Assertion) -> str:
+def bound(one: Asserted) -> str:
     """An assertion's bound: a score as it is, a share or a ratio in percent."""
     return number(one.bound) if METRICS[one.metric].scale == "score" else percent(one.bound)

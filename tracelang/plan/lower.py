@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from tracelang.plan import types
 from tracelang.plan.types import Plan
@@ -11,15 +10,6 @@ from tracelang.semantics import program as given
 from tracelang.semantics.tables import METRICS
 
 Rename = Callable[[given.Member], types.Member]
-
-PASSES: dict[str, Any] = {
-    "refine": types.RefinePass,
-    "steer": types.SteerPass,
-    "fuse": types.FusePass,
-    "project": types.ProjectPass,
-    "harden": types.HardenPass,
-    "mask": types.MaskPass,
-}
 
 
 def lower(program: given.Program, source: given.File) -> Plan:
@@ -44,7 +34,7 @@ def lower(program: given.Program, source: given.File) -> Plan:
         concepts=tuple(sorted((_concept(one, names) for one in program.concepts.values()), key=lambda c: c.name)),
         erase=tuple(sorted(erase, key=lambda one: one.targets)),
         preserve=tuple(sorted(preserve, key=lambda one: one.concepts)),
-        method=types.Method(name=program.method.name, passes=tuple(_pass(one) for one in program.method.passes)),
+        method=types.Method(name=program.method.name, passes=program.method.passes),
         expect=_expect(program.expect, rename),
         sources=tuple(types.Source(path=f.path, sha256=f.sha256, role=f.role) for f in (source, *program.files)),
     )
@@ -64,49 +54,6 @@ def _concept(one: given.Concept, names: dict[given.Key, str]) -> types.Concept:
     return types.Concept.model_validate(
         {"name": names[one.key], "kind": one.kind, "names": one.names, "probes": one.probes, "templates": one.templates}
     )
-
-
-def _pass(one: given.Pass) -> types.Pass:
-    data: dict[str, Any] = {name: _setting(value) for name, value in one.settings.items()}
-    if one.kind == "steer":
-        data["terms"] = tuple(_term(term) for term in one.terms)
-    passed: types.Pass = PASSES[one.kind].model_validate({"label": one.label, **data})
-    return passed
-
-
-def _term(one: given.Term) -> types.Term:
-    data: dict[str, Any] = {"strength": None, **{name: _setting(value) for name, value in one.settings.items()}}
-    return types.Term.model_validate({"kind": one.kind, "label": one.label, **data})
-
-
-def _setting(value: given.Setting) -> Any:
-    match value:
-        case given.Window():
-            return types.Window.model_validate({"unit": value.unit, "low": value.low, "high": value.high})
-        case given.Sites():
-            return _layers(value)
-        case _:
-            return value
-
-
-def _layers(sites: given.Sites) -> types.Layers:
-    members = tuple(_layers(member) for member in sites.members)
-    match sites.kind:
-        case "reads":
-            return types.ReadsSites.model_validate({"reads": sites.word})
-        case "role":
-            return types.RoleSites.model_validate({"role": sites.word})
-        case "glob":
-            return types.GlobSites(pattern=sites.word)
-        case "in":
-            return types.InPlaces.model_validate({"of": members[0], "places": sites.places})
-        case "difference":
-            left = members[0]
-            for right in members[1:]:
-                left = types.Difference(left=left, right=right)
-            return left
-        case "union":
-            return types.Union(members=members)
 
 
 def _expect(assertions: tuple[given.Assertion, ...], rename: Rename) -> tuple[types.Assertion, ...]:

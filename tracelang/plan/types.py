@@ -9,28 +9,64 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
 
-from tracelang.semantics.tables import MAX_SEED, METRICS
+from tracelang.semantics.fields import Field as Setting
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
+from tracelang.semantics.tables import LANGUAGE_VERSION, MAX_SEED, METRICS, Kind
+from tracelang.semantics.values import (
+    Difference,
+    GlobSites,
+    InPlaces,
+    Layers,
+    Place,
+    ReadsSites,
+    Role,
+    RoleSites,
+    Tokens,
+    Union,
+    Unit,
+    Window,
+    ordered,
+)
 
-FORMAT_VERSION: Literal[1] = 1
-LANGUAGE_VERSION: Literal[1] = 1
+__all__ = [
+    "Assertion",
+    "Concept",
+    "Difference",
+    "Erasure",
+    "GlobSites",
+    "InPlaces",
+    "Kind",
+    "Layers",
+    "Member",
+    "Method",
+    "Place",
+    "Plan",
+    "Preservation",
+    "ReadsSites",
+    "RecipeInfo",
+    "Role",
+    "RoleSites",
+    "Source",
+    "Tokens",
+    "Union",
+    "Unit",
+    "Window",
+]
 
-Kind = Literal["object", "style", "identity", "explicit", "protected"]
-Tokens = Literal["phrase", "last", "tail", "context", "all"]
-Loss = Literal["prediction", "velocity"]
-Unit = Literal["progress", "sigma", "logsnr", "t"]
-Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
-Place = Literal["down", "mid", "up", "double", "single"]
-Reads = Literal["prompt", "text"]
+FORMAT_VERSION: Literal[2] = 2
+NAME = r"[a-z][a-z0-9_]*"
+
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Label = Annotated[str, Field(pattern=f"^{NAME}$")]
 """A name of the language. Labels name files of a training run."""
 Words = Annotated[str, Field(pattern=r"\S")]
 
@@ -108,177 +144,53 @@ class Preservation(Frozen):
     weight: Positive
 
 
-class Window(Frozen):
-    """A stretch of sampling, low < high in its unit; it includes the noisier end and excludes the cleaner one.
+class _Value(Frozen):
+    """What a setting of one of these types holds, as a plan file states it."""
 
-    Units: `progress` 0 = pure noise, 1 = finished image; `sigma`, `logsnr` and `t` (training timesteps) as written.
-    """
-
-    unit: Unit
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError(f"an empty window {self.low}..{self.high}")
-        if (self.unit != "logsnr" and self.low < 0) or (self.unit == "progress" and self.high > 1):
-            raise ValueError(f"{self.unit} does not reach {self.low}..{self.high}")
-        return self
+    value: Window | Layers
 
 
-class ReadsSites(Frozen):
-    """Sites by what they read: `prompt` states alone, or the `text` stream's projections."""
-
-    kind: Literal["reads"] = "reads"
-    reads: Reads
-
-
-class RoleSites(Frozen):
-    """Sites by their role in a block."""
-
-    kind: Literal["role"] = "role"
-    role: Role
-
-
-class GlobSites(Frozen):
-    """Sites whose raw tensor name matches a glob."""
-
-    kind: Literal["glob"] = "glob"
-    pattern: str
+def _setting(field: Setting, value: Any) -> Any:
+    if value is None and field.absent:
+        return None
+    if field.type in ("window", "sites"):
+        found = _Value.model_validate_json(json.dumps({"value": value}), strict=True).value
+        if isinstance(found, Window) != (field.type == "window") or (isinstance(found, Window) and not ordered(found)):
+            raise ValueError(f"no {field.type} is {value}")
+        return found
+    if not field.fits(value):
+        raise ValueError(f"{value!r:.60} does not fit")
+    return int(value) if field.type == "integer" else float(value) if field.type == "number" else value
 
 
-class InPlaces(Frozen):
-    """The sites of `of` that lie in one of the places."""
+def _step(package: str) -> Callable[[Any], Any]:
+    """What reads a pass or a term: as the compiler made it, or as a plan file states it, each of its settings there."""
 
-    kind: Literal["in"] = "in"
-    of: Layers
-    places: tuple[Place, ...]
+    def read(stated: Any) -> Any:
+        if isinstance(stated, Pass | Term):
+            return stated
+        kind = stated.get("kind") if isinstance(stated, dict) else None
+        declaration = declared(package, kind) if isinstance(kind, str) else None
+        if declaration is None:
+            raise ValueError(f"{package.rpartition('.')[2]} of no known kind")
+        fields = settings(declaration)
+        parts = {"terms": tuple(map(_step(TERMS), stated.get("terms", ())))} if takes_terms(declaration) else {}
+        if stated.keys() != {"kind", "label", *fields, *parts}:
+            raise ValueError(f"`{kind}` has other settings")
+        if not isinstance(stated["label"], str) or not re.fullmatch(NAME, stated["label"]):
+            raise ValueError(f"`{kind}` has no label of the language")
+        _distinct((one.label for one in parts.get("terms", ())), "terms of one label")
+        values = {name: _setting(field, stated[name]) for name, field in fields.items()}
+        return declaration(label=stated["label"], **values, **parts)
 
-
-class Difference(Frozen):
-    """The sites of `left` that are not in `right`."""
-
-    kind: Literal["difference"] = "difference"
-    left: Layers
-    right: Layers
-
-
-class Union(Frozen):
-    """The sites of any member."""
-
-    kind: Literal["union"] = "union"
-    members: Annotated[tuple[Layers, ...], Field(min_length=1)]
-
-
-Layers = Annotated[ReadsSites | RoleSites | GlobSites | InPlaces | Difference | Union, Field(discriminator="kind")]
-
-
-class Term(Frozen):
-    """One windowed loss term of a steer pass. `strength` belongs to `push`; elsewhere it is None."""
-
-    kind: Literal["push", "hold", "blank", "keep", "suppress", "contrast"]
-    label: Label
-    during: Window
-    weight: Annotated[float, Field(ge=0)]
-    strength: float | None
-
-
-class RefinePass(Frozen):
-    """Closed form: one shared map `T` for all layers that read the same text input (METHODS.md §1.2).
-
-    `ridge` is relative to the mean eigenvalue of the erased Gram; `ridge_absolute`, where given, replaces it.
-    """
-
-    kind: Literal["refine"] = "refine"
-    label: Label
-    on: Layers
-    tokens: Tokens
-    ridge: Positive
-    ridge_absolute: Positive | None
-    erase_weight: Positive
-
-
-class SteerPass(Frozen):
-    """Fine-tuning of adapters along cached trajectories. `guidance` None: the model's own; `gate` None: mergeable.
-
-    `loss`: squared errors of the denoiser's own `prediction`, or of the `velocity` that it stands for, which weighs the
-    noise levels alike in every family.
-    """
-
-    kind: Literal["steer"] = "steer"
-    label: Label
-    on: Layers
-    rank: Annotated[int, Field(ge=1, le=512)]
-    steps: Annotated[int, Field(ge=1, le=1_000_000)]
-    rate: Annotated[float, Field(gt=0, le=1)]
-    loss: Loss
-    batch: Annotated[int, Field(ge=1, le=65_536)]
-    trajectories: Annotated[int, Field(ge=1, le=1_000_000)]
-    sampler_steps: Annotated[int, Field(ge=2, le=1000)]
-    guidance: Annotated[float, Field(ge=0)] | None
-    refresh: Annotated[int, Field(ge=0, le=1_000_000)]
-    gate: Window | None
-    seed: Seed
-    terms: tuple[Term, ...]
-
-    @model_validator(mode="after")
-    def _labelled(self) -> Self:
-        _distinct((term.label for term in self.terms), "terms of one label")
-        return self
-
-
-class FusePass(Frozen):
-    """Many adapters become one edit (METHODS.md §1.4). `ridge` as in `RefinePass`."""
-
-    kind: Literal["fuse"] = "fuse"
-    label: Label
-    ridge: Positive
-    keep_weight: Annotated[float, Field(ge=0)]
-
-
-class ProjectPass(Frozen):
-    """Closed form where the preserved Gram's eigenvalues are below `threshold` (METHODS.md §7b)."""
-
-    kind: Literal["project"] = "project"
-    label: Label
-    on: Layers
-    tokens: Tokens
-    threshold: Positive
-    ridge_absolute: Positive
-
-
-class HardenPass(Frozen):
-    """Adversarial rounds (METHODS.md §4): find the states that still give the concept, erase those too."""
-
-    kind: Literal["harden"] = "harden"
-    label: Label
-    on: Layers
-    rounds: Annotated[int, Field(ge=1, le=1000)]
-    penalty: Positive
-    ridge_absolute: Positive
-    keep_weight: Annotated[float, Field(ge=0)]
-
-
-class MaskPass(Frozen):
-    """Saliency masks (METHODS.md §6.3): only the weights that matter over `seeds` runs are trained afterwards."""
-
-    kind: Literal["mask"] = "mask"
-    label: Label
-    on: Layers
-    share: Annotated[float, Field(gt=0, le=1)]
-    seeds: Annotated[int, Field(ge=1, le=1000)]
-    steps: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Pass = Annotated[RefinePass | SteerPass | FusePass | ProjectPass | HardenPass | MaskPass, Field(discriminator="kind")]
+    return read
 
 
 class Method(Frozen):
     """A named sequence of passes; a setting's address is `label.setting` or `label.term_label.setting`."""
 
     name: Label
-    passes: tuple[Pass, ...]
+    passes: tuple[Annotated[Any, PlainValidator(_step(PASSES))], ...]
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:
@@ -316,7 +228,7 @@ class Source(Frozen):
 class Plan(Frozen):
     """A compiled recipe. Concepts, erasures, preservations and assertions are sorted: their order has no meaning."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     language: Literal[1] = LANGUAGE_VERSION
     recipe: RecipeInfo
     concepts: tuple[Concept, ...]

@@ -7,15 +7,16 @@ from math import isfinite
 from tracelang.diagnostics import Label
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
+from tracelang.semantics.fields import Field
 from tracelang.semantics.numbers import bounded, scalar, worth
 from tracelang.semantics.program import Assertion
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
-from tracelang.semantics.tables import ATTACKS, DEFAULT_SAMPLES, DEFAULT_SEED, MAX_SEED, METRICS, Field, Metric
+from tracelang.semantics.tables import ATTACKS, DEFAULT_SAMPLES, DEFAULT_SEED, MAX_SEED, METRICS, Metric
 from tracelang.syntax import tree
 
-SAMPLES = Field("integer", DEFAULT_SAMPLES, low=1, high=1_000_000)
-SEED = Field("integer", DEFAULT_SEED, low=0, high=MAX_SEED)
+SAMPLES = Field("integer", low=1, high=1_000_000)
+SEED = Field("integer", low=0, high=MAX_SEED)
 
 
 def expectations(context: Context, scope: Scope, node: tree.Expect) -> list[Assertion]:

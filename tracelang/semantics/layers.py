@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from functools import reduce
+from typing import Any
 
 from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.records import dataclass
 from tracelang.semantics.context import Context
-from tracelang.semantics.program import Sites
 from tracelang.semantics.scope import Scope, find
-from tracelang.semantics.tables import MAX_SITES, MAX_SITES_DEPTH, PLACES, READS, ROLES
+from tracelang.semantics.tables import MAX_SITES, MAX_SITES_DEPTH
+from tracelang.semantics.values import (
+    PLACES,
+    READS,
+    ROLES,
+    Difference,
+    GlobSites,
+    InPlaces,
+    Layers,
+    ReadsSites,
+    RoleSites,
+    Union,
+)
 from tracelang.syntax import tree
 
 
-def sites(context: Context, scope: Scope, node: tree.Sites) -> Sites | None:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A layer set, the count of its parts written out, how deep they nest, and the members that a union has."""
+
+    layers: Layers
+    size: int = 1
+    depth: int = 1
+    members: tuple[Measured, ...] = ()
+
+
+def sites(context: Context, scope: Scope, node: tree.Sites) -> Measured | None:
     """The layer set that an expression means, or None where that is reported."""
     match node:
         case tree.Reference():
@@ -27,57 +50,56 @@ def sites(context: Context, scope: Scope, node: tree.Sites) -> Sites | None:
             places = [place for place in node.places if _is_place(context, place)]
             if of is None or len(places) != len(node.places):
                 return None
-            return _combined(context, node, "in", (of,), tuple(dict.fromkeys(place.text for place in places)))
+            inside: Any = tuple(dict.fromkeys(place.text for place in places))
+            return _combined(context, node, InPlaces(of.layers, inside), (of,))
         case tree.SitesDifference():
             members = _all(sites(context, scope, member) for member in node.members)
-            return None if members is None else _combined(context, node, "difference", members)
+            if members is None:
+                return None
+            whole = reduce(Difference, (member.layers for member in members))
+            return _combined(context, node, whole, members, len(members) - 1)
         case tree.SitesUnion():
             return union(context, node, _all(sites(context, scope, member) for member in node.members))
 
 
-def union(context: Context, node: tree.Node, members: tuple[Sites, ...] | None) -> Sites | None:
+def union(context: Context, node: tree.Node, members: tuple[Measured, ...] | None) -> Measured | None:
     """One set of several; unions inside are taken apart, so that no grouping is left that means nothing."""
     if members is None:
         return None
-    flat: dict[Sites, None] = {}
-    for member in members:
-        flat.update(dict.fromkeys(member.members if member.kind == "union" else (member,)))
-    return _combined(context, node, "union", tuple(flat)) if len(flat) > 1 else next(iter(flat))
+    flat = {part.layers: part for member in members for part in member.members or (member,)}
+    if len(flat) == 1:
+        return next(iter(flat.values()))
+    return _combined(context, node, Union(tuple(flat)), tuple(flat.values()))
 
 
-def glob(context: Context, pattern: tree.Text) -> Sites | None:
+def glob(context: Context, pattern: tree.Text) -> Measured | None:
     """A raw name pattern."""
     if pattern.value.strip():
-        return Sites("glob", pattern.value)
+        return Measured(GlobSites(pattern.value))
     context.report.error("TL213", "an empty pattern matches no layer", pattern.span)
     return None
 
 
-def primitive(word: str) -> Sites | None:
+def primitive(word: Any) -> Measured | None:
     """What a word means without a definition: a reading or a role."""
     if word in READS:
-        return Sites("reads", word)
-    return Sites("role", word) if word in ROLES else None
+        return Measured(ReadsSites(word))
+    return Measured(RoleSites(word)) if word in ROLES else None
 
 
 def _combined(
-    context: Context,
-    node: tree.Node,
-    kind: Literal["in", "difference", "union"],
-    members: tuple[Sites, ...],
-    places: tuple[str, ...] = (),
-) -> Sites | None:
+    context: Context, node: tree.Node, whole: Layers, members: tuple[Measured, ...], chain: int = 1
+) -> Measured | None:
     """A set made of others, inside limits that names leaning on names could pass."""
     size = 1 + sum(member.size for member in members)
-    chain = len(members) - 1 if kind == "difference" else 1
     depth = chain + max(member.depth for member in members)
     if size <= MAX_SITES and depth <= MAX_SITES_DEPTH:
-        return Sites(kind, members=members, places=places, size=size, depth=depth)
+        return Measured(whole, size, depth, members if isinstance(whole, Union) else ())
     context.report.error("TL107", "this layer set is too large or too deep, written out", node.span)
     return None
 
 
-def _named(context: Context, scope: Scope, node: tree.Reference) -> Sites | None:
+def _named(context: Context, scope: Scope, node: tree.Reference) -> Measured | None:
     word = node.parts[0].text
     if len(node.parts) == 1 and scope.find("layers", word) is None and word not in scope.missing:
         basic = primitive(word)
@@ -97,13 +119,8 @@ def _named(context: Context, scope: Scope, node: tree.Reference) -> Sites | None
         basic = primitive(word)
         if basic is not None:
             return basic
-    if not context.knows(definition, node):
-        with context.entering(definition, node) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = sites(context, home, definition.sites)
-    meaning: Sites | None = context.done[id(definition)]
-    return meaning
+    inner = definition.sites
+    return context.meaning(definition, node, lambda: sites(context, home, inner))
 
 
 def _is_place(context: Context, place: tree.Name) -> bool:
@@ -114,7 +131,7 @@ def _is_place(context: Context, place: tree.Name) -> bool:
     return False
 
 
-def _all(found: Iterable[Sites | None]) -> tuple[Sites, ...] | None:
+def _all(found: Iterable[Measured | None]) -> tuple[Measured, ...] | None:
     """All of them, after each one has been looked at (so that each one's problem is reported)."""
     members = list(found)
     return None if any(member is None for member in members) else tuple(m for m in members if m is not None)

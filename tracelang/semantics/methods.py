@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from tracelang.diagnostics import Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import replace
 from tracelang.semantics.context import Context
-from tracelang.semantics.program import Method, Pass, Setting, Term
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, kinds, takes_terms
+from tracelang.semantics.program import Method
 from tracelang.semantics.scope import Scope, find
-from tracelang.semantics.settings import Wrong, default, setting
+from tracelang.semantics.settings import Setting, Wrong, setting
 from tracelang.semantics.standard import method_names, shipped_method
-from tracelang.semantics.tables import PASSES, Field
 from tracelang.syntax import tree
 
-Fields = dict[str, Field]
+Spans = dict[str, Span]
 
 
 def method(context: Context, scope: Scope, reference: tree.Reference, body: tree.Body | None) -> Method | None:
@@ -42,78 +43,83 @@ def _named(context: Context, scope: Scope, reference: tree.Reference) -> Method 
 
 def defined(context: Context, home: Scope, definition: tree.Define, use: tree.Node) -> Method | None:
     """The meaning of a definition."""
-    if not context.knows(definition, use):
-        with context.entering(definition, use) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = _meaning(context, home, definition)
-    meaning: Method | None = context.done[id(definition)]
-    return meaning
+    return context.meaning(definition, use, lambda: _meaning(context, home, definition))
 
 
 def _meaning(context: Context, home: Scope, definition: tree.Define) -> Method | None:
     name = definition.name.text
     if definition.base is not None:
         base = method(context, home, definition.base, definition.body)
-        return None if base is None else Method(name, base.passes)
+        return None if base is None else replace(base, name=name)
     passes: list[Pass] = []
-    places: dict[str, Span] = {}
+    spans: Spans = {}
+    places: Spans = {}
     items = definition.body.items if definition.body else ()
     for item in items:
         if isinstance(item, tree.Setting):
             help = "write it inside its pass: `refine { … }`"
             context.report.error("TL206", "a setting stands inside a pass", item.span, help=help)
             continue
-        one = _pass(context, home, item)
+        one = _pass(context, home, item, spans)
         if one is not None and _unlabelled(context, places, one.label, item):
             passes.append(one)
     if all(isinstance(item, tree.Block) and item.name.text == "fuse" for item in items):
         help = "give it a pass that makes an edit: `refine {}`"
         context.report.error("TL313", f"the method `{name}` changes nothing", definition.name.span, help=help)
         return None
-    return Method(name, tuple(passes))
+    return Method(name, tuple(passes), spans)
 
 
-def _pass(context: Context, scope: Scope, block: tree.Block) -> Pass | None:
-    kind = PASSES.get(block.name.text)
-    if kind is None:
-        help = did_you_mean(block.name.text, PASSES)
-        context.report.error("TL205", f"no pass is called `{block.name.text}`", block.name.span, help=help)
+def _pass(context: Context, scope: Scope, block: tree.Block, spans: Spans) -> Pass | None:
+    kind = block.name.text
+    declaration = declared(PASSES, kind)
+    if declaration is None:
+        help = did_you_mean(kind, kinds(PASSES))
+        context.report.error("TL205", f"no pass is called `{kind}`", block.name.span, help=help)
         return None
     label = (block.label or block.name).text
-    settings = _settings(context, scope, kind.settings, block, f"the pass `{block.name.text}`")
+    values = _settings(context, scope, declaration, block, f"the pass `{kind}`", spans, label)
     terms: list[Term] = []
-    places: dict[str, Span] = {}
+    places: Spans = {}
     for item in block.body.items:
         if isinstance(item, tree.Block):
-            term = _term(context, scope, kind.terms, item, block.name.text)
+            term = _term(context, scope, item, kind, takes_terms(declaration), spans, label)
             if term is not None and _unlabelled(context, places, term.label, item):
                 terms.append(term)
-    if kind.terms and not any(isinstance(item, tree.Block) for item in block.body.items):
-        help = f"give it a term: {', '.join(kind.terms)}"
-        context.report.error("TL313", f"a `{block.name.text}` pass without terms does nothing", block.span, help=help)
-    return Pass(block.name.text, label, settings, tuple(terms), block.span)
+    if not takes_terms(declaration):
+        return cast(Pass, declaration(label=label, **values))
+    if not any(isinstance(item, tree.Block) for item in block.body.items):
+        help = f"give it a term: {', '.join(kinds(TERMS))}"
+        context.report.error("TL313", f"a `{kind}` pass without terms does nothing", block.span, help=help)
+    return cast(Pass, declaration(label=label, terms=tuple(terms), **values))
 
 
-def _term(context: Context, scope: Scope, terms: dict[str, Fields], block: tree.Block, owner: str) -> Term | None:
-    name = block.name.text
-    fields = terms.get(name)
-    if fields is None:
-        help = did_you_mean(name, terms) or ("" if terms else f"`{owner}` has no terms")
-        context.report.error("TL205", f"`{owner}` has no term `{name}`", block.name.span, help=help)
+def _term(
+    context: Context, scope: Scope, block: tree.Block, owner: str, takes: bool, spans: Spans, within: str
+) -> Term | None:
+    kind = block.name.text
+    declaration = declared(TERMS, kind) if takes else None
+    if declaration is None:
+        help = did_you_mean(kind, kinds(TERMS)) if takes else f"`{owner}` has no terms"
+        context.report.error("TL205", f"`{owner}` has no term `{kind}`", block.name.span, help=help)
         return None
     for item in block.body.items:
         if isinstance(item, tree.Block):
             context.report.error("TL206", "a term holds settings only", item.span)
-    settings = _settings(context, scope, fields, block, f"the term `{name}`")
-    return Term(name, (block.label or block.name).text, settings, block.span)
+    label = (block.label or block.name).text
+    values = _settings(context, scope, declaration, block, f"the term `{kind}`", spans, f"{within}.{label}")
+    return cast(Term, declaration(label=label, **values))
 
 
-def _settings(context: Context, scope: Scope, fields: Fields, block: tree.Block, owner: str) -> dict[str, Setting]:
-    """Every field of a block: as its head or its body says, else the default."""
+def _settings(
+    context: Context, scope: Scope, declaration: Any, block: tree.Block, owner: str, spans: Spans, address: str
+) -> dict[str, Setting]:
+    """What the head and the body of a block set; the rest keeps its default."""
+    spans[address] = block.span
+    fields = settings(declaration)
     written = _head(block) + [item for item in block.body.items if isinstance(item, tree.Setting)]
     found: dict[str, Setting] = {}
-    places: dict[str, Span] = {}
+    places: Spans = {}
     for one in written:
         name = ".".join(part.text for part in one.address)
         if name not in fields:
@@ -123,7 +129,8 @@ def _settings(context: Context, scope: Scope, fields: Fields, block: tree.Block,
             value = setting(context, scope, fields[name], one)
             if not isinstance(value, Wrong):
                 found[name] = value
-    return {name: found[name] if name in found else default(context, field) for name, field in fields.items()}
+                spans[f"{address}.{name}"] = one.values[0].span
+    return found
 
 
 def _head(block: tree.Block) -> list[tree.Setting]:
@@ -142,7 +149,7 @@ def _head(block: tree.Block) -> list[tree.Setting]:
 
 def _changed(context: Context, scope: Scope, base: Method, body: tree.Body) -> Method:
     """The method with settings changed by address: `pass.setting` or `pass.term.setting`."""
-    places: dict[str, Span] = {}
+    places: Spans = {}
     for item in body.items:
         if isinstance(item, tree.Block):
             help = "change settings by address, `steer.push.weight = 2`, or define a method with passes of its own"
@@ -154,15 +161,12 @@ def _changed(context: Context, scope: Scope, base: Method, body: tree.Body) -> M
 
 def _set(context: Context, scope: Scope, base: Method, item: tree.Setting) -> Method:
     labels = [part.text for part in item.address]
-    one = next((p for p in base.passes if p.label == labels[0]), None)
-    term = next((t for t in one.terms if t.label == labels[1]), None) if one and len(labels) == 3 else None
-    owner: Pass | Term | None = term if len(labels) == 3 else one if len(labels) == 2 else None
-    fields: Fields = {}
-    if one is not None and owner is not None:
-        kind = PASSES[one.kind]
-        fields = kind.terms[owner.kind] if isinstance(owner, Term) else kind.settings
-    if one is None or owner is None or labels[-1] not in fields:
-        address = ".".join(labels)
+    address = ".".join(labels)
+    step = next((one for one in base.passes if one.label == labels[0]), None)
+    term = next((one for one in step.terms if one.label == labels[1]), None) if step and len(labels) == 3 else None
+    owner: Any = term if len(labels) == 3 else step if len(labels) == 2 else None
+    fields = settings(owner) if owner is not None else {}
+    if labels[-1] not in fields:
         help = did_you_mean(address, _addresses(base))
         message = f"the method `{base.name}` has no setting `{address}`"
         context.report.error("TL206", message, _address_span(item), help=help)
@@ -170,16 +174,18 @@ def _set(context: Context, scope: Scope, base: Method, item: tree.Setting) -> Me
     value = setting(context, scope, fields[labels[-1]], item)
     if isinstance(value, Wrong):
         return base
-    owner = replace(owner, settings={**owner.settings, labels[-1]: value})
-    changed = owner if isinstance(owner, Pass) else replace(one, terms=_swap(one.terms, term, owner))
-    return replace(base, passes=_swap(base.passes, one, changed))
+    changed: Any = replace(owner, **{labels[-1]: value})
+    if step is not None and term is not None:
+        changed = replace(cast(Any, step), terms=_swap(step.terms, term, changed))
+    spans = {**base.spans, address: item.values[0].span}
+    return replace(base, passes=_swap(base.passes, step, changed), spans=spans)
 
 
 def _addresses(base: Method) -> list[str]:
     found = []
     for one in base.passes:
-        found += [f"{one.label}.{name}" for name in one.settings]
-        found += [f"{one.label}.{term.label}.{name}" for term in one.terms for name in term.settings]
+        found += [f"{one.label}.{name}" for name in settings(one)]
+        found += [f"{one.label}.{term.label}.{name}" for term in one.terms for name in settings(term)]
     return found
 
 
@@ -195,7 +201,7 @@ def _address_span(item: tree.Setting) -> Span:
     return Span(first.source, first.start, last.end)
 
 
-def _once(context: Context, places: dict[str, Span], name: str, item: tree.Setting) -> bool:
+def _once(context: Context, places: Spans, name: str, item: tree.Setting) -> bool:
     if name in places:
         also = [Label(places[name], "first set here")]
         context.report.error("TL211", f"`{name}` is set twice", item.span, also=also, help="remove one")
@@ -204,7 +210,7 @@ def _once(context: Context, places: dict[str, Span], name: str, item: tree.Setti
     return True
 
 
-def _unlabelled(context: Context, places: dict[str, Span], label: str, block: tree.Block) -> bool:
+def _unlabelled(context: Context, places: Spans, label: str, block: tree.Block) -> bool:
     """Whether a block's address is still free; two of one kind need a label."""
     if label in places:
         also = [Label(places[label], "the other one")]

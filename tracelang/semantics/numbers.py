@@ -6,8 +6,8 @@ from math import isfinite
 
 from tracelang.diagnostics import Span
 from tracelang.semantics.context import Context
+from tracelang.semantics.fields import Field, range_words
 from tracelang.semantics.scope import Scope, find
-from tracelang.semantics.tables import Field
 from tracelang.syntax import tree
 
 
@@ -48,7 +48,10 @@ def bounded(context: Context, scope: Scope, node: tree.Value | tree.Scalar, fiel
     if field.type == "integer" and isfinite(value) and value != int(value):
         context.report.error("TL212", f"{what} is a whole number", node.span, help=f"write `{round(value)}`")
         return None
-    return value if inside(context, node, value, field, what) else None
+    if field.fits(value):
+        return value
+    context.report.error("TL213", f"{what} is {range_words(field)}", node.span)
+    return None
 
 
 def share(context: Context, scope: Scope, node: tree.Scalar, what: str) -> float | None:
@@ -62,28 +65,3 @@ def share(context: Context, scope: Scope, node: tree.Scalar, what: str) -> float
     help = "write it in percent: `60%`" if not number.percent else ""
     context.report.error("TL213", f"{what} lies between 0% and 100%", node.span, help=help)
     return None
-
-
-def inside(context: Context, node: tree.Node, value: float, field: Field, what: str) -> bool:
-    """Whether a value lies in a field's bounds; reported if not."""
-    too_low = field.low is not None and (value <= field.low if field.above else value < field.low)
-    too_high = field.high is not None and value > field.high
-    if isfinite(value) and not too_low and not too_high:
-        return True
-    context.report.error("TL213", f"{what} is {range_words(field)}", node.span)
-    return False
-
-
-def range_words(field: Field) -> str:
-    """The bounds of a field in words: `from 1 to 512`, `above 0`."""
-    low, high = (None if end is None else _plain(end) for end in (field.low, field.high))
-    if low is None:
-        return f"at most {high}" if high else "a finite number"
-    if high is None:
-        return f"above {low}" if field.above else f"at least {low}"
-    return f"above {low} and at most {high}" if field.above else f"from {low} to {high}"
-
-
-def _plain(end: float) -> str:
-    """An end in full where it is a whole number: a float's digits would round a large seed."""
-    return f"{int(end):,}" if end == int(end) else f"{end:g}"

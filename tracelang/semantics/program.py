@@ -1,5 +1,7 @@
 """The program: a recipe with every name resolved and every default in place, spans kept for messages.
 
+Passes, terms and their values are those of the plan, see `kinds` and `values`.
+
 A concept is known by its key: the name of a declared concept, or the quoted text of an implicit one, quotes included.
 """
 
@@ -9,6 +11,7 @@ from typing import Literal
 
 from tracelang.diagnostics.source import Span
 from tracelang.records import dataclass, field
+from tracelang.semantics.kinds import Pass
 
 Key = str
 Member = tuple[Key, ...]
@@ -23,34 +26,6 @@ class Concept:
     probes: tuple[str, ...]
     templates: tuple[str, ...]
     span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """low < high, in `unit`: progress (0..1), sigma, logsnr or t. `span` is where a setting gives it, if one does."""
-
-    unit: str
-    low: float
-    high: float
-    span: Span | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Sites:
-    """A layer set without names: `word` is the role, the reading or the glob; the rest combine their members.
-
-    `size` counts the parts written out, `depth` how deep they nest.
-    """
-
-    kind: Literal["reads", "role", "glob", "in", "difference", "union"]
-    word: str = ""
-    members: tuple[Sites, ...] = ()
-    places: tuple[str, ...] = ()
-    size: int = field(default=1, compare=False)
-    depth: int = field(default=1, compare=False)
-
-
-Setting = str | int | float | None | Window | Sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +45,12 @@ class Preservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    kind: str
-    label: str
-    settings: dict[str, Setting]
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    kind: str
-    label: str
-    settings: dict[str, Setting]
-    terms: tuple[Term, ...]
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Method:
+    """A named sequence of passes. `spans`: where a pass, a term or a setting was written, by its address."""
+
     name: str
     passes: tuple[Pass, ...]
+    spans: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.diagnostics import Label, Report, Span
+from tracelang.diagnostics import Findings, Label, Span
 from tracelang.records import dataclass
 from tracelang.semantics.checks import check
-from tracelang.semantics.concepts import declared, folded, template_texts
+from tracelang.semantics.concepts import declared, defined_templates, folded
 from tracelang.semantics.context import Context
 from tracelang.semantics.expectations import expectations
+from tracelang.semantics.fields import Field
 from tracelang.semantics.header import header, version
 from tracelang.semantics.layers import sites
 from tracelang.semantics.lists import Lists
@@ -24,14 +25,14 @@ from tracelang.semantics.paths import Place
 from tracelang.semantics.program import Assertion, Erasure, Member, Method, Preservation, Program
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
-from tracelang.semantics.tables import DEFAULT_METHOD, Field
+from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 
 if TYPE_CHECKING:
     from tracelang.semantics.probes import Leak
 
-WEIGHT = Field("number", 1.0, low=0, above=True)
+WEIGHT = Field("number", low=0, above=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Resolution:
 
 def resolve(
     file: tree.File,
-    report: Report,
+    report: Findings,
     *,
     folder: Path,
     root: Path,
@@ -127,9 +128,7 @@ def _definitions(context: Context, scope: Scope) -> None:
                 case tree.Layers():
                     sites(context, scope, use)
                 case tree.Templates():
-                    if id(node) not in context.done:
-                        with context.entering(node, use):
-                            context.done[id(node)] = template_texts(context, scope, node.items)
+                    defined_templates(context, scope, node, use)
                 case tree.Define():
                     defined(context, scope, node, use)
     for concept in scope.texts.values():

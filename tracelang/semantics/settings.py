@@ -1,18 +1,18 @@
-"""The value of a setting, checked against its field in the tables."""
+"""The value of a setting, checked against its declaration."""
 
 from __future__ import annotations
 
 from tracelang.diagnostics.diagnostic import did_you_mean
-from tracelang.records import replace
 from tracelang.semantics.context import Context
-from tracelang.semantics.layers import glob, sites, union
+from tracelang.semantics.fields import Field
+from tracelang.semantics.layers import Measured, glob, sites, union
 from tracelang.semantics.numbers import bounded
-from tracelang.semantics.program import Setting, Sites
 from tracelang.semantics.scope import Scope
-from tracelang.semantics.standard import prelude
-from tracelang.semantics.tables import Field
+from tracelang.semantics.values import Layers, Window
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
+
+Setting = str | int | float | Window | Layers | None
 
 
 class Wrong:
@@ -37,7 +37,7 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
     if field.type == "window":
         if isinstance(value, tree.Range | tree.Reference):
             found = window(context, scope, value)
-            return WRONG if found is None else replace(found, span=value.span)
+            return WRONG if found is None else found
         help = "write a range like `60%..100%`, or the name of a window"
         context.report.error("TL212", f"`{name}` is a window", value.span, help=help)
         return WRONG
@@ -53,19 +53,8 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
     return number if field.type == "number" else int(number)
 
 
-def default(context: Context, field: Field) -> Setting:
-    """The value of a field that nobody set."""
-    if field.default is None:
-        return None
-    if field.type == "window":
-        definition = prelude().definitions["window"][str(field.default)]
-        assert isinstance(definition, tree.Window)
-        return window(context, prelude(), definition.value)
-    return Sites("reads", str(field.default)) if field.type == "sites" else field.default
-
-
 def _sites(context: Context, scope: Scope, values: tuple[tree.Value, ...]) -> Setting | Wrong:
-    found: list[Sites | None] = []
+    found: list[Measured | None] = []
     for value in values:
         match value:
             case tree.Text():
@@ -77,8 +66,5 @@ def _sites(context: Context, scope: Scope, values: tuple[tree.Value, ...]) -> Se
                 context.report.error("TL212", "this is no layer set", value.span, help=help)
                 found.append(None)
     members = tuple(member for member in found if member is not None)
-    return _or_wrong(union(context, values[0], members) if len(members) == len(found) else None)
-
-
-def _or_wrong(value: Sites | None) -> Setting | Wrong:
-    return WRONG if value is None else value
+    whole = union(context, values[0], members) if len(members) == len(found) else None
+    return WRONG if whole is None else whole.layers

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import Any
 
 from tracelang.semantics.context import Context
 from tracelang.semantics.numbers import worth
-from tracelang.semantics.program import Window
 from tracelang.semantics.scope import Scope, find
+from tracelang.semantics.values import LIMITS, Window
 from tracelang.syntax import tree
-
-# Unit: lowest and highest value that it can take.
-LIMITS: dict[str, tuple[float, float]] = {
-    "progress": (0.0, 1.0),
-    "sigma": (0.0, float("inf")),
-    "logsnr": (float("-inf"), float("inf")),
-    "t": (0.0, float("inf")),
-}
 
 
 def window(context: Context, scope: Scope, node: tree.WindowValue) -> Window | None:
@@ -28,17 +21,12 @@ def window(context: Context, scope: Scope, node: tree.WindowValue) -> Window | N
         return None
     definition, home = found
     assert isinstance(definition, tree.Window)
-    if not context.knows(definition, node):
-        with context.entering(definition, node) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = window(context, home, definition.value)
-    meaning: Window | None = context.done[id(definition)]
-    return meaning
+    value = definition.value
+    return context.meaning(definition, node, lambda: window(context, home, value))
 
 
 def _range(context: Context, node: tree.Range) -> Window | None:
-    unit = node.unit.text if node.unit else "progress"
+    unit: Any = node.unit.text if node.unit else "progress"
     for end in (node.low, node.high):
         if end.percent != (unit == "progress"):
             message = "progress is written in percent" if unit == "progress" else f"{unit} is written without percent"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tracelang.diagnostics import Diagnostic
 from tracelang.plan.breaking.version import Version, less
+from tracelang.semantics import tables
 
-THREATS = ("", "hosted", "open_weights")
-"""From the weakest: whoever has the weights can do all that a user of a service can."""
+THREATS = (*tables.THREATS, "")
 
 
 def header(before: Version, after: Version) -> Iterator[Diagnostic]:
@@ -18,7 +18,7 @@ def header(before: Version, after: Version) -> Iterator[Diagnostic]:
     if gone:
         families = ", ".join(gone)
         yield _less(before, after, "supports", f"the recipe no longer supports {families}", f"add {families} to")
-    if THREATS.index(now.threat) < THREATS.index(was.threat):
+    if THREATS.index(now.threat) > THREATS.index(was.threat):
         yield _less(before, after, "threat", f"the recipe is no longer meant for {was.threat}", "put back")
 
 

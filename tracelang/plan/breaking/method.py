@@ -7,30 +7,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from tracelang.diagnostics import Diagnostic
-from tracelang.plan import types
 from tracelang.plan.breaking.version import Version, less
-from tracelang.plan.changes import terms
-from tracelang.plan.contain import layers_hold, tokens_hold, window_holds
+from tracelang.plan.contain import layers_hold, window_holds
 from tracelang.plan.explain import setting
+from tracelang.semantics.fields import Field, settings
+from tracelang.semantics.kinds import Pass, Term
 
-Step = TypeVar("Step", bound=types.Pass | types.Term)
-
-MORE = {
-    "refine": ("erase_weight",),
-    "steer": ("rank", "steps", "batch", "trajectories"),
-    "fuse": ("keep_weight",),
-    "harden": ("rounds", "keep_weight"),
-    "project": (),
-    "mask": ("share",),
-    "push": ("weight", "strength"),
-    **dict.fromkeys(("hold", "blank", "keep", "suppress", "contrast"), ("weight",)),
-}
-"""By pass and term: the settings of which more does more, so that a lower value promises less.
-
-No other setting has such a direction: `ridge`, `ridge_absolute`, `threshold` and `penalty` trade what is erased for
-what stays; `rate`, `loss`, `guidance`, `sampler_steps`, `refresh`, `seed` and a mask's `seeds` and `steps` say how, not
-how much.
-"""
+Step = TypeVar("Step", bound=Pass | Term)
 
 UNPROVED = "without a model nothing says that the new one covers the old one"
 
@@ -42,8 +25,8 @@ def method(before: Version, after: Version) -> Iterator[Diagnostic]:
             yield _gone(before, after, old.label, old.label)
             continue
         yield from _weaker(before, after, old, new, old.label, new.label)
-        promised = [term for term in terms(old) if term.weight > 0]
-        for term, other in _matched(promised, terms(new)):
+        promised = [term for term in old.terms if term.weight > 0]
+        for term, other in _matched(promised, new.terms):
             address = f"{old.label}.{term.label}"
             if other is None:
                 yield _gone(before, after, address, new.label)
@@ -73,32 +56,32 @@ def _gone(before: Version, after: Version, address: str, within: str) -> Diagnos
 
 
 def _weaker(
-    before: Version, after: Version, old: types.Pass | types.Term, new: types.Pass | types.Term, ours: str, theirs: str
+    before: Version, after: Version, old: Pass | Term, new: Pass | Term, ours: str, theirs: str
 ) -> Iterator[Diagnostic]:
     """The settings of a pass or a term, at the addresses `ours` and `theirs`, that do less than they did."""
-    for field in type(old).model_fields:
-        was, now = getattr(old, field), getattr(new, field)
-        found = _compared(old.kind, field, was, now)
+    for name, field in settings(old).items():
+        was, now = getattr(old, name), getattr(new, name)
+        found = _compared(field, was, now)
         if found is None:
             continue
         code, message, again, note = found
-        here = after.here.setting(after.plan.method.name, f"{theirs}.{field}")
-        there = before.places.setting(before.plan.method.name, f"{ours}.{field}") if before.places else None
-        address = f"{theirs}.{field}"
+        here = after.here.setting(after.plan.method.name, f"{theirs}.{name}")
+        there = before.places.setting(before.plan.method.name, f"{ours}.{name}") if before.places else None
+        address = f"{theirs}.{name}"
         help = f"write `{address} = {_shown(was)}`{again}"
         message = f"{message.format(address)}: {_shown(now)} instead of {_shown(was)}"
         yield replace(less(code, message, help, here, there, _shown(was), _shown(now)), note=note)
 
 
-def _compared(kind: str, field: str, was: Any, now: Any) -> tuple[str, str, str, str] | None:
+def _compared(field: Field, was: Any, now: Any) -> tuple[str, str, str, str] | None:
     """Code, message, what may be written besides, and a note, where a setting does less now."""
-    if field in ("during", "gate") and not window_holds(now, was):
+    if field.type == "window" and not window_holds(now, was):
         return "TL412", "the window {} is narrower", "", UNPROVED if was and now and was.unit != now.unit else ""
-    if field == "on" and not layers_hold(now, was):
+    if field.type == "sites" and not layers_hold(now, was):
         return "TL413", "the layer set {} is narrower", "", UNPROVED
-    if field == "tokens" and not tokens_hold(now, was):
+    if field.holds and was not in (now, *field.holds[now]):
         return "TL419", "{} leaves out states that it took", "", ""
-    if field in MORE[kind] and now < was:
+    if field.more and now < was:
         return "TL419", "{} is lower", " or more", ""
     return None
 

@@ -32,7 +32,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity
-from tracelang.semantics.tables import CLOSED_FORMS
 from tracelang.syntax import tree
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     closed = {key for key, one in program.concepts.items() if one.kind == "protected"}
     if not closed:
         return
-    sampling = next((one for one in program.method.passes if one.kind not in CLOSED_FORMS), None)
+    sampling = next((one for one in program.method.passes if not one.closed_form), None)
     used = [(key, one.span) for one in program.erase if one.degree > 0 for key in (*one.targets, *(one.anchor or ()))]
     used += [(key, one.span) for one in program.preserve for key in one.concepts]
     found = next(((key, span) for key, span in used if key in closed), None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import PASSES, TERMS, declared, kinds
 from tracelang.semantics.scope import Sort
-from tracelang.semantics.tables import PASSES, Field
 from tracelang.syntax import tree
 
 Use = tuple[Sort, tree.Reference]
@@ -110,21 +111,19 @@ def _body(body: tree.Body | None) -> Iterator[Use]:
                 yield from _window(item.during)
             yield from _body(item.body)
             continue
-        sort = _named_by(item.address[-1].text)
         for value in item.values:
             yield from _scalar(value)
             if isinstance(value, tree.SitesParentheses):
                 yield from _sites(value)
-            elif isinstance(value, tree.Reference) and sort is not None:
+            elif isinstance(value, tree.Reference) and (sort := _named_by(item.address[-1].text)) is not None:
                 yield sort, value
 
 
 def _named_by(setting: str) -> Sort | None:
     """The sort of thing that a setting takes by name, the same in every pass and term that has it."""
-    for kind in PASSES.values():
-        field: Field | None = kind.settings.get(setting)
-        for term in kind.terms.values():
-            field = field or term.get(setting)
-        if field is not None:
-            return SORT_OF.get(field.type)
+    for package in (PASSES, TERMS):
+        for kind in kinds(package):
+            field = settings(declared(package, kind)).get(setting)
+            if field is not None:
+                return SORT_OF.get(field.type)
     return None

@@ -32,7 +32,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity, Span
-from tracelang.semantics.program import Term, Window
+from tracelang.semantics.kinds import Term
+from tracelang.semantics.values import Window
 from tracelang.syntax import tree
 
 if TYPE_CHECKING:
@@ -49,15 +50,14 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     for one in subject.program.method.passes:
         acts: dict[str, list[Act]] = {}
         for term in one.terms:
-            window = term.settings.get("during")
-            if term.kind in ("push", "hold") and term.settings["weight"] and isinstance(window, Window):
-                acts.setdefault(window.unit, []).append((term, window))
+            if term.kind in ("push", "hold") and term.weight:
+                acts.setdefault(term.during.unit, []).append((term, term.during))
         if len(acts) != 1:
             continue
         [(unit, found)] = acts.items()
         if {term.kind for term, _ in found} == {"push", "hold"}:
             for message, terms in (*_overlaps(unit, found), *_gaps(unit, found)):
-                span = _place(subject, terms)
+                span = _place(subject, one.label, terms)
                 help = "let one window end where the other begins"
                 yield Diagnostic(CODE, SEVERITY, f"in `{one.label}`, {message}", Label(span), help=help)
 
@@ -94,11 +94,10 @@ def _words(unit: str, low: float, high: float) -> str:
     return f"{unit} {low:g}..{high:g}"
 
 
-def _place(subject: Subject, terms: list[Term]) -> Span:
+def _place(subject: Subject, within: str, terms: list[Term]) -> Span:
     """The last of the windows that the recipe itself writes; without one, where it chooses the method."""
-    windows = [term.settings["during"] for term in terms]
-    spans = [one.span for one in windows if isinstance(one, Window) and one.span]
-    here = [span for span in spans if span.source is subject.file.source]
+    spans = [subject.program.method.spans.get(f"{within}.{term.label}.during") for term in terms]
+    here = [span for span in spans if span is not None and span.source is subject.file.source]
     if here:
         return max(here, key=lambda span: span.start)
     chosen = [node for node in subject.file.statements if isinstance(node, tree.Method)]

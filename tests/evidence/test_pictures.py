@@ -7,7 +7,11 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.engine.seeds import seed
-from tracelang.evidence.questions import SHOTS, Row, Unit, drawable, rows, samples_of, share, spread, units
+from tracelang.evidence.pictures import Row, Sample, drawable, rows, samples_of, spread
+from tracelang.evidence.units import share, units
+from tracelang.evidence.units.certificate import Certificate
+from tracelang.evidence.units.shots import SHOTS
+from tracelang.evidence.units.unit import Unit, Wanted
 from tracelang.plan.types import Plan
 
 PROTECTED = """tracelang 1
@@ -29,7 +33,11 @@ def judged(plan: Plan) -> dict[tuple[str, ...], object]:
 
 
 def work(plan: Plan, samples: int = 0, attacks: tuple[str, ...] = ()) -> tuple[Unit, ...]:
-    return units(plan, judged(plan), attacks, samples)
+    return units(Wanted(plan, judged(plan), attacks, samples, {}))
+
+
+def samples_in(unit: Unit) -> tuple[Sample, ...]:
+    return unit.samples if unit.kind in ("shots", "degree") else ()
 
 
 @pytest.mark.parametrize("samples", [1, 3, 7, 12, 100])
@@ -67,9 +75,9 @@ def test_what_several_assertions_ask_for_is_drawn_once() -> None:
             " expect over 4 samples { shown(dog) <= 50% }"
         )
     )
-    shots = [sample for unit in many for sample in unit.shots]
+    shots = [sample for unit in many for sample in samples_in(unit)]
     assert len(shots) == len(set(shots)) == 8
-    assert set(shots) == {sample for unit in one for sample in unit.shots}
+    assert set(shots) == {sample for unit in one for sample in samples_in(unit)}
 
 
 def test_beside_an_attack_the_plain_prompts_are_drawn() -> None:
@@ -87,7 +95,7 @@ def test_probes_are_drawn_for_probed_alone() -> None:
 def test_without_samples_only_what_the_recipe_asks_is_looked_at() -> None:
     kinds = [unit.kind for unit in work(plan("expect over 4 samples { shown(dog) <= 50% }"), 0, ("p4d",))]
     assert kinds == ["certificate", "shots"]
-    assert work(plan(""), 0) == (Unit("certificate", "certificate"),)
+    assert work(plan(""), 0) == (Certificate("certificate"),)
 
 
 def test_with_samples_every_attack_and_every_degree_is_looked_at() -> None:
@@ -99,7 +107,7 @@ def test_with_samples_every_attack_and_every_degree_is_looked_at() -> None:
 
 def test_units_are_small_and_their_keys_differ() -> None:
     found = work(plan("expect over 120 samples { shown(dog) <= 50% kept(cat) >= 50% }"), 10, ("p4d",))
-    assert max(len(unit.shots) for unit in found) == SHOTS
+    assert max(len(samples_in(unit)) for unit in found) == SHOTS
     assert len({unit.key for unit in found}) == len(found)
 
 
@@ -114,8 +122,8 @@ def test_shards_part_the_same_units(n: int) -> None:
 def test_nothing_of_a_protected_concept_is_ever_a_picture_or_an_attack() -> None:
     secret = tracelang.compile(PROTECTED)
     assert not drawable(secret, ("secret",)) and not drawable(secret, ("cat", "secret"))
-    found = units(secret, {("secret",): None, ("cat",): None}, ("p4d",), 10)
+    found = units(Wanted(secret, {("secret",): None, ("cat",): None}, ("p4d",), 10, {}))
     words = ("dog", "canine")
-    assert not [sample for unit in found for sample in unit.shots if any(word in sample.prompt for word in words)]
+    assert not [sample for unit in found for sample in samples_in(unit) if any(word in sample.prompt for word in words)]
     assert {unit.member for unit in found if unit.kind == "attack"} == set()
     assert {member for unit in found if unit.kind == "drift" for member in unit.group} == {("cat",), ("secret",)}

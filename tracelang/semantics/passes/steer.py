@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from tracelang.records import dataclass
+from tracelang.semantics.fields import choice, integer, number, sites, window
+from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
+from tracelang.semantics.tables import MAX_SEED
+from tracelang.semantics.values import Layers, Window
+
+Loss = Literal["prediction", "velocity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Steer(Pass):
+    """Training one low-rank adapter for each erased concept along trajectories of the unedited model.
+
+    `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the denoiser's own prediction,
+    or of the velocity that it stands for, which weighs the noise levels alike in every family.
+    """
+
+    kind: str = "steer"
+    label: str = "steer"
+    on: Layers = sites("text", "layers that get an adapter")
+    rank: int = integer(8, "rank of each adapter", low=1, high=512, more=True)
+    steps: int = integer(400, "training steps for each erased concept", low=1, high=1_000_000, more=True)
+    rate: float = number(
+        1e-3,
+        "peak learning rate: linear warm-up over a tenth of the run (at most 20 steps), then half a cosine",
+        above=0,
+        high=1,
+    )
+    loss: Loss = choice("prediction", "what the squared errors are of, see below", among=get_args(Loss))
+    batch: int = integer(
+        16, "rows of erased prompts in a step; as many of preserved ones", low=1, high=65_536, more=True
+    )
+    trajectories: int = integer(
+        80,
+        "trajectories sampled for each erased concept; of the preserved together twice as many, at least one a member",
+        low=1,
+        high=1_000_000,
+        more=True,
+    )
+    sampler_steps: int = integer(20, "sampler steps of a trajectory", low=2, high=1000)
+    guidance: float | None = number(
+        None, "classifier-free guidance while trajectories are sampled", low=0, absent="model"
+    )
+    refresh: int = integer(
+        0, "after so many steps, sample trajectories anew from the model in training; 0: never", low=0, high=1_000_000
+    )
+    gate: Window | None = window(
+        None, "scale the adapters by noise level; such an edit cannot be written to a file", absent="none"
+    )
+    seed: int = integer(0, "start of every random number of the pass", low=0, high=MAX_SEED)
+    terms: tuple[Term, ...] = ()
+
+    def shares(self, met: Met) -> tuple[Share, ...]:
+        """`batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one, each shared evenly by
+        the terms that need them. Without preserved prompts `keep` has nothing to say.
+        """
+        terms = [term for term in self.terms if term.weight > 0 and (met.preserved or term.on != "preserved")]
+        size = {"erased": self.batch, "preserved": self.batch, "empty": max(1, self.batch // 4)}
+        result = []
+        for on, whole in size.items():
+            sharing = [term for term in terms if term.on == on]
+            for i, term in enumerate(sharing):
+                rows = max(1, whole // len(sharing) + (i < whole % len(sharing)))
+                result.append(Share(term, rows, met.inside[term.label]))
+        return tuple(result)
+
+    def problem(self, met: Met) -> str | None:
+        if not met.shares:
+            return "no term has anything to train on; give one a weight, or `preserve` for `keep`"
+        empty = next((share.term.label for share in met.shares if not share.steps), None)
+        if empty is not None:
+            return f"the window of {empty} holds none of the {self.sampler_steps} sampler steps"
+        if met.before.gated or (self.gate is not None and met.before.trained):
+            return "one gated pass per method, and no other `steer` beside it"
+        return None
+
+    def preserved_trajectories(self, met: Met) -> int:
+        """Twice those of an erased concept, at least one a member; the same ones for every concept of the pass.
+
+        None where no term is evaluated on them: `keep` is, and `blank`.
+        """
+        if not met.preserved or all(share.term.on == "erased" for share in met.shares):
+            return 0
+        return max(2 * self.trajectories, met.preserved)
+
+    def held(self, met: Met) -> tuple[int, ...]:
+        """The sampler steps at which a term asks what the model predicted before the pass."""
+        return tuple(sorted({step for share in met.shares if share.term.before for step in share.steps}))
+
+    def cost(self, met: Met) -> Cost:
+        """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
+
+        A refresh samples anew from the student and asks the original model for the same predictions there. Where
+        earlier passes changed the model, `hold` asks it for predictions too.
+        """
+        preserved = 2 * met.visited * self.preserved_trajectories(met)
+        before = len(self.held(met)) * self.trajectories if met.before.changed else 0
+        refreshes = (self.steps - 1) // self.refresh if self.refresh else 0
+        erased = [met.visited * self.trajectories * (3 if anchored else 2) for anchored in met.anchored]
+        again = sum(2 * (one + preserved) + before for one in erased)
+        frozen = sum(one + before for one in erased) + refreshes * again
+        trained = self.steps * sum(share.rows for share in met.shares)
+        return Cost(frozen + (preserved if erased else 0), trained * len(erased))
+
+    def leaves(self, met: Met) -> Left:
+        before = met.before
+        adapters, mixed = before.adapters + len(met.anchored), before.mixed or met.mixed
+        return Left(True, True, self.gate is not None, adapters, mixed)

@@ -1,0 +1,108 @@
+"""What a setting may hold besides words and numbers: windows, layer sets, choices of tokens, as a plan keeps them."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from tracelang.records import dataclass
+
+Unit = Literal["progress", "sigma", "logsnr", "t"]
+Reads = Literal["prompt", "text"]
+Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
+Place = Literal["down", "mid", "up", "double", "single"]
+Tokens = Literal["phrase", "last", "tail", "context", "all"]
+
+READS: tuple[Reads, ...] = get_args(Reads)
+"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections."""
+ROLES: tuple[Role, ...] = get_args(Role)
+PLACES: tuple[Place, ...] = get_args(Place)
+TOKENS: dict[Tokens, tuple[Tokens, ...]] = {
+    "phrase": ("last",),
+    "last": (),
+    "tail": ("last",),
+    "context": (),
+    "all": ("phrase", "last", "tail", "context"),
+}
+"""Each choice of a prompt's states, with the others of which it takes every state in every prompt."""
+LIMITS: dict[Unit, tuple[float, float]] = {
+    "progress": (0.0, 1.0),
+    "sigma": (0.0, float("inf")),
+    "logsnr": (float("-inf"), float("inf")),
+    "t": (0.0, float("inf")),
+}
+"""A window's units, with the lowest and the highest value of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of sampling, low < high in its unit; it includes the noisier end and excludes the cleaner one.
+
+    Units: `progress` 0 = pure noise, 1 = finished image; `sigma`, `logsnr` and `t` (training timesteps) as written.
+    """
+
+    unit: Unit
+    low: float
+    high: float
+
+
+def ordered(window: Window) -> bool:
+    """Whether a window has a length, inside what its unit reaches."""
+    least, most = LIMITS[window.unit]
+    return least <= window.low < window.high <= most
+
+
+WHOLE = Window("progress", 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadsSites:
+    """Sites by what they read: `prompt` states alone, or the `text` stream's projections."""
+
+    reads: Reads
+    kind: Literal["reads"] = "reads"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSites:
+    """Sites by their role in a block."""
+
+    role: Role
+    kind: Literal["role"] = "role"
+
+
+@dataclass(frozen=True, slots=True)
+class GlobSites:
+    """Sites whose raw tensor name matches a glob."""
+
+    pattern: str
+    kind: Literal["glob"] = "glob"
+
+
+@dataclass(frozen=True, slots=True)
+class InPlaces:
+    """The sites of `of` that lie in one of the places."""
+
+    of: Layers
+    places: tuple[Place, ...]
+    kind: Literal["in"] = "in"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The sites of `left` that are not in `right`."""
+
+    left: Layers
+    right: Layers
+    kind: Literal["difference"] = "difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The sites of any member; there is one at least."""
+
+    members: tuple[Layers, ...]
+    kind: Literal["union"] = "union"
+
+
+Layers = ReadsSites | RoleSites | GlobSites | InPlaces | Difference | Union
+"""A layer set, worked out to the ground: no name of a recipe is left in it."""
