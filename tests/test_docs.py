@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.plan import types
 from tracelang.plan.compile import compile, compile_with_findings
@@ -189,7 +189,7 @@ def library() -> list[Row]:
     """What each file of the standard library defines, by sort, in its order."""
     rows = []
     for path in sorted((ROOT / "recipes" / "std").glob("*.erase")):
-        report = Report()
+        report = Findings()
         file = parse(Source(path.name, path.read_text("utf-8")), report)
         assert file is not None
         scope = collect(file.statements, None, report)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from tracelang.plan.compile import compile
     from tracelang.plan.load import load_plan
     from tracelang.plan.types import Plan
-
-__version__ = "0.1.0"
+    from tracelang.version import __version__
 
 EXPORTS = {
+    "__version__": "tracelang.version",
     "CompileError": "tracelang.diagnostics",
     "Diagnostic": "tracelang.diagnostics",
     "Plan": "tracelang.plan.types",
@@ -32,7 +32,7 @@ EXPORTS = {
     "verify": "tracelang.api",
 }
 
-__all__ = ["CompileError", "Diagnostic", "Plan", "apply", "bind", "compile", "load_plan", "verify"]
+__all__ = ["CompileError", "Diagnostic", "Plan", "__version__", "apply", "bind", "compile", "load_plan", "verify"]
 
 
 def __getattr__(name: str) -> Any:

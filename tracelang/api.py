@@ -136,7 +136,7 @@ def bind(plan: Plan, model: str | Path) -> Bound:
 
     Raises ModelError, BindError, SelectionError, WindowError; reads no weight.
     """
-    from tracelang.checkpoint.locate import family_of, locate, title
+    from tracelang.models.locate import family_of, locate, title
 
     folder = locate(str(model))
     family = family_of(folder)
@@ -185,8 +185,8 @@ def apply(
     in the user's cache folder; one that trains loads the model. `state` is a folder in which training keeps itself: the
     same call goes on after an interruption.
     """
-    from tracelang.engine import text_cache
     from tracelang.engine.run import needs_no_model, refuse, run
+    from tracelang.models import text_cache
 
     refuse(bound.on_model, dtype or "")
     check_weights(bound)

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import tracelang
 from tracelang.api import best_device
-from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.sampling import sample
 from tracelang.engine.seeds import seed
 from tracelang.evidence import picture
 from tracelang.evidence.judges import load
-from tracelang.evidence.rates import judge_all
+from tracelang.models.locate import family_of, locate
 
 from . import table
+from .measure import answered
 from .world.captions import with_article
 from .world.concepts import Style
 
-PER_ROW, SHOWN = 10, 6
+PER_ROW, SHOWN, STEPS = 10, 6, 20
 
 
 def main() -> None:
@@ -38,22 +38,12 @@ def main() -> None:
     models = {name: family.load(folder, best_device(), "float32") for name, folder in folders.items()}
 
     asked = table.ask(target, PER_ROW, PER_ROW, 5, seed=2, everything=False)
-    outcomes = {
-        name: table.outcome(
-            asked,
-            judge_all(
-                lambda prompts, seeds, model=model: sample(model, prompts, seeds, steps=20, fast=True, batch=100),
-                judge,
-                asked,
-            ),
-        )
-        for name, model in models.items()
-    }
+    outcomes = {name: table.outcome(asked, answered(model, judge, asked, STEPS)) for name, model in models.items()}
 
     def panel(prompt: str) -> picture.Panel:
         seeds = [seed("picture", prompt, i, 0) for i in range(SHOWN)]
         return picture.Panel(
-            prompt, {name: sample(model, [prompt] * SHOWN, seeds, steps=20) for name, model in models.items()}
+            prompt, {name: sample(model, [prompt] * SHOWN, seeds, steps=STEPS) for name, model in models.items()}
         )
 
     kept = table.neighbours(target)

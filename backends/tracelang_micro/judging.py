@@ -24,7 +24,7 @@ from .world.captions import with_article
 from .world.concepts import BACKGROUNDS, IMPLICIT, STYLES, THINGS
 
 if TYPE_CHECKING:
-    from tracelang.evidence.metrics import Extractor
+    from tracelang.evidence.judges.features import Extractor
 
 NOTHING = "nothing"
 """The class of pictures that show no thing of the world: plain grounds, noise, smears, mixtures."""
@@ -200,7 +200,7 @@ class Micro:
 
     def extractor(self) -> Extractor:
         """Its features, for distances between sets of pictures."""
-        from tracelang.evidence.metrics import Extractor
+        from tracelang.evidence.judges.features import Extractor
 
         return Extractor(_Features(self._network.trunk), 2 * 128, "micro judge features", self.card.digest)
 

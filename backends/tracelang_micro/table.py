@@ -6,17 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tracelang.engine.seeds import seed as seed_of
-from tracelang.evidence.judges import Answer
-from tracelang.evidence.rates import Shot, pooled, rate, tally
+from tracelang.evidence.judges import Class
+from tracelang.evidence.pictures import Sample
 from tracelang.evidence.report import Rate
+from tracelang.evidence.shots import Presence
+from tracelang.evidence.verdicts import pooled, rate
 from tracelang.plan.types import Plan
 
-from .judging import NOTHING
 from .world.captions import STYLE_PHRASES, with_article
 from .world.concepts import BACKGROUNDS, EVERYDAY, GROUP_OF, GROUPS, OBJECTS, STYLES, THINGS, Style, Thing
 
 TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
 BY_NAME = {thing.name: thing for thing in THINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A sample, the line of the table that it counts for, and the class that its picture should show."""
+
+    row: tuple[str, str]
+    sample: Sample
+    wanted: Class
 
 
 def erased(plan: Plan) -> Thing | Style:
@@ -86,20 +96,20 @@ def _identifier(name: str) -> str:
     return name.replace("-", "_")
 
 
-def ask(target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True) -> list[Shot]:
+def ask(target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True) -> list[Question]:
     """Every picture of the table.
 
     Rows: `erased` (its names; a style with each preserved thing), `probe` (each synonym; a style has none), `scene`
     (its name on each coloured ground), `kept` (every other thing; with `everything` False only the recipe's preserved
     ones), `style` (those that stay) and `background` (of kept things).
     """
-    asked: list[Shot] = []
+    asked: list[Question] = []
     others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
 
     def add(row: tuple[str, str], prompts: Sequence[str], count: int, head: str, wanted: str) -> None:
         for i in range(count):
             prompt = prompts[i % len(prompts)]
-            asked.append(Shot(row, prompt, head, wanted, seed_of("table", prompt, i, seed)))
+            asked.append(Question(row, Sample(prompt, seed_of("table", prompt, i, seed)), Class(head, wanted)))
 
     name = target.name
     if isinstance(target, Style):
@@ -136,18 +146,17 @@ class Outcome:
         return {row: found for (group, row), found in self.rates.items() if group == name}
 
 
-def outcome(asked: Sequence[Shot], seen: Sequence[Answer]) -> Outcome:
+def outcome(asked: Sequence[Question], seen: Sequence[Presence]) -> Outcome:
     """Count what the judge saw."""
-    pairs = [(shot, one.labels) for shot, one in zip(asked, seen, strict=True)]
-    scenes = [(shot, labels) for shot, labels in pairs if shot.row[0] == "scene"]
-    things = [(shot, labels) for shot, labels in pairs if shot.row[0] in ("erased", "scene")]
+    shows: dict[tuple[str, str], list[bool]] = {}
+    for question, one in zip(asked, seen, strict=True):
+        shows.setdefault(question.row, []).append(one.shows)
+    scenes = [one for question, one in zip(asked, seen, strict=True) if question.row[0] == "scene"]
+    things = [one for question, one in zip(asked, seen, strict=True) if question.row[0] in ("erased", "scene")]
     return Outcome(
-        tally(asked, seen),
-        rate(sum(labels["concept"] != NOTHING for _, labels in things), len(things)),
-        rate(
-            sum(labels["concept"] != NOTHING and labels["background"] == shot.wanted for shot, labels in scenes),
-            len(scenes),
-        ),
+        {row: rate(sum(hits), len(hits)) for row, hits in shows.items()},
+        rate(sum(bool(one.subject) for one in things), len(things)),
+        rate(sum(bool(one.subject) and one.shows for one in scenes), len(scenes)),
     )
 
 

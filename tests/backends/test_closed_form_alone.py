@@ -13,10 +13,9 @@ from test_flux_check import shard
 
 import tracelang
 from tests.engine.plans import erasure, plan, run, steer
-from tracelang.checkpoint import parts, weights
 from tracelang.checkpoint.save import save
-from tracelang.engine import text_cache
 from tracelang.engine.run import needs_no_model
+from tracelang.models import parts, text_cache, weights
 from tracelang.plan.family import ModelError
 
 RECIPE = """
@@ -56,10 +55,9 @@ def loads(monkeypatch):
     found = []
     real = parts.component
     for module in (
-        "tracelang.checkpoint.parts",
-        "tracelang.checkpoint.streamed",
-        "tracelang_flux.model",
-        "tracelang_sd.model",
+        "tracelang.models.parts",
+        "tracelang.models.streamed",
+        "tracelang.models.model",
     ):
         monkeypatch.setattr(
             f"{module}.component",

@@ -22,10 +22,10 @@ from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
-from tracelang.evidence import questions, verify
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.units import drift, noise
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.types import ReadsSites, RoleSites
@@ -255,8 +255,8 @@ class Bright:
 
 
 def test_an_edit_is_drawn_and_verified_under_every_attack(dev, monkeypatch):
-    monkeypatch.setattr(questions, "DRIFTS", 1)
-    monkeypatch.setattr(verify, "NOISE_SAMPLES", 1)
+    monkeypatch.setattr(drift, "DRIFTS", 1)
+    monkeypatch.setattr(noise, "TRAJECTORIES", 1)
     Path("r.erase").write_text(RECIPE % "uce" + 'expect over 2 samples { shown("cat") <= 99% }\n')
     tracelang.apply(tracelang.bind(tracelang.compile("r.erase"), dev), device="cpu").save("out")
     words = ["sample", "out", "--against", str(dev), "--prompt", "a cat", "--count", "1", "--steps", "2"]

@@ -33,7 +33,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 from time import process_time
 
 from tracelang.cli.collecting import without_collecting
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.semantics.rules.lint import Lint
 from tracelang.syntax.parser import parse
 
@@ -146,7 +146,7 @@ def mistakes(size: int, runs: int) -> float:
     text = ('erase "a\n@ \u201ca\u201d Aa\nearse = x \\\n}' * (size // 30 + 1))[:size]
     best = float("inf")
     for _ in range(runs):
-        report = Report()
+        report = Findings()
         start = process_time()
         parse(Source("mistakes.erase", text), report)
         best = min(best, process_time() - start)

@@ -26,11 +26,12 @@ from tests.engine.plans import run
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.rollout import Trajectories, predictions, record, starts
 from tracelang.evidence.drift import relative
-from tracelang.evidence.rates import Shot
+from tracelang.evidence.shots import draw
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan, Window
 from tracelang.semantics.passes.steer import Steer
 from tracelang_micro import measure, table
+from tracelang_micro.table import Question
 from tracelang_micro.world.captions import with_article
 from tracelang_micro.world.concepts import Thing
 
@@ -87,18 +88,18 @@ def trajectories(model: Model, target: Thing) -> dict[str, Trajectories]:
     return {"erased": of([target], 16), "preserved": of(kept, len(kept))}
 
 
-def pictures(on: measure.Bench, model: Model, asked: Sequence[Shot]) -> torch.Tensor:
+def pictures(on: measure.Bench, model: Model, asked: Sequence[Question]) -> torch.Tensor:
     """Pictures `[n, channel, y, x]` in 0..1."""
-    return on.draw(model)([shot.prompt for shot in asked], [shot.seed for shot in asked])
+    return draw(model, [question.sample for question in asked], on.steps)
 
 
-def spared(asked: Sequence[Shot], target: Thing) -> dict[str, dict[str, list[Shot]]]:
+def spared(asked: Sequence[Question], target: Thing) -> dict[str, dict[str, list[Question]]]:
     """The pictures of each kept thing: of those that the recipe preserves, and of the others."""
     names = {thing.name for thing in table.neighbours(target)}
-    found: dict[str, dict[str, list[Shot]]] = {"preserved": {}, "other": {}}
-    for shot in asked:
-        if shot.row[0] == "kept":
-            found["preserved" if shot.row[1] in names else "other"].setdefault(shot.row[1], []).append(shot)
+    found: dict[str, dict[str, list[Question]]] = {"preserved": {}, "other": {}}
+    for question in asked:
+        if question.row[0] == "kept":
+            found["preserved" if question.row[1] in names else "other"].setdefault(question.row[1], []).append(question)
     return {kind: rows for kind, rows in found.items() if rows}
 
 
@@ -123,10 +124,10 @@ def plot(file: Path, logsnr: Sequence[float], curves: dict[str, dict[str, list[f
 
 def measured(
     on: measure.Bench,
-    asked: Sequence[Shot],
+    asked: Sequence[Question],
     plan: Plan,
     paths: dict[str, Trajectories],
-    kept: dict[str, dict[str, list[Shot]]],
+    kept: dict[str, dict[str, list[Question]]],
     bases: dict[str, torch.Tensor],
 ) -> dict[str, Any]:
     """One row: the table's figures, how many kept pictures were lost, how far the first `PAIRED` of each thing moved
@@ -154,9 +155,9 @@ def measured(
     return {"figures": table.figures(before, after), "lost": lost, "moved": moved, "change": change}
 
 
-def first(rows: dict[str, list[Shot]]) -> list[Shot]:
+def first(rows: dict[str, list[Question]]) -> list[Question]:
     """The first pictures of each thing."""
-    return [shot for row in rows.values() for shot in row[:PAIRED]]
+    return [question for row in rows.values() for question in row[:PAIRED]]
 
 
 def report(rows: dict[str, dict[str, Any]], logsnr: Sequence[float], refined: bool, file: Path | None) -> None:

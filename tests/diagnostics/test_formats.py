@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sarif_pydantic import Sarif
 
-from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Report, Source, Span
+from tracelang.diagnostics import Diagnostic, Edit, Findings, Fix, Label, Source, Span
 from tracelang.diagnostics.formats import FORMATS, render
 from tracelang.diagnostics.human import MIN_WIDTH, render_one
 from tracelang.syntax.parser import parse
@@ -168,7 +168,7 @@ def test_a_terminal_gets_wrapped_texts() -> None:
 
 def test_a_fix_mends_what_the_lexer_found() -> None:
     text = "erase \u201ccat\u201d; Preserve dog"
-    report = Report()
+    report = Findings()
     assert parse(Source("x", text), report) is None
     fix = report.findings[0].fix
     assert fix is not None and fix.safe

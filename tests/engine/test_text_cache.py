@@ -11,8 +11,8 @@ import torch
 
 from tests.engine.plans import erasure, plan, refine, run
 from tests.engine.toy import Toy
-from tracelang.engine import store, text_cache
-from tracelang.engine.errors import CacheFull
+from tracelang.models import store, text_cache
+from tracelang.models.errors import CacheFull
 from tracelang.models.protocol import TextStates
 
 CPU = torch.device("cpu")

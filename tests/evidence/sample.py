@@ -10,7 +10,6 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from tracelang.evidence.rates import rate
 from tracelang.evidence.report import (
     AttackFinding,
     Certificate,
@@ -32,6 +31,7 @@ from tracelang.evidence.report import (
     Reach,
     Report,
 )
+from tracelang.evidence.verdicts import rate
 
 SCRIPT = '<script>document.title = "owned"</script><img src=x onerror="document.title=\'owned\'">'
 QUOTES = "a \"cat\" & 'dog' </style></script> {{ 7*7 }} \\ ` | [x](https://example.org/x)"

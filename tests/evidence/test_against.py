@@ -13,10 +13,9 @@ from tracelang.evidence.against import asked, compare, earlier
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.html import page
 from tracelang.evidence.judges import Class
-from tracelang.evidence.metrics import rises
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.rates import rate
 from tracelang.evidence.report import DegreePoint, Report
+from tracelang.evidence.verdicts import rate, rises
 from tracelang.evidence.work import Run
 
 

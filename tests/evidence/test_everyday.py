@@ -18,8 +18,10 @@ from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.everyday import COUNT, LEAST, digest, everyday, texts
 from tracelang.evidence.integrity import EverydayPair, integrity, pixels
 from tracelang.evidence.judges import Judge
-from tracelang.evidence.questions import Sample, units
+from tracelang.evidence.pictures import Sample
 from tracelang.evidence.report import Report
+from tracelang.evidence.units import units
+from tracelang.evidence.units.unit import Wanted
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Plan
 from tracelang_micro.judging import Micro
@@ -153,7 +155,7 @@ def test_what_speaks_of_the_protected_is_not_asked_for_whatever_stands_between(n
     left = words(plan)
     assert wall is not None and left == [text for text in texts() if wall.of(text) is None] != list(texts())
     with pytest.raises(EvidenceError, match="which the recipe protects"):
-        units(plan, {}, (), 0, [Sample(text, 0) for text in texts()])
+        units(Wanted(plan, {}, (), 0, {Sample(text, 0): None for text in texts()}))
 
 
 def test_parts_of_words_and_little_words_leave_the_panel_as_it_is() -> None:

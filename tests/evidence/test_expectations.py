@@ -10,14 +10,17 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
-from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, decide, hopeless, outcome, worst
+from tracelang.evidence.expectations import outcome
+from tracelang.evidence.hopeless import hopeless
 from tracelang.evidence.judges import Class
-from tracelang.evidence.metrics import h_o, identities
+from tracelang.evidence.measured import Drawn, Measured, Pair
+from tracelang.evidence.metrics.harmonic import answers, h_o, identities
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import Sample, rows, samples_of
-from tracelang.evidence.rates import rate
+from tracelang.evidence.pictures import Sample, rows, samples_of
 from tracelang.evidence.report import Certificate, Outcome, Reach
 from tracelang.evidence.shots import Failed, Judgement, Presence
+from tracelang.evidence.units.attack import AttackSide, Brought
+from tracelang.evidence.verdicts import decide, rate, worst
 from tracelang.plan.types import Plan
 
 CLASSES = {(name,): (Sought("fake", Class("concept", name)),) for name in ("dog", "cat")}
@@ -27,7 +30,13 @@ def plan(expect: str, more: str = "") -> Plan:
     return tracelang.compile(RECIPE.replace("\nmethod", f"\n{more}\nmethod") + expect)
 
 
-def look(label: str) -> dict[str, Judgement]:
+def side(after: Sequence[Presence], base: Sequence[Presence] = (), error: str = "") -> AttackSide:
+    before = base or [None] * len(after)
+    rows = [Brought(Sample("p", i), a, b) for i, (a, b) in enumerate(zip(after, before, strict=True))]
+    return AttackSide(tuple(rows), error=error)
+
+
+def judged(label: str) -> dict[str, Judgement]:
     """A picture that the judge gives this label; `?` is an error, `nothing` no recognisable thing."""
     if label == "?":
         return {"fake": Judgement(error="RuntimeError: boom")}
@@ -45,7 +54,7 @@ def found(
         now = after[name]
         before = (base or {}).get(name, [name.split()[0]] * len(now))
         for sample, a, b in zip(samples_of(plan, row), before, now, strict=True):
-            pictures[sample] = Drawn(look(a), look(b))
+            pictures[sample] = Drawn(judged(a), judged(b))
     return outcome(plan.expect[0], Measured(plan, more.pop("classes", CLASSES), {}, pictures, **more))
 
 
@@ -165,7 +174,7 @@ def _birds(plan: Plan, dogs: Sequence[str], birds: Sequence[str]) -> Measured:
     for row in rows(plan, BIRDS, 0):
         labels = dogs if row.member == ("dog",) else birds
         for sample, label in zip(samples_of(plan, row), labels, strict=True):
-            pictures[sample] = Drawn(look(row.member[0]), look(label))
+            pictures[sample] = Drawn(judged(row.member[0]), judged(label))
     return Measured(plan, BIRDS, {}, pictures)
 
 
@@ -174,27 +183,27 @@ def test_an_attack_that_failed_or_never_ran_is_inconclusive() -> None:
     key = (("dog",), "p4d", 60, 0)
     plain = {"dog": ["cat"] * 60}
     assert found(attacked, plain).verdict == "inconclusive"
-    assert found(attacked, plain, attacks={key: Struck((), "ValueError: no")}).verdict == "inconclusive"
-    assert found(attacked, plain, attacks={key: Struck((Presence(False),) * 60)}).verdict == "pass"
-    assert found(attacked, plain, attacks={key: Struck((Presence(True),) * 60)}).verdict == "fail"
+    assert found(attacked, plain, attacks={key: side((), error="ValueError: no")}).verdict == "inconclusive"
+    assert found(attacked, plain, attacks={key: side((Presence(False),) * 60)}).verdict == "pass"
+    assert found(attacked, plain, attacks={key: side((Presence(True),) * 60)}).verdict == "fail"
     one_bad = (Presence(False, error="boom"), *(Presence(False),) * 59)
-    assert found(attacked, plain, attacks={key: Struck(one_bad)}).verdict == "inconclusive"
+    assert found(attacked, plain, attacks={key: side(one_bad)}).verdict == "inconclusive"
 
 
 def test_an_attacked_rate_has_the_plain_one_beside_it() -> None:
     attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
     key = (("dog",), "p4d", 60, 0)
-    one = found(attacked, {"dog": ["dog"] + ["cat"] * 59}, attacks={key: Struck((Presence(False),) * 60)})
+    one = found(attacked, {"dog": ["dog"] + ["cat"] * 59}, attacks={key: side((Presence(False),) * 60)})
     assert one.verdict == "pass" and "; by name, without an attack: 1 of 60" in one.reason
     assert one.measures[0].plain is not None and (one.measures[0].plain.hits, one.measures[0].plain.n) == (1, 60)
-    lost = found(attacked, {"dog": ["?"] * 60}, attacks={key: Struck((Presence(False),) * 60)})
+    lost = found(attacked, {"dog": ["?"] * 60}, attacks={key: side((Presence(False),) * 60)})
     assert lost.reason.endswith("by name, without an attack: not measured")
     both = plan("expect over 100 samples { attack(dog, bird, p4d) <= 30% }", SET)
     members = [("dog",), ("bird",)]
-    struck = {
-        (m, "p4d", 100, 0): Struck(tuple(Presence(m == ("bird",) and i < 40) for i in range(100))) for m in members
+    attacks = {
+        (m, "p4d", 100, 0): side(tuple(Presence(m == ("bird",) and i < 40) for i in range(100))) for m in members
     }
-    alone = outcome(both.expect[0], replace(_birds(both, ["cat"] * 100, ["cat"] * 98 + ["bird"] * 2), attacks=struck))
+    alone = outcome(both.expect[0], replace(_birds(both, ["cat"] * 100, ["cat"] * 98 + ["bird"] * 2), attacks=attacks))
     assert "bird alone" in alone.reason and alone.reason.endswith("by name, without an attack: 2 of 100")
 
 
@@ -272,7 +281,7 @@ def counted(
     for name, (hits, _), before in zip(names, members, base or [(n, n)] * len(members), strict=True):
         (row,) = (row for row in rows(whole, classes, 0) if row.member == (name,))
         for i, sample in enumerate(samples_of(whole, row)):
-            pictures[sample] = Drawn(look(name if i < before[0] else "x"), look(name if i < hits else "x"))
+            pictures[sample] = Drawn(judged(name if i < before[0] else "x"), judged(name if i < hits else "x"))
     return outcome(whole.expect[0], Measured(whole, classes, {}, pictures))
 
 
@@ -333,12 +342,12 @@ def test_a_fail_stays_a_fail_whatever_the_base_does() -> None:
 def test_an_attack_whose_own_prompts_bring_nothing_on_the_base_says_nothing(before: int, verdict: str) -> None:
     attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
     base = tuple(Presence(i < before) for i in range(60))
-    struck = Struck((Presence(False),) * 60, base=base)
-    one = found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): struck})
+    made = side((Presence(False),) * 60, base=base)
+    one = found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): made})
     assert one.verdict == one.measures[0].verdict == verdict
     assert one.measures[0].base is not None and one.measures[0].base.hits == before
     assert f"; on the base model the same attack: {before} of 60; by name, without an attack: 0 of 60" in one.reason
-    failed = Struck((Presence(False),) * 60, base=(*base[:59], Presence(False, error="boom")))
+    failed = side((Presence(False),) * 60, base=(*base[:59], Presence(False, error="boom")))
     assert found(attacked, {"dog": ["cat"] * 60}, attacks={(("dog",), "p4d", 60, 0): failed}).verdict == "inconclusive"
 
 

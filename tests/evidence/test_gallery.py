@@ -10,9 +10,10 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.evidence import gallery
-from tracelang.evidence.compose import AttackSide, _worst_prompt
-from tracelang.evidence.questions import Row, Sample
-from tracelang.evidence.shots import Presence
+from tracelang.evidence.pictures import Row, Sample
+from tracelang.evidence.shots import Judgement, Presence
+from tracelang.evidence.units.attack import AttackSide, Brought
+from tracelang.evidence.units.everyday import EverydayRecord, EverydayRow
 
 DOG, CAT = ("dog",), ("cat",)
 
@@ -30,7 +31,9 @@ def pair(member: tuple[str, ...], i: int, base: bool, after: bool) -> Any:
 
 def side(attack: str, *chances: float) -> Any:
     rows = tuple(
-        (Sample(f"{attack} {i}", i), Presence(True, chance), (f"u/{attack}{i}-b.png", f"u/{attack}{i}-a.png"))
+        Brought(
+            Sample(f"{attack} {i}", i), Presence(True, chance), files=(f"u/{attack}{i}-b.png", f"u/{attack}{i}-a.png")
+        )
         for i, chance in enumerate(chances)
     )
     return SimpleNamespace(member=DOG, attack=attack, adaptive=SimpleNamespace(rows=rows))
@@ -79,10 +82,9 @@ def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True
     rows = [(form, i < hits) for form, hits, n in shows for i in range(n)]
     return AttackSide(
         rows=tuple(
-            (Sample(form if not by_form else f"{form} {i}", i), Presence(seen), None)
-            for i, (form, seen) in enumerate(rows)
+            Brought(Sample(f"{form} {i}" if by_form else form, i), Presence(shows), form=form)
+            for i, (form, shows) in enumerate(rows)
         ),
-        forms=tuple(form for form, _ in rows),
         by_form=by_form,
         soft=soft,
     )
@@ -100,10 +102,10 @@ def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True
 def test_the_worst_form_or_prompt_is_the_one_best_shown_to_be(
     shows: list[tuple[str, int, int]], worst: tuple[str, int, int]
 ) -> None:
-    found = _worst_prompt(forms(*shows))
+    found = forms(*shows).worst
     assert found is not None and found[1].hits == worst[1]
     assert not found[1].hits or (found[0], found[1].n) == (worst[0], worst[2])
-    assert _worst_prompt(forms(shows[0])) is None  # of one there is no worst
+    assert forms(shows[0]).worst is None  # of one there is no worst
 
 
 def test_prompts_that_worked_are_counted_by_prompt() -> None:
@@ -115,31 +117,29 @@ def test_prompts_that_worked_are_counted_by_prompt() -> None:
 
 
 def test_of_the_everyday_panel_what_was_lost_is_shown_first() -> None:
-    def row(i: int, right: tuple[bool, bool] | None, like: bool = True, whole: bool = True) -> dict[str, Any]:
-        look = {"fake": {"labels": {}, "scores": {}, "subject": None, "error": ""}}
-        return {
-            "prompt": f"day {i}",
-            "seed": i,
-            "base": look,
-            "after": look,
-            "sought": [],
-            "match": right,
-            "whole": (True, whole),
-            "like": like,
-            "files": [f"e/{i}-b.png", f"e/{i}-a.png"],
-        }
+    def row(i: int, right: tuple[bool, bool] | None, like: bool = True, whole: bool = True) -> EverydayRow:
+        return EverydayRow(
+            prompt=f"day {i}",
+            seed=i,
+            base={"fake": Judgement()},
+            after={"fake": Judgement()},
+            sought=(),
+            match=right,
+            whole=(True, whole),
+            like=like,
+            files=(f"e/{i}-b.png", f"e/{i}-a.png"),
+        )
 
     found = findings()
-    found.everyday = {
-        "rows": [
-            row(0, (True, True)),
-            row(1, (True, False)),
-            row(2, (False, False)),
-            row(3, None, like=False),
-            row(4, (True, True), whole=False),
-            *(row(i, None) for i in range(5, 12)),
-        ]
-    }
+    rows = [
+        row(0, (True, True)),
+        row(1, (True, False)),
+        row(2, (False, False)),
+        row(3, None, like=False),
+        row(4, (True, True), whole=False),
+        *(row(i, None) for i in range(5, 12)),
+    ]
+    found.everyday = EverydayRecord(rows=tuple(rows), apart=True, by="")
     shown = told(found)
     assert [line for line in shown if line.startswith("damaged: day")] == [
         "damaged: day 1",

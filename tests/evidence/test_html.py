@@ -13,8 +13,8 @@ from tests.evidence import sample
 from tracelang.evidence import wording
 from tracelang.evidence.compose import write_hits
 from tracelang.evidence.html import LARGE, SECTIONS, PictureError, page, write_html
-from tracelang.evidence.rates import rate
 from tracelang.evidence.report import Hit, Picture
+from tracelang.evidence.verdicts import rate
 from tracelang.text import visible
 
 

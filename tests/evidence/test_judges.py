@@ -28,7 +28,7 @@ from tracelang.evidence.judges.nudenet import EXPLICIT, LABELS, Detection, NudeN
 from tracelang.evidence.judges.opennsfw import OpenNsfw
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
-from tracelang.evidence.metrics import clip_score, kid
+from tracelang.evidence.metrics.distances import kid_paired
 from tracelang.evidence.shots import ask
 from tracelang.plan.types import Concept
 from tracelang_micro.judging import CLASSES, FILE, NOTHING, Micro
@@ -117,10 +117,10 @@ def test_clip_says_what_the_library_says(folder: Path) -> None:
     for seen, row in zip(judge.look(images), logits.softmax(1), strict=True):
         assert list(seen.scores["object"].values()) == pytest.approx(row.tolist(), abs=1e-4)
         assert seen.labels["object"] == ("cat", "dog", "ship")[int(row.argmax())] and judge.subject(seen) is None
-    mine = clip_score(images, ["a photo of the dog"] * 5, judge)
+    mine = judge.scores(images, ["a photo of the dog"] * 5)
     assert torch.allclose(mine, logits[:, 1], atol=1e-3)
     assert torch.allclose(
-        clip_score(images[:2], ["a photo of the cat", "a photo of the dog"], judge),
+        judge.scores(images[:2], ["a photo of the cat", "a photo of the dog"]),
         torch.stack([logits[0, 0], logits[1, 1]]),
         atol=1e-3,
     )
@@ -160,7 +160,7 @@ def test_clip_takes_its_classes_from_the_recipe_one_head_for_each_kind(folder: P
 def test_clip_embeddings_serve_as_features(folder: Path) -> None:
     found = Clip(str(folder)).extractor()
     assert found.num_features == 16 and len(found.digest) == 64
-    assert kid(colour(1, 0, 0, n=100), colour(0, 0, 1, n=100, seed=1), found) > 0.01
+    assert kid_paired(colour(1, 0, 0, n=100), colour(0, 0, 1, n=100, seed=1), found) > 0.01
 
 
 def test_a_clip_that_is_not_there_or_not_whole_or_broken_never_answers(folder: Path, tmp_path: Path) -> None:

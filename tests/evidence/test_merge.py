@@ -13,8 +13,9 @@ from click.testing import CliRunner
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form
 from tracelang.cli import main
-from tracelang.evidence import attacks, everyday, questions, verify
+from tracelang.evidence import attacks, everyday, verify
 from tracelang.evidence.report import Report
+from tracelang.evidence.units import shots
 from tracelang.evidence.work import WorkError
 
 EXPECT = "expect over 8 samples { shown(dog) <= 99% accuracy(cat) >= 0% attack(dog, paraphrase) <= 99% }"
@@ -37,9 +38,9 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     def words(target: Any, model: Any, budget: Any) -> Any:
         return attacks.Found(("a drawing of a dog",) * target.count, None, {"tries": 1}, None, ())
 
-    monkeypatch.setattr(questions, "SHOTS", 4)
+    monkeypatch.setattr(shots, "SHOTS", 4)
     monkeypatch.setattr(everyday, "COUNT", everyday.LEAST)
-    monkeypatch.setattr(verify, "ATTACKS", {"paraphrase": attacks.Attack("black box", words)})
+    monkeypatch.setattr(attacks, "ATTACKS", {"paraphrase": attacks.Attack("black box", words)})
 
 
 @pytest.fixture(scope="module")

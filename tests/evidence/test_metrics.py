@@ -5,26 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torchmetrics.image.kid import KernelInceptionDistance
 
-from tracelang.evidence.metrics import (
-    FID_LEAST,
-    KID_LEAST,
-    Answers,
-    Extractor,
-    TooFew,
-    distinguishable,
-    fid,
-    h_a,
-    h_c,
-    h_o,
-    identities,
-    kid,
-    kid_paired,
-    objects,
-    paired,
-    styles,
-)
-from tracelang.evidence.rates import rate
+from tracelang.evidence.judges.features import Extractor
+from tracelang.evidence.metrics.distances import FID_LEAST, KID_LEAST, TooFew, fid, kid_paired
+from tracelang.evidence.metrics.harmonic import Answers, h_a, h_c, h_o, identities, objects, styles
+from tracelang.evidence.verdicts import distinguishable, paired, rate
 
 # METHODS.md §10.1, MACE Table 1 in percent: Acc_e, Acc_s, Acc_g, H_o.
 OBJECTS = """
@@ -158,7 +144,17 @@ def test_fid_is_the_distance_of_the_gaussians(extractor: Extractor) -> None:
     assert fid(base, base + 0.3, extractor) == pytest.approx(3 * 0.3**2, rel=1e-4)  # means alone differ
 
 
-def test_kid_is_the_unbiased_kernel_distance(extractor: Extractor) -> None:
+def kid(base: torch.Tensor, after: torch.Tensor, extractor: Extractor) -> float:
+    """The library's kernel distance, of two independent sets."""
+    metric = KernelInceptionDistance(feature=extractor, subsets=1, subset_size=len(base), normalize=True)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        metric.update(base, real=True)
+        metric.update(after, real=False)
+        return float(metric.compute()[0])
+
+
+def test_the_kernel_distance_of_independent_sets_is_the_library_s(extractor: Extractor) -> None:
     draw = torch.Generator().manual_seed(0)
     base, after = (torch.rand(KID_LEAST, 3, 2, 2, generator=draw) for _ in range(2))
     x, y = extractor(base).double(), extractor(after * 0.5).double()
@@ -176,13 +172,13 @@ def test_kid_is_the_unbiased_kernel_distance(extractor: Extractor) -> None:
 def test_a_distance_of_too_few_pictures_or_of_broken_ones_is_refused(extractor: Extractor) -> None:
     few = torch.rand(KID_LEAST - 1, 3, 2, 2)
     with pytest.raises(TooFew, match="KID wants 100 pictures a side, here are 99"):
-        kid(few, torch.rand(200, 3, 2, 2), extractor)
+        kid_paired(few, torch.rand(99, 3, 2, 2), extractor)
     with pytest.raises(TooFew, match="FID wants 10000"):
         fid(torch.rand(200, 3, 2, 2), torch.rand(200, 3, 2, 2), extractor)
     broken = torch.rand(KID_LEAST, 3, 2, 2)
     broken[7] = float("nan")
     with pytest.raises(ValueError, match="finite"):
-        kid(broken, torch.rand(KID_LEAST, 3, 2, 2), extractor)
+        kid_paired(broken, torch.rand(KID_LEAST, 3, 2, 2), extractor)
 
 
 FEATURES = Extractor(nn.Identity(), 4, "features as they are", "0" * 64)

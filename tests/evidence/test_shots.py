@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
-from tracelang.evidence.shots import Judgement, ask, attempt, from_json, judged, presence, to_json
+from tracelang.evidence.shots import Judgement, Judgements, ask, attempt, judged, presence
 
 DOG = Class("concept", "dog")
 SOUGHT = (Sought("fake", DOG),)
@@ -55,7 +56,8 @@ def test_a_good_answer_is_taken_whole() -> None:
     (found,) = ask(Fake(lambda _: said()), images(0), [DOG])
     assert found == Judgement({"concept": "dog"}, {"concept": {"dog": 0.9}}, True)
     assert presence({"fake": found}, SOUGHT).shows
-    assert from_json(to_json({"fake": found})) == {"fake": found}
+    told = TypeAdapter[Judgements](Judgements)
+    assert told.validate_json(told.dump_json({"fake": found})) == {"fake": found}
 
 
 @pytest.mark.parametrize(

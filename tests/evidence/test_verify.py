@@ -20,13 +20,16 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form, expecting, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import rollout, sampling
-from tracelang.evidence import attacks, picture, questions, verify
+from tracelang.evidence import attacks, picture, verify
 from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.attacks import textual_inversion
+from tracelang.evidence.bench import Bench
 from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.panel import JudgeError
-from tracelang.evidence.questions import Unit
 from tracelang.evidence.report import Hit, Report
-from tracelang.evidence.verify import Bench, at_degree
+from tracelang.evidence.units import drift, noise, shots
+from tracelang.evidence.units.degree import at_degree
+from tracelang.evidence.units.unit import Unit
 from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro
 from tracelang_sd.model import StableDiffusionModel
@@ -51,8 +54,8 @@ def out(fresh: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """One trajectory for each figure that is taken along trajectories."""
-    monkeypatch.setattr(questions, "DRIFTS", 1)
-    monkeypatch.setattr(verify, "NOISE_SAMPLES", 1)
+    monkeypatch.setattr(drift, "DRIFTS", 1)
+    monkeypatch.setattr(noise, "TRAJECTORIES", 1)
 
 
 def run(out: Path, judges: Sequence[str | Judge] = (), **settings: Any) -> Report:
@@ -119,7 +122,7 @@ def test_a_judge_or_an_attack_that_exits_ends_in_2_with_a_line(
         raise SystemExit(0)
 
     monkeypatch.setattr("tracelang.evidence.panel.load", loaded)
-    monkeypatch.setattr(verify, "ATTACKS", {"p4d": attacks.Attack("white box", leaves)} if where == "attack" else {})
+    monkeypatch.setattr(attacks, "ATTACKS", {"p4d": attacks.Attack("white box", leaves)} if where == "attack" else {})
     samples = "1" if where == "attack" else "0"
     words = ["verify", str(out), "--judge", "leaving", "--samples", samples, "--steps", "2", "--device", "cpu"]
     ran = CliRunner().invoke(main, words)
@@ -159,7 +162,7 @@ def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, mo
         return attacks.Found(("a dog",) * target.count, None, {"tries": 1}, float("nan"), ())
 
     monkeypatch.setattr(
-        verify,
+        attacks,
         "ATTACKS",
         {
             "p4d": attacks.Attack("white box", broken),
@@ -178,7 +181,7 @@ def test_an_attack_that_there_is_nothing_for_is_untested_and_no_error(
     def nothing_there(target: Any, model: Any, budget: Any) -> Any:
         raise attacks.Inapplicable("inverse_map: no matrix of this model reads prompt states alone")
 
-    monkeypatch.setattr(verify, "ATTACKS", {"inverse_map": attacks.Attack("soft states", nothing_there)})
+    monkeypatch.setattr(attacks, "ATTACKS", {"inverse_map": attacks.Attack("soft states", nothing_there)})
     report = run(out, samples=2)
     assert report.verdict == "pass" and not report.errors
     assert "no matrix" in report.attacks[0].error and report.attacks[0].adaptive is None
@@ -277,7 +280,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
         raise ArithmeticError("no gradient")
 
     monkeypatch.setattr(
-        verify,
+        attacks,
         "ATTACKS",
         {
             "paraphrase": attacks.Attack("black box", words),
@@ -315,26 +318,26 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
 
 
 def test_an_interrupted_run_goes_on_and_draws_nothing_twice(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "SHOTS", 8)
+    monkeypatch.setattr(shots, "SHOTS", 8)
     out = expecting(out, "expect over 12 samples { accuracy(dog) >= 0% }")
     whole = run(out, samples=0)
     shutil.rmtree(out / "report")
     done: list[str] = []
-    does = Bench.done
+    does = verify.done
 
-    def stops(self: Bench, unit: Unit, folder: Path) -> dict[str, Any]:
+    def stops(unit: Unit, bench: Bench, folder: Path) -> dict[str, Any]:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(unit.key)
-        return does(self, unit, folder)
+        return does(unit, bench, folder)
 
-    monkeypatch.setattr(Bench, "done", stops)
+    monkeypatch.setattr(verify, "done", stops)
     words = ["verify", str(out), "--samples", "0", "--steps", "2", "--device", "cpu"]
     ran = CliRunner().invoke(main, words)
     assert ran.exit_code == 130 and "Go on with: tracec verify" in ran.output
     assert not (out / "report" / "report.json").exists()
     assert done == ["certificate", "shots-0000"]
-    monkeypatch.setattr(Bench, "done", lambda self, unit, folder: (done.append(unit.key), does(self, unit, folder))[1])
+    monkeypatch.setattr(verify, "done", lambda unit, *rest: (done.append(unit.key), does(unit, *rest))[1])
     ran = CliRunner().invoke(main, words)
     assert ran.exit_code == 0 and done == ["certificate", "shots-0000", "shots-0001", "everyday"]
     again = Report.model_validate_json((out / "report" / "report.json").read_bytes())
@@ -373,7 +376,7 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
     )
     out = closed_form(plan, tmp_path / "out")
     monkeypatch.setattr(
-        verify,
+        attacks,
         "ATTACKS",
         {
             "paraphrase": attacks.Attack("black box", lambda *_: pytest.fail("a protected concept was attacked")),
@@ -509,10 +512,10 @@ def test_the_precision_line_says_what_was_multiplied(
     """Pictures and searches alike, on a processor that multiplies bfloat16 itself and on one that does not."""
 
     def searching(target: Any, model: Any, budget: Any) -> Any:
-        return attacks.ATTACKS["textual_inversion"].run(target, model, attacks.Budget(rows=1, iterations=1))
+        return textual_inversion.run(target, model, attacks.Budget(rows=1, iterations=1))
 
     monkeypatch.setattr("tracelang.engine.precision.multiplies_bfloat16", lambda: native)
-    monkeypatch.setattr(verify, "ATTACKS", {"textual_inversion": attacks.Attack("soft states", searching)})
+    monkeypatch.setattr(attacks, "ATTACKS", {"textual_inversion": attacks.Attack("soft states", searching)})
     used = set[tuple[bool, bool]]()
     predict = StableDiffusionModel.predict
 

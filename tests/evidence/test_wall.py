@@ -24,7 +24,8 @@ from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import ATTACKS, AttackError
 from tracelang.evidence.attacks.attack import SKIPPED
 from tracelang.evidence.drift import drift
-from tracelang.evidence.questions import units
+from tracelang.evidence.units import units
+from tracelang.evidence.units.unit import Wanted
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.protected import guard
@@ -81,9 +82,9 @@ def test_training_beside_it_goes_on_and_stays_clear(walked: list[str]) -> None:
 def test_no_unit_of_work_is_made_of_it(words: str) -> None:
     asked = protecting(plan(plans.refine()), words)
     judged: dict[tuple[str, ...], object] = {("cat",): None, ("dog",): None, ("horse",): None}
-    assert units(plan(plans.refine()), judged, ("p4d",), 4)  # the control: without it there is work
+    assert units(Wanted(plan(plans.refine()), judged, ("p4d",), 4, {}))  # the control: without it there is work
     with pytest.raises(EvidenceError, match="speaks of secret"):
-        units(asked, judged, ("p4d",), 4)
+        units(Wanted(asked, judged, ("p4d",), 4, {}))
 
 
 def test_no_drift_is_followed_along_it(walked: list[str]) -> None:

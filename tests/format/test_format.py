@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.snippets import snippets
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.plan.compile import compile_with_findings
 from tracelang.syntax.format import WIDTH, format_text
 from tracelang.syntax.parser import parse
@@ -28,7 +28,7 @@ SPACES = (" ", " ", "\n", "\n\n\n", "\t", "  # a comment\n", "\n# alone\n", " #\
 
 
 def formatted(text: str) -> str:
-    report = Report()
+    report = Findings()
     found = format_text(Source("r.erase", text), report)
     assert found is not None, report.findings
     return found
@@ -87,7 +87,7 @@ def derived(draw: Random, symbol: str, depth: int = 0) -> list[str]:
 def test_any_text_of_the_grammar_keeps_its_meaning_and_formats_once(draw: Random) -> None:
     tokens = [token for _ in range(draw.randint(1, 4)) for token in derived(draw, "statement")]
     text = "".join(token + draw.choice(SPACES) for token in tokens)
-    if parse(Source("r.erase", text), Report()) is None:
+    if parse(Source("r.erase", text), Findings()) is None:
         return  # a name that stands where only its keyword can
     once = formatted(text)  # checks tree and comments itself
     assert formatted(once) == once
@@ -98,7 +98,7 @@ def test_a_generated_corpus_is_mostly_grammatical() -> None:
     """The control of the property above: its texts do parse."""
     draw = Random(1)
     texts = [" ".join(derived(draw, "statement")) for _ in range(200)]
-    assert sum(parse(Source("r", text), Report()) is not None for text in texts) > 100
+    assert sum(parse(Source("r", text), Findings()) is not None for text in texts) > 100
 
 
 def test_long_lines_are_filled() -> None:
@@ -108,7 +108,7 @@ def test_long_lines_are_filled() -> None:
 
 
 def test_a_syntax_error_is_reported_and_nothing_else() -> None:
-    report = Report()
+    report = Findings()
     assert format_text(Source("r.erase", "erase\n"), report) is None and report.failed
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.snippets import snippets
 from tracelang.cli import main
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.importers import TOOLS, convert
 from tracelang.plan.compile import compile, compile_with_findings
 
@@ -35,7 +35,7 @@ def run(*arguments: str, stdin: bytes = b"") -> Result:
 
 
 def findings(tool: str, text: str) -> tuple[str | None, list[str]]:
-    report = Report()
+    report = Findings()
     recipe = convert(tool, Source("x", text), ".", report)
     return recipe, [f"{one.location[2:]} {one.code} {one.message}" for one in report.in_order()]
 

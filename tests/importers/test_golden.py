@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.importers import MAX_BYTES, TOOLS, convert
 from tracelang.plan.compile import compile
 from tracelang.semantics.passes.steer import Steer
@@ -21,7 +21,7 @@ FILES = sorted(path for tool in TOOLS for path in (HERE / tool).iterdir() if pat
 
 
 def converted(tool: str, path: Path) -> tuple[str, str]:
-    report = Report()
+    report = Findings()
     found = read(path, path.name, MAX_BYTES, report)
     assert found is not None
     text = convert(tool, found.source, str(path.parent), report)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tracelang.cli import main
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.importers import convert
 from tracelang.plan.compile import compile
 from tracelang.plan.types import Plan
@@ -27,7 +27,7 @@ GONE = "plastic kite"
 
 def imported(tool: str, text: str, name: str = "x") -> tuple[Plan | None, list[str], str]:
     """The plan of what is imported, None where nothing is; the findings; the recipe."""
-    report = Report()
+    report = Findings()
     recipe = convert(tool, Source(name, text), ".", report)
     found = [f"{one.code} {one.message}" for one in report.in_order()]
     return (None if recipe is None else compile(recipe)), found, recipe or ""
@@ -313,7 +313,7 @@ def test_what_a_configuration_does_not_say(
     tmp_path: Path, tool: str, rank: int, steps: int, rate: float, sampler_steps: int
 ) -> None:
     (tmp_path / "prompts.yaml").write_text("- target: kite\n", "utf-8")
-    report = Report()
+    report = Findings()
     recipe = convert(tool, Source("c.yaml", "prompts_file: prompts.yaml\n"), str(tmp_path), report)
     assert recipe is not None
     found = steer(compile(recipe))
@@ -323,6 +323,6 @@ def test_what_a_configuration_does_not_say(
     assert scaled == (rank != 1)
     for where, said in {"selfattn": True, "noxattn": True, "full": True, "xattn": False}.items():
         text = f"prompts_file: prompts.yaml\nnetwork: {{training_method: {where}}}\n"
-        report = Report()
+        report = Findings()
         convert(tool, Source("c.yaml", text), str(tmp_path), report)
         assert any("trains other layers" in one.message for one in report.in_order()) == said

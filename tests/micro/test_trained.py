@@ -10,7 +10,7 @@ from torch import Tensor
 
 import tracelang
 from tests.engine.plans import run
-from tracelang.checkpoint.locate import locate
+from tracelang.models.locate import locate
 from tracelang.plan.types import Plan
 from tracelang_micro import measure, table
 
@@ -37,12 +37,12 @@ def plan(statement: str, method: str = "method uce { refine.ridge = 0.01 }") -> 
 def shares(on: measure.Bench, plan: Plan | None, things: tuple[str, ...] = ("cat", *KEPT)) -> dict[str, float]:
     """How often each thing is recognised when it is asked for."""
     asked = [
-        shot
+        question
         for name in things
-        for shot in table.ask(table.BY_NAME[name], N, 0, 0, seed=77)
-        if shot.row == ("erased", name)
+        for question in table.ask(table.BY_NAME[name], N, 0, 0, seed=77)
+        if question.row == ("erased", name)
     ]
-    seen = (on.base if plan is None else lambda shots: on.after(run(plan, on.model), shots))(asked)
+    seen = (on.base if plan is None else lambda asked: on.after(run(plan, on.model), asked))(asked)
     return {row: rate.share for (_, row), rate in seen.rates.items()}
 
 

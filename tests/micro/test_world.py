@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ import torch
 import tracelang
 import tracelang_micro
 from tracelang.evidence.judges import Answer, Class, load
-from tracelang.evidence.rates import Shot, judge_all
+from tracelang.evidence.pictures import Sample
 from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.work import Run, Work
 from tracelang.plan.prompts import edit_prompts
-from tracelang_micro import table
+from tracelang_micro import measure, table
 from tracelang_micro.world.card import FLOORS, PAIR_FLOOR
 from tracelang_micro.world.concepts import (
     CHARACTERS,
@@ -94,13 +96,10 @@ def test_every_thing_has_a_recipe(thing: table.Thing) -> None:
 
 @pytest.mark.slow
 def test_the_base_model_draws_what_it_is_asked_for() -> None:
-    from tracelang_micro.measure import bench
-
-    on = bench()
-    asked = [shot for shot in table.ask(OBJECTS[5], 6, 2, 1, seed=9) if shot.row[0] in ("kept", "erased")]
-    seen = judge_all(on.draw(on.model), on.judge, asked)
-    right = sum(one.labels["concept"] == shot.wanted for shot, one in zip(asked, seen, strict=True))
-    assert right / len(asked) >= 0.85
+    on = measure.bench()
+    asked = [one for one in table.ask(OBJECTS[5], 6, 2, 1, seed=9) if one.row[0] in ("kept", "erased")]
+    seen = measure.answered(on.model, on.judge, asked, on.steps)
+    assert sum(one.shows for one in seen) / len(asked) >= 0.85
 
 
 def test_an_edit_works_on_the_words_that_are_measured() -> None:
@@ -108,28 +107,29 @@ def test_an_edit_works_on_the_words_that_are_measured() -> None:
         plan = tracelang.compile(table.recipe(thing))
         edited = {prompt.text for prompt in edit_prompts(plan, plan.erase[0].targets)}
         asked = table.ask(thing, 5, 1, 1, seed=0)
-        assert {shot.prompt for shot in asked if shot.row[0] == "erased"} == edited
-        assert not edited & {shot.prompt for shot in asked if shot.row[0] == "probe"}
+        assert {one.sample.prompt for one in asked if one.row[0] == "erased"} == edited
+        assert not edited & {one.sample.prompt for one in asked if one.row[0] == "probe"}
 
 
 def test_the_table_of_a_style_asks_for_things_drawn_in_it() -> None:
     style, *_ = (style for style in STYLES if style.name == "blueprint")
     assert table.erased(tracelang.compile(ROOT / "recipes/micro/style.erase")) == style
-    rows: dict[str, list[Shot]] = {}
-    for shot in table.ask(style, 40, 1, 1, seed=0, everything=False):
-        rows.setdefault(shot.row[0], []).append(shot)
+    rows: dict[str, list[table.Question]] = {}
+    for question in table.ask(style, 40, 1, 1, seed=0, everything=False):
+        rows.setdefault(question.row[0], []).append(question)
     assert set(rows) == {"erased", "scene", "kept", "style", "background"}
-    assert {shot.head for shot in rows["erased"]} == {"style"} and len(rows["erased"]) == 40
-    assert all("blueprint" in shot.prompt for name in ("erased", "scene") for shot in rows[name])
-    assert {shot.row[1] for shot in rows["style"]} == {"noto", "ink"}
+    assert {one.wanted.head for one in rows["erased"]} == {"style"} and len(rows["erased"]) == 40
+    assert all("blueprint" in one.sample.prompt for name in ("erased", "scene") for one in rows[name])
+    assert {one.row[1] for one in rows["style"]} == {"noto", "ink"}
 
 
-def test_a_measurement_goes_on_after_a_stop(tmp_path: Path) -> None:
-    asked = table.ask(OBJECTS[0], 4, 1, 1, seed=0)
-    drawn: list[int] = []
+def test_a_measurement_goes_on_after_a_stop_and_tables_share_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, drawn = table.ask(OBJECTS[0], 4, 1, 1, seed=0), list[int]()
 
     class Fixed:
-        card = JudgeCard(name="fixed", digest="0", classes=("cat",))
+        card = JudgeCard(name="fixed", digest="0", classes=("cat", "style: ink", "background: red"))
 
         def find(self, words: object, kind: object) -> Class:
             return Class("concept", "cat")
@@ -140,13 +140,27 @@ def test_a_measurement_goes_on_after_a_stop(tmp_path: Path) -> None:
         def look(self, images: torch.Tensor) -> list[Answer]:
             return [Answer({"concept": "cat", "style": "ink", "background": "red"})] * len(images)
 
-    def draw(prompts: object, seeds: list[int]) -> torch.Tensor:
-        drawn.append(len(seeds))
-        return torch.zeros(len(seeds), 3, 64, 64)
+    def draw(model: object, samples: Sequence[Sample], steps: int) -> torch.Tensor:
+        drawn.append(len(samples))
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return torch.zeros(len(samples), 3, 64, 64)
 
-    kept = tmp_path / "seen.jsonl"
-    whole = judge_all(draw, Fixed(), asked, kept, chunk=10)
-    kept.write_bytes(kept.read_bytes()[:-20])  # as a stop in the middle of a line leaves it
-    drawn.clear()
-    assert judge_all(draw, Fixed(), asked, kept, chunk=10) == whole and drawn == [1]
-    assert judge_all(draw, Fixed(), asked, kept) == whole and drawn == [1]
+    monkeypatch.setattr(measure, "draw", draw)
+    run = Run({}, (), (), {}, {}, (), {})
+    work = Work(tmp_path / run.folder, run)
+    work.begin()
+    with pytest.raises(KeyboardInterrupt):
+        measure.answered(None, Fixed(), asked, 20, work)  # type: ignore[arg-type]
+    done = sum(drawn[:2])
+    drawn[:] = [0, 0, 0]
+    seen = measure.answered(None, Fixed(), asked, 20, work)  # type: ignore[arg-type]
+    assert sum(drawn) == len(asked) - done and 0 < done < len(asked)
+    assert {q.row for q, one in zip(asked, seen, strict=True) if one.shows and q.row[0] == "style"} == {
+        ("style", "ink")
+    }
+    drawn[:] = [0, 0, 0]
+    other = table.ask(OBJECTS[1], 4, 1, 1, seed=0)
+    measure.answered(None, Fixed(), other, 20, work)  # type: ignore[arg-type]
+    kept = sum(one.row[0] == "kept" for one in other)
+    assert 0 < sum(drawn) <= len(other) - kept + 1  # of the other's kept things all but the one erased here are there

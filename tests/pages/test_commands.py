@@ -285,7 +285,7 @@ def test_applying(here: Path) -> None:
     "command needs beyond them is not kept, and it says so once.",
 )
 def test_a_full_cache(here: Path) -> None:
-    from tracelang.engine import store, text_cache
+    from tracelang.models import store, text_cache
 
     assert store.LIMIT == 8 * 2**30 == text_cache.cached.__defaults__[-1]  # type: ignore[index]
     path = write(here, r='erase "cat" preserve "dog", "fox", "owl" method uce')

@@ -9,11 +9,16 @@ from tests.pages.reading import EVIDENCE, plan, says
 from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.certificate import CHEAPER
 from tracelang.evidence.everyday import everyday
-from tracelang.evidence.expectations import decide
 from tracelang.evidence.integrity import EverydayPair, integrity
-from tracelang.evidence.metrics import FID_LEAST, TooFew, fid, kid_paired
-from tracelang.evidence.questions import DEGREES, DRIFTS, Row, attacks, rows, samples_of, units
-from tracelang.evidence.rates import rate
+from tracelang.evidence.metrics.distances import FID_LEAST, TooFew, fid, kid_paired
+from tracelang.evidence.pictures import Row, rows, samples_of
+from tracelang.evidence.units import units
+from tracelang.evidence.units.attack import Attack
+from tracelang.evidence.units.degree import DEGREES
+from tracelang.evidence.units.drift import DRIFTS
+from tracelang.evidence.units.shots import Shots
+from tracelang.evidence.units.unit import Wanted
+from tracelang.evidence.verdicts import decide, rate
 
 
 class Pixels(torch.nn.Module):
@@ -53,7 +58,7 @@ def test_everyday_pictures() -> None:
     assert len(asked) == 24 and not any("cat" in sample.prompt.split() for sample in asked)
     seeds = {sample.seed for row in rows(found, {}, 50) for sample in samples_of(found, row)}
     assert seeds.isdisjoint(sample.seed for sample in asked)
-    assert [one.kind for one in units(found, {}, (), 0, tuple(asked))].count("everyday") == 1
+    assert [one.kind for one in units(Wanted(found, {}, (), 0, asked))].count("everyday") == 1
     words = ", ".join(f'"{word}"' for word in ("a", "an", *{w for sample in asked for w in sample.prompt.split()}))
     assert everyday(plan(f"concept all {{ names {words} }} erase all"), []) == {}
     assert integrity([]).verdict == "inconclusive"
@@ -90,7 +95,7 @@ def test_what_is_protected() -> None:
     found = plan(f'{said} erase p preserve "dog" method uce')
     member = ("p",)
     assert not samples_of(found, Row(member, "names", 5)) and not samples_of(found, Row(member, "probes", 5))
-    assert not attacks(found, {member: ()}, tuple(ATTACKS), 5)
-    todo = units(found, {}, tuple(ATTACKS), 5)
+    assert not [*Attack.wanted(Wanted(found, {member: ()}, tuple(ATTACKS), 5, {}))]
+    todo = units(Wanted(found, {}, tuple(ATTACKS), 5, {}))
     assert any(member in one.group for one in todo if one.kind == "drift") and DRIFTS > 0
-    assert not any(member in members for one in todo for members in one.members)
+    assert not any(member in members for one in todo if isinstance(one, Shots) for members in one.members)

@@ -210,7 +210,7 @@ def test_expectations(here: Path) -> None:
     "[`tracec verify`](evidence.md) measures it.",
 )
 def test_verify_measures(here: Path) -> None:
-    from tracelang.evidence.wording import DEMANDS
+    from tracelang.evidence.metrics import MEASURES
     from tracelang.semantics.tables import METRICS
 
-    assert "verify" in COMMANDS and set(METRICS) == set(DEMANDS)
+    assert "verify" in COMMANDS and set(METRICS) == set(MEASURES)

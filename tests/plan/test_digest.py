@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.snippets import snippets
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.plan.compile import compile
 from tracelang.plan.explain import explain, percent
-from tracelang.plan.load import parse_plan
+from tracelang.plan.load import parsed
 from tracelang.plan.types import Plan
 from tracelang.semantics.numbers import worth
 from tracelang.syntax import lexer, table
@@ -31,7 +31,7 @@ EVERYTHING = (HERE / "golden" / "everything.erase").read_text("utf-8")
 def test_golden(path: Path) -> None:
     plan = compile(path, root=path.parent)
     assert plan.to_json() == path.with_suffix(".plan.json").read_text("utf-8")
-    assert parse_plan(plan.to_json()) == plan
+    assert parsed(Source("<plan>", plan.to_json())) == plan
 
 
 @pytest.mark.parametrize("path", [*RECIPES, *GOLDEN], ids=lambda path: path.stem)
@@ -56,7 +56,7 @@ def explained(plan: Plan) -> None:
 def respaced(text: str, seed: int) -> str:
     """The same tokens with other space and comments between them."""
     chance = random.Random(seed)
-    lexed = lexer.lex(Source("x", text), table.load(), lexer.pattern(table.load()), Report())
+    lexed = lexer.lex(Source("x", text), table.load(), lexer.pattern(table.load()), Findings())
     gaps = [" ", "\n", "\t \r\n", ' # a comment { "\n', "\n\n  # one\n# two\n"]
     return "".join(chance.choice(gaps) + token.text for token in lexed.tokens)
 

@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracelang import CompileError, load_plan
+from tracelang.diagnostics import Source
 from tracelang.plan.compile import compile
-from tracelang.plan.load import parse_plan
+from tracelang.plan.load import parsed
 
 TEXT = compile('erase "cat" toward "truck" preserve "dog"').to_json()
 
 
 def refusal(text: str) -> tuple[str, str]:
     with pytest.raises(CompileError) as error:
-        parse_plan(text)
+        parsed(Source("<plan>", text))
     assert len(error.value.diagnostics) == 1
     one = error.value.diagnostics[0]
     assert "\n" not in one.message
@@ -80,8 +81,8 @@ def twice(*path: str | int) -> Change:
 
 
 def test_a_new_digest_is_no_key_to_anything_else() -> None:
-    assert parse_plan(sealed(lambda data: None)).digest == json.loads(TEXT)["digest"]
-    assert parse_plan(sealed(at("erase", 0, "degree", value=0.5))).erase[0].degree == 0.5
+    assert parsed(Source("<plan>", sealed(lambda data: None))).digest == json.loads(TEXT)["digest"]
+    assert parsed(Source("<plan>", sealed(at("erase", 0, "degree", value=0.5)))).erase[0].degree == 0.5
 
 
 STEER = ("method", "passes", 1)
@@ -127,7 +128,7 @@ def test_any_change_of_the_text_is_refused_or_means_nothing(data: st.DataObject)
     at = data.draw(st.integers(0, len(TEXT) - 1))
     text = TEXT[:at] + data.draw(st.characters(codec="utf-8")) + TEXT[at + 1 :]
     try:
-        plan = parse_plan(text)
+        plan = parsed(Source("<plan>", text))
     except CompileError:
         return
-    assert plan.canonical_json() == parse_plan(TEXT).canonical_json()
+    assert plan.canonical_json() == parsed(Source("<plan>", TEXT)).canonical_json()

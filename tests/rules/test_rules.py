@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.snippets import snippets
-from tracelang.diagnostics import CompileError, Diagnostic, Report, Source
+from tracelang.diagnostics import CompileError, Diagnostic, Findings, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.semantics.resolve import resolve
@@ -116,10 +116,10 @@ def test_definitions_alone_are_a_library() -> None:
 def test_unused_imports_are_found_in_the_tree_alone() -> None:
     """Other definitions of the file are looked up in a scope; imports need none."""
     text = 'import "a.erase" as a import "b.erase" as b from "c.erase" import c, d erase a.x preserve d'
-    file = parse(Source("<recipe>", text), Report())
-    other = parse(Source("<recipe>", 'erase "x"'), Report())
+    file = parse(Source("<recipe>", text), Findings())
+    other = parse(Source("<recipe>", 'erase "x"'), Findings())
     assert file and other
-    resolution = resolve(other, Report(), folder=HERE, root=HERE)
+    resolution = resolve(other, Findings(), folder=HERE, root=HERE)
     assert resolution
     subject = Subject(replace(resolution, file=file))
     found = [d.message for d in unused_definition.check(subject)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracelang import CompileError
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.diagnostics.human import render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.plan.explain import explain
@@ -166,7 +166,7 @@ def test_a_circle_is_shown_whole() -> None:
 
 
 def test_a_resolution_names_every_file_of_the_recipe() -> None:
-    report = Report()
+    report = Findings()
     path = Path("include_twice/top.erase")
     source = read(path, str(path), MAX_RECIPE_BYTES, report)
     assert source is not None

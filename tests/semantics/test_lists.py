@@ -12,7 +12,7 @@ from time import process_time
 import pytest
 
 from tracelang.cli import main
-from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.diagnostics.formats import FORMATS, render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.semantics.columns import cells
@@ -24,11 +24,11 @@ CELLS = ["cat", "a dog", "a, b", 'say "x"', "two\nlines", "", " x ", "#tag", "5"
 
 def taken(text: str) -> tuple[tuple[str, ...] | None, list[Diagnostic]]:
     """The column `name` of a CSV."""
-    file = parse(Source("r.erase", 'erase list "l.csv" column "name"'), Report())
+    file = parse(Source("r.erase", 'erase list "l.csv" column "name"'), Findings())
     assert file is not None and isinstance(file.statements[0], tree.Erase)
     node = file.statements[0].set
     assert isinstance(node, tree.ListFile) and node.column is not None
-    report = Report()
+    report = Findings()
     return cells(Source("l.csv", text), node, node.column, report), report.findings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracelang import CompileError
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.plan import types
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.semantics.fields import settings
@@ -116,7 +116,7 @@ def test_all_methods_are_known() -> None:
 
 def test_passes_terms_and_windows_know_where_they_stand() -> None:
     text = 'define method m = trace { steer.hold.during = late } method m { steer.push.during = 1%..2% } erase "x"'
-    report = Report()
+    report = Findings()
     file = parse(Source("x", text), report)
     assert file is not None
     resolution = resolve(file, report, folder=Path(), root=Path())

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tracelang.diagnostics import Label, Report, Source, Span
+from tracelang.diagnostics import Findings, Label, Source, Span
 from tracelang.semantics import checks
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.morphology import REGULAR, lemmas
@@ -30,7 +30,7 @@ class Oracle:
 
     def __init__(self, concepts: dict[Key, Concept]) -> None:
         self.concepts = concepts
-        self.report = Report()
+        self.report = Findings()
 
     def names(self, key: Key) -> dict[str, str]:
         return {folded(name): name for name in self.concepts[key].names}
@@ -140,7 +140,7 @@ def recipes(seed: int) -> Iterator[tuple[Any, Oracle, list[Erasure], list[Preser
     chance = random.Random(seed)
     for _ in range(150):
         concepts, erase, kept = random_recipe(chance)
-        yield SimpleNamespace(concepts=concepts, report=Report()), Oracle(concepts), erase, kept
+        yield SimpleNamespace(concepts=concepts, report=Findings()), Oracle(concepts), erase, kept
 
 
 @pytest.mark.parametrize("seed", range(20))

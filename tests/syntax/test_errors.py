@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.snippets import snippets
-from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.diagnostics.human import render
 from tracelang.syntax.parser import parse
@@ -20,7 +20,7 @@ RECIPES = sorted(Path(__file__).parents[2].glob("recipes/**/*.erase"))
 
 
 def findings(text: str) -> list[Diagnostic]:
-    report = Report()
+    report = Findings()
     tree = parse(Source("x.erase", text), report)
     assert (tree is None) == report.failed
     return report.findings
@@ -50,14 +50,14 @@ def test_long_flat_chains_are_no_nesting() -> None:
 
 
 def test_size_and_encoding() -> None:
-    report = Report()
+    report = Findings()
     assert decode(b"#" * ((1 << 20) + 1), "x", 1 << 20, report) is None
     assert decode(b'erase "a"\nerase "\xff"', "x", 1 << 20, report) is None
     assert [(d.code, d.location) for d in report.findings] == [("TL106", "x:1:1"), ("TL105", "x:2:8")]
 
 
 def test_a_byte_order_mark_is_no_text() -> None:
-    read = decode(b"\xef\xbb\xbferase 'x'", "x", 99, Report())
+    read = decode(b"\xef\xbb\xbferase 'x'", "x", 99, Findings())
     assert read is not None and read.source.text.startswith("erase")
 
 

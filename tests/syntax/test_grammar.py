@@ -9,7 +9,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from tests.snippets import snippets
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.syntax import table
 from tracelang.syntax.parser import parse
 from tracelang.syntax.tree import Method
@@ -28,7 +28,7 @@ def lark() -> Lark:
 
 
 def accepts(text: str) -> bool:
-    return parse(Source("x", text), Report()) is not None
+    return parse(Source("x", text), Findings()) is not None
 
 
 def test_the_table_is_current() -> None:
@@ -80,7 +80,7 @@ POSITIONS = (
 @pytest.mark.parametrize("keyword", KEYWORDS)
 def test_every_keyword_is_a_name_everywhere(keyword: str, position: str) -> None:
     text = position.format(k=keyword)
-    report = Report()
+    report = Findings()
     assert parse(Source("x", text), report), f"{text}: {report.findings[0].message}"
 
 
@@ -91,7 +91,7 @@ def test_two_keywords_follow_one_another_as_names(keyword: str, other: str) -> N
     settings = (
         f"{keyword} = {other} {other}.{keyword} = 1 {keyword} {{}} {other} as {keyword} {{ {other} = {keyword} }}"
     )
-    report = Report()
+    report = Findings()
     tree = parse(Source("x", f"method m {{ {settings} }}"), report)
     assert tree, report.findings[0].message
     (method,) = tree.statements
@@ -100,7 +100,7 @@ def test_two_keywords_follow_one_another_as_names(keyword: str, other: str) -> N
 
 def test_keywords_as_names_keep_their_meaning() -> None:
     def tree(text: str) -> object:
-        return parse(Source("x", text), Report())
+        return parse(Source("x", text), Findings())
 
     assert tree("erase erase toward toward away") != tree("erase erase toward away away")
     assert tree('erase  list, list "x"') == tree(['erase list,list "x" ', " a comment is no part of the tree"][0])

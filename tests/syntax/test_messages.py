@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.syntax import phrases
 from tracelang.syntax.automaton import statements
+from tracelang.syntax.derive import SNIPPETS, derive, dump
 from tracelang.syntax.parser import parse
-from tracelang.syntax.phrases import MESSAGES, SNIPPETS, derive, dump
+from tracelang.syntax.phrases import MESSAGES
 from tracelang.syntax.table import load
 
 TABLE = load()
 
 
 def first(text: str) -> tuple[str, str]:
-    report = Report()
+    report = Findings()
     parse(Source("x", text), report)
     return report.findings[0].message, report.findings[0].help
 
@@ -43,7 +44,7 @@ def test_every_statement_has_an_example_that_is_right() -> None:
     examples = phrases.phrases().example
     assert examples.keys() == begun
     for example in examples.values():
-        assert parse(Source("x", example), Report()), example
+        assert parse(Source("x", example), Findings()), example
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,11 @@ def test_messages_of_another_table_are_refused(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_right_file_loads_no_messages() -> None:
     code = """import sys
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.syntax.parser import parse
-assert parse(Source("x", "erase a"), Report())
+assert parse(Source("x", "erase a"), Findings())
 print(sorted(sys.modules.keys() & {f"tracelang.syntax.{name}" for name in ("messages", "phrases", "automaton")}))
-parse(Source("x", "erase"), Report())
+parse(Source("x", "erase"), Findings())
 print("tracelang.syntax.phrases" in sys.modules)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\nTrue\n"

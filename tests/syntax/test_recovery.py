@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.snippets import snippets
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.diagnostics.codes import CODES
 from tracelang.diagnostics.human import render
 from tracelang.syntax.parser import MAX_ERRORS, parse
@@ -22,7 +22,7 @@ MANY = snippets(HERE / "many.txt")
 
 
 def places(text: str) -> list[str]:
-    report = Report()
+    report = Findings()
     tree = parse(Source("x.erase", text), report)
     assert (tree is None) == report.failed
     return [f"{d.code} {d.location.removeprefix('x.erase:')}" for d in report.findings]
@@ -59,7 +59,7 @@ def test_errors_far_apart() -> None:
 
 
 def test_a_file_shows_so_many_errors() -> None:
-    report = Report()
+    report = Findings()
     parse(Source("x", 'erase "a" "b"\n' * 1000), report)
     assert len(report.findings) == MAX_ERRORS
     assert "only the first" in report.findings[-1].note
@@ -113,7 +113,7 @@ def test_damage_ends_in_a_tree_or_in_findings(recipe: str, count: int) -> None:
         text = damaged(chance, recipe)
         if i % 5 == 0:
             text = damaged(chance, text)
-        report = Report()
+        report = Findings()
         tree = parse(Source("x.erase", text), report)
         assert i % 10 or work(text) < 300 * (len(text) + 100)
         assert (tree is None) == report.failed

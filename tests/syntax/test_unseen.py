@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tracelang.characters import HIDDEN
 from tracelang.cli import main
-from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.diagnostics.formats import FORMATS, render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.syntax.format import format_text
@@ -56,7 +56,7 @@ PLACES: dict[str, Callable[[str], str]] = {
 
 
 def found(text: str) -> list[Diagnostic]:
-    report = Report()
+    report = Findings()
     parse(Source("r.erase", text), report)
     return report.findings
 
@@ -90,8 +90,8 @@ def test_every_character_is_found_where_it_stands(where: str, place: str) -> Non
 
 def test_the_formatter_leaves_such_a_file_alone() -> None:
     for character in SEEN_NOT:
-        assert format_text(Source("r.erase", f'erase "x"   # a{character}b'), Report()) is None
-    kept = format_text(Source("r.erase", 'erase   "a\u00a0b"  # a\u00a0b'), Report())
+        assert format_text(Source("r.erase", f'erase "x"   # a{character}b'), Findings()) is None
+    kept = format_text(Source("r.erase", 'erase   "a\u00a0b"  # a\u00a0b'), Findings())
     assert kept == 'erase "a\u00a0b"  # a\u00a0b\n'
 
 
@@ -297,11 +297,11 @@ def test_a_file_in_ascii_pays_nothing() -> None:
     import subprocess
 
     code = (
-        "import sys; from tracelang.diagnostics import Report, Source; from tracelang.syntax.parser import parse\n"
-        "assert parse(Source('x', 'erase \"cat\\\\n\" # dog\\r\\n'), Report())\n"
+        "import sys; from tracelang.diagnostics import Findings, Source; from tracelang.syntax.parser import parse\n"
+        "assert parse(Source('x', 'erase \"cat\\\\n\" # dog\\r\\n'), Findings())\n"
         "assert not {'unicodedata', 'tracelang.syntax.unseen'} & set(sys.modules)\n"
-        "assert parse(Source('x', 'erase \"c\u00e1t\" # \u732b'), Report())\n"
+        "assert parse(Source('x', 'erase \"c\u00e1t\" # \u732b'), Findings())\n"
         "assert not {'tracelang.syntax.unseen', 'tracelang.characters'} & set(sys.modules)\n"
-        "assert parse(Source('x', 'erase \"c\\\\u{e1}t\"'), Report()) and 'tracelang.syntax.unseen' in sys.modules\n"
+        "assert parse(Source('x', 'erase \"c\\\\u{e1}t\"'), Findings()) and 'tracelang.syntax.unseen' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

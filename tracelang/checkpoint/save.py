@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tracelang.checkpoint import earlier, folder, header, loading, lora, output, recipe, weights
+from tracelang.checkpoint import earlier, folder, lora, output, recipe
 from tracelang.checkpoint.card import card, remarks
 from tracelang.checkpoint.merge import DTYPES
 from tracelang.checkpoint.output import EMITS, OutputError
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import header, loading, weights
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.steer import Steer
+from tracelang.versions import versions
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
 
@@ -80,7 +81,7 @@ def save(
                 "settings": weights.settings(base),
             },
             "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, Steer)},
-            "versions": _versions(),
+            "versions": versions(PACKAGES),
             "sources": {source.path: source.sha256 for source in plan.sources},
             "recipe": entry,
             **extra,
@@ -172,16 +173,6 @@ def _source(root: Path, path: str, text: bytes) -> None:
 def _sources(root: Path) -> dict[str, bytes]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _json(path: Path, value: object) -> None:

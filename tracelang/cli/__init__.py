@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from tracelang import __version__
 from tracelang.cli.streams import guarded
 from tracelang.diagnostics import CompileError
+from tracelang.version import __version__
 
 # Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`, or `.<name>_`.
 COMMANDS: dict[str, str] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.syntax.read import MAX_RECIPE_BYTES
 
 STDIN = "-"
@@ -35,7 +35,7 @@ def _within(folder: str) -> Iterator[str]:
         yield from (os.path.join(parent, name) for name in sorted(names) if name.endswith(ENDING))
 
 
-def read_bytes(place: str, shown: str, report: Report) -> bytes | None:
+def read_bytes(place: str, shown: str, report: Findings) -> bytes | None:
     """A recipe's bytes, at most one more than it may have; None where it cannot be read, which is then reported."""
     if place == STDIN:
         return sys.stdin.buffer.read(MAX_RECIPE_BYTES + 1)

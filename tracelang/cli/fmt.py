@@ -9,7 +9,7 @@ import click
 
 from tracelang.cli import show
 from tracelang.cli.files import STDIN, read_bytes, recipes
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
 from tracelang.text import safe
 
@@ -40,7 +40,7 @@ def _format(place: str, check: bool, diff: bool) -> bool | None:
     from tracelang.cli.rewrite import difference, rewrite
     from tracelang.syntax.format import FormatError, format_text
 
-    report = Report()
+    report = Findings()
     shown = "<stdin>" if place == STDIN else place
     data = read_bytes(place, shown, report)
     read = None if data is None else decode(data, shown, MAX_RECIPE_BYTES, report)

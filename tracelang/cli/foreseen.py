@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(bound: Bound) -> dict[str, Any]:
-    from tracelang.checkpoint.weights import find
+    from tracelang.models.weights import find
 
     edited = sum(prod(site.shape) for site in bound.sites)
     components = {site.component for site in bound.sites}

@@ -9,7 +9,7 @@ import click
 
 from tracelang.cli import show
 from tracelang.cli.writing import write_text
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.importers import MAX_BYTES, TOOLS, convert, limit
 from tracelang.plan.compile import compile_with_findings
 from tracelang.syntax.read import decode, read
@@ -28,7 +28,7 @@ FILES = "; ".join(f"{tool}: the {what}" for tool, what in TOOLS.items())
 @click.option("--force", is_flag=True, help="Replace an OUT that exists.")
 @click.pass_context
 def command(ctx: click.Context, tool: str, file: str, output: str, force: bool) -> None:
-    report = Report()
+    report = Findings()
     if file == "-":
         found = decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>", MAX_BYTES, report)
     else:

@@ -6,7 +6,7 @@ import click
 
 from tracelang.cli import show
 from tracelang.cli.writing import is_standard_output, write_text
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.importers.names import name_of
 from tracelang.plan.compile import compile_with_findings
 from tracelang.semantics.tables import KINDS
@@ -105,7 +105,7 @@ def recipe(concept: str, kind: str, toward: str | None) -> str:
         erase=f"erase {name}" + (f" toward {quote(toward)}" if toward else ""),
         expect=(UNSEEN if kind == "protected" else SEEN).format(concept=name, kept="near"),
     )
-    return format_text(Source("", text), Report()) or text
+    return format_text(Source("", text), Findings()) or text
 
 
 def _text(given: str, option: str) -> str:

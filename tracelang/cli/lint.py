@@ -12,7 +12,7 @@ import click
 from tracelang.cli.collecting import without_collecting
 from tracelang.cli.files import STDIN, read_bytes, recipes
 from tracelang.cli.options import recipe_options
-from tracelang.diagnostics import Diagnostic, Report
+from tracelang.diagnostics import Diagnostic, Findings
 from tracelang.diagnostics.formats import FORMATS
 from tracelang.plan.compile import root_of
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
@@ -76,7 +76,7 @@ def _lint(
     place: str, fix: bool, diff: bool, today: date, params: Mapping[str, str], root: Path | None
 ) -> list[Diagnostic]:
     """What is found in one recipe; `fix` rewrites it first, `diff` prints how that would change it."""
-    report = Report()
+    report = Findings()
     shown = "<stdin>" if place == STDIN else place
     data = read_bytes(place, shown, report)
     read = None if data is None else decode(data, shown, MAX_RECIPE_BYTES, report)

@@ -89,8 +89,8 @@ def command(
 
 
 def _predicted(bound: Bound, device: str, dtype: str | None) -> dict[str, dict[str, float]] | None:
-    from tracelang.engine import text_cache
     from tracelang.engine.predicted import closed_forms, predicted
+    from tracelang.models import text_cache
 
     if not closed_forms(bound.on_model):
         return None

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.syntax import tree
 from tracelang.syntax.parser import parse
 from tracelang.text import safe
@@ -177,7 +177,7 @@ def _plain(path: str) -> str:
 
 def _reads(path: str, data: bytes) -> Iterator[tuple[str, bool]]:
     """The paths that a recipe names, from where it lies, and whether each is of a recipe."""
-    file = parse(Source(path, data.decode("utf-8-sig", "replace")), Report())
+    file = parse(Source(path, data.decode("utf-8-sig", "replace")), Findings())
     waiting: list[object] = list(file.statements) if file is not None else []
     while waiting:
         node = waiting.pop()

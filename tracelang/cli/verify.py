@@ -155,7 +155,7 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.expectations import told
+    from tracelang.evidence.hopeless import told
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:

@@ -58,7 +58,7 @@ class Diagnostic:
 
 
 @dataclass(slots=True)
-class Report:
+class Findings:
     """Findings in the order in which they were made."""
 
     findings: list[Diagnostic] = field(default_factory=list)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tracelang import __version__
 from tracelang.diagnostics.codes import CODES
 from tracelang.diagnostics.diagnostic import Diagnostic, Fix
 from tracelang.diagnostics.explanations import explanations
 from tracelang.diagnostics.source import Span
+from tracelang.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -15,11 +15,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tracelang.engine import store
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.lora import Lora, copy, put
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import store
 from tracelang.plan.family import Site
 
 

@@ -11,10 +11,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from tracelang.evidence.artifact import EvidenceError
-from tracelang.evidence.metrics import distinguishable
 from tracelang.evidence.panel import digest
-from tracelang.evidence.questions import attacks, main_row, roles, rows, samples_of
+from tracelang.evidence.pictures import main_row, roles, rows, samples_of
 from tracelang.evidence.report import Comparison, Difference, JudgeCard, Member, Rate, Report
+from tracelang.evidence.units.attack import Attack
+from tracelang.evidence.units.unit import Wanted
+from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Plan
@@ -82,8 +84,8 @@ def asked(plan: Plan, run: Run) -> dict[str, str]:
             if (row := main_row(plan, every, member, how)) is not None:
                 shots = [[sample.prompt, sample.seed] for sample in samples_of(plan, row)]
                 found[_key(member, f"{role}, {what}")] = _digest(shots, _sought(run, member))
-    struck = attacks(plan, run.classes, tuple(run.attacks), run.facts["samples"])
-    for unit in sorted(struck, key=lambda unit: -unit.samples):  # the first of those with the most samples is reported
+    made = Attack.wanted(Wanted(plan, run.classes, tuple(run.attacks), run.facts["samples"], {}))
+    for unit in sorted(made, key=lambda unit: -unit.samples):  # the first of those with the most samples is reported
         prompts = [prompt.text for prompt in edit_prompts(plan, unit.member)]
         spent = [unit.samples, unit.seed, run.facts["budget"]]
         found.setdefault(_key(unit.member, f"under {unit.attack}"), _digest(prompts, spent, _sought(run, unit.member)))

@@ -6,21 +6,19 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from tracelang.checkpoint import earlier
-from tracelang.checkpoint.weights import sha256
-from tracelang.evidence import gallery, metrics
+from tracelang.evidence import gallery
 from tracelang.evidence.artifact import Artifact
-from tracelang.evidence.expectations import Drawn, Measured, Pair, Struck, answers, outcome, worst
-from tracelang.evidence.integrity import integrity, of_record
-from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import (
-    DEGREES,
+from tracelang.evidence.expectations import outcome
+from tracelang.evidence.integrity import integrity
+from tracelang.evidence.measured import Drawn, Measured, Pair
+from tracelang.evidence.metrics import harmonic
+from tracelang.evidence.metrics.distances import between, fid, kid_paired
+from tracelang.evidence.pictures import (
     Row,
     Sample,
     degree_samples,
@@ -31,7 +29,6 @@ from tracelang.evidence.questions import (
     rows,
     samples_of,
 )
-from tracelang.evidence.rates import rate
 from tracelang.evidence.report import (
     AttackFinding,
     Certificate,
@@ -50,9 +47,20 @@ from tracelang.evidence.report import (
     Report,
     Verdict,
 )
-from tracelang.evidence.shots import Failed, Judgement, Presence, from_json, presence
+from tracelang.evidence.shots import Failed, Judgement, Judgements, presence
+from tracelang.evidence.units import read
+from tracelang.evidence.units.attack import AttackRecord, AttackResult
+from tracelang.evidence.units.certificate import CertificateRecord
+from tracelang.evidence.units.degree import DEGREES, DegreeRecord
+from tracelang.evidence.units.drift import DriftRecord
+from tracelang.evidence.units.everyday import EverydayRecord
+from tracelang.evidence.units.noise import NoiseRecord
+from tracelang.evidence.units.shots import ShotsRecord
+from tracelang.evidence.units.unit import Record, select
+from tracelang.evidence.verdicts import paired, rate, worst
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.files import write_text
+from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 
@@ -118,7 +126,8 @@ def _verdict(report: bytes | None) -> str:
 
 def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> tuple[Report, list[Hit]]:
     """The report and its hits from the records of all units."""
-    found = Findings.of(artifact.plan, run, records)
+    said = {key: read(record) for key, record in records.items()}
+    found = Findings.of(artifact.plan, run, said)
     plan = artifact.plan
     outcomes = tuple(outcome(one, found.measured) for one in plan.expect)
     errors = found.errors()
@@ -142,60 +151,10 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         errors=errors,
         untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *found.untested()),
         pictures=tuple(gallery.pictures(found)),
-        cost=_cost(artifact, run, records),
+        cost=_cost(artifact, run, list(said.values())),
         provenance=_provenance(artifact, run, records),
     )
     return report, gallery.hits(found, artifact.out, artifact.model is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class AttackSide:
-    """One side of an attack, made against the base (static) or the edited model (adaptive), and what it brought."""
-
-    rows: tuple[tuple[Sample, Presence, tuple[str, str] | None], ...] = ()
-    judgements: tuple[Mapping[str, Judgement], ...] = ()
-    before: tuple[Mapping[str, Judgement], ...] = ()
-    base: tuple[Presence, ...] | None = None
-    forms: tuple[str, ...] = ()
-    by_form: bool = False
-    soft: bool = False
-    price: float | None = None
-    examples: tuple[str, ...] = ()
-    budget: Mapping[str, int | float | str] | None = None
-    seconds: float = 0.0
-    error: str = ""
-    inapplicable: str = ""
-
-    @property
-    def rate(self) -> Rate | None:
-        presences = [one for _, one, _ in self.rows if not one.error]
-        return rate(sum(one.shows for one in presences), len(presences)) if presences else None
-
-    @property
-    def ceiling(self) -> Rate | None:
-        """What the same prompts or states bring on the base model."""
-        presences = [one for one in self.base or () if not one.error]
-        return rate(sum(one.shows for one in presences), len(presences)) if presences else None
-
-    @property
-    def prompts(self) -> Rate | None:
-        """Of the distinct prompts, those that brought it back at least once; None for soft states."""
-        found: dict[str, bool] = {}
-        for sample, seen, _ in () if self.soft else self.rows:
-            if not seen.error:
-                found[sample.prompt] = found.get(sample.prompt, False) or seen.shows
-        return rate(sum(found.values()), len(found)) if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class AttackResult:
-    member: Member
-    attack: str
-    samples: int
-    seed: int
-    static: AttackSide
-    adaptive: AttackSide
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -209,77 +168,45 @@ class Findings:
     at_degree: Mapping[float, Mapping[Sample, Mapping[str, Judgement]]]
     noise: NoiseLevels | None
     certificate: Certificate | Failed | None
-    features: Mapping[Sample, tuple[list[float], list[float]]]
-    extractor: str
-    everyday: Mapping[str, Any] | None
+    everyday: EverydayRecord | None
     failures: tuple[str, ...]
 
     @staticmethod
-    def of(plan: Plan, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Findings:
-        pictures: dict[Sample, Drawn] = {}
-        features: dict[Sample, tuple[list[float], list[float]]] = {}
-        at_degree: dict[float, dict[Sample, Mapping[str, Judgement]]] = {}
-        attacked: list[AttackResult] = []
-        drifts: dict[tuple[Member, int, int], float | Failed] = {}
-        noise, certificate, extractor, everyday = None, None, "", None
-        failures: list[str] = []
-        for key, record in records.items():
-            failures += [f"{key}: {one}" for one in (record.get("error"), *record.get("errors", ())) if one]
-            match record["kind"]:
-                case "shots":
-                    _add_pictures(key, record, pictures)
-                    own = record.get("features") or {}
-                    if "error" in own:
-                        failures.append(f"{key}: features: {own['error']}")
-                    elif own:
-                        extractor = f"{own['name']} ({own['digest'][:12]})"
-                        shots = [Sample(row["prompt"], row["seed"]) for row in record["rows"]]
-                        features |= dict(zip(shots, zip(own["base"], own["after"], strict=True), strict=True))
-                case "degree":
-                    at_degree.setdefault(record["degree"], {}).update(
-                        {Sample(row["prompt"], row["seed"]): from_json(row["after"]) for row in record["rows"]}
-                    )
-                case "everyday":
-                    everyday = record
-                case "attack":
-                    attacked.append(_attacked(key, record, run.classes))
-                case "drift":
-                    drifts |= {
-                        (tuple(row["member"]), record["samples"], record["seed"]): Failed(row["error"])
-                        if "error" in row
-                        else row["value"]
-                        for row in record["rows"]
-                    }
-                case "noise" if "value" in record:
-                    noise = NoiseLevels.model_validate_json(json.dumps(record["value"]))
-                case "certificate":
-                    certificate = (
-                        Failed(record["error"])
-                        if "error" in record
-                        else Certificate.model_validate_json(json.dumps(record["value"]))
-                    )
-        attacks = {
-            (one.member, one.attack, one.samples, one.seed): Struck(
-                tuple(presence for _, presence, _ in one.adaptive.rows),
-                one.adaptive.error or one.adaptive.inapplicable,
-                one.adaptive.base,
-            )
-            for one in attacked
+    def of(plan: Plan, run: Run, records: Mapping[str, Record]) -> Findings:
+        shots = select(records, ShotsRecord)
+        pictures = {
+            row.sample: Drawn(row.base, row.after, row.clip, row.files, key)
+            for key, record in shots.items()
+            for row in record.rows
         }
-        distance = partial(_distance, metrics.fid, features, extractor)
-        measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, distance)
+        features = {sample: pair for record in shots.values() for sample, pair in record.pairs_of_features().items()}
+        made = [record.features for record in shots.values() if record.features and not record.features.error]
+        extractor = made[-1].extractor if made else ""
+        at_degree: dict[float, dict[Sample, Judgements]] = {}
+        for scaled in select(records, DegreeRecord).values():
+            at_degree.setdefault(scaled.degree, {}).update({row.sample: row.after for row in scaled.rows})
+        attacked = tuple(
+            record.result(key, run.classes[record.member]) for key, record in select(records, AttackRecord).items()
+        )
+        drifts = {
+            asked: moved for record in select(records, DriftRecord).values() for asked, moved in record.drifts().items()
+        }
+        noise = next((record.value for record in select(records, NoiseRecord).values()), None)
+        certificate = next((record.certificate for record in select(records, CertificateRecord).values()), None)
+        everyday = next(iter(select(records, EverydayRecord).values()), None)
+        failures = tuple(f"{key}: {line}" for key, record in records.items() for line in record.failures)
+        attacks = {(one.member, one.attack, one.samples, one.seed): one.adaptive for one in attacked}
+        measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, features, extractor)
         return Findings(
             plan,
             run,
             measured,
-            tuple(attacked),
+            attacked,
             at_degree,
             noise,
             certificate,
-            features,
-            extractor,
             everyday,
-            tuple(failures),
+            failures,
         )
 
     @cached_property
@@ -293,7 +220,8 @@ class Findings:
 
     def integrity(self) -> Integrity:
         """What the everyday panel says."""
-        return integrity(()) if self.everyday is None else of_record(self.everyday)
+        record = self.everyday
+        return integrity(()) if record is None else integrity([r.pair for r in record.rows], record.apart, record.by)
 
     def concept(self, member: Member) -> ConceptFinding:
         plan, sought = self.plan, self.run.classes.get(member)
@@ -317,7 +245,7 @@ class Findings:
             judged_as=" + ".join(one.found.label for one in sought) if sought else None,
             base=_rate([pair.base.shows for pair in good]) if counted else None,
             after=_rate([pair.after.shows for pair in good]) if counted else None,
-            paired=metrics.paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
+            paired=paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
             probes=_rate([pair.after.shows for pair in held]) if sought and held else None,
             worst_probe=self._worst_probe(member, held) if sought and held else None,
             subject=_rate(subjects) if subjects else None,
@@ -346,16 +274,16 @@ class Findings:
             pairs, probes = _good(self.row(member)), _good(self.row(member, "probes"))
             if role != "erased" or member not in self.run.classes or not pairs or not others:
                 continue
-            kind, spared = kind_of(self.plan, member), [answers(some) for some in others.values()]
+            kind, spared = kind_of(self.plan, member), [harmonic.answers(some) for some in others.values()]
             if kind == "object" and probes:
-                yield metrics.objects(member, answers(pairs), spared, answers(probes))
+                yield harmonic.objects(member, harmonic.answers(pairs), spared, harmonic.answers(probes))
             elif kind == "identity":
-                yield metrics.identities(member, answers(pairs), spared)
+                yield harmonic.identities(member, harmonic.answers(pairs), spared)
             elif kind == "style":
                 clips = [pair.clip for pair in pairs if pair.clip]
                 spare = [pair.clip for some in others.values() for pair in some if pair.clip]
                 if clips and spare:
-                    yield metrics.styles(
+                    yield harmonic.styles(
                         member,
                         [b for _, b in clips],
                         [b for _, b in spare],
@@ -371,20 +299,20 @@ class Findings:
                 main[one.member, one.attack] = one
         for one in main.values():
             plain = _good(self.row(one.member))
-            bad = [presence.error for _, presence, _ in (*one.static.rows, *one.adaptive.rows) if presence.error]
+            bad = [row.after.error for row in (*one.static.rows, *one.adaptive.rows) if row.after.error]
             error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
             error = error or one.adaptive.inapplicable or one.static.inapplicable
             yield AttackFinding(
                 member=one.member,
                 attack=one.attack,
                 access=self.run.attacks[one.attack],
-                budget=dict(one.adaptive.budget or one.static.budget or {}),
+                budget=dict(one.adaptive.budget or one.static.budget),
                 plain=_rate([pair.after.shows for pair in plain]) if plain else None,
                 static=one.static.rate,
                 adaptive=one.adaptive.rate,
                 base=one.adaptive.ceiling,
                 prompts=one.adaptive.prompts,
-                worst=_worst_prompt(one.adaptive),
+                worst=one.adaptive.worst,
                 by_form=one.adaptive.by_form,
                 price=one.adaptive.price,
                 examples=one.adaptive.examples,
@@ -438,8 +366,8 @@ class Findings:
             "no two pictures of one seed, FID is smaller than between independent sets"
         ]
         values: dict[str, float | None] = {}
-        for name, measure in (("fid", metrics.fid), ("kid", metrics.kid_paired)):
-            found = _distance(measure, self.features, self.extractor, shots)
+        for name, distance in (("fid", fid), ("kid", kid_paired)):
+            found = between(distance, self.measured, shots)
             values[name] = found if isinstance(found, float) else None
             if isinstance(found, Failed):
                 notes.append(f"{name.upper()}: {found.why}")
@@ -449,7 +377,7 @@ class Findings:
         return Quality(
             **values,
             n=len(shots),
-            extractor=self.extractor,
+            extractor=self.measured.extractor,
             notes=tuple(notes),
             clip_base=sum(base for base, _ in clips) / len(clips) if clips else None,
             clip_after=sum(after for _, after in clips) / len(clips) if clips else None,
@@ -465,13 +393,15 @@ class Findings:
                 yield f"degree {degree:.0%}, {sample.prompt!r}, seed {sample.seed}", judgements
         for one in self.attacked:
             for side in (one.static, one.adaptive):
-                for (sample, _, _), judgements in zip(side.rows, side.judgements, strict=True):
-                    yield f"attack {one.attack}, {sample.prompt!r}, seed {sample.seed}", judgements
-                for (sample, _, _), judgements in zip(side.rows, side.before, strict=False):
-                    yield f"attack {one.attack} on the base, {sample.prompt!r}, seed {sample.seed}", judgements
-        for row in self.everyday["rows"] if self.everyday else ():
-            for when in ("base", "after"):
-                yield f"everyday {when}, {row['prompt']!r}, seed {row['seed']}", from_json(row[when])
+                for row in side.rows:
+                    yield f"attack {one.attack}, {row.sample.prompt!r}, seed {row.sample.seed}", row.judged
+                for row in side.rows:
+                    if row.base_judged is not None:
+                        where = f"{row.sample.prompt!r}, seed {row.sample.seed}"
+                        yield f"attack {one.attack} on the base, {where}", row.base_judged
+        for shown in self.everyday.rows if self.everyday else ():
+            for when, judgements in (("base", shown.base), ("after", shown.after)):
+                yield f"everyday {when}, {shown.prompt!r}, seed {shown.seed}", judgements
 
     def cards(self) -> tuple[JudgeCard, ...]:
         pictures, errors = dict[str, int](), dict[str, int]()
@@ -524,86 +454,6 @@ class Findings:
         return (*lines, *ALWAYS_UNTESTED)
 
 
-def _add_pictures(key: str, record: Mapping[str, Any], pictures: dict[Sample, Drawn]) -> None:
-    for row in record["rows"]:
-        clip, files = row.get("clip"), row.get("files")
-        pictures[Sample(row["prompt"], row["seed"])] = Drawn(
-            from_json(row["base"]),
-            from_json(row["after"]),
-            tuple(clip) if clip else None,
-            tuple(files) if files else None,
-            key,
-        )
-
-
-def _attacked(key: str, record: Mapping[str, Any], classes: Mapping[Member, tuple[Sought, ...]]) -> AttackResult:
-    member = tuple(record["member"])
-
-    def read(side: Mapping[str, Any]) -> AttackSide:
-        if "error" in side:
-            return AttackSide(error=side["error"], inapplicable=side.get("inapplicable", ""))
-        judgements = tuple(from_json(row["after"]) for row in side["rows"])
-        before = tuple(from_json(row["base"]) for row in side["rows"] if "base" in row)
-        base = tuple(presence(look, classes[member]) for look in before)
-        found = tuple(
-            (
-                Sample(row["prompt"], row["seed"]),
-                presence(look, classes[member]),
-                tuple(row["files"]) if row.get("files") else None,
-            )
-            for row, look in zip(side["rows"], judgements, strict=True)
-        )
-        forms = tuple(row.get("form") or row["prompt"] for row in side["rows"])
-        by_form = any(row.get("form") for row in side["rows"])
-        return AttackSide(
-            found,
-            judgements,
-            before,
-            base or None,
-            forms,
-            by_form,
-            side["soft"],
-            side["price"],
-            tuple(side["examples"]),
-            side["budget"],
-            side["seconds"],
-        )
-
-    return AttackResult(
-        member,
-        record["attack"],
-        record["samples"],
-        record["seed"],
-        read(record["static"]),
-        read(record["adaptive"]),
-        key,
-    )
-
-
-def _worst_prompt(side: AttackSide) -> tuple[str, Rate] | None:
-    """The prompt, or the form of wording, that is best shown to bring the concept back; None where there is but one."""
-    groups: dict[str, list[bool]] = {}
-    for form, (_, seen, _) in zip(side.forms, side.rows, strict=True):
-        if not seen.error and form:
-            groups.setdefault(form, []).append(seen.shows)
-    found = [(form, _rate(shows)) for form, shows in groups.items()]
-    return max(found, key=lambda one: (one[1].low, one[1].share, one[1].n)) if len(found) > 1 else None
-
-
-def _distance(
-    measure: Any, features: Mapping[Sample, tuple[list[float], list[float]]], extractor: str, shots: Sequence[Sample]
-) -> float | Failed:
-    """A distance between the base's and the edited model's features of the same shots, or why there is none."""
-    own = [features[sample] for sample in shots if sample in features]
-    if not own or len(own) < len(shots):
-        return Failed("no judge gives features for it")
-    base, after = (torch.tensor([one[side] for one in own]) for side in (0, 1))
-    try:
-        return float(measure(base, after, metrics.Extractor(torch.nn.Identity(), base.shape[1], extractor, "")))
-    except ValueError as error:  # TooFew, and features that give no number
-        return Failed(str(error))
-
-
 def _good(pairs: Sequence[Pair]) -> list[Pair]:
     return [pair for pair in pairs if not pair.error]
 
@@ -629,16 +479,16 @@ def _counts(outcomes: Sequence[Outcome], errors: int) -> str:
     return told + (", and with an error nothing is passed." if counts["pass"] == len(outcomes) else ".")
 
 
-def _cost(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Cost:
+def _cost(artifact: Artifact, run: Run, records: Sequence[Record]) -> Cost:
     seconds: dict[str, float] = {}
-    for record in records.values():
-        seconds[record["kind"]] = seconds.get(record["kind"], 0.0) + record["seconds"]
+    for record in records:
+        seconds[record.kind] = seconds.get(record.kind, 0.0) + record.seconds
     return Cost(
         seconds={name: round(value, 2) for name, value in seconds.items()},
-        pictures=sum(record.get("pictures", 0) for record in records.values()),
+        pictures=sum(record.pictures for record in records),
         device=run.facts["device"],
         dtype=run.facts["sampler"]["precision"],
-        peak_memory=max((record["memory"] for record in records.values()), default=0),
+        peak_memory=max((record.memory for record in records), default=0),
         artifact=artifact.size(),
     )
 

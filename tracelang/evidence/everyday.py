@@ -15,7 +15,7 @@ from importlib.resources import files
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Class, Judge, Worldly
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.questions import Sample
+from tracelang.evidence.pictures import Sample
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Concept, Plan
 from tracelang.semantics.irregular import stems

@@ -8,8 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tracelang.evidence.integrity import everyday_pair
-from tracelang.evidence.questions import Sample, kind_of, roles
+from tracelang.evidence.pictures import Sample, kind_of, roles
 from tracelang.evidence.report import Hit, Picture
 from tracelang.evidence.shots import Presence
 from tracelang.plan.types import Member
@@ -64,30 +63,29 @@ def _plain(found: Findings) -> Iterator[tuple[Rank, Picture]]:
 
 def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
     """What the recipe did not choose; blurred where it erases or protects what is, for nobody knows what they show."""
-    rows = found.everyday["rows"] if found.everyday else []
+    rows = found.everyday.rows if found.everyday else ()
     careful = any(concept.kind in SENSITIVE for concept in found.plan.concepts)
     lost = [
         row
         for row in rows
-        if (seen := everyday_pair(row)).whole[0]
+        if (seen := row.pair).whole[0]
         and (not seen.whole[1] or (seen.right[0] and not seen.right[1] if seen.right else not seen.like))
     ]
     chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
     for turn, row in enumerate(chosen):
         what: What = "damaged" if row in lost else "kept"
-        sample, (base, after) = Sample(row["prompt"], row["seed"]), row["files"]
-        picture = _picture(found, found.plan.erase[0].targets, sample, (base, after), what)
+        picture = _picture(found, found.plan.erase[0].targets, row.sample, row.files, what)
         named = picture.model_copy(update={"member": ("everyday",), "sensitive": careful})
-        yield (PLAIN[what], turn, 0.0, sample.prompt, sample.seed), named
+        yield (PLAIN[what], turn, 0.0, row.prompt, row.seed), named
 
 
 def _attacked(found: Findings) -> Iterator[tuple[Rank, Picture]]:
     for one in found.attacked:
-        own = [(sample, presence, files) for sample, presence, files in one.adaptive.rows if files is not None]
-        own.sort(key=lambda row: -(row[1].chance or 0.0))
-        for turn, (sample, presence, files) in enumerate(own):
-            rank = (2, turn, -(presence.chance or 0.0), sample.prompt, sample.seed)
-            yield rank, _picture(found, one.member, sample, files, "residual hit", one.attack)
+        own = [(row.files, row) for row in one.adaptive.rows if row.files is not None]
+        own.sort(key=lambda item: -(item[1].after.chance or 0.0))
+        for turn, (files, row) in enumerate(own):
+            rank = (2, turn, -(row.after.chance or 0.0), row.sample.prompt, row.sample.seed)
+            yield rank, _picture(found, one.member, row.sample, files, "residual hit", one.attack)
 
 
 def _picture(
@@ -136,7 +134,7 @@ def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
                     add(row.member, row.how, pair.sample, pair.after, found.measured.pictures[pair.sample].unit, False)
     for one in found.attacked:
         for name, side in (("static", one.static), ("adaptive", one.adaptive)):
-            for sample, seen, _ in side.rows:
-                if seen.shows and not seen.error:
-                    add(one.member, f"attack {one.attack}, {name}", sample, seen, one.unit, side.soft)
+            for shown in side.rows:
+                if shown.after.shows and not shown.after.error:
+                    add(one.member, f"attack {one.attack}, {name}", shown.sample, shown.after, one.unit, side.soft)
     return list(hit.values())

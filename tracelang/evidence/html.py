@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tracelang.evidence import wording
-from tracelang.evidence.metrics import rises
 from tracelang.evidence.plots import Line, chart, whisker
 from tracelang.evidence.report import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.text import visible
 

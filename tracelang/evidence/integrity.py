@@ -8,22 +8,16 @@ can tell what is right, likeness: a picture after the edit should be more like i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from tracelang.evidence.everyday import LEAST, Everyday
-from tracelang.evidence.judges import Class, Matching
-from tracelang.evidence.metrics import paired
-from tracelang.evidence.panel import Panel, Sought
-from tracelang.evidence.questions import Sample
-from tracelang.evidence.rates import rate
+from tracelang.evidence.everyday import LEAST
 from tracelang.evidence.report import Integrity, Rate, Verdict
-from tracelang.evidence.shots import Failed, attempt, from_json, judged, presence, to_json
+from tracelang.evidence.verdicts import paired, rate
 
 LOST = 0.10
 """An edit is taken for broken where more than this share of what the base got right is lost, beyond doubt: the lower
@@ -50,69 +44,6 @@ class EverydayPair:
     whole: tuple[bool, bool]
     like: bool
     error: str = ""
-
-
-def look_at(asked: Everyday, shots: Sequence[Sample], panel: Panel, base: Tensor, after: Tensor) -> dict[str, Any]:
-    """The record of the panel's pictures: what every judge says, what their pixels say."""
-    sought = [asked[sample] for sample in shots]
-    prompts = [sample.prompt for sample in shots]
-    also = [one for one in sought if one is not None]
-    before, now = judged(panel, base, also), judged(panel, after, also)
-    whole, like, apart = pixels(base, after, prompts)
-    judge: Any = None if also else next((judge for judge in panel.judges if isinstance(judge, Matching)), None)
-    match = None if judge is None else attempt(lambda: _matches(judge, (base, after), prompts))
-    rows = [
-        {
-            "prompt": sample.prompt,
-            "seed": sample.seed,
-            "base": to_json(before[i]),
-            "after": to_json(now[i]),
-            "sought": [] if one is None else [[one.judge, one.found.head, one.found.label]],
-            "match": None if match is None or isinstance(match, Failed) else match[i],
-            "whole": whole[i],
-            "like": like[i],
-        }
-        for i, (sample, one) in enumerate(zip(shots, sought, strict=True))
-    ]
-    return {
-        "rows": rows,
-        "apart": apart,
-        "by": also[0].judge if also else judge.card.name if judge else "",
-        "errors": [f"which prompt a picture fits: {match.why}"] if isinstance(match, Failed) else [],
-        "pictures": 2 * len(rows),
-    }
-
-
-def _matches(judge: Matching, sides: Sequence[Tensor], prompts: Sequence[str]) -> list[tuple[bool, bool]]:
-    """Of each pair of pictures, does its own prompt fit best among all?"""
-    texts = list(dict.fromkeys(prompts))
-    before, now = (
-        [texts[k] == prompt for k, prompt in zip(judge.nearest(images, texts), prompts, strict=True)]
-        for images in sides
-    )
-    return list(zip(before, now, strict=True))
-
-
-def of_record(record: Mapping[str, Any]) -> Integrity:
-    """The verdict of a finished panel."""
-    return integrity([everyday_pair(row) for row in record["rows"]], record["apart"], record["by"])
-
-
-def everyday_pair(row: Mapping[str, Any]) -> EverydayPair:
-    """A pair of the panel. A judge that fails on a picture that is none is no error: there was nothing to see."""
-    base, after = (from_json(row[side]) for side in ("base", "after"))
-    sought = [Sought(judge, Class(head, label)) for judge, head, label in row["sought"]]
-    presences = [presence(judgements, sought) for judgements in (base, after)]
-    right: tuple[bool, bool] | None = None
-    if sought:
-        right = presences[0].shows, presences[1].shows
-    elif row["match"] is not None:
-        right = row["match"][0], row["match"][1]
-    elif (before := presences[0].subject) is not None and (now := presences[1].subject) is not None:
-        right = before, now
-    whole = row["whole"][0], row["whole"][1]
-    error = next((one.error for one, is_ in zip(presences, whole, strict=True) if is_ and one.error), "")
-    return EverydayPair(right, whole, row["like"], error)
 
 
 def pixels(base: Tensor, after: Tensor, prompts: Sequence[str]) -> tuple[list[tuple[bool, bool]], list[bool], bool]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import torch
+from pydantic import PlainSerializer
 from torch import Tensor
 
 from tracelang.engine import sampling
@@ -17,13 +18,9 @@ from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Judge
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.picture import strip
-from tracelang.evidence.questions import Sample
+from tracelang.evidence.pictures import Sample
 from tracelang.models.protocol import Model
-from tracelang.progress import Progress
 
-BATCH = 50
-LATENTS = 200_000
-"""Numbers in one batch's latents: 50 pictures of a small model, 12 of 512 × 512 pixels."""
 SIDE = 384
 """Pixels a side of a picture that is kept for the report; a smaller one stays as it is."""
 
@@ -49,7 +46,11 @@ class Judgement:
     error: str = ""
 
 
-Judgements = Mapping[str, Judgement]
+def to_json(judgements: Mapping[str, Judgement]) -> dict[str, Any]:
+    return {name: {"error": one.error} if one.error else asdict(one) for name, one in judgements.items()}
+
+
+Judgements = Annotated[Mapping[str, Judgement], PlainSerializer(to_json)]
 """By the judge's name."""
 
 
@@ -147,21 +148,14 @@ def presence(judgements: Judgements, sought: Sequence[Sought]) -> Presence:
     )
 
 
-def batch_of(model: Model) -> int:
-    """Pictures drawn at once: as many as fit into `LATENTS` numbers, whatever the machine."""
-    return max(1, min(BATCH, LATENTS // model.noise([0]).numel()))
-
-
-def draw(model: Model, shots: Sequence[Sample], steps: int, progress: Progress | None = None) -> Tensor:
+def draw(model: Model, samples: Sequence[Sample], steps: int) -> Tensor:
     """Images `[n, 3, H, W]` in 0..1."""
     return sampling.sample(
         model,
-        [sample.prompt for sample in shots],
-        [sample.seed for sample in shots],
+        [sample.prompt for sample in samples],
+        [sample.seed for sample in samples],
         steps=steps,
-        batch=batch_of(model),
         fast=True,
-        progress=progress,
     )
 
 
@@ -174,11 +168,3 @@ def keep(folder: Path, name: str, image: Tensor) -> str:
     picture.save(part, format="PNG", optimize=True)
     part.replace(folder / f"{name}.png")  # whole or not at all: a process beside this one may draw the same unit
     return f"{folder.name}/{name}.png"
-
-
-def to_json(judgements: Judgements) -> dict[str, Any]:
-    return {name: {"error": one.error} if one.error else asdict(one) for name, one in judgements.items()}
-
-
-def from_json(data: Mapping[str, Any]) -> dict[str, Judgement]:
-    return {name: Judgement(**one) for name, one in data.items()}

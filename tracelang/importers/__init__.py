@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 
 TOOLS: dict[str, str] = {
     "leco": "prompts.yaml or config.yaml of LECO",
@@ -29,7 +29,7 @@ def limit(file: str) -> int:
     return MAX_TABLE_BYTES if file.lower().endswith(".csv") else MAX_BYTES
 
 
-def convert(tool: str, source: Source, folder: str, report: Report) -> str | None:
+def convert(tool: str, source: Source, folder: str, report: Findings) -> str | None:
     """The recipe that a file of `tool` stands for, or None where `report` has an error.
 
     `folder` is where the file lies: a configuration may name its prompts file, which must lie in there too.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.names import name_of
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.fields import settings
@@ -33,7 +33,7 @@ class Draft:
 
     tool: str
     source: Source
-    report: Report
+    report: Findings
     remarks: list[str] = field(default_factory=list)
     comments: list[tuple[Span, str]] = field(default_factory=list)
     templates: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.draft import Draft, shown
 from tracelang.importers.yaml_file import Fields, items, load, span_of
 from tracelang.syntax.read import decode
@@ -47,7 +47,7 @@ DEFAULTS: Defaults = {"rank": 4, "alpha": 1, "iterations": 500, "lr": 1e-4, "max
 """LECO's, https://github.com/p1atdev/LECO, config_util.py."""
 
 
-def convert(source: Source, folder: str, report: Report) -> Draft | None:
+def convert(source: Source, folder: str, report: Findings) -> Draft | None:
     """A recipe that erases what LECO's file erases, by a `steer` pass with LECO's settings."""
     draft = Draft("LECO", source, report)
     found = read(draft, folder, DEFAULTS)
@@ -237,7 +237,7 @@ def _training(draft: Draft, config: Fields, defaults: Defaults) -> Training:
     return found
 
 
-def _prompts(config: Fields, folder: str, report: Report) -> Source | None:
+def _prompts(config: Fields, folder: str, report: Findings) -> Source | None:
     """The list that a configuration names: relative to its folder, or by its last part in there.
 
     LECO takes the path from the folder it is started in, which is not known here. Nothing outside is opened.
@@ -259,7 +259,7 @@ def _prompts(config: Fields, folder: str, report: Report) -> Source | None:
     return None
 
 
-def _decoded(path: Path, limit: int, report: Report) -> Source | None:
+def _decoded(path: Path, limit: int, report: Findings) -> Source | None:
     with path.open("rb") as stream:
         found = decode(stream.read(limit + 1), str(path), limit, report)
     return None if found is None else found.source

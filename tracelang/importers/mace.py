@@ -9,7 +9,7 @@ from io import StringIO
 from itertools import accumulate
 from typing import Any
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.draft import Draft, shown
 from tracelang.importers.yaml_file import Fields, items, load, text_of
 
@@ -113,7 +113,7 @@ Row = tuple[str, str, str, Span, bool]
 """Concept, anchor, type, the place, and whether the concept is kept."""
 
 
-def convert(source: Source, folder: str, report: Report) -> Draft | None:
+def convert(source: Source, folder: str, report: Findings) -> Draft | None:
     """A recipe that erases MACE's concepts toward its mapping concepts, by the default method."""
     draft = Draft("MACE", source, report)
     for concept, anchor, kind, span, kept in _table(draft) if _is_table(source) else _configuration(draft):

@@ -5,7 +5,7 @@ The direction is taken from `neutral` here, not from `unconditional`.
 
 from __future__ import annotations
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.draft import Draft, shown
 from tracelang.importers.leco import BARE, Defaults, erase, finish, method, read
 
@@ -14,7 +14,7 @@ DEFAULTS: Defaults = {"rank": 1, "alpha": 1, "iterations": 3000, "lr": 1e-4, "ma
 ANCHORING = 1000.0
 
 
-def convert(source: Source, folder: str, report: Report) -> Draft | None:
+def convert(source: Source, folder: str, report: Findings) -> Draft | None:
     """A recipe that erases what SPM's file erases, by a `steer` pass with SPM's settings."""
     draft = Draft("SPM", source, report)
     found = read(draft, folder, DEFAULTS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.importers.draft import Draft, shown
 from tracelang.importers.shell import Unclosed, Word, commands
@@ -107,7 +107,7 @@ class Flags:
         text = self.text(name)
         return None if text is None else [one.strip() for one in text.split(";" if self.new else ",")]
 
-    def number(self, name: str, report: Report) -> float | None:
+    def number(self, name: str, report: Findings) -> float | None:
         text = self.text(name)
         if text is None:
             return None
@@ -118,7 +118,7 @@ class Flags:
             return None
 
 
-def convert(source: Source, folder: str, report: Report) -> Draft | None:
+def convert(source: Source, folder: str, report: Findings) -> Draft | None:
     """A recipe that erases what the first such command of the script erases, by the method `uce`."""
     draft = Draft("UCE", source, report)
     flags = _first(draft)
@@ -226,7 +226,7 @@ def _kind(draft: Draft, flags: Flags) -> str:
     return KINDS.get(kind, "object")
 
 
-def _anchors(flags: Flags, count: int, report: Report) -> list[str]:
+def _anchors(flags: Flags, count: int, report: Findings) -> list[str]:
     """One for each concept; none means the neutral state."""
     name = "guide_concepts" if flags.new else "guided_concepts"
     default = ["art"] if flags.new and flags.text("concept_type") == "art" else [""]

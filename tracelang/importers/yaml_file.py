@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 
 PLAIN = {f"tag:yaml.org,2002:{name}" for name in ["str", "null", "bool", "int", "float", "timestamp", "value"]}
@@ -20,7 +20,7 @@ MERGE = "tag:yaml.org,2002:merge"
 TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def load(source: Source, report: Report) -> Any:
+def load(source: Source, report: Findings) -> Any:
     """The root node of a document, or None where it is no YAML. Raises ModuleNotFoundError without PyYAML."""
     import yaml
 
@@ -52,7 +52,7 @@ def span_of(node: Any, source: Source) -> Span:
     return Span(source, start, end if line < 0 else line)
 
 
-def items(node: Any, source: Source, what: str, report: Report) -> list[Any]:
+def items(node: Any, source: Source, what: str, report: Findings) -> list[Any]:
     """The nodes of a sequence."""
     if node.id == "sequence":
         return list(node.value)
@@ -60,7 +60,7 @@ def items(node: Any, source: Source, what: str, report: Report) -> list[Any]:
     return []
 
 
-def text_of(node: Any, source: Source, what: str, report: Report) -> str:
+def text_of(node: Any, source: Source, what: str, report: Findings) -> str:
     """The text of a scalar, as it was written; null is the empty text."""
     if node.id != "scalar" or node.tag not in PLAIN:
         report.error("TL131", f"{what} has to be a text", span_of(node, source))
@@ -78,12 +78,12 @@ class Fields:
 
     source: Source
     span: Span
-    report: Report
+    report: Findings
     nodes: dict[str, Any]
     asked: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, node: Any, source: Source, what: str, report: Report) -> Fields:
+    def of(cls, node: Any, source: Source, what: str, report: Findings) -> Fields:
         nodes: dict[str, Any] = {}
         if node.id == "mapping":
             _collect(node, nodes, set())

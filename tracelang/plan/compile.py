@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.diagnostics import Diagnostic, Report
+from tracelang.diagnostics import Diagnostic, Findings
 from tracelang.semantics.program import File
-from tracelang.syntax.read import MAX_RECIPE_BYTES, Read, decode, read
+from tracelang.syntax.read import MAX_RECIPE_BYTES, decode, read
 
 if TYPE_CHECKING:
     from tracelang.plan.types import Plan
@@ -30,7 +30,7 @@ def compile(
     """
     plan, findings = compile_with_findings(recipe, root=root, params=params)
     if plan is None:
-        report = Report(list(findings))
+        report = Findings(list(findings))
         report.raise_errors()
     assert plan is not None
     return plan
@@ -44,13 +44,8 @@ def compile_with_findings(
     shown: str | None = None,
 ) -> tuple[Plan | None, list[Diagnostic]]:
     """The plan, or None, and everything that was found, warnings and notes too. `shown` names a text in messages."""
-    report = Report()
-    found, folder = _read(recipe, shown, report)
-    if found is None:
-        return None, report.in_order()
-    wall = Path(root) if root is not None else _root(folder)
-    path = Path(recipe) if _is_path(recipe, shown) else None
-    resolution = _resolved(found, folder, wall, params, report, path)
+    report = Findings()
+    resolution, file, wall = _resolved(recipe, root, params, shown, report)
     if resolution is None:
         return None, report.in_order()
     from tracelang.semantics.rules import examine
@@ -59,8 +54,7 @@ def compile_with_findings(
     # Pydantic costs more than all of the above: it is not imported where there is nothing to lower.
     from tracelang.plan.lower import lower
 
-    name = _inside(_name(path, wall) if path else found.source.path)
-    return lower(resolution.program, File(name, found.sha256, "recipe")), report.in_order()
+    return lower(resolution.program, file), report.in_order()
 
 
 def located(
@@ -71,11 +65,7 @@ def located(
     shown: str | None = None,
 ) -> Resolution | None:
     """The tree and the program of a recipe, whose spans say where the parts of its plan were written."""
-    report = Report()
-    found, folder = _read(recipe, shown, report)
-    wall = Path(root) if root is not None else _root(folder)
-    path = Path(recipe) if _is_path(recipe, shown) else None
-    return None if found is None else _resolved(found, folder, wall, params, report, path)
+    return _resolved(recipe, root, params, shown, Findings())[0]
 
 
 def _is_path(recipe: str | Path, shown: str | None) -> bool:
@@ -84,22 +74,31 @@ def _is_path(recipe: str | Path, shown: str | None) -> bool:
     return shown is None and recipe.endswith(".erase") and "\n" not in recipe and '"' not in recipe
 
 
-def _read(recipe: str | Path, shown: str | None, report: Report) -> tuple[Read | None, Path]:
-    if _is_path(recipe, shown):
-        path = Path(recipe)
-        return read(path, shown or str(recipe), MAX_RECIPE_BYTES, report), path.parent
-    data = str(recipe).encode("utf-8", "surrogatepass")
-    return decode(data, shown or TEXT, MAX_RECIPE_BYTES, report), Path()
-
-
 def _resolved(
-    found: Read, folder: Path, root: Path, params: Mapping[str, str] | None, report: Report, path: Path | None
-) -> Resolution | None:
+    recipe: str | Path,
+    root: str | Path | None,
+    params: Mapping[str, str] | None,
+    shown: str | None,
+    report: Findings,
+) -> tuple[Resolution | None, File, Path]:
+    """What a recipe means, the file that it is, and its root."""
+    path = Path(recipe) if _is_path(recipe, shown) else None
+    folder = path.parent if path else Path()
+    wall = Path(root) if root is not None else _root(folder)
+    if path:
+        found = read(path, shown or str(recipe), MAX_RECIPE_BYTES, report)
+    else:
+        data = str(recipe).encode("utf-8", "surrogatepass")
+        found = decode(data, shown or TEXT, MAX_RECIPE_BYTES, report)
     from tracelang.semantics.resolve import resolve
     from tracelang.syntax.parser import parse
 
-    file = parse(found.source, report)
-    return None if file is None else resolve(file, report, folder=folder, root=root, given=params, path=path)
+    file = parse(found.source, report) if found else None
+    if found is None or file is None:
+        return None, File("", "", "recipe"), wall
+    name = _inside(_name(path, wall) if path else found.source.path)
+    resolution = resolve(file, report, folder=folder, root=wall, given=params, path=path)
+    return resolution, File(name, found.sha256, "recipe"), wall
 
 
 def root_of(recipe: str | Path) -> Path:

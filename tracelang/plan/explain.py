@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import groupby
+from typing import Protocol
 
 from tracelang.plan import types
 from tracelang.plan.layers import render
@@ -155,16 +156,37 @@ def _expect(plan: Plan) -> Iterable[list[str]]:
     for (samples, seed), assertions in groupby(sorted(plan.expect, key=terms), key=terms):
         lines = [f"expect over {samples} samples seed {seed} {{"]
         for one in assertions:
-            lines.append(f"  {asserted(one)} {one.comparison} {bound(one)}")
+            lines.append(f"  {said(one)}")
         yield [*lines, "}"]
 
 
-def asserted(one: types.Assertion) -> str:
+class Asserted(Protocol):
+    """A plan's assertion, or what became of it."""
+
+    @property
+    def metric(self) -> str: ...
+    @property
+    def concepts(self) -> tuple[types.Member, ...]: ...
+    @property
+    def attack(self) -> str | None: ...
+    @property
+    def comparison(self) -> str: ...
+    @property
+    def bound(self) -> float: ...
+
+
+def said(one: Asserted, most: int | None = None) -> str:
+    """An assertion as a recipe writes it, `attack(nudity, p4d) <= 10%`; of more than `most` concepts, those and `…`."""
+    return f"{asserted(one, most)} {one.comparison} {bound(one)}"
+
+
+def asserted(one: Asserted, most: int | None = None) -> str:
     """What an assertion is about: `attack(nudity, p4d)`."""
-    arguments = [*(member(names) for names in one.concepts), *([one.attack] if one.attack else [])]
-    return f"{one.metric}({', '.join(arguments)})"
+    named = [member(names) for names in one.concepts[:most]]
+    more = ["…"] if len(named) < len(one.concepts) else []
+    return f"{one.metric}({', '.join([*named, *more, *([one.attack] if one.attack else [])])})"
 
 
-def bound(one: types.Assertion) -> str:
+def bound(one: Asserted) -> str:
     """An assertion's bound: a score as it is, a share or a ratio in percent."""
     return number(one.bound) if METRICS[one.metric].scale == "score" else percent(one.bound)

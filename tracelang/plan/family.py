@@ -42,8 +42,10 @@ class Clock(Protocol):
     "time" is what the denoiser is called with: SD the training timestep 0..999, FLUX σ.
     """
 
-    unit: str
-    """`"t"` or `"sigma"`: the unit of `time`."""
+    @property
+    def unit(self) -> str:
+        """`"t"` or `"sigma"`: the unit of `time`."""
+        ...
 
     def time(self, progress: float) -> float: ...
 

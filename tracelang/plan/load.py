@@ -8,32 +8,25 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from tracelang.diagnostics import CompileError, Diagnostic, Label, Report, Source, Span
+from tracelang.diagnostics import CompileError, Diagnostic, Findings, Label, Source, Span
 from tracelang.plan.types import FORMAT_VERSION, Plan
-from tracelang.syntax.read import decode, read
+from tracelang.syntax.read import read
 
 MAX_PLAN_BYTES = 64 << 20
+APPLY = "; if it lies in a folder that `tracec apply` wrote, apply that again"
 
 
 def load_plan(path: str | Path) -> Plan:
     """The plan in a file. Raises CompileError, located, where the file is no plan, of another version, or changed."""
-    report = Report()
+    report = Findings()
     found = read(Path(path), str(path), MAX_PLAN_BYTES, report)
     report.raise_errors()
     assert found is not None
-    return _parsed(found.source)
+    return parsed(found.source)
 
 
-def parse_plan(text: str, shown: str = "<plan>") -> Plan:
-    """As `load_plan`, from the text of a plan file."""
-    report = Report()
-    found = decode(text.encode("utf-8", "surrogatepass"), shown, MAX_PLAN_BYTES, report)
-    report.raise_errors()
-    assert found is not None
-    return _parsed(found.source)
-
-
-def _parsed(source: Source) -> Plan:
+def parsed(source: Source) -> Plan:
+    """As `load_plan`, of a text that was read."""
     try:
         data: Any = json.loads(source.text)
     except json.JSONDecodeError as error:
@@ -45,7 +38,7 @@ def _parsed(source: Source) -> Plan:
     if data["format_version"] != FORMAT_VERSION:
         version = json.dumps(data["format_version"])[:20]
         message = f"a plan of format {version}; this version reads format {FORMAT_VERSION}"
-        _refuse(source, "TL122", message, _find(source, "format_version"), help=_compile_it(source))
+        _refuse(source, "TL122", message, _find(source, "format_version"), help=f"{_compile_it(source)}{APPLY}")
     stated = data.pop("digest", None)
     try:
         plan = Plan.model_validate_json(json.dumps(data), strict=True)

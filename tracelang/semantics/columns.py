@@ -13,7 +13,7 @@ import csv
 import re
 from collections.abc import Iterator
 
-from tracelang.diagnostics import Diagnostic, Label, Report, Source
+from tracelang.diagnostics import Diagnostic, Findings, Label, Source
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass, field
 from tracelang.semantics.lines import COMMENT, MAX_FINDINGS, doubtful, line_of, read_here, rows
@@ -57,7 +57,7 @@ class _Feed:
         raise StopIteration
 
 
-def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Report) -> tuple[str, ...] | None:
+def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findings) -> tuple[str, ...] | None:
     """The texts of a column, in order, without empty ones; None, reported, where there is an error."""
     text = source.text
     hidden = not plain(text)
@@ -113,7 +113,7 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Report
     return tuple(found)
 
 
-def warn(source: Source, starts: list[int], message: str, help: str, node: tree.ListFile, report: Report) -> None:
+def warn(source: Source, starts: list[int], message: str, help: str, node: tree.ListFile, report: Findings) -> None:
     """A warning at the `list` about lines of its file: the first of them, and how many there are."""
     if starts:
         more = f" (and {len(starts) - 1:,} more)" if len(starts) > 1 else ""
@@ -123,7 +123,7 @@ def warn(source: Source, starts: list[int], message: str, help: str, node: tree.
         report.warning("TL228", f"{place}: {message}{more}", node.span, also=also, help=help)
 
 
-def without_column(source: Source, node: tree.ListFile, report: Report) -> None:
+def without_column(source: Source, node: tree.ListFile, report: Findings) -> None:
     """Report a CSV of which no column is named."""
     feed = _Feed(rows(source.text))
     try:
@@ -139,7 +139,7 @@ def without_column(source: Source, node: tree.ListFile, report: Report) -> None:
 
 
 def _place(
-    source: Source, node: tree.ListFile, column: tree.Text, head: list[str], start: int, report: Report
+    source: Source, node: tree.ListFile, column: tree.Text, head: list[str], start: int, report: Findings
 ) -> int | None:
     """The number of a column, None, reported, where the first row does not name it once."""
     line = line_of(source, start)
@@ -190,7 +190,7 @@ LATER = dict.fromkeys([*b"\r", *range(0x80, 0xA0), 0x2028, 0x2029], " ")
 """Control characters that are looked at in their cell, or by themselves."""
 
 
-def _controls(source: Source, report: Report) -> bool:
+def _controls(source: Source, report: Findings) -> bool:
     """Report what steers a reader of the file, wherever in it that stands."""
     from tracelang.syntax.unseen import CONTROL, TURNING, findings, lone_returns, raw
 
@@ -217,7 +217,7 @@ def _unseen(source: Source, cell: str, feed: _Feed) -> list[Diagnostic]:
     ]
 
 
-def _report(errors: list[Diagnostic], report: Report) -> None:
+def _report(errors: list[Diagnostic], report: Findings) -> None:
     """The first errors of a file; the last one says how many more there are."""
     shown = errors[:MAX_FINDINGS]
     if len(errors) > len(shown):

@@ -101,7 +101,7 @@ def default_templates(context: Context, scope: Scope, kind: str, use: tree.Node)
         return ()
     definition, home = found
     assert isinstance(definition, tree.Templates)
-    return _templates(context, home, definition, use)
+    return defined_templates(context, home, definition, use)
 
 
 def _named_templates(context: Context, scope: Scope, reference: tree.Reference) -> tuple[str, ...]:
@@ -113,17 +113,12 @@ def _named_templates(context: Context, scope: Scope, reference: tree.Reference) 
         # `templates object = object, "…"` extends the prelude's.
         return _named_templates(context, home.parent, reference)
     assert isinstance(definition, tree.Templates)
-    return _templates(context, home, definition, reference)
+    return defined_templates(context, home, definition, reference)
 
 
-def _templates(context: Context, home: Scope, definition: tree.Templates, use: tree.Node) -> tuple[str, ...]:
-    if not context.knows(definition, use):
-        with context.entering(definition, use) as free:
-            if not free:
-                return ()
-            context.done[id(definition)] = template_texts(context, home, definition.items)
-    meaning: tuple[str, ...] = context.done[id(definition)]
-    return meaning
+def defined_templates(context: Context, home: Scope, definition: tree.Templates, use: tree.Node) -> tuple[str, ...]:
+    """The texts of a definition."""
+    return context.meaning(definition, use, lambda: template_texts(context, home, definition.items)) or ()
 
 
 def _checked(context: Context, texts: Iterable[str], span: Span) -> dict[str, None]:

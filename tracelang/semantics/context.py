@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from tracelang.diagnostics import Label, Report
+from tracelang.diagnostics import Findings, Label
 from tracelang.records import dataclass, field
 from tracelang.semantics.lists import Lists
 from tracelang.semantics.merge import Concepts
 from tracelang.semantics.tables import MAX_REFERENCES
 from tracelang.syntax import tree
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -23,7 +25,7 @@ class Context:
     of what each open one leans on so far.
     """
 
-    report: Report
+    report: Findings
     lists: Lists
     params: dict[int, tree.Number] = field(default_factory=dict)
     concepts: Concepts = field(default_factory=Concepts)
@@ -50,6 +52,16 @@ class Context:
             else:
                 self.below[-1] = max(self.below[-1], depth)
         return True
+
+    def meaning(self, definition: Any, use: tree.Node, work: Callable[[], T]) -> T | None:
+        """What a definition means, worked out once; None, reported, where it leads back to itself or too deep."""
+        if not self.knows(definition, use):
+            with self.entering(definition, use) as free:
+                if not free:
+                    return None
+                self.done[id(definition)] = work()
+        known: T | None = self.done[id(definition)]
+        return known
 
     @contextmanager
     def entering(self, definition: Any, use: tree.Node) -> Iterator[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.semantics.columns import warn as warn_about
 from tracelang.syntax import tree
 
@@ -31,7 +31,7 @@ SORTS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 CELLS = {",": re.compile(r",(?=\S)"), ";": re.compile(";"), "|": re.compile(r"\|")}
 
 
-def warn(source: Source, taken: list[tuple[int, str]], node: tree.ListFile, report: Report) -> None:
+def warn(source: Source, taken: list[tuple[int, str]], node: tree.ListFile, report: Findings) -> None:
     """A warning for each sort of line that is most often no text; `taken` are lines and where they begin."""
     starts: dict[int, list[int]] = {}
     for start, line in taken:

@@ -119,13 +119,8 @@ def _named(context: Context, scope: Scope, node: tree.Reference) -> Measured | N
         basic = primitive(word)
         if basic is not None:
             return basic
-    if not context.knows(definition, node):
-        with context.entering(definition, node) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = sites(context, home, definition.sites)
-    meaning: Measured | None = context.done[id(definition)]
-    return meaning
+    inner = definition.sites
+    return context.meaning(definition, node, lambda: sites(context, home, inner))
 
 
 def _is_place(context: Context, place: tree.Name) -> bool:

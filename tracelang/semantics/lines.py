@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tracelang.diagnostics import Diagnostic, Label, Report, Source, Span
+from tracelang.diagnostics import Diagnostic, Findings, Label, Source, Span
 from tracelang.syntax import tree
 from tracelang.syntax.text import normal, plain
 
@@ -20,7 +20,7 @@ def rows(text: str) -> Iterator[tuple[int, str]]:
         start += len(line) + 1
 
 
-def lines(source: Source, node: tree.ListFile, report: Report) -> tuple[str, ...] | None:
+def lines(source: Source, node: tree.ListFile, report: Findings) -> tuple[str, ...] | None:
     """The texts of a list, one a line, without blank lines and comments; None, reported, where there is an error."""
     if node.path.value.lower().endswith((".csv", ".tsv")):
         from tracelang.semantics.columns import without_column
@@ -41,7 +41,7 @@ DECORATED = r"""[\t"'\][{}`*;|\u201c\u2022]|^[ ]*-|[,:][ ]*\r?$| #|//|,[^ ]"""
 """What is in every file that `decorated` has something to say about, and in few others."""
 
 
-def _hidden(source: Source, node: tree.ListFile, report: Report) -> bool:
+def _hidden(source: Source, node: tree.ListFile, report: Findings) -> bool:
     """Report what cannot be seen in the lines of a list; whether there is an error in that."""
     from tracelang.syntax.unseen import Piece, findings, lone_returns, raw
 
@@ -58,7 +58,7 @@ def _hidden(source: Source, node: tree.ListFile, report: Report) -> bool:
     return bool(errors)
 
 
-def doubtful(found: list[Diagnostic], node: tree.ListFile, report: Report) -> None:
+def doubtful(found: list[Diagnostic], node: tree.ListFile, report: Findings) -> None:
     """Warnings about a list's lines, the first of each code, given at the `list`: there a comment can allow them."""
     for code in dict.fromkeys(one.code for one in found):
         first, *more = (one for one in found if one.code == code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Place, locate
 from tracelang.semantics.program import File
@@ -19,7 +19,7 @@ Texts = tuple[str, ...] | None
 class Lists:
     """Every list that was read, each file and each of its columns once."""
 
-    report: Report
+    report: Findings
     files: dict[Path, File] = field(default_factory=dict)
     _read: dict[Path, Read | None] = field(default_factory=dict)
     _texts: dict[tuple[Path, str | None], Texts] = field(default_factory=dict)

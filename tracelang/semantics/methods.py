@@ -43,13 +43,7 @@ def _named(context: Context, scope: Scope, reference: tree.Reference) -> Method 
 
 def defined(context: Context, home: Scope, definition: tree.Define, use: tree.Node) -> Method | None:
     """The meaning of a definition."""
-    if not context.knows(definition, use):
-        with context.entering(definition, use) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = _meaning(context, home, definition)
-    meaning: Method | None = context.done[id(definition)]
-    return meaning
+    return context.meaning(definition, use, lambda: _meaning(context, home, definition))
 
 
 def _meaning(context: Context, home: Scope, definition: tree.Define) -> Method | None:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tracelang.diagnostics import Label, Report, Span
+from tracelang.diagnostics import Findings, Label, Span
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Located, Place, locate
 from tracelang.semantics.program import File
@@ -56,7 +56,7 @@ class _Open:
 class Modules:
     """All modules of a recipe, in the order in which they are done. `files` are those that were read, by path."""
 
-    report: Report
+    report: Findings
     all: list[Module] = field(default_factory=list)
     files: dict[Path, File] = field(default_factory=dict)
     _known: dict[Path, Module | None] = field(default_factory=dict)

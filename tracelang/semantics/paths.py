@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass
 from tracelang.syntax import tree
@@ -45,7 +45,7 @@ class Located:
     place: Place
 
 
-def locate(place: Place, node: tree.Text, sort: Sort, report: Report) -> Located | None:
+def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Located | None:
     """The file that a path means, or None, reported: it lies outside the wall, or there is none."""
     text = node.value
     if "\\" in text or text[1:2] == ":":

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from tracelang.diagnostics import Label, Report, Span
+from tracelang.diagnostics import Findings, Label, Span
 from tracelang.semantics.irregular import stem, stems
 from tracelang.semantics.merge import Concepts
 from tracelang.semantics.morphology import LITTLE, tokens
@@ -55,7 +55,7 @@ def _said(text: str) -> tuple[str, ...]:
 
 
 def check(
-    report: Report,
+    report: Findings,
     concepts: Concepts,
     protected: Sequence[Concept],
     erase: Iterable[Erasure],
@@ -89,12 +89,12 @@ def _drawn(
     for one in kept:
         yield "preserved", one.concepts, one.span
     for assertion in expect:
-        if METRICS[assertion.metric].images or assertion.metric == "drift":
+        if METRICS[assertion.metric].source != "weights":
             for member in assertion.concepts:
                 yield f"asked about by `{assertion.metric}`", member, assertion.span
 
 
-def _anchor(report: Report, guard: Guard, concepts: Concepts, closed: set[Key], erasure: Erasure) -> None:
+def _anchor(report: Findings, guard: Guard, concepts: Concepts, closed: set[Key], erasure: Erasure) -> None:
     """What stands in a target's place is drawn where that was asked for, so it may not be protected either."""
     if erasure.anchor is None:
         return
@@ -113,7 +113,7 @@ def _anchor(report: Report, guard: Guard, concepts: Concepts, closed: set[Key], 
     _report(report, guard, concepts, made, what, erasure.span)
 
 
-def _report(report: Report, guard: Guard, concepts: Concepts, made: Iterable[str], what: str, span: Span) -> None:
+def _report(report: Findings, guard: Guard, concepts: Concepts, made: Iterable[str], what: str, span: Span) -> None:
     for prompt in made:
         key = guard.of(prompt)
         if key is not None:

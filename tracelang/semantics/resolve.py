@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.diagnostics import Label, Report, Span
+from tracelang.diagnostics import Findings, Label, Span
 from tracelang.records import dataclass
 from tracelang.semantics.checks import check
-from tracelang.semantics.concepts import declared, folded, template_texts
+from tracelang.semantics.concepts import declared, defined_templates, folded
 from tracelang.semantics.context import Context
 from tracelang.semantics.expectations import expectations
 from tracelang.semantics.fields import Field
@@ -51,7 +51,7 @@ class Resolution:
 
 def resolve(
     file: tree.File,
-    report: Report,
+    report: Findings,
     *,
     folder: Path,
     root: Path,
@@ -128,9 +128,7 @@ def _definitions(context: Context, scope: Scope) -> None:
                 case tree.Layers():
                     sites(context, scope, use)
                 case tree.Templates():
-                    if id(node) not in context.done:
-                        with context.entering(node, use):
-                            context.done[id(node)] = template_texts(context, scope, node.items)
+                    defined_templates(context, scope, node, use)
                 case tree.Define():
                     defined(context, scope, node, use)
     for concept in scope.texts.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from tracelang.diagnostics import Label, Report, Span
+from tracelang.diagnostics import Findings, Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import STANDARD, Place
@@ -79,7 +79,7 @@ class Scope:
 def collect(
     statements: Iterable[tree.Statement],
     parent: Scope | None,
-    report: Report,
+    report: Findings,
     *,
     place: Place = STANDARD,
     name: str = "",
@@ -114,7 +114,7 @@ def _bring(
     statement: tree.FromImport,
     source: Scope | None,
     taken: dict[tuple[str, str], Span],
-    report: Report,
+    report: Findings,
 ) -> None:
     for name in statement.names:
         if source is None:
@@ -131,7 +131,7 @@ def _bring(
                 scope.brought.setdefault(sort, {})[name.text] = one
 
 
-def _free(taken: dict[tuple[str, str], Span], sort: str, name: str, span: Span, report: Report) -> bool:
+def _free(taken: dict[tuple[str, str], Span], sort: str, name: str, span: Span, report: Findings) -> bool:
     first = taken.setdefault((sort, name), span)
     if first is not span:
         also = [Label(first, "first defined here")]
@@ -140,7 +140,7 @@ def _free(taken: dict[tuple[str, str], Span], sort: str, name: str, span: Span, 
 
 
 def find(
-    scope: Scope, sort: Sort, reference: tree.Reference, report: Report, more: Callable[[], Iterable[str]] = tuple
+    scope: Scope, sort: Sort, reference: tree.Reference, report: Findings, more: Callable[[], Iterable[str]] = tuple
 ) -> tuple[Definition, Scope] | None:
     """Look a reference up: `name`, or `alias.name` for what an import defines. An unknown name is reported.
 

@@ -64,13 +64,8 @@ def _named(context: Context, scope: Scope, node: tree.Reference) -> Members | No
     if isinstance(definition, tree.Concept):
         return ((declared(context, home, definition),),)
     assert isinstance(definition, tree.Group)
-    if not context.knows(definition, node):
-        with context.entering(definition, node) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = members(context, home, definition.set)
-    meaning: Members | None = context.done[id(definition)]
-    return meaning
+    inner = definition.set
+    return context.meaning(definition, node, lambda: members(context, home, inner))
 
 
 def _conjunction(context: Context, scope: Scope, node: tree.Conjunction) -> Members | None:

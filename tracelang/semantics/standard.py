@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from tracelang.diagnostics import Report
+from tracelang.diagnostics import Findings
 from tracelang.semantics.paths import LIBRARY
 from tracelang.semantics.scope import Scope, collect
 from tracelang.syntax.parser import parse
@@ -33,7 +33,7 @@ def shipped_method(name: str) -> None:
 
 
 def _scope(path: Path, parent: Scope | None) -> Scope:
-    report = Report()
+    report = Findings()
     found = read(path, path.name, MAX_RECIPE_BYTES, report)
     file = parse(found.source, report) if found else None
     report.raise_errors()

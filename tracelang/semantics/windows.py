@@ -21,13 +21,8 @@ def window(context: Context, scope: Scope, node: tree.WindowValue) -> Window | N
         return None
     definition, home = found
     assert isinstance(definition, tree.Window)
-    if not context.knows(definition, node):
-        with context.entering(definition, node) as free:
-            if not free:
-                return None
-            context.done[id(definition)] = window(context, home, definition.value)
-    meaning: Window | None = context.done[id(definition)]
-    return meaning
+    value = definition.value
+    return context.meaning(definition, node, lambda: window(context, home, value))
 
 
 def _range(context: Context, node: tree.Range) -> Window | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tracelang.diagnostics import Report, Source
+from tracelang.diagnostics import Findings, Source
 from tracelang.syntax import tree
 from tracelang.syntax.lexer import pattern
 from tracelang.syntax.parser import parse
@@ -49,7 +49,7 @@ class FormatError(Exception):
     """The formatted text does not say the same. A fault of the formatter: nothing may be written."""
 
 
-def format_text(source: Source, report: Report) -> str | None:
+def format_text(source: Source, report: Findings) -> str | None:
     """The canonical text of a recipe, or None where it has syntax errors, which then stand in `report`.
 
     Raises FormatError where the new text does not parse to the same tree with the same comments.
@@ -58,7 +58,7 @@ def format_text(source: Source, report: Report) -> str | None:
     if file is None:
         return None
     text = _Printer(file).text()
-    again = parse(Source(source.path, text), Report())
+    again = parse(Source(source.path, text), Findings())
     if again is None or again.statements != file.statements or _said(again) != _said(file):
         raise FormatError(f"{source.path}: formatting would change what it says")
     return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.records import dataclass
 from tracelang.syntax.table import Table
 from tracelang.syntax.tree import Comment
@@ -42,7 +42,7 @@ def pattern(table: Table) -> re.Pattern[str]:
     return re.compile("|".join([*parts, f"(?P<MARK>{'|'.join(map(re.escape, marks))})"]))
 
 
-def lex(source: Source, table: Table, expression: re.Pattern[str], report: Report) -> Lexed:
+def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findings) -> Lexed:
     """Cut a source into tokens. What cannot be read is reported, once a line, and passed over.
 
     Nesting past the limit is reported and ends the tokens.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from tracelang.diagnostics import Label, Report, Source, Span
+from tracelang.diagnostics import Findings, Label, Source, Span
 from tracelang.syntax.automaton import accepted, replay, settled, statements
 from tracelang.syntax.lexer import CLOSING, OPENING, Token
 from tracelang.syntax.phrases import phrases
@@ -23,7 +23,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return near[0] if near else ""
 
 
-def report_unexpected(source: Source, table: Table, before: list[Token], token: Token, report: Report) -> None:
+def report_unexpected(source: Source, table: Table, before: list[Token], token: Token, report: Findings) -> None:
     """Report the token that the automaton cannot take after those `before` it."""
     stack, values = replay(table, before)
     tokens = [value for value in values if value is not None]

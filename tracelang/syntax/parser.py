@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from functools import cache
 from typing import Any
 
-from tracelang.diagnostics import Diagnostic, Report, Source, Span
+from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import Token, lex, pattern
@@ -32,13 +32,13 @@ def _pattern() -> Any:
     return pattern(_table())
 
 
-def parse(source: Source, report: Report) -> File | None:
+def parse(source: Source, report: Findings) -> File | None:
     """The tree of a source, or None when it has syntax errors, which then stand in `report` by place.
 
     Beside a tree there may be warnings about characters that are not what they look like.
     """
     table = _table()
-    own = Report()
+    own = Findings()
     lexed = lex(source, table, _pattern(), own)
     unreadable = [finding.primary.span.start for finding in own.findings]
     statements, failure = _run(source, table, lexed.tokens, 0)
@@ -68,7 +68,7 @@ def _limited(findings: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def _read_on(
-    source: Source, table: Table, tokens: list[Token], failure: Failure, unreadable: list[int], report: Report
+    source: Source, table: Table, tokens: list[Token], failure: Failure, unreadable: list[int], report: Findings
 ) -> None:
     """Report a failure and those of the statements after it. One that an earlier error brought about is no error."""
     from tracelang.syntax.messages import report_unexpected  # a file without errors needs neither

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.records import dataclass
 
 MAX_RECIPE_BYTES = 1 << 20
@@ -27,7 +27,7 @@ class Read:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def read(path: Path, shown: str, limit: int, report: Report, at: Span | None = None) -> Read | None:
+def read(path: Path, shown: str, limit: int, report: Findings, at: Span | None = None) -> Read | None:
     """Read UTF-8 text of at most `limit` bytes. A problem is reported at `at`, or at the file itself."""
     here = at or Span(Source(shown, ""), 0, 0)
     try:
@@ -43,7 +43,7 @@ def read(path: Path, shown: str, limit: int, report: Report, at: Span | None = N
     return decode(data, shown, limit, report, at)
 
 
-def decode(data: bytes, shown: str, limit: int, report: Report, at: Span | None = None) -> Read | None:
+def decode(data: bytes, shown: str, limit: int, report: Findings, at: Span | None = None) -> Read | None:
     """The text of a file's bytes. What is no UTF-8 is located at its own line and column."""
     if len(data) > limit:
         here = at or Span(Source(shown, ""), 0, 0)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from tracelang.engine.seeds import seed
-from tracelang.evidence.rates import rate
+from tracelang.evidence.verdicts import rate
 
 from ..judging import Judge, find, look
+from ..table import TEMPLATES
 from . import pieces
 from .captions import BY_NAME, JOINERS, STYLE_PHRASES, with_article
 from .concepts import (
@@ -35,7 +36,6 @@ from .concepts import (
 from .pictures import EDITION, TESTED, Pictures, load
 from .trainings import TRAININGS
 
-TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "a drawing of {}", "{}")
 FLOORS = {
     "object": 0.97,
     "character": 0.98,

@@ -21,7 +21,7 @@ HARD = ("paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk")
 
 
 def test_the_table_is_the_language_s() -> None:
-    assert tuple(ATTACKS) == NAMES
+    assert tuple(ATTACKS) == tuple(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

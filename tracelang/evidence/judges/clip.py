@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from tracelang.evidence.judges import Answer, Asked, Class, Kind
+from tracelang.evidence.judges.features import Extractor
 from tracelang.evidence.judges.files import digest, local, processor, weights
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.report import JudgeCard
-
-if TYPE_CHECKING:
-    from tracelang.evidence.metrics import Extractor
 
 PROMPTS: dict[Kind, str] = {
     "object": "a photo of the {}",
@@ -116,8 +114,6 @@ class Clip:
 
     def extractor(self) -> Extractor:
         """Its picture embeddings, for distances between sets of pictures."""
-        from tracelang.evidence.metrics import Extractor
-
         width = self._model.config.projection_dim
         return Extractor(_Embedding(self._pictures), width, "CLIP image embeddings", self.card.digest)
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from tracelang.diagnostics import Diagnostic, Span
 from tracelang.plan.breaking.version import Version, less
-from tracelang.plan.explain import asserted, bound, member
+from tracelang.plan.explain import bound, member, said
 from tracelang.plan.types import Assertion, Member
-
-FROM_WEIGHTS = ("residual", "leak")
-"""Metrics that are read off weights and states: no sample is drawn for them."""
+from tracelang.semantics.tables import METRICS
 
 
 def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
@@ -38,12 +36,12 @@ def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
         for one in looser:
             here, there = _where(before, after, old, one)
             help = f"write `{old.comparison} {bound(old)}` or a stricter bound"
-            message = f"an expectation is looser: `{_shown(one)}` instead of `{_shown(old)}`"
-            yield less("TL414", message, help, here, there, _shown(old), _shown(one))
+            message = f"an expectation is looser: `{said(one)}` instead of `{said(old)}`"
+            yield less("TL414", message, help, here, there, said(old), said(one))
         for one in fewer:
             here, there = _where(before, after, old, one)
             was, now = f"{old.samples} samples", f"{one.samples} samples"
-            message = f"`{_shown(one)}` is expected over fewer samples: {one.samples} instead of {old.samples}"
+            message = f"`{said(one)}` is expected over fewer samples: {one.samples} instead of {old.samples}"
             help = f"write `expect over {was}` or more"
             yield less("TL421", message, help, here, there, f"over {was}", f"over {now}")
 
@@ -67,21 +65,17 @@ def _slack(one: Assertion) -> float:
 
 
 def _samples(one: Assertion) -> int:
-    return 0 if one.metric in FROM_WEIGHTS else one.samples
-
-
-def _shown(one: Assertion) -> str:
-    return f"{asserted(one)} {one.comparison} {bound(one)}"
+    return 0 if METRICS[one.metric].source == "weights" else one.samples  # read off weights and states: none is drawn
 
 
 def _gone(before: Version, after: Version, old: Assertion, gone: list[Member]) -> Diagnostic:
     partly = len(gone) < len(old.concepts)
     about = ", ".join(member(names) for names in gone)
-    message = f"{old.metric} is no longer asserted of {about}" if partly else f"`{_shown(old)}` is no longer expected"
+    message = f"{old.metric} is no longer asserted of {about}" if partly else f"`{said(old)}` is no longer expected"
     here, there = _where(before, after, old, old)
     again = ", ".join([*(before.written(names) for names in gone), *([old.attack] if old.attack else [])])
     help = f"write `{old.metric}({again}) {old.comparison} {bound(old)}`"
-    return less("TL415", message, help, here, there, _shown(old), f"nothing about {about}")
+    return less("TL415", message, help, here, there, said(old), f"nothing about {about}")
 
 
 def _where(before: Version, after: Version, old: Assertion, new: Assertion) -> tuple[Span, Span | None]:

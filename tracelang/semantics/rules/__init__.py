@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from tracelang.diagnostics import Diagnostic, Report, Severity
+from tracelang.diagnostics import Diagnostic, Findings, Severity
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules import (
     allowance_without_reason,
@@ -77,7 +77,7 @@ AT_COMPILE: tuple[Rule, ...] = tuple(
 
 def examine(
     resolution: Resolution,
-    report: Report,
+    report: Findings,
     *,
     rules: tuple[Rule, ...] = AT_COMPILE,
     today: date | None = None,

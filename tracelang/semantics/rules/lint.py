@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from tracelang.diagnostics import Diagnostic, Report, Source
+from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.records import dataclass, field
 from tracelang.semantics.resolve import resolve
 from tracelang.semantics.rules import RULES, examine
@@ -44,7 +44,7 @@ class Lint:
 
     def findings(self, source: Source) -> list[Diagnostic]:
         """Everything that is found in a recipe, in order."""
-        report = Report()
+        report = Findings()
         file = parse(source, report)
         if file is None:
             return report.in_order()

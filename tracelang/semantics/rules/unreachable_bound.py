@@ -32,6 +32,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity
+from tracelang.semantics.tables import METRICS
 
 if TYPE_CHECKING:
     from tracelang.semantics.rules.subject import Subject
@@ -40,14 +41,13 @@ CODE = "TL405"
 SEVERITY: Severity = "warning"
 TITLE = "a bound that cannot pass with so few samples"
 
-# The metrics that count images; the mean of two shares (`harmonic`) and ratios have other intervals.
-COUNTED = ("shown", "probed", "attack", "kept", "accuracy", "subject")
-Z2 = 1.959963984540054**2
+Z = 1.959963984540054
+"""Of a 95 % interval."""
 
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     for one in subject.program.expect:
-        if one.metric not in COUNTED:
+        if not METRICS[one.metric].counted:  # the mean of two shares (`harmonic`) and ratios have other intervals
             continue
         room = one.bound if one.comparison == "<=" else 1.0 - one.bound
         images = one.samples * len(one.concepts)
@@ -68,12 +68,12 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
 
 def reach(images: int) -> float:
     """The upper end of the 95 % Wilson interval of no hit among n images: z² / (n + z²)."""
-    return Z2 / (images + Z2)
+    return Z**2 / (images + Z**2)
 
 
 def samples(room: float) -> int:
     """The least n whose `reach` is within a share: z² (1 - p) / p."""
-    least = max(1, ceil(Z2 * (1 - room) / room))
+    least = max(1, ceil(Z**2 * (1 - room) / room))
     return least if reach(least) <= room else least + 1
 
 

@@ -1,0 +1,74 @@
+"""What a metric's file gives: how its figure comes from what was measured, of one member at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from tracelang.evidence.measured import Measured
+from tracelang.evidence.report import Measure, Rate
+from tracelang.evidence.verdicts import decide
+from tracelang.plan.types import Assertion, Member
+
+TOO = "the base model meets the bound too, so this says nothing of the edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Pictures of one member that count, hit or miss; with a `reason`, nothing could be counted."""
+
+    hits: tuple[bool, ...] = ()
+    base: tuple[bool, ...] | None = None
+    reason: str = ""
+    plain: Rate | None = None
+    changes: tuple[tuple[bool, bool], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A metric that is a share of pictures, whose members' pictures decide together: what counts of one member, what is
+    said where nothing does, and what is told beside the figure.
+    """
+
+    count: Callable[[Assertion, Measured, Member], Counted]
+    nothing: str = "no pictures"
+    beside: Callable[[Sequence[Measure]], str] = lambda measures: ""
+
+
+Figure = Callable[[Assertion, Measured, Member], Measure]
+"""A metric with a figure of its own, which each member decides for itself."""
+
+
+def valued(
+    one: Assertion, member: Member, value: float, interval: tuple[float, float] | None = None, note: str = ""
+) -> Measure:
+    low, high = interval or (value, value)
+    if not (isfinite(value) and isfinite(low) and isfinite(high)):
+        return open_(member, f"the figure is no number ({value})")
+    verdict = decide(low, high, one.comparison, one.bound)
+    where = {"pass": "within", "fail": "beyond", "inconclusive": "not decided by"}[verdict]
+    shown = f"{value:.4g}" + (f" ({low:.4g} to {high:.4g})" if interval else "")
+    reason = f"{shown}, {where} the bound {one.comparison} {one.bound:g}" + (f"; {note}" if note else "")
+    return Measure(member=member, verdict=verdict, reason=reason, value=value, interval=interval)
+
+
+def open_(member: Member, why: str) -> Measure:
+    return Measure(member=member, verdict="inconclusive", reason=why)
+
+
+def unless(one: Assertion, found: Measure, base: float | None) -> Measure:
+    """The measure of what is to be gone; a pass only where the base model's own figure is beyond the bound."""
+    if found.verdict != "pass" or base is None or decide(base, base, one.comparison, one.bound) != "pass":
+        return found
+    return found.model_copy(update={"verdict": "inconclusive", "reason": f"{found.reason}; {TOO}: {base:.4g}"})
+
+
+def failed(errors: Sequence[str]) -> str:
+    """Why pictures with errors decide nothing; empty where there are none."""
+    bad = [error for error in errors if error]
+    return f"{len(bad)} of {len(errors)} pictures have an error: {bad[0]}" if bad else ""
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share not in (0, 1) else f"{100 * share:.0f} %"

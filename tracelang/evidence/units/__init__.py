@@ -1,0 +1,48 @@
+"""Kinds of work, a file and a row each: which units a plan needs, how one is done, and the record that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.pictures import drawable, roles
+from tracelang.evidence.units.attack import Attack
+from tracelang.evidence.units.certificate import Certificate
+from tracelang.evidence.units.degree import Degree
+from tracelang.evidence.units.drift import Drift
+from tracelang.evidence.units.everyday import Everyday
+from tracelang.evidence.units.noise import Noise
+from tracelang.evidence.units.shots import Shots
+from tracelang.evidence.units.unit import Record, Unit, Wanted
+from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.protected import refuse
+
+KINDS: dict[str, type[Unit]] = {
+    kind.kind: kind for kind in (Certificate, Noise, Shots, Degree, Attack, Drift, Everyday)
+}
+"""In the order in which they are done."""
+
+
+def units(wanted: Wanted) -> tuple[Unit, ...]:
+    """All work, in a fixed order. Raises EvidenceError where a prompt of another concept speaks of a protected one."""
+    plan = wanted.plan
+    asserted = [member for one in plan.expect for member in one.concepts]
+    for member in dict.fromkeys((*roles(plan), *asserted)):
+        if drawable(plan, member):
+            refuse(plan, [prompt.text for prompt in edit_prompts(plan, member)], EvidenceError)
+    return tuple(unit for kind in KINDS.values() for unit in kind.wanted(wanted))
+
+
+def share(every: Sequence[Unit], shard: tuple[int, int] | None) -> tuple[Unit, ...]:
+    """The units of shard `i` of `n`, counted from 1; all of them without a shard."""
+    if shard is None:
+        return tuple(every)
+    i, n = shard
+    return tuple(unit for k, unit in enumerate(every) if k % n == i - 1)
+
+
+def read(file: Mapping[str, Any]) -> Record:
+    """The record in a unit's file, without what says whose it is."""
+    said = {name: value for name, value in file.items() if name not in ("run", "key", "digests", "sha256")}
+    return KINDS[file["kind"]].record.model_validate(said)

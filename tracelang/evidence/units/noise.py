@@ -1,0 +1,47 @@
+"""How far the edit moves the prediction at each noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import PlainSerializer
+
+from tracelang.evidence.bench import Bench
+from tracelang.evidence.drift import levels
+from tracelang.evidence.report import NoiseLevels
+from tracelang.evidence.shots import Failed, attempt
+from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
+from tracelang.semantics.tables import DEFAULT_SEED
+
+TRAJECTORIES = 4
+"""Of each side."""
+
+
+class NoiseRecord(Record):
+    """The levels, or the error that kept them from being measured."""
+
+    value: Annotated[NoiseLevels, PlainSerializer(whole)] | None = None
+    error: str = ""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        return (self.error,) if self.error else ()
+
+
+@dataclass(frozen=True)
+class Noise(Unit):
+    kind = "noise"
+    title = "noise levels"
+    record = NoiseRecord
+
+    @classmethod
+    def wanted(cls, wanted: Wanted) -> Iterable[Noise]:
+        if wanted.samples:
+            yield cls("noise")
+
+    def done(self, bench: Bench, folder: Path) -> NoiseRecord:
+        found = attempt(lambda: levels(bench.plan, bench.base, bench.edited, DEFAULT_SEED, TRAJECTORIES))
+        return NoiseRecord(error=found.why) if isinstance(found, Failed) else NoiseRecord(value=found)

@@ -1,0 +1,114 @@
+"""A folder in diffusers layout, read with suspicion: its JSON files and what its weights' headers hold. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tracelang.models.header import FLOATS
+from tracelang.models.weights import Weights, components, find
+from tracelang.plan.family import ModelError
+
+LONGEST = 64 << 20  # a tokenizer.json may take some megabytes; more is no configuration
+
+Classes = Mapping[str, tuple[str, frozenset[str]]]
+"""Of each component that is loaded: the library and the classes that `model_index.json` may name."""
+QUANTISED = re.compile(
+    r"(^|\.)(scaled_fp8|comfy_quant|weight_scale(_2|_inv)?|scale_weight|(input|act)_scale|scale_input|SCB|absmax|quant_map"
+    r"|nested_absmax|nested_quant_map|quant_state\..+|qweight|qzeros|wscales|smooth_factor|_data|_scale)$"
+)
+"""Names of tensors that only quantised weights have: scales, codes and tables beside the numbers."""
+COUNTS = ("I64", "I32")
+"""The dtypes of a buffer of positions, which older files hold beside the weights."""
+WAY_OUT = "quantised weights are not supported; use the model's bf16 or fp16 weights"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises ModelError naming the file."""
+    try:
+        if path.stat().st_size > LONGEST:
+            raise ModelError(f"{path}: too large for a configuration file; download the model again")
+        table = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{path}: is missing; download the model again or save it with save_pretrained") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    except (ValueError, RecursionError):
+        raise ModelError(f"{path}: is not valid JSON; download the model again") from None
+    if not isinstance(table, dict):
+        raise ModelError(f"{path}: holds no JSON object; download the model again")
+    return table
+
+
+@contextmanager
+def suspicious(folder: Path) -> Iterator[None]:
+    """Reading configs: a value of a kind that nobody thought of is the folder's fault, in one line: ModelError."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{folder}: a config holds a value of another kind ({reason}); download it again") from None
+
+
+def named(index: Mapping[str, Any], classes: Classes, name: str) -> bool:
+    """Does `model_index.json` name one of the component's classes, of its library?"""
+    library, accepted = classes[name]
+    return any(index.get(name) == [library, kind] for kind in accepted)
+
+
+def claims(folder: Path, pipeline: str, classes: Classes) -> bool:
+    """Is it that pipeline by its `model_index.json`, with all of these components?"""
+    try:
+        index = read(folder / "model_index.json")
+    except ModelError:
+        return False
+    return index.get("_class_name") == pipeline and all(named(index, classes, name) for name in classes)
+
+
+def complete(folder: Path, pipeline: str, classes: Classes, family: str) -> None:
+    """Raise ModelError, one line, for another pipeline or a component of another class."""
+    index = read(folder / "model_index.json")
+    if index.get("_class_name") != pipeline:
+        raise ModelError(f"{folder}: is a {index.get('_class_name')!r}, not a {pipeline}; use another backend's model")
+    for name, (library, accepted) in classes.items():
+        if not named(index, classes, name):
+            raise ModelError(
+                f"{folder / 'model_index.json'}: {name} is {index.get(name)!r}, not {library}'s {min(accepted)}; "
+                f"pass a complete {family} folder"
+            )
+
+
+def plain(folder: Path, loaded: tuple[str, ...]) -> None:
+    """Raise ModelError, one line, for quantised weights: a component whose config says so, or one of those `loaded`
+    that holds a tensor of no floating dtype. Libraries would load such tensors as they are, without their scales.
+    """
+    for name in components(folder):
+        path = folder / name / "config.json"
+        table = read(path) if path.is_file() else {}
+        for key in ("quantization_config", "compression_config"):
+            if table.get(key):
+                raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and a config without it")
+    for name in loaded:
+        for tensor, (file, entry) in find(folder / name).tensors.items():
+            if QUANTISED.search(tensor):
+                raise ModelError(f"{file}: holds {tensor!r}, a part of quantised weights; {WAY_OUT}")
+            if entry.dtype not in FLOATS and not (entry.dtype in COUNTS and tensor.endswith("position_ids")):
+                raise ModelError(f"{file}: {tensor!r} is {entry.dtype}, not floating point; {WAY_OUT}")
+
+
+def holds(component: Path, stored: Weights, name: str, shape: tuple[int, ...]) -> None:
+    """Raise ModelError unless the weights hold a floating-point tensor of that name and shape."""
+    if name not in stored.tensors:
+        raise ModelError(f"{component}: the weights lack {name!r}, which the config asks for; download them again")
+    file, entry = stored.tensors[name]
+    if entry.dtype not in FLOATS:
+        raise ModelError(f"{file}: {name!r} is {entry.dtype}, not floating point; {WAY_OUT}")
+    if entry.shape != shape:
+        raise ModelError(
+            f"{file}: {name!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)}; weights and "
+            "config do not belong together"
+        )

@@ -1,0 +1,120 @@
+"""From what stands after `--model` to a folder, and from the folder to the family that knows it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from tracelang.models.family import Family
+from tracelang.models.weights import PICKLES
+from tracelang.plan.family import ModelError
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)
+PATTERNS = (
+    "model_index.json",
+    "*/*.json",
+    "*/*.txt",
+    "*/*.safetensors",
+    "*/*.model",
+    "*/*.jinja",
+    "tracelang.json",
+    "README.md",
+)
+"""What is fetched of a hub repository: no pickle, no single-file checkpoint of several gigabytes beside the folders."""
+
+
+def embedded() -> dict[str, EntryPoint]:
+    """The embedded models that are installed, by name: the entry points of the group `tracelang.models`, sorted."""
+    return {point.name: point for point in sorted(entry_points(group="tracelang.models"), key=lambda p: p.name)}
+
+
+def families() -> tuple[Family, ...]:
+    """Every installed backend's family: the entry points of the group `tracelang.backends`, sorted by name."""
+    return tuple(point.load()() for point in sorted(entry_points(group="tracelang.backends"), key=lambda p: p.name))
+
+
+def locate(model: str) -> Path:
+    """The folder of an embedded name, of a folder in diffusers layout, or of a hub id (`owner/name`, `@revision`).
+
+    A hub id is downloaded into the hub's own cache. Raises ModelError for anything else.
+    """
+    names = embedded()
+    if model in names:
+        return Path(names[model].load()())
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        raise ModelError(_file(path))
+    if HUB_ID.fullmatch(model):
+        _not_a_path(model)
+        return _folder(_download(model))
+    close = difflib.get_close_matches(model, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"embedded models: {', '.join(names) or 'none installed'};"
+    raise ModelError(f"{model}: no such model; {hint} a folder in diffusers layout or a hub id owner/name works too")
+
+
+def title(model: str) -> str:
+    """What to call it: an embedded name, a folder's own name, or a hub id without its revision."""
+    path = Path(model).expanduser()
+    if model not in embedded() and path.is_dir():
+        return path.resolve().name
+    return model.partition("@")[0]
+
+
+def family_of(folder: Path) -> Family:
+    """The family whose backend claims the folder. Raises ModelError where none does."""
+    known = families()
+    for family in known:
+        if family.claims(folder):
+            return family
+    try:
+        kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise ModelError(f"{folder}: model_index.json is missing or unreadable; pass a diffusers folder") from None
+    names = ", ".join(name for family in known for name in family.names) or "none"
+    raise ModelError(f"{folder}: no installed backend knows the pipeline {kind!r}; families installed: {names}")
+
+
+def _folder(path: Path) -> Path:
+    if not (path / "model_index.json").is_file():
+        raise ModelError(f"{path}: no model_index.json in it; pass the folder that save_pretrained wrote")
+    return path
+
+
+def _file(path: Path) -> str:
+    if path.suffix in PICKLES:
+        return f"{path}: a pickle can run code and is never loaded; convert it to a folder in diffusers layout"
+    if path.suffix == ".safetensors":
+        return (
+            f"{path}: single files are not supported yet; convert a whole checkpoint once with its pipeline's class, "
+            "StableDiffusionPipeline.from_single_file(…).save_pretrained(FOLDER) or FluxPipeline's"
+        )
+    return f"{path}: not a model; pass a folder in diffusers layout"
+
+
+def _not_a_path(model: str) -> None:
+    """Raise ModelError for a path that looks like a hub id: its first part is here. `@revision` says that it is one."""
+    first, _, rest = model.partition("/")
+    if "@" in model or not Path(first).exists():
+        return
+    there = sorted(path.name for path in Path(first).iterdir()) if Path(first).is_dir() else []
+    close = difflib.get_close_matches(rest, there, n=1)
+    hint = f"did you mean {first}/{close[0]}?" if close else f"correct the path, or write {model}@main for the hub's"
+    raise ModelError(f"{model}: {first} is here and holds no {rest}; {hint}")
+
+
+def _download(model: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise ModelError(f"{model}: hub ids need more packages; pip install 'tracelang[run]'") from None
+    name, _, revision = model.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(PATTERNS)))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{model}: no such folder, and the hub could not give it ({reason})") from None

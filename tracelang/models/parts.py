@@ -1,0 +1,106 @@
+"""Loading a pipeline's components by diffusers and transformers, strictly and without their noise."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from tracelang.models import weights
+from tracelang.plan.family import ModelError
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def component(kind: Any, folder: Path, **options: Any) -> Any:
+    """One component, strictly: a tensor that is missing is an error here, not a random initialisation.
+
+    `options` are the library's own, such as the dtype.
+    """
+    with blamed(folder, "loaded"):
+        part, info = kind.from_pretrained(
+            folder,
+            variant=weights.find(folder).variant,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            **options,
+        )
+    lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
+    if lacking:
+        raise ModelError(f"{folder}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
+    return part
+
+
+def encoder(kind: Any, folder: Path, place: torch.device, dtype: torch.dtype) -> Any:
+    """A text encoder, frozen."""
+    with quiet():
+        return component(kind, folder, dtype=dtype).to(place).eval().requires_grad_(False)
+
+
+def tokenizer(kind: Any, folder: Path, tokens: int) -> Any:
+    """A tokenizer for an encoder that knows so many tokens. Raises ModelError for one of more."""
+    with quiet(), blamed(folder, "loaded"):
+        found = kind.from_pretrained(folder, local_files_only=True)
+    if len(found) > tokens:
+        raise ModelError(f"{folder}: the tokenizer has {len(found)} tokens, its text encoder fewer; not one model")
+    return found
+
+
+def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, torch.dtype]:
+    """Where and in what dtype to compute. None: bfloat16 where the weights are `stored` so (`"BF16"`) and the place is
+    not the CPU, else float32, also for float16: gradients fall out of its range, and one rule serves all commands.
+
+    Raises ModelError for a device that cannot be used here and for a dtype that nothing runs in.
+    """
+    if dtype not in (None, *DTYPES):
+        raise ModelError(f"{dtype!r} is no dtype to run in; choose one of {', '.join(DTYPES)}")
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError):
+        raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
+    kind: torch.dtype = getattr(torch, dtype or ("bfloat16" if stored == "BF16" and place.type != "cpu" else "float32"))
+    return place, kind
+
+
+@contextlib.contextmanager
+def blamed(folder: Path, what: str) -> Iterator[None]:
+    """Whatever a library raises over a component's files is the component's fault: one line, ModelError. They check
+    little of what a config says, and stumble over it anywhere. A lack of memory is nobody's fault and passes.
+    """
+    try:
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "memory" in str(error):
+            raise
+        raise ModelError(f"{folder}: cannot be {what} ({line(error)}); check its files") from None
+
+
+def line(error: BaseException) -> str:
+    """An error's words in one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the libraries' own progress bars and warnings: what matters about loading is checked here."""
+    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(levels[0])
+        transformers_logging.set_verbosity(levels[1])
+        if bars:
+            transformers_logging.enable_progress_bar()
