@@ -9,7 +9,7 @@ import torch
 
 from tests.engine.plans import constraints, part
 from tests.engine.toy import Toy
-from tests.pages.reading import LANGUAGE, codes, good, plan, refine, same, says, steer, tracec, write
+from tests.pages.reading import COMMANDS_PAGE, LANGUAGE, codes, good, plan, refine, same, says, steer, tracec, write
 from tracelang import api
 from tracelang.engine.errors import EngineError
 from tracelang.engine.text_map import Constraints, solve
@@ -143,6 +143,9 @@ def test_sets_written_out(here: Path) -> None:
     LANGUAGE,
     "At 0% a concept takes no part; if all of them are at 0%, the output is a copy of the model.",
     "a recipe that is right stays right under `--set`.",
+)
+@says(
+    COMMANDS_PAGE,
     "Configs, tokenizers and the like are copied either way.",
 )
 def test_degree_zero_is_a_copy(here: Path) -> None:
@@ -267,7 +270,7 @@ def test_rows_of_a_batch() -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "`tracec diff A B` shows every change of meaning; `tracec breaking RECIPE --against REV` finds what the newer "
     "version promises less, `TL410` to `TL425`.",
     "a family gone from `supports`; `open_weights` that became `hosted`, or a `threat` gone",
@@ -329,7 +332,7 @@ def test_what_has_no_engine(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "words that have no tokens in their prompt, as where a long prompt is cut off; states or losses that are not "
     "finite; a system too nearly singular for its ridge.",
 )
@@ -346,7 +349,7 @@ def test_what_applying_refuses(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "| `link` | a hard link: the base's own file under a second name, without time or space.",
     "| `copy` | a file of its own;",
     "Only the weights files that hold an edited matrix are written anew.",
@@ -363,7 +366,7 @@ def test_untouched(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "`--device` is CUDA or MPS where there is one, else the CPU.",
     "else `float32`, also for a checkpoint in halves:",
 )
