@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from tracelang.checkpoint import header
+from tracelang.models import header
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 

@@ -1,4 +1,4 @@
-"""FLUX.1 (dev and schnell) in diffusers layout. Nothing here imports torch before `Flux.load`."""
+"""FLUX.1 (dev and schnell) in diffusers layout. Nothing here imports torch before a text side is asked for."""
 
 from tracelang_flux.family import Flux
 

@@ -2,59 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tracelang.checkpoint import layout
+from tracelang.models import check, layout, weights
+from tracelang.models.flow import FlowClock, clock
+from tracelang.models.pipeline import Pipeline
 from tracelang.plan.family import ModelError, Site
-from tracelang_flux import check, config
-from tracelang_flux.clock import FlowClock, clock
-from tracelang_flux.sites import sites
+from tracelang_flux.sites import sites, sizes
 
 if TYPE_CHECKING:
-    from tracelang_flux.encoders import FluxText
+    import torch
+
+    from tracelang.models.paths import TextPath
+    from tracelang.models.prompt_side import PromptSide
     from tracelang_flux.model import FluxModel
 
+GUIDANCE = 3.5
+"""What FluxPipeline tells a guidance-distilled model unless a user says otherwise."""
+LATENTS = 128
+"""Side of the latents that FluxPipeline draws where nothing says otherwise."""
+TOKENS = {True: 512, False: 256}
+"""Length of T5's states, by whether the model is told guidance: dev, schnell."""
 
-class Flux:
-    """`Family` of FLUX.1: a transformer over text and image tokens, T5 and CLIP, a KL autoencoder, a rectified flow."""
+
+class Flux(Pipeline):
+    """`Family` of FLUX.1: a transformer over T5's token states and CLIP's pooled one, a KL autoencoder, a rectified
+    flow.
+    """
 
     names = ("flux",)
-
-    def name(self, folder: Path) -> str:
-        return self.names[0]
-
-    def claims(self, folder: Path) -> bool:
-        return check.claims(folder)
-
-    def check(self, folder: Path) -> None:
-        with layout.suspicious(folder):
-            check.check(folder, self.sites(folder))
-            self.clock(folder)
+    title = "FLUX.1"
+    pipeline = "FluxPipeline"
+    classes = {
+        "transformer": ("diffusers", frozenset({"FluxTransformer2DModel"})),
+        "vae": ("diffusers", frozenset({"AutoencoderKL"})),
+        "scheduler": ("diffusers", frozenset({"FlowMatchEulerDiscreteScheduler"})),
+        "text_encoder": ("transformers", frozenset({"CLIPTextModel"})),
+        "tokenizer": ("transformers", frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})),
+        "text_encoder_2": ("transformers", frozenset({"T5EncoderModel"})),
+        "tokenizer_2": ("transformers", frozenset({"T5Tokenizer", "T5TokenizerFast"})),
+    }
 
     def sites(self, folder: Path) -> tuple[Site, ...]:
-        return sites(config.transformer(folder), folder / "transformer" / "config.json")
+        return sites(self._transformer(folder), folder / "transformer" / "config.json")
 
     def clock(self, folder: Path) -> FlowClock:
-        table = config.part(folder, "scheduler", "_class_name", *config.CLASSES["scheduler"][1])
-        return clock(table, folder / "scheduler" / "scheduler_config.json", config.settings(folder).side ** 2)
+        table = check.config(folder, "scheduler", self.title, *self.classes["scheduler"][1])
+        tokens = self.side(folder) ** 2
+        return clock(table, folder / "scheduler" / "scheduler_config.json", tokens, self.title)
 
-    def text(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> FluxText:
-        """The prompt side, its encoders not loaded yet. `dtype` as for `parts.placed`.
+    def side(self, folder: Path) -> int:
+        """Of a picture's packed latents, in tokens."""
+        return int(self.conditions(folder)["size"]) // (2 * self._pixels(folder))
 
-        Raises ModelError: everything that `check` finds, a tokenizer, an unknown device or dtype; when a prompt is
-        encoded, weights that lack a tensor.
+    def conditions(self, folder: Path) -> Mapping[str, float]:
+        """From `tracelang.json` where the folder has one, else as FluxPipeline does by itself. Raises ModelError.
+
+        The scale of classifier-free guidance is 1: guidance is told to the model, if it is told any. The size, in
+        pixels a side, is that of the autoencoder's config; 1024 for FLUX.1 either way.
         """
-        self.check(folder)
-        try:
-            from tracelang_flux.encoders import load
-        except ImportError as error:
-            raise ModelError(f"running a model needs {error.name}; pip install 'tracelang[run]'") from None
-        return load(folder, self.sites(folder), config.settings(folder), device, dtype, cache)
+        distilled, pixels = self._transformer(folder).get("guidance_embeds", False) is True, self._pixels(folder)
+        size = check.whole(folder, "size", self._vae(folder).get("sample_size") or LATENTS * pixels)
+        longest = layout.read(folder / "tokenizer_2" / "tokenizer_config.json").get("model_max_length")
+        tokens = min(longest, TOKENS[distilled]) if isinstance(longest, int) and longest > 0 else TOKENS[distilled]
+        guidance = check.guidance(folder, GUIDANCE, 0, "correct it")
+        if size < 2 * pixels:
+            raise ModelError(f"{folder}: pictures of {size} pixels hold no token of {2 * pixels}; correct the size")
+        told = {"embedded_guidance": guidance} if distilled else {}
+        return {"guidance": 1.0, **told, "size": size, "tokens": check.whole(folder, "tokens", tokens)}
 
-    def load(self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None) -> FluxModel:
-        """The model with weights, frozen. Raises ModelError as `text` does, and for weights that lack a tensor."""
-        text = self.text(folder, device, dtype, cache)
+    def fits(self, folder: Path) -> None:
+        check.tokenizer(folder / "tokenizer", "merges.txt", "vocab.json")
+        check.tokenizer(folder / "tokenizer_2", "spiece.model")
+        transformer, vae, found = self._transformer(folder), self._vae(folder), self.sites(folder)
+        clip, t5 = check.clip(folder, self.title), check.t5(folder, self.title, "text_encoder_2")
+        self._pixels(folder)
+        _together(folder, transformer, clip, t5, vae)
+        layout.plain(folder, ("transformer", "vae", "text_encoder", "text_encoder_2"))
+        _transformer_holds(folder / "transformer", transformer, found)
+        check.holds_vae(folder, vae)
+        check.holds_clip(folder, clip)
+        check.holds_t5(folder, t5, "text_encoder_2")
+
+    def paths(self, folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[TextPath, ...]:
+        from tracelang.models.paths import clip, t5
+
+        length = int(self.conditions(folder)["tokens"])
+        tokens = t5(folder, length, device, dtype, encoder="text_encoder_2", tokens="tokenizer_2")
+        return tokens, clip(folder, device, dtype, reads="pooled", pooled=True)
+
+    def model(self, text: PromptSide) -> FluxModel:
         from tracelang_flux.model import load
 
-        return load(text, self.clock(folder))
+        return load(text, self.clock(text.folder), self.side(text.folder))
+
+    def _transformer(self, folder: Path) -> dict[str, Any]:
+        return check.config(folder, "transformer", self.title, "FluxTransformer2DModel")
+
+    def _vae(self, folder: Path) -> dict[str, Any]:
+        return check.config(folder, "vae", self.title, "AutoencoderKL")
+
+    def _pixels(self, folder: Path) -> int:
+        """Pixels to a latent, along a side."""
+        widths = self._vae(folder).get("block_out_channels")
+        if not isinstance(widths, list) or not widths:
+            path = folder / "vae" / "config.json"
+            raise ModelError(f"{path}: block_out_channels is {widths!r}, not a list of widths; download it again")
+        return 1 << (len(widths) - 1)
+
+
+def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> None:
+    """Do the components' widths meet?"""
+    size = sizes(transformer, folder / "transformer" / "config.json")
+    try:
+        reads = {
+            "text_encoder_2": (size["joint_attention_dim"], t5["d_model"]),
+            "text_encoder": (size["pooled_projection_dim"], clip["hidden_size"]),
+        }
+        packed = {size["in_channels"], transformer.get("out_channels") or size["in_channels"]}
+        latents = 4 * vae["latent_channels"]
+        t5["vocab_size"], clip["vocab_size"]
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: a config lacks {error}; download the model again") from None
+    for name, (read, given) in reads.items():
+        if read != given:
+            raise ModelError(f"{folder}: the transformer reads states of width {read}, {name} gives {given}")
+    if packed != {latents} or transformer.get("patch_size", 1) != 1:
+        raise ModelError(
+            f"{folder}: the transformer takes {sorted(packed, key=str)} channels, four of the VAE's latents are "
+            f"{latents}; "
+            "models that fill in or follow pictures are not supported"
+        )
+
+
+def _transformer_holds(component: Path, table: dict[str, Any], sites: tuple[Site, ...]) -> None:
+    stored, size = weights.find(component), sizes(table, component / "config.json")
+    for site in sites:
+        layout.holds(component, stored, site.tensor, site.shape)
+        layout.holds(component, stored, f"{site.module}.bias", site.shape[:1])
+    width = sites[0].shape[0]
+    layout.holds(component, stored, "x_embedder.weight", (width, size["in_channels"]))
+    layout.holds(component, stored, "proj_out.weight", (size["in_channels"], width))
+    guided = "time_text_embed.guidance_embedder.linear_1.weight"
+    if table.get("guidance_embeds", False):
+        layout.holds(component, stored, guided, (width, 256))
+    elif guided in stored.tensors:
+        raise ModelError(f"{component}: the weights hold {guided!r}, the config says that guidance is not embedded")

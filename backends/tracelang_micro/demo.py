@@ -11,11 +11,11 @@ from pathlib import Path
 
 import tracelang
 from tracelang.api import best_device
-from tracelang.checkpoint.locate import family_of, locate
 from tracelang.engine.sampling import sample
 from tracelang.engine.seeds import seed
 from tracelang.evidence import picture
 from tracelang.evidence.judges import load
+from tracelang.models.locate import family_of, locate
 
 from . import table
 from .measure import answered

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from random_flux import build
 
-from tracelang.checkpoint import header
+from tracelang.models import header
 from tracelang.plan.family import ModelError
 from tracelang_flux import Flux
 
@@ -126,9 +126,9 @@ def test_shards_of_transformer_and_t5_are_one_model(base, folder):
     shard(folder / T5)
     Flux().check(folder)
     before, after = Flux().load(base), Flux().load(folder)
-    for part in ("denoiser", "text_encoder_2"):
-        for name, value in getattr(before, part).state_dict().items():
-            assert value.equal(getattr(after, part).state_dict()[name])
+    for one, other in ((before.denoiser, after.denoiser), (before.paths[0].encoder, after.paths[0].encoder)):
+        for name, value in one.state_dict().items():
+            assert value.equal(other.state_dict()[name])
     index["weight_map"][f"{STREAM}.weight"] = "../../elsewhere.safetensors"
     (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelError, match="index"):

@@ -19,17 +19,17 @@ from random_sd import SCHEDULER as SD_SCHEDULER
 
 import tracelang
 from tests.engine.plans import EARLY, LATE
-from tracelang.checkpoint.locate import family_of
 from tracelang.cli import main
+from tracelang.models.diffusion import clock as sd_clock
+from tracelang.models.flow import clock
+from tracelang.models.locate import family_of
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites, InPlaces, ReadsSites, RoleSites, Window
 from tracelang.plan.windows import WindowError, lower
 from tracelang_flux import Flux
-from tracelang_flux.clock import clock
 from tracelang_flux.sites import sites
 from tracelang_sd import StableDiffusion
-from tracelang_sd.clock import clock as sd_clock
 
 
 @pytest.fixture(scope="module")
@@ -269,4 +269,4 @@ def test_claims_looks_at_the_index_alone(folder, dev, tiny, tmp_path):
 
 
 def test_the_backend_is_found_by_its_entry_point(folder, tiny):
-    assert (family_of(folder).name, family_of(tiny).name) == ("flux", "sd1")
+    assert (family_of(folder).name(folder), family_of(tiny).name(tiny)) == ("flux", "sd1")

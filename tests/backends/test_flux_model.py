@@ -10,14 +10,14 @@ from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from peft import LoraConfig
 from random_flux import DEV_TRANSFORMER, LENGTH, build, dev_configs
 
-from tracelang.checkpoint.weights import fingerprint
 from tracelang.engine.sampling import sample
+from tracelang.models.latents import Packed
+from tracelang.models.weights import fingerprint
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
 from tracelang_flux import Flux
 from tracelang_flux.attention import PlainAttention
-from tracelang_flux.config import settings
-from tracelang_flux.model import pack, places, unpack
+from tracelang_flux.model import places
 
 PROMPTS = ["a photo of a cat", "an dog on a red ship"]
 STEPS, SEEDS = 7, [3, 4]
@@ -76,8 +76,9 @@ def test_the_embedded_guidance_is_what_the_folder_says(folder, tmp_path, schnell
     shutil.copytree(folder, other)
     (other / "tracelang.json").write_text('{"guidance": 1.5}')
     model = Flux().load(other)
-    assert (model.guidance, model.settings.guidance) == (1.0, 1.5)
-    assert Flux().load(folder).settings.guidance == 3.5 and Flux().load(schnell).settings.guidance is None
+    assert (model.guidance, model.conditions["embedded_guidance"]) == (1.0, 1.5)
+    assert Flux().load(folder).conditions["embedded_guidance"] == 3.5
+    assert "embedded_guidance" not in Flux().load(schnell).conditions
     told = plain(folder, guidance_scale=1.5)
     assert (ours(model) - told).abs().max() < 2e-5
     assert (plain(folder) - told).abs().max() > 1e-4
@@ -139,7 +140,7 @@ def test_autocast_keeps_times_residual_stream_and_answer_in_float32(model):
 
 
 def test_everything_is_frozen_and_gradients_still_flow_through_both_texts(model):
-    parts = (model.denoiser, model.text_encoder, model.text_encoder_2, model.vae)
+    parts = (model.denoiser, *(path.encoder for path in model.paths), model.vae)
     assert not any(p.requires_grad for part in parts for p in part.parameters())
     states = model.encode(PROMPTS)
     for value in states.inputs.values():
@@ -157,7 +158,7 @@ def test_noise_of_a_seed_does_not_depend_on_its_batch(model):
 def test_packing_is_diffusers_own():
     latents = torch.randn(2, 4, 8, 8)
     packed = FluxPipeline._pack_latents(latents, 2, 4, 8, 8)
-    assert pack(latents).equal(packed) and unpack(packed, 4).equal(latents)
+    assert Packed((4, 8, 8)).pack(latents).equal(packed) and Packed((4, 8, 8)).unpack(packed).equal(latents)
     assert FluxPipeline._prepare_latent_image_ids(1, 4, 4, "cpu", torch.float32).equal(places(4))
 
 
@@ -210,8 +211,8 @@ def test_words_lead_to_both_texts(model):
         model.encode(["a photo of a dog"]).inputs["pooled"].numpy(), abs=1e-6
     )
     free = words.free.nonzero().flatten().tolist()
-    assert len(words.table) == len(words.free) == len(model.tokenizer_2) + 3
-    assert set(free) == set(range(3, len(model.tokenizer_2)))
+    assert len(words.table) == len(words.free) == len(model.paths[0].tokenizer) + 3
+    assert set(free) == set(range(3, len(model.paths[0].tokenizer)))
 
 
 @pytest.mark.parametrize(
@@ -229,10 +230,10 @@ def test_words_lead_to_both_texts(model):
 def test_the_phrase_is_found_wherever_it_stands(model, text, phrase, words):
     found = model.layout(Prompt(text, phrase))
     ids = model.prompt_encoder.tokens([text])[0].tolist()
-    assert ids[found.end] == model.tokenizer_2.eos_token_id and 1 not in ids[: found.end]
+    assert ids[found.end] == model.paths[0].tokenizer.eos_token_id and 1 not in ids[: found.end]
     assert (found.start, found.length) == (0, LENGTH) and len(ids) == LENGTH
-    assert set(ids[found.end + 1 :]) <= {model.tokenizer_2.pad_token_id}
-    tokens = model.tokenizer_2.convert_ids_to_tokens([ids[i] for i in found.phrase])
+    assert set(ids[found.end + 1 :]) <= {model.paths[0].tokenizer.pad_token_id}
+    tokens = model.paths[0].tokenizer.convert_ids_to_tokens([ids[i] for i in found.phrase])
     assert tokens in (words, words[1:])  # a bare ▁ may count as the space before the word
 
 
@@ -255,12 +256,12 @@ def test_dtype_and_device(folder):
 
 
 def test_the_length_of_t5s_states_is_the_models(dev_folder, schnell):
-    assert settings(dev_folder).tokens == 512
+    assert Flux().conditions(dev_folder)["tokens"] == 512
     (dev_folder / "transformer/config.json").write_text(json.dumps(DEV_TRANSFORMER | {"guidance_embeds": False}))
-    assert settings(dev_folder).tokens == 256
+    assert Flux().conditions(dev_folder)["tokens"] == 256
     (dev_folder / "tracelang.json").write_text('{"tokens": 77}')
-    assert settings(dev_folder).tokens == 77
-    assert settings(schnell).tokens == LENGTH
+    assert Flux().conditions(dev_folder)["tokens"] == 77
+    assert Flux().conditions(schnell)["tokens"] == LENGTH
 
 
 def test_a_sentencepiece_model_is_part_of_what_a_fingerprint_stands_for(folder, tmp_path):

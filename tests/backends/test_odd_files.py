@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
-from tracelang.checkpoint import header
 from tracelang.cli import main
+from tracelang.models import header
 
 RECIPE = """
 templates object = "a photo of a {}"

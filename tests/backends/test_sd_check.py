@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tracelang.checkpoint import header
+from tracelang.models import header
 from tracelang.plan.family import ModelError
 from tracelang_sd import StableDiffusion
 

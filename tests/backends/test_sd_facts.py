@@ -12,9 +12,9 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from random_sd import MICRO_UNET, SCHEDULER, SD14_UNET, TINY_UNET
 
+from tracelang.models.diffusion import clock
 from tracelang.plan.family import ModelError
 from tracelang_sd import StableDiffusion
-from tracelang_sd.clock import clock
 from tracelang_sd.sites import sites
 
 SD2_UNET = SD14_UNET | {

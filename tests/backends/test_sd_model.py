@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from peft import LoraConfig
 from random_sd import SCHEDULER
 
-from tracelang.checkpoint.weights import fingerprint
+from tracelang.models.weights import fingerprint
 from tracelang.plan.family import ModelError
 from tracelang.plan.prompts import EMPTY, Prompt
 from tracelang_sd import StableDiffusion
@@ -89,12 +89,15 @@ def test_encoding_in_batches_changes_nothing(model):
 )
 def test_the_phrase_is_found_wherever_it_stands(model, text, phrase, words):
     found = model.layout(Prompt(text, phrase))
-    ids = model.tokenizer(text, padding="max_length", max_length=found.length, truncation=True).input_ids
-    assert ids[found.end] == model.tokenizer.eos_token_id and model.tokenizer.eos_token_id not in ids[1 : found.end]
+    ids = model.paths[0].tokenizer(text, padding="max_length", max_length=found.length, truncation=True).input_ids
+    assert (
+        ids[found.end] == model.paths[0].tokenizer.eos_token_id
+        and model.paths[0].tokenizer.eos_token_id not in ids[1 : found.end]
+    )
     assert (found.start, found.length) == (1, 16) and len(ids) == 16
-    tokens = model.tokenizer.convert_ids_to_tokens([ids[i] for i in found.phrase])
+    tokens = model.paths[0].tokenizer.convert_ids_to_tokens([ids[i] for i in found.phrase])
     if words is None:
-        assert model.tokenizer.convert_tokens_to_string(tokens).removesuffix("</w>") == phrase
+        assert model.paths[0].tokenizer.convert_tokens_to_string(tokens).removesuffix("</w>") == phrase
     else:
         assert tokens == words
 
@@ -115,7 +118,7 @@ def test_guidance_and_dtype_and_device(tiny, tmp_path):
     (folder / "tracelang.json").write_text('{"guidance": 4}')
     model = StableDiffusion().load(folder, dtype="bfloat16")
     assert model.guidance == 4.0
-    assert {p.dtype for part in (model.denoiser, model.text_encoder, model.vae) for p in part.parameters()} == {
+    assert {p.dtype for part in (model.denoiser, model.paths[0].encoder, model.vae) for p in part.parameters()} == {
         torch.bfloat16
     }
     assert model.decode(model.noise([1])).dtype == torch.float32

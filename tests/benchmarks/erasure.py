@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import tracelang
-from tracelang.checkpoint import weights
+from tracelang.models import weights
 from tracelang_micro import measure, table
 from tracelang_micro.world.concepts import Thing
 

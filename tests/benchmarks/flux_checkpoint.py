@@ -24,10 +24,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 
 import tracelang
 from tracelang.engine.statements import constraints
+from tracelang.models.prompt_side import PromptSide
 from tracelang.models.protocol import TextStates
 from tracelang.semantics.passes.refine import Refine
 from tracelang_flux import Flux
-from tracelang_flux.encoders import FluxText
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -133,7 +133,7 @@ def _numbers(count: int) -> Iterator[bytes]:
         count -= size
 
 
-class Invented(FluxText):
+class Invented(PromptSide):
     """States that no encoder gave: normal, of each prompt its own."""
 
     def _encode(self, prompts: Sequence[str]) -> TextStates:
@@ -141,7 +141,7 @@ class Invented(FluxText):
         for prompt in prompts:
             seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4])
             drawn = torch.Generator().manual_seed(seed)
-            shapes = {"tokens": (1, self.settings.tokens, T5["d_model"]), "pooled": (1, 1, SD14_TEXT["hidden_size"])}
+            shapes = {"tokens": (1, self.paths[0].length, T5["d_model"]), "pooled": (1, 1, SD14_TEXT["hidden_size"])}
             rows.append(TextStates({name: torch.randn(shape, generator=drawn) for name, shape in shapes.items()}))
         return TextStates.cat(rows)
 
@@ -152,7 +152,7 @@ def fill(folder: Path, recipe: Path, cache: Path) -> None:
     text = Invented(**{field.name: getattr(real, field.name) for field in fields(real)})
     for step in plan.method.passes:
         assert isinstance(step, Refine)
-        constraints(plan, step, text, ["tokens", "pooled"])
+        constraints(plan, plan.active, plan.preserve, text, ["tokens", "pooled"], step.tokens, step.erase_weight)
 
 
 if __name__ == "__main__":

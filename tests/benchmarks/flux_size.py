@@ -24,7 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tracelang.checkpoint import patch, weights
+from tracelang.checkpoint import patch
+from tracelang.models import weights
 
 BAR = 1.5e9
 RECIPE = """
@@ -32,7 +33,7 @@ erase "cat" toward "ship"
 preserve "dog", "truck", "red"
 method uce
 """
-IMPORTS = "import tracelang.cli.apply, tracelang.checkpoint.save, tracelang.engine.run, tracelang_flux.encoders"
+IMPORTS = "import tracelang.cli.apply, tracelang.checkpoint.save, tracelang.engine.run, tracelang.models.prompt_side"
 
 
 def measured(*words: str, cache: Path) -> tuple[float, float, int]:

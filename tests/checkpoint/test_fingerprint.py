@@ -9,10 +9,10 @@ import random_flux
 import random_sd
 from safetensors.torch import load_file, save_file
 
-from tracelang.checkpoint import header, weights
-from tracelang.checkpoint.locate import PATTERNS
 from tracelang.checkpoint.save import save
 from tracelang.evidence.artifact import EvidenceError, find_base, read
+from tracelang.models import header, weights
+from tracelang.models.locate import PATTERNS
 
 BUILD = {"sd": random_sd.build, "flux": random_flux.build}
 DENOISER = {"sd": "unet", "flux": "transformer"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tracelang.checkpoint import header
+from tracelang.models import header
 from tracelang.plan.family import ModelError
 
 

@@ -17,11 +17,11 @@ from transformers import CLIPConfig, CLIPImageProcessor
 import tracelang
 import tracelang.api
 from tracelang.checkpoint import folder as folders
-from tracelang.checkpoint import loading, weights
 from tracelang.checkpoint.card import card
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
 from tracelang.evidence import artifact, compared
+from tracelang.models import loading, weights
 from tracelang.plan.family import ModelError
 
 RECIPE = """

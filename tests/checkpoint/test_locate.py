@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from tracelang.checkpoint.locate import embedded, families, family_of, locate, title
+from tracelang.models.locate import embedded, families, family_of, locate, title
 from tracelang.plan.family import ModelError
 
 

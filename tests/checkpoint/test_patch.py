@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tracelang.checkpoint import header
 from tracelang.checkpoint.merge import change, merged
 from tracelang.checkpoint.patch import clone, digests, patch
 from tracelang.engine.low_rank import LowRank, compress
+from tracelang.models import header
 from tracelang.plan.family import ModelError
 
 

@@ -8,9 +8,9 @@ import torch
 from random_sd import build
 from safetensors import safe_open
 
-from tracelang.checkpoint import header
 from tracelang.checkpoint.save import save
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import header
 from tracelang.plan.prompts import Prompt
 
 UNET = "unet/diffusion_pytorch_model.safetensors"

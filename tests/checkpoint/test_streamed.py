@@ -9,8 +9,8 @@ from random_flux import LENGTH, build
 from test_flux_check import shard
 from transformers import T5EncoderModel
 
-from tracelang.checkpoint import streamed
-from tracelang.checkpoint.parts import encoder
+from tracelang.models import streamed
+from tracelang.models.parts import encoder
 from tracelang.plan.family import ModelError
 from tracelang_flux import Flux
 
@@ -36,15 +36,17 @@ def small_memory(monkeypatch):
 def test_streamed_states_are_the_held_ones_bit_for_bit(dtype, base, small_memory, monkeypatch):
     text = Flux().text(base, dtype=dtype)
     found = text.encode(PROMPTS).inputs
-    assert streamed.is_streamed(text.text_encoder_2)
+    assert streamed.is_streamed(text.paths[0].encoder)
     monkeypatch.undo()
     held = Flux().text(base, dtype=dtype)
     wanted = held.encode(PROMPTS).inputs
-    assert not streamed.is_streamed(held.text_encoder_2)
+    assert not streamed.is_streamed(held.paths[0].encoder)
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert value.equal(found[name]) and value.dtype == found[name].dtype
-    assert {p.dtype for p in held.text_encoder_2.parameters()} == {p.dtype for p in text.text_encoder_2.parameters()}
+    assert {p.dtype for p in held.paths[0].encoder.parameters()} == {
+        p.dtype for p in text.paths[0].encoder.parameters()
+    }
 
 
 def test_blocks_are_read_once_for_all_prompts_and_let_go(base, monkeypatch):

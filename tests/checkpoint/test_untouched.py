@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from random_flux import build
 from safetensors.torch import load_file, save_file
 
-from tracelang.checkpoint import weights
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import weights
 from tracelang_flux import Flux
 
 TOUCHED = "transformer/diffusion_pytorch_model-00001-of-00003.safetensors"

@@ -305,7 +305,7 @@ def test_a_light_installation_compiles_and_says_what_the_rest_needs(base: Path) 
 
 
 def test_a_bug_of_ours_is_no_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tracelang.checkpoint.locate", None)
+    monkeypatch.setitem(sys.modules, "tracelang.models.locate", None)
     result = CliRunner().invoke(main, ["models"])
     assert isinstance(result.exception, ModuleNotFoundError)
 

@@ -24,7 +24,7 @@ RECIPE = 'templates object = "a {}"\nerase "cat"\npreserve "dog"\nmethod uce {}\
 COMMANDS: dict[str, tuple[list[str], str, int]] = {
     "plan": (["r.erase", "--model", "micro-sd"], "tracelang.api.bind", 1),
     "apply": (["r.erase", "--model", "micro-sd", "--out", "out"], "tracelang.api.bind", 1),
-    "sample": (["micro-sd", "--prompt", "a cat"], "tracelang.checkpoint.locate.locate", 1),
+    "sample": (["micro-sd", "--prompt", "a cat"], "tracelang.models.locate.locate", 1),
     "verify": (["out"], "tracelang.evidence.verify.verify", 2),
     "merge": (["out"], "tracelang.evidence.verify.merge", 2),
 }

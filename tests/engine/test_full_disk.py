@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from tests.engine.toy import Toy
-from tracelang.engine import state, text_cache
+from tracelang.engine import state
 from tracelang.engine.state import State
+from tracelang.models import text_cache
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.engine.toy import Toy
-from tracelang.engine import store
 from tracelang.engine.cache import cached, key
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Trajectories, judged_by, record, starts
 from tracelang.engine.seeds import seed
+from tracelang.models import store
 
 
 def some(count: int = 5, anchor: str | None = "a dog") -> tuple[object, ...]:

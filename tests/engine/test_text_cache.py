@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.plans import erasure, plan, refine
+from tests.engine.plans import erasure, plan, refine, run
 from tests.engine.toy import Toy
-from tracelang.engine import store, text_cache
-from tracelang.engine.errors import CacheFull
-from tracelang.engine.run import run
+from tracelang.models import store, text_cache
+from tracelang.models.errors import CacheFull
 from tracelang.models.protocol import TextStates
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ import torch
 import tracelang
 from tracelang.checkpoint.recipe import settle
 from tracelang.checkpoint.save import save
-from tracelang.checkpoint.weights import sha256
 from tracelang.engine.low_rank import LowRank
+from tracelang.models.weights import sha256
 from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
 from tracelang_micro import micro_sd

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import tracelang
-from tracelang.checkpoint.locate import locate
-from tracelang.engine.run import run
+from tests.engine.plans import run
+from tracelang.models.locate import locate
 from tracelang.plan.types import Plan
 from tracelang_micro import measure, table
 

@@ -300,7 +300,7 @@ def test_applying(here: Path) -> None:
     "command needs beyond them is not kept, and it says so once.",
 )
 def test_a_full_cache(here: Path) -> None:
-    from tracelang.engine import store, text_cache
+    from tracelang.models import store, text_cache
 
     assert store.LIMIT == 8 * 2**30 == text_cache.cached.__defaults__[-1]  # type: ignore[index]
     path = write(here, r='erase "cat" preserve "dog", "fox", "owl" method uce')
@@ -333,7 +333,10 @@ def test_half_precision(here: Path) -> None:
 def test_closed_forms_need_no_model(here: Path) -> None:
     from tracelang.engine.run import needs_no_model
 
-    assert needs_no_model(plan('erase "a" method uce')) and not needs_no_model(plan('erase "a"'))
-    assert needs_no_model(plan('erase "a" define method m { refine {} fuse {} } method m'))
+    def alone(text: str) -> bool:
+        return needs_no_model(api.bind(plan(text), "tiny").on_model)
+
+    assert alone('erase "a" method uce') and not alone('erase "a"')
+    assert alone('erase "a" define method m { refine {} fuse {} } method m')
     applied = api.apply(api.bind(plan('erase "cat" method uce'), "tiny"), device="cpu")
     assert applied.loaded is None and not hasattr(applied.text, "denoiser")

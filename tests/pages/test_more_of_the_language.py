@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine.plans import constraints, part
 from tests.engine.toy import Toy
 from tests.pages.reading import COMMANDS_PAGE, LANGUAGE, codes, good, plan, refine, same, says, steer, tracec, write
 from tracelang import api
 from tracelang.engine.errors import EngineError
-from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import Constraints, solve
 from tracelang.plan.changes import changes
 from tracelang.plan.compile import compile, compile_with_findings, located
-from tracelang.plan.counts import shares
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase
 
@@ -258,10 +257,10 @@ def test_layers_on_a_model(here: Path) -> None:
     "The label is then their address.",
 )
 def test_rows_of_a_batch() -> None:
-    found = {one.term.kind: one.rows for one in shares(steer('erase "a" preserve "b"'), Toy().clock, True)}
+    found = {one.term.kind: one.rows for one in part(steer('erase "a" preserve "b"'), Toy()).met.shares}
     assert found == {"push": 8, "hold": 8, "blank": 4, "keep": 16}
     few = steer('erase "a" preserve "b" method trace { steer.batch = 2 }')
-    assert {one.term.kind: one.rows for one in shares(few, Toy().clock, True)}["blank"] == 1
+    assert {one.term.kind: one.rows for one in part(few, Toy()).met.shares}["blank"] == 1
     terms = "keep {} keep as more { weight = 2 }"
     labelled = f'erase "a" preserve "b" define method m {{ steer {{ {terms} }} }} method m {{ steer.more.weight = 5 }}'
     assert [term.weight for term in steer(labelled).terms] == [1, 5]

@@ -1,4 +1,1 @@
-"""Files: validated headers, patched checkpoints, adapters, and the atomic output folder.
-
-`header`, `patch`, `weights`, `output` and `locate` need no torch; `merge`, `folder`, `lora` and `save` do.
-"""
+"""Writing out: patched checkpoints, adapters, the card, and the output folder that appears whole or not at all."""

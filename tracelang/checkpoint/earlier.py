@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracelang.checkpoint.weights import sha256
+from tracelang.models.weights import sha256
 
 REPORT = "report"
 FORMS = ("report/report.json", "report/report.html", "report/hits.jsonl", "README.md")

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tracelang.checkpoint import header, loading, patch, weights
+from tracelang.checkpoint import patch
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import header, loading, weights
 from tracelang.plan.family import ModelError, Site
 
 FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tracelang.checkpoint import header
 from tracelang.checkpoint.merge import DTYPES, raw_bytes
 from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank, compress
+from tracelang.models import header
 from tracelang.plan.family import ModelError, Site
 
 

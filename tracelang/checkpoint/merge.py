@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint import header, weights
-from tracelang.checkpoint.header import Entry
 from tracelang.checkpoint.patch import Change
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import header, weights
+from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError, Site
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -15,9 +15,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tracelang.checkpoint import header
-from tracelang.checkpoint.header import Entry
 from tracelang.files import sync
+from tracelang.models import header
+from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
 
 CHUNK = 8 << 20

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tracelang.checkpoint import earlier, folder, header, loading, lora, output, recipe, weights
+from tracelang.checkpoint import earlier, folder, lora, output, recipe
 from tracelang.checkpoint.card import card, remarks
 from tracelang.checkpoint.merge import DTYPES
 from tracelang.checkpoint.output import EMITS, OutputError
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import header, loading, weights
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan

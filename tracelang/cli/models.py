@@ -13,7 +13,7 @@ from tracelang.text import safe
 @click.command(help="List the embedded models and the model families that are installed.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    from tracelang.checkpoint.locate import embedded, families
+    from tracelang.models.locate import embedded, families
 
     known, broken = dict[str, str](), dict[str, str]()
     with mistakes():
@@ -34,7 +34,7 @@ def command(as_json: bool) -> None:
 
 def _look(name: str, known: dict[str, str], broken: dict[str, str]) -> None:
     """Put the model's family into `known`, or the reason why there is none into `broken`."""
-    from tracelang.checkpoint.locate import family_of, locate
+    from tracelang.models.locate import family_of, locate
     from tracelang.plan.family import ModelError
 
     try:

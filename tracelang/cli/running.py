@@ -111,7 +111,7 @@ def _warnings() -> Iterator[None]:
     """The engine's own warnings in one line each, as a mistake is."""
     import warnings
 
-    from tracelang.engine.errors import CacheFull
+    from tracelang.models.errors import CacheFull
 
     with warnings.catch_warnings():
         shown = warnings.showwarning

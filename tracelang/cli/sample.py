@@ -42,9 +42,9 @@ def command(
     device: str | None,
     dtype: str | None,
 ) -> None:
-    from tracelang.checkpoint.locate import family_of, locate
     from tracelang.engine.sampling import sample
     from tracelang.evidence.picture import Panel, sheet, write
+    from tracelang.models.locate import family_of, locate
 
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tracelang.engine import store
 from tracelang.engine.rollout import Start, Trajectories
+from tracelang.models import store
 from tracelang.models.protocol import Model
 
 FORMAT = 1

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from tracelang.checkpoint import earlier, lora, weights
-from tracelang.checkpoint.locate import HUB_ID, embedded, family_of, locate
+from tracelang.checkpoint import earlier, lora
 from tracelang.checkpoint.merge import merged
 from tracelang.checkpoint.recipe import compiled
 from tracelang.diagnostics import CompileError
+from tracelang.models import weights
+from tracelang.models.locate import HUB_ID, embedded, family_of, locate
 from tracelang.models.protocol import Model
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan

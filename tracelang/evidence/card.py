@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.checkpoint import loading
 from tracelang.checkpoint.card import card, metadata, remarks
 from tracelang.checkpoint.output import MARK
 from tracelang.evidence import wording
 from tracelang.evidence.report import ConceptFinding, Rate, Report
+from tracelang.models import loading
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
 from tracelang.text import markdown, visible

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracelang.checkpoint import header, loading, lora, patch, weights
-from tracelang.checkpoint.locate import family_of
+from tracelang.checkpoint import lora, patch
 from tracelang.checkpoint.merge import DTYPES, stored
 from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
 from tracelang.evidence.artifact import Artifact, EvidenceError
+from tracelang.models import header, loading, weights
+from tracelang.models.locate import family_of
 
 
 def with_base(artifact: Artifact, base: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tracelang.checkpoint import earlier
-from tracelang.checkpoint.weights import sha256
 from tracelang.evidence import gallery
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import outcome
@@ -61,6 +60,7 @@ from tracelang.evidence.units.unit import Record, select
 from tracelang.evidence.verdicts import paired, rate, worst
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.files import write_text
+from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase, probe_prompts
 from tracelang.plan.types import Member, Plan
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import weights
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import attacks, compared
 from tracelang.evidence.against import earlier
@@ -26,6 +25,7 @@ from tracelang.evidence.report import Report
 from tracelang.evidence.units import KINDS, share, units
 from tracelang.evidence.units.unit import Unit, Wanted
 from tracelang.evidence.work import Run, Work, alone, gather
+from tracelang.models import weights
 from tracelang.progress import Progress
 
 STEPS = 20

@@ -24,11 +24,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint.weights import sha256
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.report import JudgeCard
 from tracelang.files import write_text
+from tracelang.models.weights import sha256
 from tracelang.plan.types import Member
 
 LATEST = "latest"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tracelang_flux.model import pack
+from tracelang.models.latents import pack
 
 from . import flux, pieces
 from .captions import TOKENS

@@ -7,8 +7,8 @@ import inspect
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from tracelang.checkpoint.weights import sha256
 from tracelang.evidence.judges import Judge
+from tracelang.models.weights import sha256
 
 
 def setting(value: str) -> str:

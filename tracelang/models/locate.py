@@ -8,8 +8,8 @@ import re
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from tracelang.checkpoint.weights import PICKLES
 from tracelang.models.family import Family
+from tracelang.models.weights import PICKLES
 from tracelang.plan.family import ModelError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)

@@ -11,7 +11,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from tracelang.checkpoint import weights
+from tracelang.models import weights
 from tracelang.plan.family import ModelError
 
 DTYPES = ("float32", "float16", "bfloat16")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from tracelang.engine import store
+from tracelang.models import store
 from tracelang.models.protocol import TextStates
 
 FORMAT = 1

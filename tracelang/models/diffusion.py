@@ -11,16 +11,14 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
+from tracelang.models.parametrisation import NOISE, Level, Parametrisation, V
 from tracelang.plan.family import ModelError
 
 SMALLEST = 1e-12
 """ᾱ is kept above it, so that a schedule with zero terminal SNR still has a finite log-SNR."""
 
-
-MOST = 32.0
-"""Where a schedule ends in pure noise, predicted noise says nothing of the image, and 1/√ᾱ has no end. Stable
-Diffusion 1.x reaches 15.
-"""
+PREDICTIONS = {"epsilon": NOISE, "v_prediction": V}
+"""By the config's `prediction_type`: noise, v."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ class DiffusionClock:
     final: float
     spacing: str
     offset: int
-    prediction: str
-    """What the denoiser was trained to predict: `"epsilon"` or `"v_prediction"`."""
+    parametrisation: Parametrisation
     unit: str = "t"
     _falling: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
@@ -78,16 +75,21 @@ class DiffusionClock:
         return tuple(float(min(t, total - 1)) for t in reversed(rising))
 
     def velocity(self, time: float) -> float:
-        """For predicted noise ε, `v = √ᾱ ε − √(1 − ᾱ) x₀` moves by 1/√ᾱ (arXiv 2202.00512), at most `MOST`."""
-        if self.prediction == "v_prediction":
-            return 1.0
-        return min(math.sqrt(1 + math.exp(-self.logsnr(time))), MOST)
+        return self.parametrisation.velocity(self.logsnr(time))
 
-    def alpha_pair(self, index: int, steps: int) -> tuple[float, float]:
-        """ᾱ at the sampler's `index`-th time and at the one that its step leads to, as DDIM spaces them."""
+    def level(self, times: Any) -> Level:
+        """√ᾱ and √(1 − ᾱ), float32 tensors `[n]` on the CPU, at the times of a tensor `[n]`."""
+        single = times.float().cpu()
+        alpha = single.new_tensor([self.logsnr(float(time)) for time in times]).sigmoid()
+        return alpha.sqrt(), (1 - alpha).sqrt()
+
+    def span(self, index: int, steps: int) -> tuple[Level, Level]:
+        """The levels at the sampler's `index`-th time and where its step leads to, as DDIM spaces them."""
         now = int(self.times(steps)[index])
         after = now - len(self.alphas) // steps
-        return self.alphas[now], self.alphas[after] if after >= 0 else self.final
+        alphas = self.alphas[now], self.alphas[after] if after >= 0 else self.final
+        before, later = ((alpha**0.5, (1 - alpha) ** 0.5) for alpha in alphas)
+        return before, later
 
 
 def clock(config: dict[str, Any], source: Path) -> DiffusionClock:
@@ -96,7 +98,7 @@ def clock(config: dict[str, Any], source: Path) -> DiffusionClock:
     prediction = config.get("prediction_type", "epsilon")
     if spacing not in ("leading", "trailing", "linspace"):
         raise ModelError(f"{source}: timestep_spacing {spacing!r} is unknown; it is leading, trailing or linspace")
-    if prediction not in ("epsilon", "v_prediction"):
+    if prediction not in PREDICTIONS:
         raise ModelError(f"{source}: prediction_type {prediction!r} is not supported; it is epsilon or v_prediction")
     try:
         alphas = _alphas(config)
@@ -104,7 +106,7 @@ def clock(config: dict[str, Any], source: Path) -> DiffusionClock:
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ModelError(f"{source}: describes no noise schedule of a diffusion model ({error})") from None
     final = 1.0 if config.get("set_alpha_to_one", True) else alphas[0]
-    return DiffusionClock(alphas, final, spacing, offset, prediction)
+    return DiffusionClock(alphas, final, spacing, offset, PREDICTIONS[prediction])
 
 
 def _alphas(config: dict[str, Any]) -> tuple[float, ...]:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint.header import FLOATS
-from tracelang.checkpoint.weights import Weights, components, find
+from tracelang.models.header import FLOATS
+from tracelang.models.weights import Weights, components, find
 from tracelang.plan.family import ModelError
 
 LONGEST = 64 << 20  # a tokenizer.json may take some megabytes; more is no configuration

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from tracelang.checkpoint import header
-from tracelang.checkpoint.header import Entry
+from tracelang.models import header
+from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
 
 STEMS = ("diffusion_pytorch_model", "model")

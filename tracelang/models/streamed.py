@@ -18,8 +18,8 @@ from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 from accelerate.utils import OffloadedWeightsLoader, PrefixedDataset
 from torch import Tensor, nn
 
-from tracelang.checkpoint import weights
-from tracelang.checkpoint.parts import component, encoder, quiet
+from tracelang.models import weights
+from tracelang.models.parts import component, encoder, quiet
 
 SHARE = 0.5
 """Of the memory that is available, what an encoder may take before it is streamed."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracelang.models.parametrisation import FLOW, Level, Parametrisation
 from tracelang.plan.family import ModelError
 
 EDGE = 1e-6
@@ -38,6 +39,7 @@ class FlowClock:
     shift: float
     dynamic: bool
     unit: str = "sigma"
+    parametrisation: Parametrisation = FLOW
 
     def time(self, progress: float) -> float:
         """σ of a progress in 0..1 along the shifted schedule: 0 is pure noise, 1 the clean image."""
@@ -70,8 +72,18 @@ class FlowClock:
         return tuple(map(self._shifted if self.dynamic else self._scaled, map(_single, even)))
 
     def velocity(self, time: float) -> float:
-        """1: the denoiser predicts velocities."""
-        return 1.0
+        return self.parametrisation.velocity(self.logsnr(time))
+
+    def level(self, times: Any) -> Level:
+        """1 − σ and σ, float32 tensors `[n]`, at the times of a tensor `[n]`."""
+        sigma = times.float()
+        return 1 - sigma, sigma
+
+    def span(self, index: int, steps: int) -> tuple[Level, Level]:
+        """The levels at the sampler's `index`-th time and at the next, or the clean end."""
+        times = (*self.times(steps), 0.0)
+        before, later = ((1 - sigma, sigma) for sigma in times[index : index + 2])
+        return before, later
 
     def _shifted(self, u: float) -> float:
         """`s/(s + (1/u − 1))`, every operation rounded as numpy rounds it."""
@@ -84,14 +96,17 @@ class FlowClock:
         return _single(_single(_single(self.shift) * u) / part)
 
 
-def clock(config: dict[str, Any], source: Path, tokens: int) -> FlowClock:
-    """The clock of a scheduler's config for pictures of so many image tokens. Raises ModelError naming `source`."""
+def clock(config: dict[str, Any], source: Path, tokens: int, title: str = "a rectified flow") -> FlowClock:
+    """The clock of a scheduler's config for pictures of so many image tokens.
+
+    Raises ModelError naming `source`, and the family by its `title`.
+    """
     for name in FOREIGN:
         if config.get(name):
-            raise ModelError(f"{source}: has {name} = {config[name]!r}, which FLUX.1's sampler does not know")
+            raise ModelError(f"{source}: has {name} = {config[name]!r}, which {title}'s sampler does not know")
     try:
         if config.get("num_train_timesteps", 1000) != 1000:
-            raise ValueError(f"num_train_timesteps is {config['num_train_timesteps']!r}, and FLUX.1 counts 1000")
+            raise ValueError(f"num_train_timesteps is {config['num_train_timesteps']!r}, and {title} counts 1000")
         dynamic = bool(config.get("use_dynamic_shifting", False))
         shift = _dynamic(config, tokens) if dynamic else float(config.get("shift", 1.0))
         if not (math.isfinite(shift) and 0 < shift < 1e6):

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import layout, weights
-from tracelang.checkpoint.weights import PICKLES, STEMS, VARIANTS, Weights
+from tracelang.models import layout, weights
+from tracelang.models.weights import PICKLES, STEMS, VARIANTS, Weights
 from tracelang.plan.family import ModelError
 
 WEIGHTLESS = re.compile(r"(Tokenizer(Fast)?|Scheduler|FeatureExtractor|Processor(Fast)?)$")
@@ -119,8 +119,9 @@ def _variant(component: Path, which: str | None) -> str | None:
 
 
 def _found(component: Path, library: str, which: str | None) -> Weights | None:
-    """By diffusers' rule for a model of its own, else by transformers'. Raises ModelError."""
-    return weights.named(component, STEMS[0] if library == "diffusers" else STEMS[1], which)
+    """By the rule of the library; a class of a third one is a model of either. Raises ModelError."""
+    stems = {"diffusers": STEMS[:1], "transformers": STEMS[1:]}.get(library, STEMS)
+    return next((found for stem in stems if (found := weights.named(component, stem, which)) is not None), None)
 
 
 def rewritten(index: Path, without: Mapping[str, str]) -> str:

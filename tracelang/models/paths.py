@@ -1,0 +1,192 @@
+"""Text paths: a tokenizer, the encoder behind it, and what of that encoder's states a denoiser reads.
+
+A new kind of encoder is a class here or in its family's package.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
+
+from tracelang.models import layout
+from tracelang.models.parts import blamed, encoder, tokenizer
+from tracelang.models.protocol import TextStates, TokenLayout
+from tracelang.models.streamed import held_or_streamed, is_streamed
+from tracelang.plan.prompts import Prompt, spans
+
+
+@dataclass(frozen=True)
+class TextPath(ABC):
+    """One path from a prompt to a text input. `reads` is the input's name, as in `Site.reads`; every prompt is cut or
+    padded to `length` tokens. The encoder lies in `folder` and is loaded when a prompt has to be encoded; the tokenizer
+    lies in `tokens`.
+    """
+
+    reads: str
+    folder: Path
+    tokens: Path
+    tokenizer: Any
+    length: int
+    device: torch.device
+    dtype: torch.dtype
+    start = 0
+    """Tokens before a prompt's first."""
+    causal = False
+    """Has a state read the tokens up to its own, or all of them?"""
+
+    @cached_property
+    @abstractmethod
+    def encoder(self) -> Any:
+        """The encoder, frozen. Raises ModelError where a tensor is missing."""
+
+    @abstractmethod
+    def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """States `[n, L', d]` of ids `[n, L]` on the device; `embeddings` `[n, L, d]` stand in for the table's rows.
+
+        Gradients flow, and no attention mask hides the padding: the models were trained with it in view.
+        """
+
+    def ids(self, prompts: Sequence[str]) -> Tensor:
+        """Token ids `[n, length]` on the CPU."""
+        found = self.tokenizer(
+            list(prompts), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
+        )
+        ids: Tensor = found.input_ids
+        return ids
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Each prompt by itself, so that its states do not depend on what stands beside it; a streamed encoder does so
+        block by block.
+        """
+        with blamed(self.folder, "run"):
+            ids = self.ids(prompts).to(self.device)
+            parts = [ids] if is_streamed(self.encoder) else torch.split(ids, 1)
+            return torch.cat([self.states(part) for part in parts])
+
+    def layout(self, prompt: Prompt) -> TokenLayout:
+        """Where the prompt's tokens stand, from the fast tokenizer's character offsets.
+
+        Every occurrence of the phrase counts, case aside and as whole words where there is one such. A prompt too long
+        loses its tail, and the phrase its tokens there. Raises ValueError where the text does not hold the phrase.
+        """
+        encoded = self.tokenizer(
+            prompt.text, padding="max_length", truncation=True, max_length=self.length, return_offsets_mapping=True
+        )
+        end = sum(encoded["attention_mask"]) - 1
+        places = spans(prompt)
+        phrase = tuple(
+            i
+            for i, (begin, stop) in enumerate(encoded["offset_mapping"][:end])
+            if i >= self.start and any(begin < last and first < stop for first, last in places)
+        )
+        return TokenLayout(self.start, end, self.length, phrase, self.causal)
+
+
+@dataclass(frozen=True)
+class ClipPath(TextPath):
+    """CLIP's last hidden states, or its pooled state `[n, 1, d]`."""
+
+    pooled: bool = False
+    start = 1
+    causal = True
+
+    @cached_property
+    def encoder(self) -> CLIPTextModel:
+        return encoder(CLIPTextModel, self.folder, self.device, self.dtype)
+
+    def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """The encoder takes no embeddings itself: a hook puts them in the table's place."""
+        layer = self.encoder.get_input_embeddings()
+        hook = layer.register_forward_hook(lambda *_: embeddings) if embeddings is not None else None
+        try:
+            answer = self.encoder(ids)
+        finally:
+            if hook is not None:
+                hook.remove()
+        states: Tensor = answer.pooler_output[:, None] if self.pooled else answer.last_hidden_state
+        return states
+
+
+@dataclass(frozen=True)
+class T5Path(TextPath):
+    """The last hidden states of T5's encoder, which is streamed where it is too large to hold."""
+
+    @cached_property
+    def encoder(self) -> T5EncoderModel:
+        return held_or_streamed(T5EncoderModel, self.folder, "encoder.block", self.device, self.dtype)
+
+    def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        states: Tensor = self.encoder(**({"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}))[
+            0
+        ]
+        return states
+
+
+class PathEncoder:
+    """`PromptEncoder` of some paths: the first takes ids and embeddings, the others encode the text that the ids spell.
+
+    They have vocabularies of their own, so embeddings that stand in for the first's are not seen there.
+    """
+
+    def __init__(self, paths: Sequence[TextPath]) -> None:
+        self._first, *self._others = paths
+        self._tokenizer = self._first.tokenizer
+        self.table: Tensor = self._first.encoder.get_input_embeddings().weight.detach()
+        self.free = torch.ones(len(self.table), dtype=torch.bool)
+        self.free[len(self._tokenizer) :] = False
+        self.free[torch.tensor(self._tokenizer.all_special_ids)] = False
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        return self._first.ids(prompts)
+
+    def encode(self, ids: Tensor, embeddings: Tensor | None = None) -> TextStates:
+        inputs = {self._first.reads: self._first.states(ids.to(self.table.device), embeddings)}
+        if self._others:
+            texts = self.spell(ids)
+            inputs |= {path.reads: path.states(path.ids(texts).to(path.device)) for path in self._others}
+        return TextStates(inputs)
+
+    def spell(self, ids: Tensor) -> list[str]:
+        return [str(text).strip() for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+
+def clip(
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    reads: str = "tokens",
+    pooled: bool = False,
+    encoder: str = "text_encoder",
+    tokens: str = "tokenizer",
+) -> ClipPath:
+    """CLIP's path of the checkpoint in `folder`; the length is what its tokenizer and its encoder both allow.
+
+    Raises ModelError for a tokenizer that is not the encoder's.
+    """
+    table = layout.read(folder / encoder / "config.json")
+    words = tokenizer(CLIPTokenizer, folder / tokens, table["vocab_size"])
+    words.model_max_length = min(words.model_max_length, table.get("max_position_embeddings", 77))
+    return ClipPath(reads, folder / encoder, folder / tokens, words, words.model_max_length, device, dtype, pooled)
+
+
+def t5(
+    folder: Path,
+    length: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    encoder: str = "text_encoder",
+    tokens: str = "tokenizer",
+) -> T5Path:
+    """T5's path of the checkpoint in `folder`. Raises ModelError for a tokenizer that is not the encoder's."""
+    words = tokenizer(T5TokenizerFast, folder / tokens, layout.read(folder / encoder / "config.json")["vocab_size"])
+    return T5Path("tokens", folder / encoder, folder / tokens, words, length, device, dtype)

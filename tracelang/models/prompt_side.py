@@ -1,0 +1,64 @@
+"""The prompt side of a pipeline: tokenizers at once, encoders when a prompt has to be encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from tracelang.models import text_cache, weights
+from tracelang.models.paths import PathEncoder, TextPath
+from tracelang.models.protocol import TextStates, TokenLayout
+from tracelang.plan.family import Site
+from tracelang.plan.prompts import Prompt
+
+BATCH = 64
+"""Prompts at a time; a streamed encoder is read once for each batch."""
+
+
+@dataclass(frozen=True)
+class PromptSide:
+    """`TextSide` over text paths, of which the first is what `layout` speaks of. `cache` is the folder that keeps
+    states, None for none.
+    """
+
+    folder: Path
+    sites: tuple[Site, ...]
+    paths: tuple[TextPath, ...]
+    conditions: Mapping[str, float]
+    device: torch.device
+    dtype: torch.dtype
+    cache: Path | None
+
+    @property
+    def prompt_encoder(self) -> PathEncoder:
+        return PathEncoder(self.paths)
+
+    def encode(self, prompts: Sequence[str]) -> TextStates:
+        """Each path's states under the input that it is read by, `[n, L, d]`."""
+        if self.cache is None or not prompts:
+            return self._encode(prompts)
+        return text_cache.cached(self._key, prompts, self._encode, self.cache, self.device)
+
+    def unconditional(self) -> TextStates:
+        return self.encode([""])
+
+    def layout(self, prompt: Prompt) -> TokenLayout:
+        return self.paths[0].layout(prompt)
+
+    @torch.no_grad()
+    def _encode(self, prompts: Sequence[str]) -> TextStates:
+        if not prompts:
+            return TextStates({name: value[:0] for name, value in self._encode([""]).inputs.items()})
+        batches = [prompts[i : i + BATCH] for i in range(0, len(prompts), BATCH)]
+        return TextStates.cat([TextStates({path.reads: path.encode(some) for path in self.paths}) for some in batches])
+
+    @cached_property
+    def _key(self) -> str:
+        """Of the encoders, for the cache."""
+        encoders, tokenizers = zip(*((path.folder.name, path.tokens.name) for path in self.paths), strict=True)
+        facts = (str(self.dtype), self.device.type, self.paths[0].length)
+        return weights.prompt_side(self.folder, encoders, tokenizers, *facts)
