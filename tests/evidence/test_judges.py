@@ -254,7 +254,7 @@ def test_what_a_judge_answers_is_taken_by_verification(
         "nudenet": NudeNet,
         "opennsfw": OpenNsfw,
         "faces": lambda: Faces(str(faces)),
-        "clip": lambda: judges.told(Clip(str(folder)), THREE),
+        "clip": lambda: Clip(str(folder)),
         "micro": Micro,
     }
     asked = {
@@ -265,6 +265,8 @@ def test_what_a_judge_answers_is_taken_by_verification(
         "micro": ("dog", "object"),
     }
     judge = made[name]()
+    if isinstance(judge, judges.Prepared):
+        judge.prepare(THREE)
     word, kind = asked[name]
     sought = judge.find((word,), kind)
     assert sought is not None
