@@ -1,6 +1,6 @@
 # make demo   the main job on the embedded model, from nothing to a picture and a table
 # make test   lint, types, import contracts, tests, and a run of the demo
-# make tables DEVICE=cuda   what the README's tables say, measured anew
+# make tables DEVICE=cuda   what docs/results.md and README's table say, measured anew and written
 # make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
 PYTHON ?= python3.11
@@ -47,9 +47,10 @@ tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --kept 20 --stages "closed form alone" "fine-tuning alone" $(ON)
 	$(BIN)/python -m tests.benchmarks.windows --everything --kept 5 $(ON)
 	$(BIN)/python -m tests.benchmarks.windows --stage "fine-tuning alone" --everything --kept 5 $(ON)
-	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace $(ON)
+	$(BIN)/python -m tests.benchmarks.erasure $(FOUR) --model micro-flux --preserved-only --stages trace "closed form alone" $(ON)
 	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --everything --kept 5 $(ON)
 	$(BIN)/python -m tests.benchmarks.windows --model micro-flux --stage "fine-tuning alone" --everything --kept 5 $(ON)
+	$(BIN)/python -m tests.benchmarks.page
 
 world: $(READY)
 	$(BIN)/python -m tracelang_micro.world $(ON)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.plan.bind import BoundPlan
-from tracelang.plan.bind import bind as bind_folder
+from tracelang.models.family import Family, facts
+from tracelang.plan.bind import BoundPass, BoundPlan
+from tracelang.plan.bind import bind as bind_plan
+from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
 from tracelang.progress import Progress
 
@@ -26,16 +28,32 @@ if TYPE_CHECKING:
     from tracelang.engine.edit import Edit, Patch
     from tracelang.evidence.judges import Judge
     from tracelang.evidence.schema import Report
-    from tracelang.models.family import Family
     from tracelang.models.protocol import Model, TextSide
 
 
 @dataclass(frozen=True, slots=True)
-class Bound(BoundPlan):
-    """A bound plan, and what its model is called: an embedded name, a folder's own name or a hub id."""
+class Bound:
+    """A plan bound to the model in `folder`; `name` is what that is called: an embedded name, a folder's own name or a
+    hub id. `on_model` is what binding worked out.
+    """
 
+    on_model: BoundPlan
     family: Family
-    name: str = ""
+    folder: Path
+    name: str
+
+    @property
+    def plan(self) -> Plan:
+        return self.on_model.plan
+
+    @property
+    def passes(self) -> tuple[BoundPass, ...]:
+        return self.on_model.passes
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every matrix that some pass changes, in the model's order."""
+        return self.on_model.sites
 
 
 @dataclass(frozen=True)
@@ -123,8 +141,7 @@ def bind(plan: Plan, model: str | Path) -> Bound:
     folder = locate(str(model))
     family = family_of(folder)
     family.check(folder)
-    found = bind_folder(plan, family, folder)
-    return Bound(**{field.name: getattr(found, field.name) for field in fields(found)}, name=title(str(model)))
+    return Bound(bind_plan(plan, facts(family, folder)), family, folder, title(str(model)))
 
 
 def check_output(
@@ -168,17 +185,17 @@ def apply(
     in the user's cache folder; one that trains loads the model. `state` is a folder in which training keeps itself: the
     same call goes on after an interruption.
     """
-    from tracelang.engine.run import closed_form, needs_no_model, refuse, run
+    from tracelang.engine.run import needs_no_model, refuse, run
     from tracelang.models import text_cache
 
-    refuse(bound.plan, dtype or "")
+    refuse(bound.on_model, dtype or "")
     check_weights(bound)
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
-    if needs_no_model(bound.plan):
+    if needs_no_model(bound.on_model):
         text = bound.family.text(*told)
-        return Applied(bound, text, closed_form(bound.plan, text))
+        return Applied(bound, text, run(bound.on_model, text))
     model = bound.family.load(*told)
-    return Applied(bound, model, run(bound.plan, model, progress, Path(state) if state else None), model)
+    return Applied(bound, model, run(bound.on_model, model, progress, Path(state) if state else None), model)
 
 
 def verify(

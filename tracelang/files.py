@@ -22,12 +22,13 @@ WITHOUT_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 @contextlib.contextmanager
-def whole(file: Path, *, force: bool = True) -> Iterator[Path]:
+def whole(file: Path, *, force: bool = True, durable: bool = True) -> Iterator[Path]:
     """An empty draft beside `file`, which becomes it when the block ends: a stop or a power cut leaves the old file or
     the new one. Where the block fails, nothing is left.
 
-    A file that is there keeps its owner and permissions; without `force` it stays as it is:
-    FileExistsError. Raises OSError, which names `file` even where a full disk does not.
+    A file that is there keeps its owner and permissions; without `force` it stays as it is: FileExistsError. Of a
+    cache, whose files are checked when they are read, a power cut may take one: not `durable`, it need not be waited
+    for. Raises OSError, which names `file` even where a full disk does not.
     """
     draft = None
     try:
@@ -37,12 +38,14 @@ def whole(file: Path, *, force: bool = True) -> Iterator[Path]:
         yield draft
         with draft.open("rb+") as stream:
             _as_before(stream.fileno(), file)
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         if force:
             draft.replace(file)
         else:
             _named(draft, file)
-        sync(file.parent)
+        if durable:
+            sync(file.parent)
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(draft)):
             error.filename = str(file)

@@ -21,6 +21,8 @@ from tracelang.evidence.shots import Presence, draw, judged, presence
 from tracelang.evidence.work import Run, Work
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
+from tracelang.plan.bind import bind
+from tracelang.plan.family import Facts
 from tracelang.plan.types import Method, Plan
 from tracelang.version import versions
 
@@ -148,7 +150,10 @@ def row(
     """One line of the table: a plan in, figures out; no plan: the base. Finished pictures are never drawn twice."""
     asked = table.ask(target, n, n_kept, n_other, seed, everything)
     before = on.base(asked)
-    after = before if plan is None else on.after(run(plan, on.model), asked)
+    after = before
+    if plan is not None:
+        bound = bind(plan, Facts("sd1", on.model.sites, on.model.clock))
+        after = on.after(run(bound, on.model), asked)
     figures = {**table.figures(before, after), "pictures": len(asked)}
     say(f"{target.name}: {json.dumps(figures)}")
     return figures

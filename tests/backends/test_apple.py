@@ -11,8 +11,7 @@ import random_sd
 import torch
 
 from tests.engine.apple import DEVICE, gpu
-from tests.engine.plans import erasure, plan, refine
-from tracelang.engine.run import run
+from tests.engine.plans import erasure, plan, refine, run
 from tracelang.models.family import Family
 from tracelang_flux import Flux
 from tracelang_sd import StableDiffusion

@@ -12,8 +12,9 @@ from random_sd import build as build_sd
 from test_flux_check import shard
 
 import tracelang
+from tests.engine.plans import erasure, plan, run, steer
 from tracelang.checkpoint.save import save
-from tracelang.engine.run import closed_form, needs_no_model, run
+from tracelang.engine.run import needs_no_model
 from tracelang.models import parts, text_cache, weights
 from tracelang.plan.family import ModelError
 
@@ -130,8 +131,7 @@ def test_a_plan_that_trains_loads_the_model_and_not_its_encoders_where_states_ar
     few = "steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 8"
     one = RECIPE.replace('erase "red"', '# "red"')  # one adapter, nothing to fuse: quicker
     Path("r.erase").write_text(one % f"trace {{ {few} }}")
-    plan = tracelang.compile("r.erase")
-    assert not needs_no_model(plan)
+    assert not needs_no_model(bound(base).on_model)
     tracelang.apply(bound(base), device="cpu").save("first")
     assert DENOISER[family] in loads and "text_encoder" in loads
     del loads[:]
@@ -181,11 +181,10 @@ def test_states_belong_to_all_that_decides_them(change, base, family, tmp_path):
 
 
 def test_closed_form_refuses_what_it_cannot_do(base):
-    from tests.engine.plans import erasure, plan, steer
     from tracelang.engine.errors import EngineError
 
     with pytest.raises(EngineError, match="steer"):
-        closed_form(plan((erasure("cat"),), steer()), bound(base).family.text(base))
+        run(plan((erasure("cat"),), steer()), bound(base).family.text(base))
 
 
 def files(folder: str) -> dict[str, bytes]:

@@ -6,9 +6,8 @@ import random_sd
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline
 
-from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, term
+from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, run, steer, term
 from tracelang.engine.edit import applied
-from tracelang.engine.run import run
 from tracelang.engine.sampling import sample
 from tracelang.models.parts import placed
 from tracelang_flux import Flux

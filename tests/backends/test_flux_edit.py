@@ -15,19 +15,18 @@ from random_flux import LENGTH, build
 from safetensors.torch import load_file
 
 import tracelang
-from tests.engine.plans import LATE, erasure, fuse, plan, refine, steer
+from tests.engine.plans import LATE, constraints, erasure, fuse, plan, refine, run, steer
 from tracelang.checkpoint import lora
 from tracelang.checkpoint.merge import stored
 from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.run import closed_form, run
-from tracelang.engine.statements import constraints
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
+from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.types import ReadsSites, RoleSites
 from tracelang_flux import Flux
@@ -156,7 +155,7 @@ def test_an_edit_toward_the_concept_itself_changes_no_bit(base):
         frozen = model.predict(x, times, states)
         edit = run(itself, model)
         save(Path("out"), base, Flux(), edit.deltas(model), itself, sources)
-        alone = closed_form(itself, Flux().text(base))
+        alone = run(itself, Flux().text(base))
         save(Path("alone"), base, Flux(), alone.deltas(partial(stored, base)), itself, sources)
         for out in ("out", "alone"):
             assert Path(out, "model", WEIGHTS).read_bytes() == (base / WEIGHTS).read_bytes()
@@ -204,14 +203,14 @@ def test_a_closed_form_on_mixed_inputs_is_refused_and_says_why(dev):
     family = Flux()
     streams = refine(on=RoleSites(role="key"))
     with pytest.raises(BindError, match=r"add_k_proj.weight does not read prompt states alone; use `on prompt`"):
-        bind(plan((erasure("cat"),), streams), family, dev)
+        bind(plan((erasure("cat"),), streams), facts(family, dev))
 
 
 @pytest.mark.parametrize("reads", ["prompt", "text"])
 def test_several_concepts_become_one_edit_on_either_kind_of_input(reads, dev):
     passes = refine(), steer(on=ReadsSites(reads=reads), steps=2, batch=4, trajectories=2, sampler_steps=8), fuse()
     several = plan((erasure("cat"), erasure("dog")), *passes, preserve={"ship": 1.0})
-    assert (bind(several, Flux(), dev).passes[-1].cost.frozen > 0) == (reads == "text")
+    assert (bind(several, facts(Flux(), dev)).passes[-1].cost.frozen > 0) == (reads == "text")
     edit = run(several, Flux().load(dev), cache=None)
     (adapter,) = edit.adapters
     assert {site.reads for site in adapter.factors} == ({"tokens", "pooled"} if reads == "prompt" else {None})

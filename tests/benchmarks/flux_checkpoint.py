@@ -152,7 +152,7 @@ def fill(folder: Path, recipe: Path, cache: Path) -> None:
     text = Invented(**{field.name: getattr(real, field.name) for field in fields(real)})
     for step in plan.method.passes:
         assert isinstance(step, Refine)
-        constraints(plan, step, text, ["tokens", "pooled"])
+        constraints(plan, plan.active, plan.preserve, text, ["tokens", "pooled"], step.tokens, step.erase_weight)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 
 from tests import random_sd
-from tests.engine.plans import WHOLE, erasure, plan, steer, term
+from tests.engine.plans import WHOLE, erasure, plan, run, steer, term
 from tracelang.engine.lora import injected, switched_off
-from tracelang.engine.run import run
 from tracelang.models.locate import locate
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.layers import select

@@ -22,9 +22,9 @@ import torch
 
 import tracelang
 from tests.benchmarks.erasure import held, place, result, toward
+from tests.engine.plans import run
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.rollout import Trajectories, predictions, record, starts
-from tracelang.engine.run import run
 from tracelang.evidence.drift import relative
 from tracelang.evidence.shots import draw
 from tracelang.models.protocol import Model

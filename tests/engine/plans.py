@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.engine.toy import ToyClock
+from tracelang.engine import run as engine
+from tracelang.engine import statements
+from tracelang.engine.edit import Edit
+from tracelang.engine.options import Options
+from tracelang.engine.passes import fuse as fusing
+from tracelang.engine.text_map import Constraints
+from tracelang.plan.bind import BoundPass, BoundPlan, bind
+from tracelang.plan.family import Facts
 from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, ReadsSites, RecipeInfo, Window
 from tracelang.semantics.kinds import TERMS, Term, declared
 from tracelang.semantics.passes.fuse import Fuse
@@ -77,3 +86,29 @@ def plan(erase: tuple[Erasure, ...], *passes: Any, preserve: dict[str, float] | 
         expect=(),
         sources=(),
     )
+
+
+def bound(p: Plan, model: Any) -> BoundPlan:
+    """The plan on a model's own facts."""
+    return bind(p, Facts("toy", model.sites, getattr(model, "clock", ToyClock())))
+
+
+def part(step: Any, model: Any, preserve: dict[str, float] | None = None) -> BoundPass:
+    """One pass, bound in a plan that erases a cat."""
+    (made,) = bound(plan((erasure("cat"),), step, preserve=preserve), model).passes
+    return made
+
+
+def run(p: Plan, model: Any, *options: Any, **more: Any) -> Edit:
+    """The edit of a plan, bound to the model that it is made for."""
+    return engine.run(bound(p, model), model, *options, **more)
+
+
+def constraints(p: Plan, step: Refine, text: Any, inputs: list[str]) -> dict[str, Constraints]:
+    """Of all of a plan's statements, as that pass asks for them."""
+    return statements.constraints(p, p.active, p.preserve, text, inputs, step.tokens, step.erase_weight)
+
+
+def fused(p: Plan, model: Any, edit: Edit) -> Edit:
+    """The edit after the plan's last pass, a `fuse`."""
+    return fusing.run(bound(p, model).passes[-1], p, model, edit, Options())

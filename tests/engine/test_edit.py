@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.engine.plans import erasure, plan, refine
+from tests.engine.plans import erasure, part, plan, refine, run
 from tests.engine.toy import Toy
 from tracelang.engine.edit import Adapter, Edit, applied
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
 from tracelang.engine.low_rank import LowRank, compress
-from tracelang.engine.run import refine as refined
-from tracelang.engine.run import run
+from tracelang.engine.options import Options
+from tracelang.engine.passes import refine as refining
 from tracelang.engine.text_map import TextMap
 from tracelang.plan.types import RoleSites
 
@@ -159,7 +159,8 @@ def test_a_gated_adapter_acts_inside_its_window_only_and_cannot_be_merged() -> N
 def test_a_closed_form_on_top_of_adapters_and_of_another_closed_form() -> None:
     model = Toy()
     first = edited(model)
-    second = refined(plan((erasure("ship"),)), refine(on=RoleSites(role="key")), model, first)
+    on_keys = part(refine(on=RoleSites(role="key")), model)
+    second = refining.run(on_keys, plan((erasure("ship"),)), model, first, Options())
     (new,) = {id(second.maps[site]): second.maps[site] for site in second.maps if site.role == "key"}.values()
     for site in first.sites:
         W = model.weight(site).detach().double()

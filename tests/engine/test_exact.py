@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.engine.apple import DEVICE, AppleToy, OnGpu, gpu
-from tests.engine.plans import EARLY, erasure, fuse, plan, refine, steer
+from tests.engine.plans import EARLY, erasure, fuse, plan, refine, run, steer
 from tests.engine.toy import Toy
 from tests.evidence.attacks.targets import SMALL
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.exact import exact
-from tracelang.engine.run import run
 from tracelang.engine.text_map import collateral
 from tracelang.evidence.attacks import ATTACKS, Target
 from tracelang.evidence.certificate import certify

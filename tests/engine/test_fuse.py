@@ -5,16 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.engine.plans import erasure, fuse, plan, refine
+from tests.engine.plans import erasure, fuse, fused, plan, refine, run
 from tests.engine.test_edit import random_adapter
 from tests.engine.toy import Toy
 from tracelang.engine.activations import inputs
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
-from tracelang.engine.fuse import Grams, fusion, measure
-from tracelang.engine.fuse import fuse as fused
 from tracelang.engine.low_rank import LowRank
-from tracelang.engine.run import run
+from tracelang.engine.passes.fuse import Grams, fusion, measure
 from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.plan.prompts import EMPTY, edit_prompts
 
@@ -83,7 +81,7 @@ def test_a_plans_adapters_become_one_that_is_nearer_to_each_than_their_sum() -> 
     p = plan((erasure("cat"), erasure("ship")), refine(), fuse(keep_weight=1e-6))
     maps = run(plan((erasure("cat"), erasure("ship")), refine()), model).maps
     adapters = (random_adapter(model, "cat", 0), random_adapter(model, "ship", 1))
-    (one,) = (edit := fused(p, p.method.passes[1], model, Edit(maps, adapters))).adapters  # type: ignore[arg-type]
+    (one,) = (edit := fused(p, model, Edit(maps, adapters))).adapters
     assert (one.label, one.targets) == ("cat, ship", (("cat",), ("ship",))) and edit.figures["fuse"] == {"fused": 2}
     assert len({id(edit.maps[site]) for site in edit.maps if site.reads == "tokens"}) == 1
     cat = model.encode(["a cat"]).inputs["tokens"][0, 2:].double().T
@@ -101,9 +99,9 @@ def test_an_edit_that_was_fused_before_fuses_again_as_all_that_it_stands_for() -
     apart = found.adapter([A], Δ).dense() + found.adapter([B], Δ).dense()
     assert torch.allclose(found.adapter([A, B], Δ).dense(), apart, atol=1e-9)
     p = plan((erasure("cat"), erasure("ship")), refine(), fuse())
-    once = fused(p, p.method.passes[1], Toy(), Edit({}, (random_adapter(Toy(), "cat"), random_adapter(Toy(), "ship"))))  # type: ignore[arg-type]
+    once = fused(p, Toy(), Edit({}, (random_adapter(Toy(), "cat"), random_adapter(Toy(), "ship"))))
     again = Edit({}, (*once.adapters, random_adapter(Toy(), "cat", 2)))
-    (one,) = fused(p, p.method.passes[1], Toy(), again).adapters  # type: ignore[arg-type]
+    (one,) = fused(p, Toy(), again).adapters
     assert one.targets == (("cat",), ("ship",))
 
 
@@ -118,7 +116,7 @@ def test_a_single_adapter_passes_unchanged() -> None:
     model = Toy()
     edit = Edit({}, (random_adapter(model),))
     p = plan((erasure("cat"),), fuse())
-    assert fused(p, p.method.passes[0], model, edit) is edit  # type: ignore[arg-type]
+    assert fused(p, model, edit) is edit
 
 
 QUERIES = tuple(site for site in Toy().sites if site.role == "query")
@@ -165,7 +163,7 @@ def test_adapters_of_mixed_inputs_fuse_nearer_to_each_than_their_sum() -> None:
     model, p = Toy(), BOTH
     weights = [model.weight(site).detach().clone() for site in QUERIES]
     adapters = on_queries(model)
-    edit = fused(p, p.method.passes[0], model, Edit({}, adapters))  # type: ignore[arg-type]
+    edit = fused(p, model, Edit({}, adapters))
     assert all(torch.equal(model.weight(site), weight) for site, weight in zip(QUERIES, weights, strict=True))
     assert [one.targets for one in edit.adapters] == [((("cat",)), (("ship",)))]
     site = QUERIES[0]  # of the first layer: what it reads is the same under every edit

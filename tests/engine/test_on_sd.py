@@ -10,11 +10,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from tests import random_sd
-from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, steer, term
+from tests.engine.plans import EARLY, LATE, erasure, fuse, plan, refine, run, steer, term
 from tracelang.checkpoint.merge import merged
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
-from tracelang.engine.run import run
 from tracelang.models.protocol import Model
 from tracelang_sd import StableDiffusion
 

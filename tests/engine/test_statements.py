@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from tests.engine.counting import allocated, calls
-from tests.engine.plans import erasure, plan, refine
+from tests.engine.plans import constraints, erasure, plan, refine
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import Constraints, collateral, fit, solve
 from tracelang.models.protocol import TokenLayout
 from tracelang.plan.prompts import Prompt

@@ -10,18 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.plans import EARLY, LATE, WHOLE, erasure, fuse, plan, refine, steer, term
+from tests.engine.plans import EARLY, LATE, WHOLE, bound, erasure, fuse, plan, refine, run, steer, term
 from tests.engine.test_edit import same, weights
 from tests.engine.toy import Toy
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.rollout import Start, Trajectories, judged_by, predictions
-from tracelang.engine.run import run
-from tracelang.engine.steer import rate
-from tracelang.plan.counts import cost
+from tracelang.engine.training import rate
+from tracelang.plan.bind import BindError
 from tracelang.plan.types import Plan, ReadsSites, RoleSites, Window
-from tracelang.semantics.passes.steer import Steer
 
 CAT = plan((erasure("cat"),), refine(), steer())
 
@@ -161,7 +159,7 @@ ALONE = (term("push"), term("hold", EARLY))
 def test_the_cost_of_a_plan_is_what_applying_it_takes(p: Plan) -> None:
     model = Toy()
     edit = trained(p, model)
-    costs = [cost(p, step, model.clock) for step in p.method.passes if isinstance(step, Steer)]
+    costs = [part.cost for part in bound(p, model).passes if part.kind == "steer"]
     assert sum(one.frozen + one.trained for one in costs) == sum(model.evaluations)
     told = [one["evaluations"] for label in ("steer", "again") for one in edit.figures.get(label, ())]
     for kind in ("frozen", "trained"):
@@ -350,7 +348,7 @@ def test_on_refreshed_trajectories_the_teacher_is_the_original_model(monkeypatch
         checked.append(float((judged.conditional - visited.conditional).norm() / original.conditional.norm()))
         return judged
 
-    monkeypatch.setattr("tracelang.engine.steer.judged_by", compare)
+    monkeypatch.setattr("tracelang.engine.training.judged_by", compare)
     trained(plan((erasure("cat"),), refine(), steer(steps=6, refresh=3)))
     assert len(checked) == 2 and min(checked) > 1e-3  # control: the student predicts something else there
 
@@ -367,7 +365,7 @@ def test_hold_asks_for_the_model_that_the_earlier_passes_left(refresh: int, monk
         asked.append(float((found - paths.conditional[:, list(steps)]).norm() / found.norm()))
         return found
 
-    monkeypatch.setattr("tracelang.engine.steer.predictions", compare)
+    monkeypatch.setattr("tracelang.engine.training.predictions", compare)
     terms = (term("hold", EARLY),)
     for passes in ((refine(),), ()):
         edit = trained(plan((erasure("cat"),), *passes, steer(steps=6, refresh=refresh, terms=terms)))
@@ -395,17 +393,17 @@ def test_the_rate_warms_up_and_comes_down() -> None:
 
 
 def test_what_a_model_cannot_express_is_an_error() -> None:
-    with pytest.raises(EngineError, match=r"to_q\.weight does not read prompt states alone"):
+    with pytest.raises(BindError, match=r"to_q\.weight does not read prompt states alone"):
         trained(plan((erasure("cat"),), refine(on=RoleSites(role="query"))))
     narrow = Window(unit="progress", low=0.5, high=0.51)
-    with pytest.raises(EngineError, match="holds none of the 5 sampler steps"):
+    with pytest.raises(BindError, match="holds none of the 5 sampler steps"):
         trained(plan((erasure("cat"),), steer(terms=(term("push", narrow),))))
     for gates in ((None, WHOLE), (WHOLE, WHOLE), (WHOLE, None), (LATE, WHOLE)):
         twice = (steer(label=label, gate=gate, steps=1) for label, gate in zip("ab", gates, strict=True))
-        with pytest.raises(EngineError, match="b: one gated pass per method"):
+        with pytest.raises(BindError, match="b: one gated pass per method"):
             trained(plan((erasure("cat"),), *twice))
     for terms in ((term("keep"),), (term("push", weight=0),), ()):
-        with pytest.raises(EngineError, match="steer: no term has anything to train on"):
+        with pytest.raises(BindError, match="steer: no term has anything to train on"):
             trained(plan((erasure("cat"),), steer(terms=terms), preserve={}))
     with pytest.raises(EngineError, match="the loss of 'cat' is not finite"):
         trained(plan((erasure("cat"),), steer(on=ReadsSites(reads="text"), terms=(term("push", strength=1e30),))))

@@ -8,14 +8,27 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.engine.plans import EARLY, LATE, steer, term
+from tests.engine.plans import EARLY, LATE, part, steer, term
 from tests.engine.toy import Toy
-from tracelang.engine.errors import EngineError
-from tracelang.engine.rollout import record, starts
-from tracelang.engine.terms import draw, slots, target
+from tracelang.engine import batch
+from tracelang.engine.batch import Slot, draw_batch
+from tracelang.engine.rollout import Seen, record, starts
+from tracelang.plan.bind import BindError
 from tracelang.plan.types import Window
+from tracelang.semantics.kinds import Term
+from tracelang.semantics.passes.steer import Steer
 
 C, E, Y = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+
+
+def target(one: Term, c: torch.Tensor, e: torch.Tensor, y: torch.Tensor | None, degree: float) -> torch.Tensor:
+    return batch.target(one, Seen(c, e, y, c), degree)
+
+
+def slots(settings: Steer, preserves: bool) -> tuple[Slot, ...]:
+    """As a pass is given them that was bound to the toy."""
+    bound = part(settings, Toy(), None if preserves else {})
+    return batch.slots(settings, bound.met.shares, Toy().clock)
 
 
 def test_the_push_target_and_the_frozen_prediction_average_to_nothing_at_strength_one() -> None:
@@ -40,21 +53,21 @@ def test_the_other_terms_ask_for_the_frozen_model() -> None:
 
 def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
     model, settings = Toy(), steer(batch=9, sampler_steps=8)
-    share = slots(settings, model.clock, True)
+    share = slots(settings, True)
     assert {slot.term.kind: slot.rows for slot in share} == {"push": 5, "hold": 4, "keep": 9, "blank": 2}
     erased = record(model, starts([[("a cat", None)]], 4, "train", 0), 8, 3.0)
     kept = record(model, starts([[("a dog", None)], [("a horse", None)]], 4, "train", 0), 8, 3.0)
     seen: Counter[tuple[str, bool]] = Counter()
     for i in range(40):
-        batch = draw(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
-        late = [model.clock.logsnr(float(t)) >= model.clock.logsnr(model.clock.time(0.25)) for t in batch.times]
-        seen.update(zip(batch.prompts, late, strict=True))
+        drawn = draw_batch(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
+        late = [model.clock.logsnr(float(t)) >= model.clock.logsnr(model.clock.time(0.25)) for t in drawn.times]
+        seen.update(zip(drawn.prompts, late, strict=True))
         assert late[:5] == [True] * 5 and late[5:9] == [False] * 4
-        assert batch.prompts == ("a cat",) * 9 + batch.prompts[9:18] + ("",) * 2
-        weights = dict(zip(batch.prompts[9:18], batch.weights[9:18].tolist(), strict=True))
+        assert drawn.prompts == ("a cat",) * 9 + drawn.prompts[9:18] + ("",) * 2
+        weights = dict(zip(drawn.prompts[9:18], drawn.weights[9:18].tolist(), strict=True))
         assert weights == {name: pytest.approx({"a dog": 3 / 9, "a horse": 1.5 / 9}[name]) for name in weights}
-        assert float(batch.weights[:5].sum()) == pytest.approx(1.0) and float(
-            batch.weights[5:9].sum()
+        assert float(drawn.weights[:5].sum()) == pytest.approx(1.0) and float(
+            drawn.weights[5:9].sum()
         ) == pytest.approx(0.5)
     assert {(name, late) for name in ("a dog", "a horse", "") for late in (True, False)} <= set(seen)
 
@@ -62,23 +75,21 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
 def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
     erased = record(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
-    batch = draw(
-        slots(settings, model.clock, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0)
-    )
-    assert len(batch.prompts) == 8 + 2
+    drawn = draw_batch(slots(settings, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0))
+    assert len(drawn.prompts) == 8 + 2
     with torch.no_grad():
-        for i, (x, t) in enumerate(zip(batch.latents, batch.times, strict=True)):
+        for i, (x, t) in enumerate(zip(drawn.latents, drawn.times, strict=True)):
             c, e, y = (model.predict(x[None], t[None], model.encode([p]))[0] for p in ("a cat", "", "a dog"))
             expected = [c + 0.5 * (y - (c - e) - c), c, e][0 if i < 4 else 1 if i < 8 else 2]
-            assert torch.allclose(batch.targets[i], expected, atol=1e-4)
+            assert torch.allclose(drawn.targets[i], expected, atol=1e-4)
 
 
 def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
-    one = slots(settings, model.clock, False)
+    one = slots(settings, False)
     plain, held = (
-        draw(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
+        draw_batch(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
         for paths in (erased, replace(erased, before=erased.conditional + 1))
     )
     rows = [1.0 if kind == "hold" else 0.0 for slot in one for kind in [slot.term.kind] * slot.rows]
@@ -89,7 +100,7 @@ def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image
     model, settings = Toy(), steer(sampler_steps=4, terms=(term("push", weight=2.0),))
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     plain, counted = (
-        draw(slots(one, model.clock, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
+        draw_batch(slots(one, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
         for one in (settings, replace(settings, loss="velocity"))
     )
     assert torch.equal(plain.latents, counted.latents) and torch.equal(plain.targets, counted.targets)
@@ -100,11 +111,11 @@ def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image
 
 def test_terms_without_weight_or_without_prompts_take_no_rows() -> None:
     settings = steer(terms=(term("push"), term("hold", weight=0), term("keep")))
-    assert [(slot.term.kind, slot.rows) for slot in slots(settings, Toy().clock, False)] == [("push", 8)]
+    assert [(slot.term.kind, slot.rows) for slot in slots(settings, False)] == [("push", 8)]
 
 
 def test_a_window_without_a_sampler_step_is_an_error() -> None:
     narrow = Window(unit="progress", low=0.501, high=0.502)
-    with pytest.raises(EngineError, match="window of push holds none of the 5 sampler steps"):
-        slots(steer(terms=(term("push", narrow),)), Toy().clock, True)
-    assert slots(steer(terms=(term("push", EARLY), term("hold", LATE))), Toy().clock, True)
+    with pytest.raises(BindError, match="window of push holds none of the 5 sampler steps"):
+        slots(steer(terms=(term("push", narrow),)), True)
+    assert slots(steer(terms=(term("push", EARLY), term("hold", LATE))), True)

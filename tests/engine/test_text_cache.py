@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.plans import erasure, plan, refine
+from tests.engine.plans import erasure, plan, refine, run
 from tests.engine.toy import Toy
-from tracelang.engine.run import run
 from tracelang.models import store, text_cache
 from tracelang.models.errors import CacheFull
 from tracelang.models.protocol import TextStates

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.engine.plans import erasure, fuse, plan, refine, steer
+from tests.engine.plans import constraints, erasure, fuse, plan, refine, run, steer
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
-from tracelang.engine.run import run
-from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import smallest_singular_value
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.schema import Certificate

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engine.plans import erasure, plan, refine
+from tests.engine.plans import erasure, plan, refine, run
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Start, predictions, record
-from tracelang.engine.run import run
 from tracelang.engine.seeds import seed
 from tracelang.evidence.drift import STEPS, drift, levels, relative
 from tracelang.models.protocol import TextStates

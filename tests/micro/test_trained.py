@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import tracelang
-from tracelang.engine.run import run
+from tests.engine.plans import run
 from tracelang.models.locate import locate
 from tracelang.plan.types import Plan
 from tracelang_micro import measure, table

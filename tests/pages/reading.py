@@ -21,9 +21,11 @@ from tracelang.semantics.passes.refine import Refine
 from tracelang.semantics.passes.steer import Steer
 
 ROOT = Path(__file__).parents[2]
-LANGUAGE, README, ADOPTION, EVIDENCE, STYLE = (
-    ROOT / path for path in ("docs/language.md", "README.md", "docs/adoption.md", "docs/evidence.md", "docs/format.md")
+README = ROOT / "README.md"
+LANGUAGE, COMMANDS_PAGE, ADOPTION, EVIDENCE, STYLE, ARCHITECTURE = (
+    ROOT / "docs" / f"{name}.md" for name in ("language", "commands", "adoption", "evidence", "format", "architecture")
 )
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 P = ParamSpec("P")
 

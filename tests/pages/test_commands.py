@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages.reading import LANGUAGE, README, ROOT, codes, plan, same, says, tracec, write
+from tests.pages.reading import (
+    ARCHITECTURE,
+    COMMANDS_PAGE,
+    LANGUAGE,
+    README,
+    ROOT,
+    codes,
+    plan,
+    same,
+    says,
+    tracec,
+    write,
+)
 from tracelang import api
 from tracelang.cli import COMMANDS
 from tracelang.plan.compile import compile, compile_with_findings
@@ -62,8 +74,8 @@ def test_what_a_plan_is(here: Path) -> None:
     "and the method's name included.",
 )
 @says(
-    README,
-    "frozen data with a digest that formatting and comments do not change.",
+    ARCHITECTURE,
+    "frozen data with a digest that formatting and comments do not change",
 )
 def test_digests(here: Path) -> None:
     base = 'erase "a", "b" degree 50%\npreserve "c" weight 0.5'
@@ -95,7 +107,7 @@ def test_plans_are_fixed(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "Every finding has a code, a place and mostly a help line. An error leaves no plan; a warning does not stand "
     "in its way, but makes `tracec lint` exit with 1; a note is printed by `tracec lint` alone.",
 )
@@ -113,7 +125,7 @@ def test_severities(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "One run finds every independent syntax error of a file, or, if there is none, every finding of meaning.",
 )
 def test_all_at_once(here: Path) -> None:
@@ -122,12 +134,8 @@ def test_all_at_once(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "[rules.md](rules.md) explains each code, as `tracec rule CODE` does.",
-)
-@says(
-    README,
-    "what a finding means, why, and what to write instead",
 )
 def test_rules(here: Path) -> None:
     from tracelang.diagnostics.codes import CODES
@@ -138,7 +146,7 @@ def test_rules(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "`tracec lint` writes its findings to standard output, as `breaking` does in every format but `human`; all "
     "other findings go to standard error. `tracec compile --json` prints them as data, with lines and columns from "
     "1, ends exclusive.",
@@ -166,7 +174,7 @@ def test_streams(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "| 0 | all | done; for `plan --detailed-exitcode`: nothing would change |",
     "| 2 | all | a mistake in the command line; for `plan --detailed-exitcode` that is 1 |",
     "| 2 | `plan --detailed-exitcode` | something would change |",
@@ -181,8 +189,15 @@ def test_detailed(here: Path) -> None:
         assert tracec(command, "--help").exit_code == 0
 
 
+@says(COMMANDS_PAGE, "| 1 | `lint`, `fmt --check` | errors or warnings; a file that would change |")
+def test_what_a_clean_recipe_is(here: Path) -> None:
+    warned, untidy = write(here, w='erase "a"'), write(here, u='erase   "a"')
+    assert tracec("compile", warned).exit_code == 0 and tracec("lint", warned).exit_code == 1
+    assert tracec("fmt", untidy, "--check").exit_code == 1 and tracec("lint", write(here, e="erase a")).exit_code == 1
+
+
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "| 1 | `diff`, `breaking` | the two differ in meaning; the newer one promises less |",
     "| 2 | `diff`, `breaking` | the two cannot be compared: an error in one of them, no such revision or file |",
 )
@@ -200,7 +215,7 @@ def test_comparing(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "Formatting, comments and the order of statements are no change.",
     "A recipe that the revision does not have is new: there is nothing to compare with, and it breaks nothing. "
     "`REV:PATH` names an older path:",
@@ -236,7 +251,7 @@ def test_limits(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "`--emit folder`, `lora` or both (the default) says as what, `--force` replaces an earlier output, of "
     "which it keeps [the reports](evidence.md).",
     "Whatever was computed in, a checkpoint keeps its own dtype.",
@@ -280,7 +295,7 @@ def test_applying(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "at most 8 GiB together; those used longest ago go first, and none that the same command has used: what a "
     "command needs beyond them is not kept, and it says so once.",
 )
@@ -301,7 +316,7 @@ def test_a_full_cache(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "so a plan with a `steer` pass is refused in it.",
 )
 def test_half_precision(here: Path) -> None:
@@ -311,18 +326,17 @@ def test_half_precision(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "A plan whose passes are all closed form (`refine`, and a `fuse` that has nothing to fuse) needs no denoiser "
     "in memory:",
-)
-@says(
-    README,
-    "A closed-form method (`uce`) never holds the model in memory,",
 )
 def test_closed_forms_need_no_model(here: Path) -> None:
     from tracelang.engine.run import needs_no_model
 
-    assert needs_no_model(plan('erase "a" method uce')) and not needs_no_model(plan('erase "a"'))
-    assert needs_no_model(plan('erase "a" define method m { refine {} fuse {} } method m'))
+    def alone(text: str) -> bool:
+        return needs_no_model(api.bind(plan(text), "tiny").on_model)
+
+    assert alone('erase "a" method uce') and not alone('erase "a"')
+    assert alone('erase "a" define method m { refine {} fuse {} } method m')
     applied = api.apply(api.bind(plan('erase "cat" method uce'), "tiny"), device="cpu")
     assert applied.loaded is None and not hasattr(applied.text, "denoiser")

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages.reading import LANGUAGE, README, ROOT, codes, good, plan, same, says, steer, tracec, write
+from tests.pages.reading import (
+    COMMANDS_PAGE,
+    LANGUAGE,
+    README,
+    ROOT,
+    codes,
+    good,
+    plan,
+    same,
+    says,
+    steer,
+    tracec,
+    write,
+)
 from tracelang import api
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.plan.family import ModelError
@@ -22,7 +35,7 @@ from tracelang.plan.prompts import anchor_prompts, edit_prompts
 )
 @says(
     README,
-    "All of it runs without torch, weights or a GPU.",
+    "Linting, formatting, comparing and compiling run without torch, weights or a GPU,",
 )
 def test_compiling_imports_no_torch(here: Path) -> None:
     write(here, r='erase "cat"\npreserve "dog"')
@@ -249,6 +262,9 @@ def test_review(here: Path) -> None:
 @says(
     LANGUAGE,
     "a model of a family that is not listed is refused",
+)
+@says(
+    COMMANDS_PAGE,
     "a model of a family that `supports` does not list;",
 )
 def test_supports(here: Path) -> None:

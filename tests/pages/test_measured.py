@@ -1,109 +1,134 @@
-"""README's tables of erasure are those that were measured: every cell is made from the files of results."""
+"""The page of results and README's table say what was measured: every figure is read from the files of results."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Any
 
 import pytest
 
 import tracelang
-from tests.pages.reading import README, ROOT
+from tests.benchmarks import page
+from tests.pages.reading import README, ROOT, says
 from tracelang.api import Applied
 
 TEXT = README.read_text("utf-8")
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
+CLOSED, FINE = "closed form alone", "fine-tuning alone"
 
 
-def results(name: str) -> dict[str, dict[str, dict[str, Any]]]:
-    return json.loads((RESULTS / f"{name}.json").read_text())["results"]  # type: ignore[no-any-return]
+def results(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text())  # type: ignore[no-any-return]
 
 
-def table(start: str) -> list[list[str]]:
-    """The rows of the table whose head starts so; an empty first cell repeats the one above."""
-    (body,) = re.findall(rf"^{re.escape(start)}.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.M)
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines()]
-    for above, row in pairwise(rows):
-        row[0] = row[0] or above[0]
-    return rows
+def test_the_page_is_as_the_files_have_it() -> None:
+    assert page.PAGE.read_text("utf-8") == page.page(), "run python -m tests.benchmarks.page"
 
 
-def share(value: float | None) -> str:
-    return "–" if value is None else f"{round(100 * value, 1):g}"
+def test_the_table_of_the_readme_too() -> None:
+    assert page.readme(TEXT) == TEXT, "run python -m tests.benchmarks.page"
+    assert page.readme(TEXT.replace("| dog → frog | 98 |", "| dog → frog | 97 |")) == TEXT
+    rows = re.findall(r"^\| (\w+) → \w+ \| (\d+) \| (\S+) \(", TEXT, re.M)
+    stages = {thing: found for thing, found in results("erasure-cuda")["results"].items()}
+    assert [name for name, _, _ in rows] == list(stages)
+    for name, before, after in rows:
+        assert float(before) == 100 * stages[name]["base"]["erased"]
+        assert float(after) == 100 * stages[name]["trace"]["erased"]
 
 
-def change(value: float) -> str:
-    text = f"{100 * value:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
+def test_every_file_of_results_stands_on_the_page() -> None:
+    written = page.PAGE.read_text("utf-8")
+    for file in RESULTS.glob("*.json"):
+        assert f"`{file.name}`: " in written, file.name
+    for file in RESULTS.glob("*.png"):
+        assert f"/{file.name})" in written, file.name
 
 
-def worst(found: dict[str, Any]) -> str:
-    points = round(100 * found["kept_worst"])
-    return f"{points:+d} {found['kept_worst_row']}".replace("-", "−") if points else "0"
+def test_no_figure_between_the_tables_was_typed() -> None:
+    """Apart from tables, commands, titles and lines made from a file's options, the page's words hold no number."""
+    words = re.sub(r"^(\||#|`[\w-]+\.json`: |!\[).*$|^```.*?^```$", "", page.PAGE.read_text("utf-8"), flags=re.M | re.S)
+    prose = re.sub(r"`[^`]*`|FLUX\.1-dev|0 to 1|95 %", "", words)
+    assert re.findall(r"\d+", prose) == []
 
 
-def interval(found: dict[str, Any]) -> str:
-    low, high = (round(100 * found[f"erased_{end}"]) for end in ("low", "high"))
-    return f"{share(found['erased'])} ({low}–{high})"
+def test_a_row_of_a_table() -> None:
+    row = {"erased": 0.04, "erased_low": 0.011, "erased_high": 0.135, "kept_worst": -0.3, "kept_worst_row": "cat"}
+    assert page.interval(row) == "4 (1–14)" and page.worst(row) == "−30 cat" and page.worst({"kept_worst": 0.0}) == "0"
+    assert page.change(-0.0004) == "0.0" and page.change(0.001) == "+0.1" and page.share(None) == "–"
+    assert page.window("shipped 20%..100%, no hold") == ("20 %..100 %, shipped", "no")
+    assert page.window("no window")[1] == "–" and page.window("40%..100%")[1] == "yes"
 
 
-def whole(base: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The cells of a row from *before* on."""
-    return [
-        share(base["erased"]),
-        interval(found),
-        share(found.get("probes")),
-        share(found["subject"]),
-        share(found["placed"]),
-        change(found["kept_change"]),
-        worst(found),
-        change(found["style_change"]),
-        change(found["background_change"]),
-    ]
+def stages(name: str, stage: str, key: str) -> dict[str, Any]:
+    return {thing: rows[stage][key] for thing, rows in results(name)["results"].items()}
 
 
-def test_each_thing_erased_alone() -> None:
-    rows, found = table("| erased | before |"), results("erasure-cuda")
-    assert [row[0].split(" ")[0] for row in rows] == list(found)
-    for row in rows:
-        stages = found[row[0].split(" ")[0]]
-        assert row[1:] == whole(stages["base"], stages["trace"])
+def means(name: str, key: str) -> dict[str, float]:
+    """By window, over the things of a file."""
+    rows = list(results(name)["rows"].values())
+    return {label: sum(row[label]["figures"][key] for row in rows) / len(rows) for label in rows[0]}
 
 
-def test_what_the_stages_are_worth() -> None:
-    rows, found = table("| erased | stage | after |"), results("erasure-cuda")
-    assert len(rows) == 2 * len(found)
-    for thing, stage, *cells in rows:
-        one = found[thing][stage]
-        assert cells == [
-            share(one["erased"]),
-            share(one["probes"]),
-            share(one["subject"]),
-            share(one["placed"]),
-            change(one["kept_change"]),
-            worst(one),
-        ]
+def closed_form() -> None:
+    for name in ("erasure-cuda", "erasure-micro-flux"):
+        assert not any(stages(name, CLOSED, "erased").values())
+    left = stages("erasure-cuda", FINE, "erased")
+    assert left["ship"] > 0.1 and stages("erasure-cuda", FINE, "subject")["knife"] < 0.5
 
 
-def test_the_recipes_of_the_embedded_world() -> None:
-    rows, found = table("| recipe | stage | before |"), results("erasure-micro-flux")
-    stages = iter(found.values())
-    for first, second in zip(rows[::2], rows[1::2], strict=True):
-        one = next(stages)
-        for row, stage in ((first, "trace"), (second, "closed form alone")):
-            assert row[1] in (stage, f"`{stage}`")
-            assert row[2:] == whole(one["base"], one[stage])
+def published() -> None:
+    now, before = (stages(name, FINE, "erased") for name in ("erasure-loss-prediction", "erasure-cuda"))
+    assert max(now.values()) <= 0.01 < max(before.values())
+    more, less = (stages(name, FINE, "kept_worst") for name in ("erasure-loss-prediction", "erasure-cuda"))
+    assert min(more.values()) < min(less.values())
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)", TEXT))))
+def window() -> None:
+    shipped, alone = "shipped 20%..100%", "windows-fine-tuning-alone-cuda"
+    erased, kept = means(alone, "erased"), means(alone, "kept_change")
+    assert erased["no window"] == erased[shipped] == 0 and kept[shipped] > kept["no window"]
+    assert erased["40%..100%"] > 0.2 and erased["60%..100%"] > 0.2
+    assert all(kept[label] < kept[shipped] for label in kept if label.endswith("no hold"))
+    for key in ("erased", "probes"):
+        assert not any(means("windows-trace-cuda", key).values())
+
+
+def gate() -> None:
+    moved = {
+        name: {
+            thing: found["shipped 20%..100%"]["moved"]["preserved"] for thing, found in results(name)["rows"].items()
+        }
+        for name in page.COMPARED
+    }
+    *others, gated = moved.values()
+    assert all(gated[thing] < other[thing] for thing in gated for other in others)
+
+
+CLAIMS: dict[str, Callable[[], None]] = {
+    "The closed form carries the result. By itself the fine-tuning does not suffice: it leaves ships, and turns knives "
+    "into nothing recognisable.": closed_form,
+    "the fine-tuning alone erases nearly all four, and more of the rest becomes a thing; but the worst kept thing "
+    "loses more.": published,
+    "Without the closed form, at equal erasure, the shipped window loses fewer kept pictures than none; begun later "
+    "with `hold` the push no longer erases, without `hold` it protects less.": window,
+    "With the gate preserved pictures move least.": gate,
+}
+
+
+@pytest.mark.parametrize("sentence", CLAIMS)
+def test_what_the_page_concludes(sentence: str) -> None:
+    says(page.PAGE, sentence)(CLAIMS[sentence])()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)", TEXT + page.page()))))
 def test_make_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
 
 
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m\s([\w.]+)", TEXT))))
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m\s([\w.]+)", TEXT + page.page()))))
 def test_python_has_the_module(module: str) -> None:
     assert find_spec(module)
 
@@ -112,3 +137,9 @@ def test_the_lines_of_python_use_what_there_is() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     assert set(re.findall(r"tracelang\.(\w+)", block)) <= set(tracelang.__all__)
     assert set(re.findall(r"applied\.(\w+)", block)) == {"save", "to"} <= set(dir(Applied))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXT.splitlines()) <= 120
+    limits = TEXT.split("## Honest limits")[1].split("\n## ")[0]
+    assert 1 <= len(re.findall(r"^- ", limits, re.M)) <= 6

@@ -8,7 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages.reading import LANGUAGE, README, ROOT, codes, good, plan, refine, same, says, steer, tracec, write
+from tests.pages.reading import (
+    COMMANDS_PAGE,
+    LANGUAGE,
+    README,
+    ROOT,
+    codes,
+    good,
+    plan,
+    refine,
+    same,
+    says,
+    steer,
+    tracec,
+    write,
+)
 from tracelang import api
 from tracelang.cli import COMMANDS
 from tracelang.plan.bind import BindError
@@ -67,6 +81,9 @@ def test_plan_prints(here: Path) -> None:
     LANGUAGE,
     "Every part of a selector has to match something in the model, the part behind `-` too. Otherwise `tracec "
     "plan` and `tracec apply` stop and name what is near.",
+)
+@says(
+    COMMANDS_PAGE,
     "a selector, or a part of one, that matches nothing;",
 )
 def test_selectors(here: Path) -> None:
@@ -94,6 +111,9 @@ def test_sites(here: Path) -> None:
     LANGUAGE,
     "A recipe may use any of them; those that need a pass or term that is marked *not yet* below compile, and are "
     "refused where they meet a model: `eraseanything`, `mace`, `rece` and `speed`.",
+)
+@says(
+    COMMANDS_PAGE,
     "a pass or term that this version does not carry out yet;",
 )
 @says(
@@ -138,6 +158,9 @@ def test_writing_methods(here: Path) -> None:
     LANGUAGE,
     "A term of weight 0 takes no part, nor does `keep` where nothing is preserved. A window that holds none of the "
     "sampler's steps is an error when model and recipe meet.",
+)
+@says(
+    COMMANDS_PAGE,
     "a `steer` pass whose terms have nothing to train on;",
     "a window that the family cannot express, or that is empty on its clock, or holds none of the sampler's steps;",
     "a `refine` on layers that do not read prompt states alone;",

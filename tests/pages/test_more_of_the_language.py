@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine.plans import constraints, part
 from tests.engine.toy import Toy
-from tests.pages.reading import LANGUAGE, codes, good, plan, refine, same, says, steer, tracec, write
+from tests.pages.reading import COMMANDS_PAGE, LANGUAGE, codes, good, plan, refine, same, says, steer, tracec, write
 from tracelang import api
 from tracelang.engine.errors import EngineError
-from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import Constraints, solve
 from tracelang.plan.changes import changes
 from tracelang.plan.compile import compile, compile_with_findings, located
-from tracelang.plan.counts import shares
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase
 
@@ -144,6 +143,9 @@ def test_sets_written_out(here: Path) -> None:
     LANGUAGE,
     "At 0% a concept takes no part; if all of them are at 0%, the output is a copy of the model.",
     "a recipe that is right stays right under `--set`.",
+)
+@says(
+    COMMANDS_PAGE,
     "Configs, tokenizers and the like are copied either way.",
 )
 def test_degree_zero_is_a_copy(here: Path) -> None:
@@ -255,10 +257,10 @@ def test_layers_on_a_model(here: Path) -> None:
     "The label is then their address.",
 )
 def test_rows_of_a_batch() -> None:
-    found = {one.term.kind: one.rows for one in shares(steer('erase "a" preserve "b"'), Toy().clock, True)}
+    found = {one.term.kind: one.rows for one in part(steer('erase "a" preserve "b"'), Toy()).met.shares}
     assert found == {"push": 8, "hold": 8, "blank": 4, "keep": 16}
     few = steer('erase "a" preserve "b" method trace { steer.batch = 2 }')
-    assert {one.term.kind: one.rows for one in shares(few, Toy().clock, True)}["blank"] == 1
+    assert {one.term.kind: one.rows for one in part(few, Toy()).met.shares}["blank"] == 1
     terms = "keep {} keep as more { weight = 2 }"
     labelled = f'erase "a" preserve "b" define method m {{ steer {{ {terms} }} }} method m {{ steer.more.weight = 5 }}'
     assert [term.weight for term in steer(labelled).terms] == [1, 5]
@@ -268,7 +270,7 @@ def test_rows_of_a_batch() -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "`tracec diff A B` shows every change of meaning; `tracec breaking RECIPE --against REV` finds what the newer "
     "version promises less, `TL410` to `TL425`.",
     "a family gone from `supports`; `open_weights` that became `hosted`, or a `threat` gone",
@@ -330,7 +332,7 @@ def test_what_has_no_engine(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "words that have no tokens in their prompt, as where a long prompt is cut off; states or losses that are not "
     "finite; a system too nearly singular for its ridge.",
 )
@@ -347,7 +349,7 @@ def test_what_applying_refuses(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "| `link` | a hard link: the base's own file under a second name, without time or space.",
     "| `copy` | a file of its own;",
     "Only the weights files that hold an edited matrix are written anew.",
@@ -364,7 +366,7 @@ def test_untouched(here: Path) -> None:
 
 
 @says(
-    LANGUAGE,
+    COMMANDS_PAGE,
     "`--device` is CUDA or MPS where there is one, else the CPU.",
     "else `float32`, also for a checkpoint in halves:",
 )

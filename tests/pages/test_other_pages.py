@@ -7,7 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages.reading import ADOPTION, EVIDENCE, README, ROOT, STYLE, flat, plan, says, tracec, write
+from tests.pages.reading import (
+    ADOPTION,
+    ARCHITECTURE,
+    COMMANDS_PAGE,
+    EVIDENCE,
+    LANGUAGE,
+    PAGES,
+    README,
+    ROOT,
+    STYLE,
+    flat,
+    plan,
+    says,
+    tracec,
+    write,
+)
 from tracelang import api
 from tracelang.cli import COMMANDS
 from tracelang.plan.compile import compile
@@ -100,7 +115,7 @@ def test_size(here: Path) -> None:
 
 
 @says(
-    README,
+    ARCHITECTURE,
     "The shipped method is TRACE (arXiv 2505.23312), written as a recipe in `recipes/methods/trace.erase`:",
 )
 def test_trace(here: Path) -> None:
@@ -142,7 +157,7 @@ def test_the_stand_in_for_an_apple_gpu() -> None:
 def commands() -> list[str]:
     """Every line of a shell block in the pages that starts with `tracec`, without its comment."""
     found = []
-    for page in (README, ADOPTION, EVIDENCE):
+    for page in (README, ADOPTION, COMMANDS_PAGE, EVIDENCE):
         for block in re.findall(r"^```(?:sh)?\n(.*?)^```$", page.read_text(), re.M | re.S):
             lines = [line.removeprefix("$ ").partition("  #")[0].strip() for line in block.splitlines()]
             found += [line for line in lines if line.startswith("tracec ")]
@@ -160,3 +175,25 @@ def test_commands_of_the_pages_exist_with_their_options(line: str) -> None:
 def test_the_help_of_a_command_says_what_the_table_of_commands_says() -> None:
     text = tracec("--help").stdout
     assert all(re.search(rf"^  {name} +{re.escape(line[:40])}", text, re.M) for name, line in COMMANDS.items())
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    written = re.findall(r"^\| `(\w+)` \| ([A-Z][^|]*) \|", COMMANDS_PAGE.read_text(), re.M)
+    assert dict(written) == COMMANDS and [name for name, _ in written] == list(COMMANDS)
+
+
+@says(COMMANDS_PAGE, "An error leaves no plan; a warning does not stand in its way,")
+@says(LANGUAGE, "[`tracec verify`](evidence.md) measures it.", "The families that this version can edit are")
+def test_no_page_says_what_was_so_once() -> None:
+    """That expectations are measured by nothing, that every finding is an error, that one family can be edited."""
+    once = ("No command of this version measures", "Every finding is an error", "the only family", "one family can be")
+    for page in PAGES:
+        text = flat(page.read_text("utf-8"))
+        assert not [sentence for sentence in once if sentence in text], page.name
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"])
+def test_links_of_the_pages_at_the_top(name: str) -> None:
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text("utf-8")):
+        assert (page.parent / link).exists(), link

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
+from tests.engine import plans
 from tests.engine.plans import EARLY, LATE, WHOLE, erasure, fuse, plan, refine, steer, term
-from tests.engine.toy import Toy, ToyClock
-from tracelang.plan.bind import BindError, BoundPlan, bind
+from tests.engine.toy import Toy
+from tracelang.plan.bind import BindError, BoundPlan
 from tracelang.plan.compile import compile
-from tracelang.plan.counts import Cost, cost
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError
 from tracelang.plan.types import Plan, RoleSites, Window
+from tracelang.semantics.kinds import Cost
 
 SITES = Toy().sites
 QUERY, NARROW = RoleSites(role="query"), Window(unit="progress", low=0.501, high=0.502)
 BOTH = (erasure("cat"), erasure("ship"))
 
 
-class Family:
-    """A family whose facts are the toy model's; it never loads anything."""
-
-    def name(self, folder: Path) -> str:
-        return "toy"
-
-    def sites(self, folder: Path) -> tuple[Any, ...]:
-        return SITES
-
-    def clock(self, folder: Path) -> ToyClock:
-        return ToyClock()
-
-
 def bound(p: Plan) -> BoundPlan:
-    return bind(p, Family(), Path("toy"))  # type: ignore[arg-type]
+    return plans.bound(p, Toy())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +91,8 @@ def test_a_bound_pass_knows_its_sites_windows_and_cost() -> None:
     assert second.sites == tuple(site for site in SITES if site.text)
     assert [window.label for window in second.windows] == ["push", "hold", "gate"]
     assert second.windows[1].logsnr.high == second.windows[0].logsnr.low
-    assert second.cost == cost(p, p.method.passes[1], ToyClock())  # type: ignore[arg-type]
+    assert [(one.term.kind, one.rows) for one in second.met.shares] == [("push", 4), ("hold", 4)]
+    assert second.window("gate") == second.windows[2].logsnr and first.window("gate") is None
     sampled, held = 2 * 6 * 5 * 2, 2 * 6 * 2  # what `hold` asks of the model after `refine`, at two sampler steps
     assert second.cost.trained == 12 * 8 * 2 and second.cost.frozen == sampled + held
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from tracelang.engine.exact import exact
 from tracelang.engine.rollout import chunks, record, starts
 from tracelang.models.protocol import Model
-from tracelang.plan.counts import CALIBRATION_STEPS, calibrations
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
+from tracelang.semantics.passes.fuse import CALIBRATION_STEPS, calibrations
 
 
 @dataclass(slots=True)

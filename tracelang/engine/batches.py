@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import TypeVar
 
-from tracelang.models.protocol import Model
-
 Row = TypeVar("Row")
 
 
@@ -19,8 +17,3 @@ def batch_size(latent: Sequence[int], elements: int, most: int) -> int:
 def batches(rows: Sequence[Row], size: int) -> list[Sequence[Row]]:
     """The rows in order, `size` at a time."""
     return [rows[i : i + size] for i in range(0, len(rows), size)]
-
-
-def latent_shape(model: Model) -> tuple[int, ...]:
-    """Of one latent."""
-    return tuple(model.noise([0]).shape[1:])

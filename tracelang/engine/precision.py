@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from tracelang.models.protocol import Model
+from tracelang.models.protocol import TextSide
 
 NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 """What PyTorch knows of a processor's bfloat16 products. Private, and not in every version: absent means no."""
@@ -19,7 +19,7 @@ def multiplies_bfloat16() -> bool:
     return any(check() for check in (getattr(torch.cpu, name, None) for name in NATIVE) if check is not None)
 
 
-def bfloat16_pays(model: Model) -> bool:
+def bfloat16_pays(model: TextSide) -> bool:
     """Whether autocast to bfloat16 makes a model faster: a float32 one on a CPU that multiplies bfloat16 itself.
 
     It repeats bit for bit there. Only models far smaller than the embedded one lose by it, their casts costing more

@@ -5,7 +5,7 @@ Guidance evaluates `pred(c)` and `pred(∅)` at every step anyway, so both come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeVar
@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from tracelang.engine.batches import batch_size, batches, latent_shape
+from tracelang.engine.batches import batch_size, batches
 from tracelang.engine.errors import EngineError
 from tracelang.engine.sampling import denoise, predict
 from tracelang.engine.seeds import seed
@@ -36,12 +36,25 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What the teachers predict at some places of trajectories, each `[n, …]` in float32: as in `Trajectories`, but
+    `before` is there always.
+    """
+
+    conditional: Tensor
+    empty: Tensor
+    anchor: Tensor | None
+    before: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectories:
     """`n` trajectories of `S` sampler steps, on the CPU in the model's dtype.
 
     `latents` are the `x_t [n, S, …]` before each step; `conditional`, `empty` and `anchor` the frozen model's raw
-    predictions there for the prompt, for ∅ and for the anchor's prompt. `times [S]` is in the clock's unit. `before` is
-    `conditional` of the model that the earlier passes left, at the steps where it was asked; None: that is the same.
+    predictions there for the prompt, the unconditional input and the anchor's prompt. `times [S]` is in the clock's
+    unit. `before` is `conditional` of the model that the earlier passes left, at the steps where it was asked; None:
+    that is the same.
     """
 
     prompts: tuple[str, ...]
@@ -55,11 +68,24 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def seen(self, n: Tensor, s: Tensor) -> Seen:
+        """The predictions for trajectories `n` at steps `s`."""
+        conditional = self.conditional[n, s].float()
+        return Seen(
+            conditional,
+            self.empty[n, s].float(),
+            None if self.anchor is None else self.anchor[n, s].float(),
+            conditional if self.before is None else self.before[n, s].float(),
+        )
+
     @property
     def evaluations(self) -> int:
         """How many single predictions of the model it holds."""
         return len(self) * len(self.times) * (2 if self.anchor is None else 3)
 
+
+Encode = Callable[[Sequence[str | None]], TextStates]
+"""The states of some texts in their order; None is the unconditional input."""
 
 Keep = Callable[[Sequence[Start], Callable[[], Trajectories]], Trajectories]
 """A batch: found where an earlier run left it, or made and left there."""
@@ -94,7 +120,7 @@ def record(
 
     Raises `EngineError` where the model's prediction is not finite.
     """
-    encode = _encoder(model, starts)
+    encode = encoder(model, [None, *(text for start in starts for text in (start.prompt, start.anchor))])
     parts = chunks(model, starts)
     made = []
     for number, batch in enumerate(parts):
@@ -111,13 +137,13 @@ def record(
 def _recorded(
     model: Model,
     batch: Sequence[Start],
-    encode: Callable[[Sequence[str]], TextStates],
+    encode: Encode,
     steps: int,
     guidance: float,
     step_done: Callable[[int], None],
 ) -> Trajectories:
     prompts = tuple(start.prompt for start in batch)
-    asked = {"conditional": encode(prompts), "empty": encode([""] * len(batch))}
+    asked = {"conditional": encode(prompts), "empty": encode([None] * len(batch))}
     anchors = [start.anchor for start in batch if start.anchor is not None]
     if anchors:
         asked["anchor"] = encode(anchors)
@@ -151,14 +177,14 @@ def judged_by(
     """The same latents, which an edited model may have visited, with this model's predictions there."""
     anchors = [start.anchor for start in starts if start.anchor is not None]
     ask = partial(predictions, model, visited, progress=progress)
-    empty = ask([""] * len(visited))
+    empty = ask([None] * len(visited))
     return replace(visited, conditional=ask(), empty=empty, anchor=ask(anchors) if anchors else None)
 
 
 def predictions(
     model: Model,
     paths: Trajectories,
-    prompts: Sequence[str] | None = None,
+    prompts: Sequence[str | None] | None = None,
     *,
     steps: Sequence[int] | None = None,
     progress: Progress | None = None,
@@ -170,12 +196,11 @@ def predictions(
     """
     asked = paths.prompts if prompts is None else prompts
     at = range(len(paths.times)) if steps is None else steps
-    known = {text: i for i, text in enumerate(dict.fromkeys(asked))}
-    states = model.encode(list(known))
+    encode = encoder(model, asked)
     parts = chunks(model, range(len(paths)))
     found = []
     for number, batch in enumerate(parts):
-        rows = states.rows([known[asked[i]] for i in batch])
+        rows = encode([asked[i] for i in batch])
         latents = paths.latents[batch[0] : batch[-1] + 1]
         made = []
         for i in at:
@@ -195,12 +220,17 @@ def _finite(prediction: Tensor, time: float) -> Tensor:
 
 def chunks(model: Model, rows: Sequence[Row]) -> list[Sequence[Row]]:
     """The batches of `record`, of one size."""
-    return batches(rows, batch_size(latent_shape(model), ELEMENTS, MOST))
+    return batches(rows, batch_size(model.latent_shape, ELEMENTS, MOST))
 
 
-def _encoder(model: Model, starts: Sequence[Start]) -> Callable[[Sequence[str]], TextStates]:
-    """Each text encoded once, when the first is asked for; the function picks rows."""
-    texts = dict.fromkeys(text for start in starts for text in (start.prompt, start.anchor) if text is not None)
-    row = {text: i for i, text in enumerate([*texts, ""])}
-    states = cache(lambda: model.encode([*texts, ""]))
+def encoder(model: Model, texts: Iterable[str | None]) -> Encode:
+    """Each of the texts encoded once, when the first is asked for; None is the unconditional input."""
+    row = {text: i for i, text in enumerate(dict.fromkeys(sorted(texts, key=lambda text: text is None)))}
+    known = [text for text in row if text is not None]
+
+    @cache
+    def states() -> TextStates:
+        parts = [model.encode(known)] if known else []
+        return TextStates.cat([*parts, model.unconditional()] if None in row else parts)
+
     return lambda wanted: states().rows([row[text] for text in wanted])

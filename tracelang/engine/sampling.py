@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tracelang.engine.batches import batch_size, batches, latent_shape
+from tracelang.engine.batches import batch_size, batches
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.models.protocol import Model, TextStates
 from tracelang.progress import Progress
@@ -42,8 +42,8 @@ def denoise(
 ) -> Iterator[Step]:
     """Sample `n` latents, each from its own noise seed, and tell of every step; the last one's `after` is clean.
 
-    `states` are those of the prompts (`"conditional"`), of ∅ (`"empty"`) where guidance is to be applied, and of what
-    else is to be predicted on the way, `n` rows each: all of them in one call, in their order.
+    `states` are those of the prompts (`"conditional"`), the unconditional input (`"empty"`) where guidance is to be
+    applied, and what else is to be predicted on the way, `n` rows each: all of them in one call, in their order.
     """
     x = model.noise(seeds)
     asked = TextStates.cat(list(states.values()))
@@ -53,7 +53,7 @@ def denoise(
         predictions = dict(zip(states, torch.split(found, len(x)), strict=True))
         guided = predictions["conditional"]
         if "empty" in predictions:
-            guided = predictions["empty"] + guidance * (guided - predictions["empty"])
+            guided = model.guided(guided, predictions["empty"], guidance)
         after = model.step(guided, index, steps, x)
         yield Step(time, x, predictions, after)
         x = after
@@ -107,9 +107,9 @@ def sample_latents(
 ) -> Tensor:
     """Clean latents `[n, …]` for `n` rows of text states, each from its own noise seed, `batch` at a time."""
     scale = model.guidance if guidance is None else guidance
-    size = batch or batch_size(latent_shape(model), ELEMENTS, MOST)
+    size = batch or batch_size(model.latent_shape, ELEMENTS, MOST)
     with precision(model, fast):
-        empty = model.encode([""])
+        empty = model.unconditional()
     made: list[Tensor] = []
     for rows in batches(range(len(seeds)), size):
         asked = {"conditional": states.rows(rows)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,14 +41,9 @@ class State:
 
 def save(state: State, path: Path) -> None:
     """Write atomically: a reader sees the old state or the new one. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
     header = {"key": state.key, "step": state.step, "counts": dict(state.counts), "curve": list(state.curve)}
-    store.save(tensors, part, {"state": json.dumps(header)})
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    store.save(path, tensors, {"state": json.dumps(header)})
 
 
 def load(path: Path, key: str) -> State | None:

@@ -13,15 +13,23 @@ from tracelang.engine.text_map import Constraints
 from tracelang.engine.tokens import SINGLE, Pairs, align
 from tracelang.models.protocol import TextSide
 from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, canonical_phrase, edit_prompts
-from tracelang.plan.types import Erasure, Member, Plan
-from tracelang.semantics.passes.refine import Refine
+from tracelang.plan.types import Erasure, Member, Plan, Preservation, Tokens
 
 States = dict[str, Tensor]
 BROKEN = "a text encoder or its weights are damaged: use a base without"
 
 
-def constraints(plan: Plan, settings: Refine, text: TextSide, inputs: Sequence[str]) -> dict[str, Constraints]:
-    """The columns of the closed form for each text input, by the table "what each statement does" in LANGUAGE.md.
+def constraints(
+    plan: Plan,
+    erased: Sequence[Erasure],
+    preserved: Sequence[Preservation],
+    text: TextSide,
+    inputs: Sequence[str],
+    tokens: Tokens,
+    erase_weight: float = 1.0,
+) -> dict[str, Constraints]:
+    """The columns of the closed form of some of a plan's statements, for each text input, by the table "what each
+    statement does" in LANGUAGE.md.
 
     - no anchor: `G` is the neutral state ∅, position by position;
     - `toward Y`: `G` is Y's states, aligned as `tokens.align` says;
@@ -35,15 +43,15 @@ def constraints(plan: Plan, settings: Refine, text: TextSide, inputs: Sequence[s
     Raises `EngineError` where a phrase has no tokens in its prompt, or a state is not finite.
     """
     nothing = states(text, [EMPTY])
-    pairs = [_erased(plan, erasure, settings, text, nothing, inputs) for erasure in plan.active]
+    pairs = [_erased(plan, erasure, tokens, text, nothing, inputs) for erasure in erased]
     kept = [({name: value[0] for name, value in states(text, [EMPTY], exact=False).items()}, 1.0)]
-    kept += [(_kept(plan, one.concepts, text, inputs), one.weight) for one in plan.preserve]
+    kept += [(_kept(plan, one.concepts, text, inputs), one.weight) for one in preserved]
     result = {}
     for name in inputs:
         w = torch.cat([torch.full((len(rows[name]),), weight, dtype=torch.float64) for rows, weight in kept])
         F, G = (_columns([pair[side].pop(name) for pair in pairs]) for side in (0, 1))
         P = _columns([rows.pop(name) for rows, _ in kept])
-        a = torch.full((F.shape[1],), settings.erase_weight, dtype=F.dtype)
+        a = torch.full((F.shape[1],), erase_weight, dtype=F.dtype)
         result[name] = Constraints(F, G, a, P, w)
     return result
 
@@ -60,12 +68,12 @@ def _columns(parts: list[Tensor]) -> Tensor:
 
 
 def _erased(
-    plan: Plan, erasure: Erasure, settings: Refine, text: TextSide, nothing: States, inputs: Sequence[str]
+    plan: Plan, erasure: Erasure, tokens: Tokens, text: TextSide, nothing: States, inputs: Sequence[str]
 ) -> tuple[States, States]:
     """The rows `f` and `g` of one statement, by input."""
     targets, anchors = edit_prompts(plan, erasure.targets), anchor_prompts(plan, erasure.targets, erasure.anchor)
     e, z = states(text, targets), states(text, anchors)
-    aligned = [_pairs(settings, text, *pair) for pair in zip(targets, anchors, strict=True)]
+    aligned = [_pairs(tokens, text, *pair) for pair in zip(targets, anchors, strict=True)]
     phrases = [text.layout(target).phrase for target in targets]
     before, after = States(), States()
     for name in inputs:
@@ -98,12 +106,12 @@ def _along_mean(moved: Tensor, inside: Tensor) -> Tensor:
     return result
 
 
-def _pairs(settings: Refine, text: TextSide, target: Prompt, anchor: Prompt) -> Pairs:
+def _pairs(tokens: Tokens, text: TextSide, target: Prompt, anchor: Prompt) -> Pairs:
     layouts = text.layout(target), text.layout(anchor)
     for prompt, layout in zip((target, anchor), layouts, strict=True):
         if prompt.phrase and not layout.phrase:
             raise EngineError(f"refine: the words {prompt.phrase!r} have no tokens in the prompt {prompt.text!r}")
-    return align(settings.tokens, *layouts)
+    return align(tokens, *layouts)
 
 
 def _kept(plan: Plan, member: Member, text: TextSide, inputs: Sequence[str]) -> States:

@@ -10,36 +10,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tracelang.engine.batch import Slot, slots
 from tracelang.engine.errors import EngineError
-from tracelang.engine.gate import Gate
+from tracelang.engine.gate import Gate, gate_of
+from tracelang.engine.options import Options
 from tracelang.engine.rollout import Start, starts
-from tracelang.engine.terms import Slot, slots
 from tracelang.models.protocol import Model
-from tracelang.plan.counts import held, kept, shares
+from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
-from tracelang.plan.layers import select
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan
-from tracelang.progress import Progress
 from tracelang.semantics.passes.steer import Steer
 
 TRAINING = 2
 """Raised where the same plan would train otherwise than before: a state of the old way is not gone on with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run, as opposed to what: nothing here but `autocast` can change a result.
-
-    `autocast` computes the student in bfloat16. Trajectories stay in the model's dtype: the losses need `δ`, a small
-    difference of two predictions, which bfloat16 gets wrong by a tenth.
-    """
-
-    progress: Progress | None = None
-    state: Path | None = None
-    cache: Path | None = None
-    autocast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +58,14 @@ class Task:
         return json.dumps(self.targets, ensure_ascii=False)
 
 
-def task_of(
-    plan: Plan, settings: Steer, model: Model, erasure: Erasure, number: int, gate: Gate | None, options: Options
-) -> Task:
+def task_of(part: BoundPass, plan: Plan, model: Model, erasure: Erasure, number: int, options: Options) -> Task:
     """The task of one erasure, the `number`-th that takes part.
 
-    It gets `trajectories` of its own prompts, and of the preserved ones twice as many, at least one a member: these are
-    the same for every concept of the pass, so a cache holds them once, and none where no term is evaluated on them.
+    It gets `trajectories` of its own prompts, and the preserved ones that the pass counts on: these are the same for
+    every concept of the pass, so a cache holds them once.
     """
+    settings, gate = part.settings, part.window("gate")
+    assert isinstance(settings, Steer)
     label = canonical_phrase(plan, erasure.targets)
     targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
     anchors: list[str | None] = [None] * len(targets)
@@ -90,8 +75,7 @@ def task_of(
     weights = [one.weight for one in plan.preserve]
     made = [*targets, *(text for text in anchors if text), *(text for group in groups for text, _ in group)]
     refuse(plan, made, EngineError)
-    batch = shares(settings, model.clock, bool(groups))
-    count = kept(settings, batch, len(groups))
+    count = settings.preserved_trajectories(part.met)
     how = [options.autocast, str(model.dtype), model.device.type]
     scheme = model.fingerprint.rpartition(":")[0]
     facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
@@ -100,11 +84,11 @@ def task_of(
         label=label,
         degree=erasure.degree,
         settings=settings,
-        sites=select(settings.on, model.sites),
-        slots=slots(settings, model.clock, bool(groups)),
-        held=held(batch),
+        sites=part.sites,
+        slots=slots(settings, part.met.shares, model.clock),
+        held=settings.held(part.met),
         guidance=model.guidance if settings.guidance is None else settings.guidance,
-        gate=gate,
+        gate=None if gate is None else gate_of(gate),
         erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),
         kept=starts(groups, count, "train", settings.seed),
         kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracelang.engine.batches import batch_size, latent_shape
+from tracelang.engine.batches import batch_size
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import ELEMENTS, MOST, precision, sample_latents
 from tracelang.evidence.artifact import Artifact
@@ -56,7 +56,7 @@ class Bench:
             "sampler": {
                 "steps": self.steps,
                 "guidance": self.base.guidance,
-                "batch": batch_size(latent_shape(self.base), ELEMENTS, MOST),
+                "batch": batch_size(self.base.latent_shape, ELEMENTS, MOST),
                 "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
             },
             "budget": {name: str(value) for name, value in asdict(self.budget).items()},

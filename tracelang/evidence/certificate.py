@@ -22,9 +22,7 @@ from tracelang.evidence.schema import Certificate, LayerChange, Reach
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import edit_prompts
-from tracelang.plan.types import Erasure, Member, Plan, ReadsSites
-from tracelang.semantics.passes.project import Project
-from tracelang.semantics.passes.refine import Refine
+from tracelang.plan.types import Erasure, Member, Plan, Tokens
 
 RANK = 1e-6
 """Singular values of a change below this share of its largest do not count."""
@@ -235,8 +233,7 @@ def _erased(
 
     `undone` is the part of the edit's effect on `WF` that they take back: 0 for the concept's own states as they are.
     """
-    one = plan.model_copy(update={"erase": (erasure,), "preserve": ()})
-    problems = constraints(one, _settings(plan), base, list(stacks))
+    problems = constraints(plan, [erasure], [], base, list(stacks), _tokens(plan))
     worst: float | None = None
     for site, matrix in read.items():
         assert site.reads is not None
@@ -285,17 +282,10 @@ def _preserved(plan: Plan, member: Member, base: Model, read: Mapping[Site, Matr
     )
 
 
-def _settings(plan: Plan) -> Refine:
+def _tokens(plan: Plan) -> Tokens:
     """How tokens pair up: as in the plan's own closed form, or `tail` where it has none."""
-    of_plan = (step.tokens for step in plan.method.passes if isinstance(step, Refine | Project))
-    return Refine(
-        label="certificate",
-        on=ReadsSites(reads="prompt"),
-        tokens=next(of_plan, "tail"),
-        ridge=1.0,
-        ridge_absolute=None,
-        erase_weight=1.0,
-    )
+    of_plan: list[Tokens] = [step.tokens for step in plan.method.passes if hasattr(step, "tokens")]
+    return of_plan[0] if of_plan else "tail"
 
 
 def _same_states(plan: Plan, base: Model, edited: Model) -> bool:

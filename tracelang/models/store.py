@@ -10,13 +10,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tracelang.files import whole
 from tracelang.models.errors import CacheFull
 
 LIMIT = 8 * 2**30
@@ -44,24 +44,19 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a file whole or not at all. Raises OSError."""
+    """Write a file of the cache whole or not at all. Raises OSError."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save(path, held, {**(metadata or {}), "digest": _digest(held)}, durable=False)
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, durable: bool = True) -> None:
+    """Write a file whole or not at all; folders above are made. Raises OSError, also for safetensors' own error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as temporary:
+    with whole(path, durable=durable) as draft:
         try:
-            save(held, temporary.name, {**(metadata or {}), "digest": _digest(held)})
-            os.replace(temporary.name, path)
-        except BaseException:
-            Path(temporary.name).unlink(missing_ok=True)
-            raise
-
-
-def save(tensors: dict[str, Tensor], path: str | Path, metadata: dict[str, str]) -> None:
-    """`save_file`, which has an error of its own for a full disk. Raises OSError."""
-    try:
-        save_file(tensors, path, metadata)
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error), str(path)) from error
+            save_file(dict(tensors), draft, dict(metadata))
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def keep(

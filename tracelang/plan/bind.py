@@ -1,24 +1,24 @@
-"""A plan meets a model's config: exact tensors, windows on its clock, cost. No weight is read."""
+"""A plan meets a model's config: exact tensors, windows on its clock, batches, cost, and every refusal. No weight is
+read, and nothing is worked out a second time: the engine runs what stands here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from tracelang.plan.counts import Cost, calibration, cost, problem, shares
-from tracelang.plan.engines import carried_out
 from tracelang.plan.family import Clock, Facts, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved
 from tracelang.plan.types import Plan
 from tracelang.plan.windows import Interval, lower, progress_at
-from tracelang.semantics.kinds import Pass, Term, does
-from tracelang.semantics.passes.fuse import Fuse
-from tracelang.semantics.passes.refine import Refine
-from tracelang.semantics.passes.steer import Steer
+from tracelang.semantics.fields import settings
+from tracelang.semantics.kinds import Cost, Left, Met, Pass, does, kinds
 from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.values import Window
+
+ENGINE = "tracelang.engine"
+"""Where passes and terms are carried out, each by the file of its kind. Only the names of the files are read here."""
 
 
 class BindError(ValueError):
@@ -40,79 +40,102 @@ class BoundWindow:
 
 @dataclass(frozen=True, slots=True)
 class BoundPass:
-    """One pass on this model: the matrices it changes, its windows, its cost."""
+    """One pass on this model: the matrices it changes, the windows of its terms and its own, what it meets, its cost.
 
-    label: str
-    kind: str
+    A window of its own goes by the name of its setting.
+    """
+
+    settings: Pass
     sites: tuple[Site, ...]
-    windows: tuple[BoundWindow, ...]
+    terms: tuple[BoundWindow, ...]
+    own: tuple[BoundWindow, ...]
+    met: Met
     cost: Cost
+
+    @property
+    def label(self) -> str:
+        return self.settings.label
+
+    @property
+    def kind(self) -> str:
+        return self.settings.kind
+
+    @property
+    def windows(self) -> tuple[BoundWindow, ...]:
+        return self.terms + self.own
+
+    def window(self, setting: str) -> Interval | None:
+        """What a setting of the pass that is a window means here; None where none is given."""
+        return next((one.logsnr for one in self.own if one.label == setting), None)
 
 
 @dataclass(frozen=True, slots=True)
 class BoundPlan:
-    """A plan bound to the model in `folder`."""
+    """A plan bound to a model of `facts`."""
 
     plan: Plan
-    family: Facts
-    folder: Path
+    facts: Facts
     passes: tuple[BoundPass, ...]
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every matrix that some pass changes, in the model's order."""
         chosen = {site for part in self.passes for site in part.sites}
-        return tuple(site for site in self.family.sites(self.folder) if site in chosen)
+        return tuple(site for site in self.facts.sites if site in chosen)
 
 
-def bind(plan: Plan, family: Facts, folder: Path) -> BoundPlan:
-    """Bind `plan` to the model in `folder`.
+def bind(plan: Plan, facts: Facts) -> BoundPlan:
+    """Bind `plan` to the model of which `facts` tell.
 
     Raises ModelError where the recipe's `supports` leaves the family out, SelectionError where a selector matches
     nothing, WindowError where the clock cannot express a window, BindError where a pass cannot be carried out.
     """
-    name = family.name(folder)
-    if plan.recipe.supports and name not in plan.recipe.supports:
+    if plan.recipe.supports and facts.name not in plan.recipe.supports:
         supported = ", ".join(plan.recipe.supports)
-        raise ModelError(f"{folder}: this is a {name} model; the recipe supports {supported}")
+        raise ModelError(f"{facts.where}: this is a {facts.name} model; the recipe supports {supported}")
     _check_known(plan)
     _check_protected(plan)
-    sites, clock = family.sites(folder), family.clock(folder)
-    passes = tuple(_bound(plan, step, sites, clock) for step in plan.method.passes)
-    return BoundPlan(plan, family, folder, _sequence(plan, passes))
+    return BoundPlan(plan, facts, tuple(_passes(plan, facts)))
 
 
-def _bound(plan: Plan, step: Pass, sites: Sequence[Site], clock: Clock) -> BoundPass:
-    match step:
-        case Refine():
-            chosen = select(step.on, sites)
-            mixed = _mixed(chosen)
-            if mixed is not None:
-                raise BindError(f"{step.label}: {mixed} does not read prompt states alone; use `on prompt`")
-            return BoundPass(step.label, step.kind, chosen, (), Cost(0, 0))
-        case Steer():
-            windows = [_window(term.label, term.during, clock) for term in step.terms]
-            if step.gate:
-                windows.append(_window("gate", step.gate, clock))
-            why = problem(step, shares(step, clock, bool(plan.preserve)))
-            if why is not None:
-                raise BindError(why)
-            chosen = select(step.on, sites)
-            return BoundPass(step.label, step.kind, chosen, tuple(windows), cost(plan, step, clock))
-        case Fuse():
-            return BoundPass(step.label, step.kind, (), (), Cost(0, 0))
-        case _:
-            raise BindError(f"{step.label}: `{step.kind}` has no engine")
+def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
+    before = Left()
+    anchored = tuple(erasure.anchor is not None for erasure in plan.active)
+    for step in plan.method.passes:
+        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before))
+        before = step.leaves(bound.met)
+        yield bound
+
+
+def _bound(step: Pass, facts: Facts, met: Met) -> BoundPass:
+    clock = facts.clock
+    terms = tuple(_window(term.label, term.during, clock) for term in step.terms)
+    given = ((name, getattr(step, name)) for name, setting in settings(step).items() if setting.type == "window")
+    own = tuple(_window(name, window, clock) for name, window in given if window is not None)
+    visited = clock.times(step.sampler_steps) if hasattr(step, "sampler_steps") else ()
+    steps = [clock.logsnr(time) for time in visited]
+    inside = {one.label: tuple(i for i, logsnr in enumerate(steps) if logsnr in one.logsnr) for one in terms}
+    met = replace(met, visited=len(steps), inside=inside)
+    met = replace(met, shares=step.shares(met))
+    why = step.problem(met)
+    if why is not None:
+        raise BindError(f"{step.label}: {why}")
+    sites = select(step.on, facts.sites) if hasattr(step, "on") else ()
+    mixed = next((site.tensor for site in sites if site.reads is None), None)
+    if step.maps_states and mixed is not None:
+        raise BindError(f"{step.label}: {mixed} does not read prompt states alone; use `on prompt`")
+    met = replace(met, mixed=mixed is not None)
+    return BoundPass(step, sites, terms, own, met, step.cost(met))
 
 
 def _check_known(plan: Plan) -> None:
     """Refuse what the language knows and no engine carries out yet: no pass or term is dropped in silence."""
+    passes, terms = kinds(f"{ENGINE}.passes"), kinds(f"{ENGINE}.terms")
     for step in plan.method.passes:
-        parts: list[tuple[str, Pass | Term]] = [(step.label, step)]
-        parts += [(f"{step.label}.{term.label}", term) for term in step.terms]
-        for address, one in parts:
-            if not carried_out(one):
-                what = f"{address}: `{one.kind}` ({does(one)}) is not carried out yet"
+        parts = [(step.label, step, passes), *((f"{step.label}.{term.label}", term, terms) for term in step.terms)]
+        for address, part, carried_out in parts:
+            if part.kind not in carried_out:
+                what = f"{address}: `{part.kind}` ({does(part)}) is not carried out yet"
                 raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
 
 
@@ -126,29 +149,6 @@ def _check_protected(plan: Plan) -> None:
             f"{step.label}: a `{step.kind}` pass would sample {name}, which is protected; "
             "use a method of closed forms alone, such as `method uce`"
         )
-
-
-def _sequence(plan: Plan, passes: Sequence[BoundPass]) -> tuple[BoundPass, ...]:
-    """The passes, each `fuse` with what it costs here. Refuses two gates in one edit."""
-    adapters, steered, gated, result = 0, list[Site](), False, list[BoundPass]()
-    for step, bound in zip(plan.method.passes, passes, strict=True):
-        if isinstance(step, Steer):
-            if gated or (step.gate is not None and steered):
-                raise BindError(f"{step.label}: one gated pass per method, and no other `steer` beside it")
-            gated = step.gate is not None
-            steered += bound.sites
-            adapters += len(plan.active)
-        elif isinstance(step, Fuse):
-            if adapters > 1 and _mixed(steered) is not None:
-                bound = replace(bound, cost=calibration(plan))
-            adapters = min(adapters, 1)
-        result.append(bound)
-    return tuple(result)
-
-
-def _mixed(sites: Sequence[Site]) -> str | None:
-    """The first site that reads more than prompt states."""
-    return next((site.tensor for site in sites if site.reads is None), None)
 
 
 def _window(label: str, window: Window, clock: Clock) -> BoundWindow:

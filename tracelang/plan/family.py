@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from tracelang.plan.types import Place, Role
@@ -67,15 +66,13 @@ class Clock(Protocol):
         ...
 
 
-class Facts(Protocol):
-    """What `bind` asks of a model family: facts of the checkpoint in a folder, from its configs alone."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What `bind` asks of a model: its family's name as in `supports`, every editable matrix in the model's order, its
+    clock. `where` is what messages call it.
+    """
 
-    def name(self, folder: Path) -> str:
-        """As in `supports`: `"sd1"`, …"""
-        ...
-
-    def sites(self, folder: Path) -> tuple[Site, ...]:
-        """Every editable matrix, in the model's order."""
-        ...
-
-    def clock(self, folder: Path) -> Clock: ...
+    name: str
+    sites: tuple[Site, ...]
+    clock: Clock
+    where: str = "this model"

@@ -1,16 +1,18 @@
 """The passes and terms that there are: one file each in `passes` and `terms`, and no list beside the folders.
 
 A file is named after the kind that it declares, and holds one class of that name. It is imported when something names
-the kind: a recipe, or a plan.
+the kind: a recipe, or a plan. Of itself a pass says what it asks of a model and what it costs there, so that nothing
+that binds or counts knows one pass from another; what it does stands in the engine, in a file of the same name.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from tracelang.records import dataclass
+from tracelang.records import dataclass, field, replace
 from tracelang.semantics.fields import number, window
 from tracelang.semantics.values import WHOLE, Window
 
@@ -18,27 +20,101 @@ PASSES, TERMS = "tracelang.semantics.passes", "tracelang.semantics.terms"
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """A windowed part of a pass's loss, on prompts of one kind: `"erased"`, `"preserved"`, or the `"empty"` one.
+
+    `before`: it asks what the passes before its own left the model predicting.
+    """
+
+    kind: str
+    label: str
+    during: Window = window(WHOLE, "where along the trajectory")
+    weight: float = number(1.0, "weight in the loss", low=0, more=True)
+    on = "erased"
+    before = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A term's part of every batch: `rows` of them, at the sampler steps `steps`."""
+
+    term: Term
+    rows: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Rows through the denoiser: `frozen` (sampling and the teacher, no gradient) and `trained` (with gradient)."""
+
+    frozen: int = 0
+    trained: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What some passes leave: whether the model is `changed`, one pass `trained`, the edit is `gated`; how many
+    `adapters` there are, and whether some lie where a layer's input is `mixed` with image and time.
+    """
+
+    changed: bool = False
+    trained: bool = False
+    gated: bool = False
+    adapters: int = 0
+    mixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a pass meets where a plan is bound to a model.
+
+    `anchored` says of each concept that takes part whether it has an anchor; `preserved` counts members. `visited` is
+    how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
+    says they are. `mixed`: one of its own layers reads more than prompt states.
+    """
+
+    anchored: tuple[bool, ...]
+    preserved: int
+    before: Left = Left()
+    mixed: bool = False
+    visited: int = 0
+    inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shares: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
-    """A step of a method, with its settings. `closed_form`: text states and weights decide it, it samples nothing."""
+    """A step of a method, with its settings.
+
+    `closed_form`: text states and weights decide it, it samples nothing. `maps_states`: it changes what layers make of
+    prompt states, and so only layers that read these alone.
+    """
 
     kind: str
     label: str
     closed_form = False
+    maps_states = False
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """What a pass of several parts adds up; most have none."""
         return ()
 
+    def shares(self, met: Met) -> tuple[Share, ...]:
+        """The composition of its batches."""
+        return ()
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A windowed part of a pass's loss."""
+    def problem(self, met: Met) -> str | None:
+        """Why it cannot be carried out there, in one line."""
+        return None
 
-    kind: str
-    label: str
-    during: Window = window(WHOLE, "where along the trajectory")
-    weight: float = number(1.0, "weight in the loss", low=0, more=True)
+    def cost(self, met: Met) -> Cost:
+        """What it asks of the denoiser, when no trajectory is in a cache."""
+        return Cost()
+
+    def leaves(self, met: Met) -> Left:
+        """What there is after it."""
+        return replace(met.before, changed=True)
 
 
 def kinds(package: str) -> list[str]:

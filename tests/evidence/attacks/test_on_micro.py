@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 import tracelang
-from tracelang.engine.run import run
+from tests.engine.plans import run
 from tracelang.engine.sampling import sample_latents
 from tracelang.engine.seeds import seed
 from tracelang.evidence.attacks import ATTACKS, Budget, Found, Target

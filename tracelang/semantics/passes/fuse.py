@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from tracelang.records import dataclass
+from tracelang.records import dataclass, replace
 from tracelang.semantics.fields import number
-from tracelang.semantics.kinds import Pass
+from tracelang.semantics.kinds import Cost, Left, Met, Pass
+
+CALIBRATION, CALIBRATION_STEPS = 16, 20
+"""Trajectories a group of prompts, and their sampler steps, on which the inputs of mixed layers are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +20,18 @@ class Fuse(Pass):
     ridge: float = number(0.01, "as `refine.ridge`, over all erased concepts", above=0)
     keep_weight: float = number(1.0, "weight of the preserved states", low=0, more=True)
     closed_form = True
+
+    def cost(self, met: Met) -> Cost:
+        """Of layers with mixed inputs: sampling of every erased concept, and of all that is preserved."""
+        if met.before.adapters < 2 or not met.before.mixed:
+            return Cost()
+        trajectories = len(met.anchored) * calibrations(1) + calibrations(1 + met.preserved)
+        return Cost(2 * CALIBRATION_STEPS * trajectories)
+
+    def leaves(self, met: Met) -> Left:
+        return replace(met.before, adapters=min(met.before.adapters, 1))
+
+
+def calibrations(members: int) -> int:
+    """How many trajectories calibrate a group of concepts, at least one a member."""
+    return max(CALIBRATION, members)

@@ -20,3 +20,4 @@ class Harden(Pass):
     penalty: float = number(0.1, "weight of the found states' squared norm: larger is milder", above=0)
     ridge_absolute: float = number(0.1, "pull toward the weights before the round", above=0)
     keep_weight: float = number(1.0, "weight of the preserved states", low=0, more=True)
+    maps_states = True

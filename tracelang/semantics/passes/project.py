@@ -20,3 +20,4 @@ class Project(Pass):
     threshold: float = number(0.1, "eigenvalues of the preserved Gram matrix below it are free to change", above=0)
     ridge_absolute: float = number(1.0, "pull toward the unedited weights", above=0)
     closed_form = True
+    maps_states = True

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from tracelang.records import dataclass
 from tracelang.semantics.fields import choice, integer, number, sites, window
-from tracelang.semantics.kinds import Pass, Term
+from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
 from tracelang.semantics.tables import MAX_SEED
 from tracelang.semantics.values import Layers, Window
 
@@ -53,3 +53,60 @@ class Steer(Pass):
     )
     seed: int = integer(0, "start of every random number of the pass", low=0, high=MAX_SEED)
     terms: tuple[Term, ...] = ()
+
+    def shares(self, met: Met) -> tuple[Share, ...]:
+        """`batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one, each shared evenly by
+        the terms that need them. Without preserved prompts `keep` has nothing to say.
+        """
+        terms = [term for term in self.terms if term.weight > 0 and (met.preserved or term.on != "preserved")]
+        size = {"erased": self.batch, "preserved": self.batch, "empty": max(1, self.batch // 4)}
+        result = []
+        for on, whole in size.items():
+            sharing = [term for term in terms if term.on == on]
+            for i, term in enumerate(sharing):
+                rows = max(1, whole // len(sharing) + (i < whole % len(sharing)))
+                result.append(Share(term, rows, met.inside[term.label]))
+        return tuple(result)
+
+    def problem(self, met: Met) -> str | None:
+        if not met.shares:
+            return "no term has anything to train on; give one a weight, or `preserve` for `keep`"
+        empty = next((share.term.label for share in met.shares if not share.steps), None)
+        if empty is not None:
+            return f"the window of {empty} holds none of the {self.sampler_steps} sampler steps"
+        if met.before.gated or (self.gate is not None and met.before.trained):
+            return "one gated pass per method, and no other `steer` beside it"
+        return None
+
+    def preserved_trajectories(self, met: Met) -> int:
+        """Twice those of an erased concept, at least one a member; the same ones for every concept of the pass.
+
+        None where no term is evaluated on them: `keep` is, and `blank`.
+        """
+        if not met.preserved or all(share.term.on == "erased" for share in met.shares):
+            return 0
+        return max(2 * self.trajectories, met.preserved)
+
+    def held(self, met: Met) -> tuple[int, ...]:
+        """The sampler steps at which a term asks what the model predicted before the pass."""
+        return tuple(sorted({step for share in met.shares if share.term.before for step in share.steps}))
+
+    def cost(self, met: Met) -> Cost:
+        """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
+
+        A refresh samples anew from the student and asks the original model for the same predictions there. Where
+        earlier passes changed the model, `hold` asks it for predictions too.
+        """
+        preserved = 2 * met.visited * self.preserved_trajectories(met)
+        before = len(self.held(met)) * self.trajectories if met.before.changed else 0
+        refreshes = (self.steps - 1) // self.refresh if self.refresh else 0
+        erased = [met.visited * self.trajectories * (3 if anchored else 2) for anchored in met.anchored]
+        again = sum(2 * (one + preserved) + before for one in erased)
+        frozen = sum(one + before for one in erased) + refreshes * again
+        trained = self.steps * sum(share.rows for share in met.shares)
+        return Cost(frozen + (preserved if erased else 0), trained * len(erased))
+
+    def leaves(self, met: Met) -> Left:
+        before = met.before
+        adapters, mixed = before.adapters + len(met.anchored), before.mixed or met.mixed
+        return Left(True, True, self.gate is not None, adapters, mixed)

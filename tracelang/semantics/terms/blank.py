@@ -10,3 +10,4 @@ class Blank(Term):
 
     kind: str = "blank"
     label: str = "blank"
+    on = "empty"

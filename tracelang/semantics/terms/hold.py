@@ -10,3 +10,4 @@ class Hold(Term):
 
     kind: str = "hold"
     label: str = "hold"
+    before = True

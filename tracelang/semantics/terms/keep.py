@@ -12,3 +12,4 @@ class Keep(Term):
     kind: str = "keep"
     label: str = "keep"
     weight: float = number(1.0, "weight in the loss, times the weight of each `preserve`", low=0, more=True)
+    on = "preserved"

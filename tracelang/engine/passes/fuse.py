@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,13 +23,18 @@ from tracelang.engine.activations import Inputs, inputs
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
+from tracelang.engine.options import Options
 from tracelang.engine.statements import states
 from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.models.protocol import Model
+from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import EMPTY, Prompt, edit_prompts
 from tracelang.plan.types import Member, Plan
 from tracelang.semantics.passes.fuse import Fuse
+
+needs: Literal["text", "model"] = "text"
+"""There are adapters only where an earlier pass had the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,13 @@ def fusion(found: Grams, ridge: float, keep_weight: float) -> Fusion:
     return Fusion(L, M, found.S)
 
 
-def fuse(plan: Plan, settings: Fuse, model: Model, edit: Edit) -> Edit:
+def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
     """The edit with its adapters fused into one. One adapter alone has nothing to be reconciled with and passes.
 
     Raises `EngineError` where a system is singular. The model is afterwards what it was.
     """
+    settings = part.settings
+    assert isinstance(settings, Fuse)
     if len(edit.adapters) < 2:
         return edit
     sites = list(dict.fromkeys(site for adapter in edit.adapters for site in adapter.factors))

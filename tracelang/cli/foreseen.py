@@ -1,0 +1,80 @@
+"""What `tracec plan` shows of a bound plan: as data, and in words."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from tracelang.text import safe
+
+if TYPE_CHECKING:
+    from tracelang.api import Bound
+
+
+def facts_of(bound: Bound) -> dict[str, Any]:
+    from tracelang.models.weights import find
+
+    edited = sum(prod(site.shape) for site in bound.sites)
+    components = {site.component for site in bound.sites}
+    total = sum(prod(entry.shape) for name in components for _, entry in find(bound.folder / name).tensors.values())
+    return {
+        "format_version": 1,
+        "plan": bound.plan.digest,
+        "model": bound.name,
+        "family": bound.family.name(bound.folder),
+        "tensors": [site.tensor for site in bound.sites],
+        "parameters": {"edited": edited, "of": total},
+        "passes": [
+            {
+                "label": step.label,
+                "kind": step.kind,
+                "tensors": len(step.sites),
+                "windows": [
+                    {
+                        "label": w.label,
+                        "written": f"{w.window.unit} {w.window.low:g}..{w.window.high:g}",
+                        "logsnr": [_finite(w.logsnr.low), _finite(w.logsnr.high)],
+                        "progress": list(w.progress),
+                        "times": list(w.times),
+                    }
+                    for w in step.windows
+                ],
+                "rows": {"frozen": step.cost.frozen, "trained": step.cost.trained},
+            }
+            for step in bound.passes
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) != float("inf") else None
+
+
+def text_of(facts: dict[str, Any]) -> str:
+    share = facts["parameters"]["edited"] / max(1, facts["parameters"]["of"])
+    lines = [
+        f"plan {facts['plan'][:12]} on {facts['model']} ({facts['family']})",
+        f"{len(facts['tensors'])} tensors, {facts['parameters']['edited']:,} parameters ({share:.2%} of the component)",
+    ]
+    for step in facts["passes"]:
+        rows = step["rows"]
+        cost = f", about {rows['frozen']:,} rows sampled and {rows['trained']:,} trained" if rows["trained"] else ""
+        lines.append(f"  {step['label']}: {step['tensors'] or 'no'} tensors of its own{cost}")
+        for window in step["windows"]:
+            low, high = (
+                ("-inf" if i == 0 else "inf") if v is None else f"{v:.2f}" for i, v in enumerate(window["logsnr"])
+            )
+            times = "..".join(f"{time:.0f}" if time > 1 else f"{time:.3g}" for time in window["times"])
+            progress = "..".join(f"{100 * part:.4g}%" for part in window["progress"])
+            lines.append(
+                f"    {window['label']:8} {window['written']:22} "
+                f"progress {progress}  log-SNR {low}..{high}  time {times}"
+            )
+    if "collateral" in facts:
+        lines.append("predicted change of text states, from the closed form alone (largest first):")
+        if facts["collateral"] is None:
+            lines.append("  no closed form in this method")
+        for role, changes in (facts["collateral"] or {}).items():
+            ranked = sorted(changes.items(), key=lambda item: -item[1])
+            lines += [f"  {role}", *(f"    {change:7.2%}  {name}" for name, change in ranked)] if ranked else []
+    return "\n".join(map(safe, lines))

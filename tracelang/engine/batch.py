@@ -1,0 +1,100 @@
+"""The rows of a training step: of which term, on which prompts, and where along the trajectories (METHODS.md §6, §8.3).
+
+Each term's expectation is over its own prompts and uniformly over the sampler steps inside its own window. A batch
+gives every term rows of its own, so that no term is starved by another's wider window.
+
+`loss = velocity` measures both sides as velocities. A step's error of predicted noise counts for `1/ᾱ` then, over the
+mean of that, so that the terms stay as large as they were. Noise alone hardly sees what happens early, where a small
+error of it is a large one of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.rollout import Seen, Trajectories
+from tracelang.plan.family import Clock
+from tracelang.semantics.kinds import Share, Term
+from tracelang.semantics.passes.steer import Steer
+
+
+def target(term: Term, seen: Seen, degree: float) -> Tensor:
+    """What the prediction should become, as the file of the term's kind says."""
+    goal: Tensor = import_module(f"tracelang.engine.terms.{term.kind}").target(term, seen, degree)
+    return goal
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A term's share of every batch: `rows` of them, at the sampler steps `steps`, whose errors count for `counts`."""
+
+    term: Term
+    rows: int
+    steps: Tensor
+    counts: Tensor
+
+
+def slots(settings: Steer, shares: Sequence[Share], clock: Clock) -> tuple[Slot, ...]:
+    """The batch's composition as tensors."""
+    counts = torch.ones(settings.sampler_steps)
+    if settings.loss == "velocity":
+        squares = torch.tensor([clock.velocity(time) ** 2 for time in clock.times(settings.sampler_steps)])
+        counts = squares / squares.mean()
+    steps = [torch.tensor(share.steps) for share in shares]
+    return tuple(Slot(share.term, share.rows, at, counts[at]) for share, at in zip(shares, steps, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one training step: where (`latents`, `times`), for which `prompts` (`""`: the unconditional input),
+    toward what, and their weights.
+
+    The loss is `Σ_rows weights · mean ‖pred − targets‖²`.
+    """
+
+    latents: Tensor
+    times: Tensor
+    prompts: tuple[str, ...]
+    targets: Tensor
+    weights: Tensor
+
+
+def draw_batch(
+    slots: Sequence[Slot],
+    erased: Trajectories,
+    kept: Trajectories | None,
+    kept_weights: Tensor,
+    degree: float,
+    generator: torch.Generator,
+) -> Batch:
+    """One batch. `∅` is drawn in turn on erased and on preserved trajectories: guidance needs it right on both."""
+    preserved = [] if kept is None else [kept]
+    sources = {"erased": [erased], "preserved": preserved, "empty": [erased, *preserved]}
+    parts: list[tuple[Tensor, Tensor, list[str], Tensor, Tensor]] = []
+    for slot in slots:
+        on, paths = slot.term.on, sources[slot.term.on]
+        for i, source in enumerate(paths):
+            rows = slot.rows // len(paths) + (i < slot.rows % len(paths))
+            if not rows:
+                continue
+            n = torch.randint(len(source), (rows,), generator=generator)
+            at = torch.randint(len(slot.steps), (rows,), generator=generator)
+            s = slot.steps[at]
+            goal = target(slot.term, source.seen(n, s), degree)
+            weight = slot.counts[at] * (slot.term.weight / slot.rows)
+            if on == "preserved":
+                weight = weight * kept_weights[n]
+            prompts = [""] * rows if on == "empty" else [source.prompts[int(k)] for k in n]
+            parts.append((source.latents[n, s], source.times[s], prompts, goal, weight))
+    return Batch(
+        torch.cat([part[0] for part in parts]),
+        torch.cat([part[1] for part in parts]),
+        tuple(prompt for part in parts for prompt in part[2]),
+        torch.cat([part[3] for part in parts]),
+        torch.cat([part[4] for part in parts]),
+    )

@@ -1,0 +1,22 @@
+"""How to run, as opposed to what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracelang.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where to tell of progress, where a training keeps itself, where trajectories are kept: no result depends on it.
+
+    One does on `autocast`, which computes the student in bfloat16. Trajectories stay in the model's dtype: the losses
+    need `δ`, a small difference of two predictions, which bfloat16 gets wrong by a tenth.
+    """
+
+    progress: Progress | None = None
+    state: Path | None = None
+    cache: Path | None = None
+    autocast: bool = False

@@ -1,0 +1,64 @@
+"""The closed form on top of an edit: one map and one factorisation per text input, however many matrices read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from tracelang.engine.edit import Edit
+from tracelang.engine.low_rank import LowRank
+from tracelang.engine.options import Options
+from tracelang.engine.statements import constraints
+from tracelang.engine.text_map import TextMap, fit, solve, spectrum
+from tracelang.models.protocol import TextSide
+from tracelang.plan.bind import BoundPass
+from tracelang.plan.family import Site
+from tracelang.plan.types import Plan
+from tracelang.semantics.passes.refine import Refine
+
+needs: Literal["text", "model"] = "text"
+
+
+def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Options) -> Edit:
+    """Raises `EngineError` where a phrase has no tokens, states are not finite, or the system is singular."""
+    settings = part.settings
+    assert isinstance(settings, Refine)
+    sites = {site: site.reads for site in part.sites if site.reads is not None}
+    inputs = list(dict.fromkeys(sites.values()))
+    solved, measured = dict[str, TextMap](), dict[str, dict[str, float]]()
+    absolute = settings.ridge_absolute
+    statements = plan.active, plan.preserve
+    problems = constraints(plan, *statements, text, inputs, settings.tokens, settings.erase_weight)
+    for name in inputs:
+        problem = problems.pop(name)
+        solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
+        solved[name], measured[name] = solution.map, fit(problem, solution)
+        del problem, solution  # at FLUX's size most of the memory, which the next line needs
+        measured[name] |= spectrum(solved[name])
+    maps = {site: solved[name] for site, name in sites.items()}
+    adapters = tuple(replace(adapter, factors=_after(adapter.factors, maps)) for adapter in edit.adapters)
+    return Edit(_composed(edit.maps, maps), adapters, edit.gate, {**edit.figures, settings.label: measured})
+
+
+def _composed(before: Mapping[Site, TextMap], maps: Mapping[Site, TextMap]) -> dict[Site, TextMap]:
+    """Earlier maps with these on top; sites that shared an earlier one share what is made of it."""
+    result, made = dict(before), dict[TextMap, TextMap]()
+    for site, later in maps.items():
+        earlier = before.get(site)
+        if earlier is None:
+            result[site] = later
+            continue
+        made[earlier] = made.get(earlier) or earlier.then(later)
+        result[site] = made[earlier]
+    return result
+
+
+def _after(factors: Mapping[Site, LowRank], maps: Mapping[Site, TextMap]) -> dict[Site, LowRank]:
+    """Earlier adapters under a later map: `(W + B D) T = W T + B (D T)`."""
+    result = dict(factors)
+    for site, change in factors.items():
+        if site in maps:
+            T = maps[site]
+            result[site] = LowRank(change.up, change.down + (change.down @ T.left) @ T.right.T)
+    return result

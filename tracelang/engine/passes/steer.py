@@ -1,0 +1,45 @@
+"""Fine-tuning of one adapter per erased concept along cached trajectories (METHODS.md §8.3, phase 2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from tracelang.engine.edit import Adapter, Edit
+from tracelang.engine.gate import gate_of
+from tracelang.engine.low_rank import LowRank
+from tracelang.engine.options import Options
+from tracelang.engine.task import task_of
+from tracelang.engine.training import Shared, trained
+from tracelang.models.protocol import Model
+from tracelang.plan.bind import BoundPass
+from tracelang.plan.types import Plan
+
+needs: Literal["text", "model"] = "model"
+
+
+def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
+    """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others.
+
+    The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
+    model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
+    """
+    adapters, figures = list(edit.adapters), []
+    shared: Shared = {}
+    for number, erasure in enumerate(plan.active):
+        task = task_of(part, plan, model, erasure, number, options)
+        factors, curve = trained(model, edit, task, shared)
+        adapters.append(Adapter((task.targets,), task.label, factors))
+        change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
+        how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
+        figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change})
+    gate = part.window("gate")
+    opened = None if gate is None else gate_of(gate)
+    return Edit(edit.maps, tuple(adapters), opened, {**edit.figures, part.label: figures})
+
+
+def _relative(change: LowRank, weight: Tensor) -> float | None:
+    """‖ΔW‖ / ‖W‖, None for a matrix of zeros."""
+    size = float(weight.detach().norm())
+    return change.norm() / size if size else None

@@ -1,0 +1,42 @@
+"""What an edit's closed forms will do to the text states of a plan's concepts, before an image is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tracelang.engine.run import on_text, run
+from tracelang.engine.text_map import collateral
+from tracelang.models.protocol import TextSide
+from tracelang.plan.bind import BoundPass, BoundPlan
+from tracelang.plan.prompts import edit_prompts
+from tracelang.plan.types import Member, Plan
+
+
+def closed_forms(bound: BoundPlan) -> tuple[BoundPass, ...]:
+    """The passes that change layers by text states alone."""
+    return tuple(part for part in bound.passes if part.sites and on_text(part))
+
+
+def predicted(bound: BoundPlan, text: TextSide) -> dict[str, dict[str, float]]:
+    """The largest relative change of the text states that the layers read, from `T` alone, by role and concept."""
+    edit = run(replace(bound, passes=closed_forms(bound)), text)
+
+    def change(member: Member) -> float:
+        prompts = edit_prompts(bound.plan, member)
+        states, start = text.encode([prompt.text for prompt in prompts]), text.layout(prompts[0]).start
+        return float(collateral(edit.text_maps, states, start).max())
+
+    members = roles(bound.plan)
+    return {role: {" & ".join(member): change(member) for member in members[role]} for role in members}
+
+
+def roles(plan: Plan) -> dict[str, list[Member]]:
+    """The plan's concepts by their part in it; a neighbour is what it names besides, a half of `A & B` for one."""
+    roles: dict[str, list[Member]] = {
+        "erased": [erasure.targets for erasure in plan.active],
+        "anchors": [erasure.anchor for erasure in plan.active if erasure.anchor is not None],
+        "preserved": [entry.concepts for entry in plan.preserve],
+    }
+    named = {member for members in roles.values() for member in members}
+    roles["neighbours"] = [(concept.name,) for concept in plan.concepts if (concept.name,) not in named]
+    return {role: list(dict.fromkeys(members)) for role, members in roles.items()}

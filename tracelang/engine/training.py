@@ -1,0 +1,235 @@
+"""One adapter in training: begun or gone on with, step by step, and saved (METHODS.md §8.3, phase 2).
+
+The teacher is the original model, and for `hold` the model that the earlier passes left. Its predictions lie in the
+trajectories: a training step is one batched forward and backward of the student and nothing else. The student is the
+model with everything the earlier passes changed, and the adapter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from tracelang.engine.batch import Batch, draw_batch
+from tracelang.engine.cache import cached
+from tracelang.engine.cache import key as trajectories_key
+from tracelang.engine.edit import Edit, Patch
+from tracelang.engine.errors import EngineError
+from tracelang.engine.gated import Gated
+from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
+from tracelang.engine.low_rank import LowRank
+from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
+from tracelang.engine.seeds import generator, seed
+from tracelang.engine.state import State, between_steps, finished, load, pack, save, unpack
+from tracelang.engine.task import Task
+from tracelang.models.protocol import Model
+from tracelang.plan.family import Site
+from tracelang.semantics.passes.steer import Steer
+
+SAVE_EVERY = 50
+
+Shared = dict[str, Trajectories | None]
+"""The preserved trajectories of earlier concepts; None where an earlier run counted them and this one has not needed
+them yet.
+"""
+
+
+def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[Site, LowRank], list[float]]:
+    """The adapter and its loss along the way. Adds to `shared` for the next concept."""
+    state = load(task.path, task.key) if task.path is not None else None
+    if state is not None and state.step >= task.settings.steps:
+        task.counts.update(state.counts)
+        if task.kept:
+            shared.setdefault(_name(model, task, task.kept), None)
+        return finished(state, task.sites), list(state.curve)
+    erased = _frozen(model, task, task.erased, {})
+    kept = _frozen(model, task, task.kept, shared) if task.kept else None
+    with _begun(model, edit, task, erased, kept) as training:
+        if state is not None:
+            training.resume(state)
+        training.run()
+        return {site: lora.factors() for site, lora in training.loras.items()}, training.curve
+
+
+def rate(step: int, settings: Steer) -> float:
+    """The learning rate of a step: a linear warm-up over a tenth of the run (at most 20 steps), then a half cosine."""
+    warm = min(20, max(1, settings.steps // 10))
+    return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+
+
+@dataclass(slots=True)
+class Training:
+    """An adapter on its way, in a model that holds the `edit` before it.
+
+    `done` steps are; `whole`: none is cut in two. `visited` is the adapter as it was when trajectories were last
+    sampled with it, or empty: they are not saved, so a run that goes on samples them again.
+    """
+
+    task: Task
+    model: Model
+    edit: Edit
+    patch: Patch
+    student: Model
+    loras: Mapping[Site, Lora]
+    optimiser: torch.optim.Optimizer
+    encode: Encode
+    erased: Trajectories
+    kept: Trajectories | None
+    done: int = 0
+    whole: bool = True
+    curve: list[float] = field(default_factory=list)
+    visited: dict[str, Tensor] = field(default_factory=dict)
+
+    def resume(self, state: State) -> None:
+        """Go on where `state` was saved."""
+        refresh = self.task.settings.refresh
+        self.done, self.visited = state.step, unpack(state, self.loras, self.optimiser)
+        self.task.counts.update(state.counts)
+        self.curve += state.curve
+        if self.visited and self.done % refresh:
+            now = copy(self.loras)
+            put(self.loras, self.visited)
+            self._sample_again(self.done // refresh)
+            put(self.loras, now)
+
+    def run(self) -> None:
+        """All steps that are left. On Ctrl-C saves what is whole and lets `KeyboardInterrupt` pass."""
+        settings, begun = self.task.settings, self.done
+        with between_steps() as check:
+            try:
+                while self.done < settings.steps:
+                    self._step()
+                    if self.done % SAVE_EVERY == 0:
+                        self._save()
+                    if self.task.options.progress is not None:
+                        self.task.options.progress(f"steering {self.task.label}", self.done, settings.steps)
+                    check()
+            except KeyboardInterrupt:
+                if self.whole:
+                    self._save()
+                raise
+            if begun < settings.steps:
+                self._save()
+
+    def _step(self) -> None:
+        """One step. It counts once it is whole: what an interruption makes a run compute again is not counted again."""
+        task, settings, step = self.task, self.task.settings, self.done
+        seen = 0
+        if settings.refresh and step and step % settings.refresh == 0:
+            self.visited = copy(self.loras)
+            seen = self._sample_again(step // settings.refresh)
+        random = generator(f"batch {settings.label}", task.name, step, settings.seed)
+        batch = draw_batch(task.slots, self.erased, self.kept, task.kept_weights, task.degree, random)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(step, settings)
+        self.whole = False
+        loss = self._descend(batch)
+        if not math.isfinite(loss):
+            raise EngineError(f"steer: the loss of {task.label!r} is not finite at step {step}; lower the rate")
+        for kind, count in (("frozen", seen), ("trained", len(batch.prompts)), ("steps", 1)):
+            task.counts[kind] += count
+        if step % max(1, settings.steps // 20) == 0:
+            self.curve.append(loss)
+        self.done, self.whole = step + 1, True
+
+    def _descend(self, batch: Batch) -> float:
+        """The loss of a batch, and one step of the optimiser down its gradient."""
+        device, states = self.student.device, self.encode([prompt or None for prompt in batch.prompts])
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.task.options.autocast):
+            prediction = self.student.predict(batch.latents.to(device), batch.times.float().to(device), states)
+        error = (prediction.float() - batch.targets.to(device)).square().flatten(1).mean(1)
+        loss = error @ batch.weights.to(device)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parts = [part for group in self.optimiser.param_groups for part in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parts, 1.0)
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def _sample_again(self, refresh: int) -> int:
+        """Trajectories of the student as it is, with the teachers' predictions on them; how many it all took."""
+        task, steps = self.task, self.task.settings.sampler_steps
+        result: list[Trajectories] = []
+        evaluations = 0
+        for group in filter(None, (task.erased, task.kept)):
+            purpose, base = f"refresh {refresh}", task.settings.seed
+            again = [Start(one.prompt, one.anchor, seed(purpose, one.prompt, one.seed, base)) for one in group]
+            path = record(self.student, again, steps, task.guidance, task.options.progress)
+            with self.patch.undone(), switched_off(self.model):
+                result.append(judged_by(self.model, path, again, task.options.progress))
+            evaluations += path.evaluations + result[-1].evaluations
+        self.erased, seen = _before(self.model, self.edit, task, result[0])
+        self.kept = result[1] if len(result) > 1 else None
+        return evaluations + seen
+
+    def _save(self) -> None:
+        task = self.task
+        if task.path is not None:
+            parts = self.loras, self.optimiser, self.visited
+            save(pack(task.key, self.done, task.counts, self.curve, *parts), task.path)
+
+
+@contextmanager
+def _begun(model: Model, edit: Edit, task: Task, erased: Trajectories, kept: Trajectories | None) -> Iterator[Training]:
+    """A training at its first step; the model is afterwards what it was."""
+    encode = encoder(model, [*erased.prompts, *(kept.prompts if kept is not None else ()), None])
+    patch, settings = edit.to(model), task.settings
+    try:
+        purpose = f"adapter {settings.label} {task.name}"
+        with injected(model, task.sites, settings.rank, purpose, settings.seed) as loras:
+            student = _student(model, task)
+            erased, seen = _before(model, edit, task, erased)
+            task.counts["frozen"] += seen
+            parts = [part for lora in loras.values() for part in (lora.up, lora.down)]
+            optimiser = torch.optim.AdamW(parts, weight_decay=0)
+            yield Training(task, model, edit, patch, student, loras, optimiser, encode, erased, kept)
+    finally:
+        patch.undo()
+
+
+def _name(model: Model, task: Task, group: Sequence[Start]) -> str:
+    return trajectories_key(model, group, task.settings.sampler_steps, task.guidance)
+
+
+def _frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> Trajectories:
+    """The original model's trajectories, from `known` or, batch by batch, from the cache where they have them."""
+    name = _name(model, task, group)
+
+    def keep(batch: Sequence[Start], make: Callable[[], Trajectories]) -> Trajectories:
+        return cached(_name(model, task, batch), make, task.options.cache)
+
+    paths = known.get(name)
+    if paths is None:
+        paths = record(model, group, task.settings.sampler_steps, task.guidance, task.options.progress, keep)
+        task.counts["frozen"] += 0 if name in known else paths.evaluations
+        known[name] = paths
+    return paths
+
+
+def _before(model: Model, edit: Edit, task: Task, erased: Trajectories) -> tuple[Trajectories, int]:
+    """The trajectories with what `hold` asks for, the model without its adapter, and how many predictions it took.
+
+    To ask for the original model would have the adapter bring back, early, what the closed form erased.
+    """
+    if not edit.sites or not task.held:
+        return erased, 0
+    before = erased.conditional.clone()
+    with switched_off(model):
+        before[:, list(task.held)] = predictions(model, erased, steps=task.held, progress=task.options.progress)
+    return replace(erased, before=before), len(erased) * len(task.held)
+
+
+def _student(model: Model, task: Task) -> Model:
+    """The model itself, or behind a gate that scales what its adapters add."""
+    if task.gate is None:
+        return model
+    gated = Gated(model, task.gate)
+    for site in task.sites:
+        layer = model.denoiser.get_submodule(site.module)
+        layer.lora_B[NAME].register_forward_hook(lambda module, inputs, output: gated.scaled(output))  # type: ignore
+    return gated
