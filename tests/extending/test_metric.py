@@ -66,8 +66,9 @@ def test_a_metric_is_a_file_and_a_row(
     out = edit("expect over 3 samples { sure(cat) >= 0 }")
     plan = tracelang.load_plan(out / "plan.json")
     assert "sure(cat) >= 0" in explain(plan) and not hopeless(plan)
-    with pytest.raises(tracelang.CompileError, match="did you mean `sure`"):
+    with pytest.raises(tracelang.CompileError) as mistyped:
         tracelang.compile(RECIPE + "expect { sur(cat) >= 0 }")
+    assert mistyped.value.diagnostics[0].help == "did you mean `sure`?"
     report = tracelang.verify(out, samples=0, steps=2)
     (one,) = report.outcomes
     assert one.metric == "sure" and one.verdict == "pass" and one.measures[0].value is not None
