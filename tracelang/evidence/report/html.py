@@ -25,7 +25,7 @@ from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, R
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS
-from tracelang.text import visible
+from tracelang.text import joined, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -119,7 +119,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS}
+    words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
     environment.globals |= {"VERDICTS": wording.VERDICTS}
@@ -127,7 +127,7 @@ def _environment() -> Environment:
 
 
 WORDS = (
-    "percent", "number", "counted", "between", "at_most", "at_least", "chance", "joined", "listed", "size", "duration",
+    "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "strongest", "ticked",
 )  # fmt: skip
 
@@ -176,16 +176,16 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
     }
     if after["erased"]:
         one, rate = max(after["erased"], key=lambda found: found[1].share)
-        yield f"{wording.joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
+        yield f"{joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
     if (worst := wording.strongest(report.attacks)) and worst.adaptive:
-        label = f"{wording.joined(worst.member)}, under attack by {worst.attack}"
+        label = f"{joined(worst.member)}, under attack by {worst.attack}"
         told = f"{_still(worst.adaptive)}; asked for by name {wording.at_most(worst.plain)}"
         yield label, wording.counted(worst.adaptive), told
     if after["preserved"]:
         one, rate = min(after["preserved"], key=lambda found: found[1].share - (found[0].base or found[1]).share)
         was = f"; before {wording.counted(one.base)}" if one.base else ""
         yield (
-            f"{wording.joined(one.member)}, meant to stay",
+            f"{joined(one.member)}, meant to stay",
             wording.counted(rate),
             f"still show it, at least {wording.percent(rate.low)}{was}",
         )
