@@ -18,7 +18,7 @@ from tracelang.cli import main
 from tracelang.engine.sampling import sample
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
 from tracelang.models.family import facts
 from tracelang.models.locate import family_of
