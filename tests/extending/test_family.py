@@ -20,6 +20,7 @@ from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
+from tracelang.models.family import facts
 from tracelang.models.locate import family_of
 from tracelang.plan.bind import bind
 from tracelang.plan.family import ModelError
@@ -105,13 +106,19 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
     assert Path("out/report/report.html").exists() and report.verdict in ("pass", "fail", "inconclusive")
 
 
-def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(base: Path) -> None:
+def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     family = family_of(base)
-    bound = bind(tracelang.compile('erase "cat" method uce'), family, base)
+    bound = bind(tracelang.compile('erase "cat" method uce'), facts(family, base))
     assert {site.reads for site in bound.sites} == {"tokens"}
     model = family.load(base)
     states = model.encode(["a photo of a cat", ""])
     assert not model.unconditional().inputs["tokens"].any() and states.inputs["tokens"][1].any()
+    with_zeros = sample(model, ["a photo of a cat"], [0], steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model), "unconditional", lambda self: self.encode([""]))
+        assert not sample(model, ["a photo of a cat"], [0], steps=4).equal(with_zeros)
     x, times = model.noise([0, 1]), torch.tensor([0.9, 0.2])
     assert x.shape == (2, *model.latent_shape)
     _, velocity = model.diffuse(x, x.flip(0), times)
