@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.reference import HEAD, Row, code
+from tests.reference import TABLES as DECLARED
+from tests.reference import page as declared_page
 from tracelang.diagnostics import Findings, Source
 from tracelang.diagnostics.codes import CODES
-from tracelang.plan import types
 from tracelang.plan.compile import compile, compile_with_findings
-from tracelang.plan.explain import number, window
-from tracelang.plan.layers import render
+from tracelang.plan.explain import window
 from tracelang.plan.load import MAX_PLAN_BYTES
 from tracelang.semantics import tables
 from tracelang.semantics.expectations import SAMPLES
-from tracelang.semantics.fields import Field, settings
-from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, kinds, takes_terms
 from tracelang.semantics.passes.steer import Steer
 from tracelang.semantics.scope import collect
 from tracelang.semantics.standard import method_names, prelude
@@ -31,8 +30,6 @@ from tracelang.syntax.read import MAX_LIST_BYTES, MAX_RECIPE_BYTES
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 REFERENCE = (ROOT / "docs" / "language.md").read_text("utf-8")
-
-Row = tuple[str, ...]
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
@@ -78,61 +75,6 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = page.parent / path if path else page
         assert target.exists(), link
         assert not part or part in anchors(target), link
-
-
-def code(*words: str) -> str:
-    return ", ".join(f"`{word}`" for word in words)
-
-
-def rows() -> list[Row]:
-    """Address, type, default, values, what the shipped method `trace` says, and the meaning."""
-    shipped = compile('erase "x"').method
-    found = []
-    for kind in kinds(PASSES):
-        declaration = declared(PASSES, kind)
-        step = next((one for one in shipped.passes if one.kind == kind), None)
-        found += [row(f"{kind}.{name}", declaration(), step) for name in settings(declaration)]
-        parts = {term.kind: term for term in step.terms} if step is not None else {}
-        for term in kinds(TERMS) if takes_terms(declaration) else ():
-            one = declared(TERMS, term)
-            found += [row(f"{kind}.{term}.{name}", one(), parts.get(term)) for name in settings(one)]
-    return found
-
-
-def row(address: str, plainly: Pass | Term, shipped: Pass | Term | None) -> Row:
-    name = address.rpartition(".")[2]
-    field = settings(plainly)[name]
-    default, actual = (None if one is None else plain(getattr(one, name), field) for one in (plainly, shipped))
-    return code(address), field.type, code(default), values(field), "–" if actual is None else code(actual), field.means
-
-
-def plain(value: object, field: Field) -> str:
-    match value:
-        case None:
-            return field.absent
-        case types.Window():
-            return window(value)
-        case int() | float():
-            return number(value)
-        case str():
-            return value
-    return render(value)  # type: ignore[arg-type]
-
-
-def values(field: Field) -> str:
-    match field.type:
-        case "window" | "sites":
-            text = "a window" if field.type == "window" else "a layer set"
-        case "choice":
-            text = code(*field.choices)
-        case _:
-            low = f"above {field.low:g}" if field.above else f"at least {field.low:g}"
-            text = low if field.high is None else f"{low}, at most {exact(field.high)}"
-    return f"{text}, or {code(field.absent)}" if field.absent else text
-
-
-def exact(value: float) -> str:
-    return "2⁶³ − 1" if value == tables.MAX_SEED else f"{value:,.12g}"
 
 
 def concepts() -> list[Row]:
@@ -205,7 +147,6 @@ TABLES: dict[str, Callable[[], list[Row]]] = {
     "kinds": concepts,
     "windows": windows,
     "layers": layers,
-    "settings": rows,
     "metrics": metrics,
     "attacks": lambda: [(code(name),) for name in tables.ATTACKS],
     "limits": limits,
@@ -213,13 +154,18 @@ TABLES: dict[str, Callable[[], list[Row]]] = {
 }
 
 
+def test_what_passes_and_terms_declare_is_in_the_reference() -> None:
+    assert declared_page(REFERENCE) == REFERENCE, "run python -m tests.reference"
+    assert all(len(re.findall(HEAD.format(name), REFERENCE, re.M)) == 1 for name in DECLARED)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_table(name: str) -> None:
     """The first columns are the code's; what follows explains and is free."""
     expected = TABLES[name]()
-    written = re.findall(rf"^<!-- table: {name} -->\n\|.*\n\|[-|]+\n((?:\|.*\n)+)", REFERENCE, re.M)
+    written = re.findall(HEAD.format(name), REFERENCE, re.M)
     assert len(written) == 1
-    cells = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in written[0].splitlines()]
+    cells = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in written[0][1].splitlines()]
     assert [line[: len(expected[0])] for line in cells] == expected
 
 
