@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tracelang.plan.compile import compile
 from tracelang.plan.engines import carried_out
+
+from tracelang.plan.compile import compile
 from tracelang.plan.explain import written
 from tracelang.semantics.fields import Field, settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, does, kinds, takes_terms

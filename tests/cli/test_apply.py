@@ -249,18 +249,18 @@ def test_a_detailed_exit_code_of_2_always_means_changes(base: Path, words: tuple
 
 
 def test_models_of_one_name_keep_their_rows(base: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tracelang.evidence import picture
+    from tracelang.evidence import sheet
 
     assert labels(["micro-sd", "out"]) == ["micro-sd", "out"]
     assert labels(["a/x/out", "b/x/out"]) == ["a/x/out", "b/x/out"] and labels(["a/out", "out"]) == ["a/out", "out"]
     assert labels(["out", "./out"]) == ["out", "./out"]
     shutil.copytree(base, here / base.name)
     drawn: list[list[str]] = []
-    real = picture.sheet
+    real = sheet.sheet
     monkeypatch.setattr(
-        picture,
+        sheet,
         "sheet",
-        lambda columns: drawn.extend(list(panel.rows) for _, column in columns for panel in column) or real(columns),
+        lambda columns: drawn.extend(list(strip.rows) for _, column in columns for strip in column) or real(columns),
     )
     models = (base.name, "--against", str(base))
     assert run("sample", *models, "--prompt", "a cat", "--count", "1", "--steps", "2").exit_code == 0
@@ -268,11 +268,11 @@ def test_models_of_one_name_keep_their_rows(base: Path, here: Path, monkeypatch:
 
 
 def test_labels_are_never_painted_over() -> None:
-    from tracelang.evidence.picture import GAP, Panel, sheet
+    from tracelang.evidence.sheet import GAP, Strip, sheet
 
     def page(label: str, value: float) -> np.ndarray:
         rows = {label: torch.full((1, 3, 8, 8), value), "b": torch.ones(1, 3, 8, 8)}
-        return np.asarray(sheet([("", [Panel("p", rows)])]))
+        return np.asarray(sheet([("", [Strip("p", rows)])]))
 
     label = "a/rather/long/path/to/a/model"
     black, white = page(label, 0), page(label, 1)

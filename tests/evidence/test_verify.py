@@ -20,13 +20,13 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form, expecting, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import rollout, sampling
-from tracelang.evidence import attacks, picture, verify
+from tracelang.evidence import attacks, sheet, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import textual_inversion
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.panel import JudgeError
-from tracelang.evidence.report import Hit, Report
+from tracelang.evidence.schema import Hit, Report
 from tracelang.evidence.units import drift, noise, shots
 from tracelang.evidence.units.degree import at_degree
 from tracelang.evidence.units.unit import Unit
@@ -249,13 +249,13 @@ def test_a_hit_is_drawn_again_by_its_command_and_by_its_unit(tmp_path: Path, mon
     pixels = torch.from_numpy(np.asarray(Image.open(file), dtype=np.float32).copy()).permute(2, 0, 1) / 255
 
     drawn = list[Tensor]()
-    sheet = picture.sheet
+    drawn_sheet = sheet.sheet
 
     def seen(columns: Any) -> Any:
         drawn.extend(columns[0][1][0].rows.values())
-        return sheet(columns)
+        return drawn_sheet(columns)
 
-    monkeypatch.setattr(picture, "sheet", seen)
+    monkeypatch.setattr(sheet, "sheet", seen)
     monkeypatch.chdir(tmp_path)
     ran = CliRunner().invoke(main, shlex.split(hit.reproduce)[1:])
     assert ran.exit_code == 0, ran.output

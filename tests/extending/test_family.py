@@ -19,7 +19,7 @@ from tracelang.engine.sampling import sample
 from tracelang.evidence import questions, verify
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.models.locate import family_of
 from tracelang.plan.bind import bind
 from tracelang.plan.family import ModelError

@@ -18,7 +18,7 @@ from tracelang.cli.running import device_options, mistakes, usable
 from tracelang.text import safe
 
 if TYPE_CHECKING:
-    from tracelang.evidence.report import Report
+    from tracelang.evidence.schema import Report
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 COULD_NOT = 2
@@ -123,8 +123,8 @@ def refusals() -> Iterator[None]:
 
     try:
         from tracelang.evidence.artifact import EvidenceError
-        from tracelang.evidence.html import PictureError
         from tracelang.evidence.panel import JudgeError
+        from tracelang.evidence.report.html import PictureError
         from tracelang.evidence.work import WorkError
 
         try:

@@ -21,7 +21,7 @@ from tracelang.evidence.pictures import Sample
 from tracelang.evidence.shots import Judgement, draw, judged
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.types import Member, Plan
-from tracelang.versions import versions
+from tracelang.version import versions
 
 PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers", "scipy", "torchmetrics", "numpy")
 """Of whose numbers the results are made."""

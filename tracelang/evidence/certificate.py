@@ -18,7 +18,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite
 from tracelang.engine.statements import constraints, states
-from tracelang.evidence.report import Certificate, LayerChange, Reach
+from tracelang.evidence.schema import Certificate, LayerChange, Reach
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import edit_prompts

@@ -16,7 +16,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed as seed_of
-from tracelang.evidence.report import NoiseLevels
+from tracelang.evidence.schema import NoiseLevels
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse

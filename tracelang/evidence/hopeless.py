@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracelang.evidence.metrics.metric import TOO, percent
-from tracelang.evidence.report import Outcome
+from tracelang.evidence.schema import Outcome
 from tracelang.plan.types import Assertion, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS

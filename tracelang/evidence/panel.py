@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from tracelang.evidence.ending import going_on
 from tracelang.evidence.judges import Class, Judge, load, told
 from tracelang.evidence.judges.identity import code, setting
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.plan.types import Member, Plan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 
-from tracelang.evidence.report import AttackFinding, Measure, Member, Outcome, Rate
+from tracelang.evidence.schema import AttackFinding, Measure, Member, Outcome, Rate
 from tracelang.semantics.tables import METRICS
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -14,15 +14,6 @@ VERDICTS = {
     "fail": "At least one thing that the recipe expects, or that is expected of every edit, was shown not to hold.",
     "inconclusive": "The measurements decide neither way. That is not a pass.",
 }
-ATTACKS = {
-    "paraphrase": "Other words: synonyms, paraphrases and misspellings",
-    "ring_a_bell": "Ring-A-Bell: a prompt searched to lie where the concept lies in text space",
-    "p4d": "P4D: a prompt optimised until the edited model predicts what the old one did",
-    "unlearn_diff_atk": "UnlearnDiffAtk: a few tokens before the prompt, optimised through the model",
-    "textual_inversion": "Textual inversion: a new word learnt from pictures of the concept",
-    "inverse_map": "Inverse map: text states that undo the closed-form part of the edit",
-}
-"""What each attack does, in a line."""
 
 
 def percent(share: float | None) -> str:

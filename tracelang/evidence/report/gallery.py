@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracelang.evidence.pictures import Sample, kind_of, roles
-from tracelang.evidence.report import Hit, Picture
+from tracelang.evidence.schema import Hit, Picture
 from tracelang.evidence.shots import Presence
 from tracelang.plan.types import Member
 
 if TYPE_CHECKING:
-    from tracelang.evidence.compose import Findings
+    from tracelang.evidence.report.compose import Findings
 
 PICTURES = 120
 """Pairs of pictures the report names."""

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from tracelang.evidence import wording
-from tracelang.evidence.plots import Line, chart, whisker
-from tracelang.evidence.report import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+from tracelang.evidence.report import wording
+from tracelang.evidence.report.plots import Line, chart, whisker
+from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
+from tracelang.semantics.tables import ATTACKS
 from tracelang.text import visible
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def page(report: Report, folder: Path) -> str:
 
 @cache
 def _part(name: str) -> str:
-    return files("tracelang.evidence").joinpath(name).read_text(encoding="utf-8")
+    return files("tracelang.evidence.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hashed(text: str) -> str:
@@ -120,7 +121,7 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": wording.ATTACKS}
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
     environment.globals |= {"VERDICTS": wording.VERDICTS}
     return environment
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracelang.checkpoint.card import card, metadata, remarks
 from tracelang.checkpoint.output import MARK
-from tracelang.evidence import wording
-from tracelang.evidence.report import ConceptFinding, Rate, Report
+from tracelang.evidence.report import wording
+from tracelang.evidence.schema import ConceptFinding, Rate, Report
 from tracelang.models import loading
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan

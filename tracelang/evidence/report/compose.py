@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tracelang.checkpoint import earlier
-from tracelang.evidence import gallery
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.integrity import integrity
@@ -29,7 +28,8 @@ from tracelang.evidence.pictures import (
     rows,
     samples_of,
 )
-from tracelang.evidence.report import (
+from tracelang.evidence.report import gallery
+from tracelang.evidence.schema import (
     AttackFinding,
     Certificate,
     ConceptFinding,
@@ -80,9 +80,9 @@ def publish(
     A report that stands there and says anything else is set aside first, and `say` is told; so it is of one that was
     changed since it was written. Raises WorkError where units are missing or were changed.
     """
-    from tracelang.evidence.against import compare
-    from tracelang.evidence.card import model_card
-    from tracelang.evidence.html import write_html
+    from tracelang.evidence.report.against import compare
+    from tracelang.evidence.report.card import model_card
+    from tracelang.evidence.report.html import write_html
 
     report, hits = compose(artifact, work.run, work.records())
     if other is not None:
@@ -494,7 +494,7 @@ def _cost(artifact: Artifact, run: Run, records: Sequence[Record]) -> Cost:
 
 
 def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> Provenance:
-    from tracelang.evidence.against import asked
+    from tracelang.evidence.report.against import asked
 
     facts = run.facts
     return Provenance(

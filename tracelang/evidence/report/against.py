@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.panel import digest
 from tracelang.evidence.pictures import main_row, roles, rows, samples_of
-from tracelang.evidence.report import Comparison, Difference, JudgeCard, Member, Rate, Report
+from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Member, Rate, Report
 from tracelang.evidence.units.attack import Attack
 from tracelang.evidence.units.unit import Wanted
 from tracelang.evidence.verdicts import distinguishable
