@@ -16,18 +16,31 @@ import tracelang
 from tests import random_sd
 from tests.engine.toy import Toy
 from tracelang.cli import main
+from tracelang.evidence import metrics, units
 from tracelang.evidence.attacks.attack import Budget, Target
+from tracelang.evidence.bench import Bench
+from tracelang.evidence.expectations import outcome
+from tracelang.evidence.judges import Class
+from tracelang.evidence.measured import Drawn, Measured
+from tracelang.evidence.panel import Panel, Sought
+from tracelang.evidence.pictures import Sample, rows_of, samples_of
+from tracelang.evidence.report.wording import demand
+from tracelang.evidence.schema import Outcome
+from tracelang.evidence.shots import Judgement
 from tracelang.plan.changes import changes
+from tracelang.semantics import tables
+from tracelang_sd import StableDiffusion
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "extending.md").read_text("utf-8")
 BLOCKS = dict(re.findall(r"^```(?:python|toml)\n# (\S+)\n(.*?)^```$", TEXT, re.M | re.S))
+ROWS = dict(re.findall(r"^```python\n# (\w+) in tracelang/semantics/tables.py\n(.*?)^```$", TEXT, re.M | re.S))
 EXAMPLES = {path: code for path, code in BLOCKS.items() if path.startswith("examples/")}
 ADDED = {path: code for path, code in BLOCKS.items() if path.startswith("tracelang/")}
 
 
 def test_every_block_says_where_it_goes() -> None:
-    assert len(BLOCKS) == len(re.findall(r"^```(?:python|toml)$", TEXT, re.M)) == len(EXAMPLES) + len(ADDED)
+    assert len(re.findall(r"^```(?:python|toml)$", TEXT, re.M)) == len({**EXAMPLES, **ADDED, **ROWS})
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
@@ -63,6 +76,14 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - known:
         if f"{name.replace('.', '/')}.py" in ADDED:
             del sys.modules[name]
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's rows in the language's tables."""
+    for table, row in ROWS.items():
+        for name, value in eval("{" + row + "}", {"Metric": tables.Metric}).items():
+            monkeypatch.setitem(getattr(tables, table), name, value)
 
 
 def tracec(*words: str, stdin: str) -> tuple[int, str]:
@@ -110,6 +131,7 @@ def test_the_pass(added: Path) -> None:
     assert list(whole.maps) == list(cut.maps) and len(set(map(id, cut.maps.values()))) == 1
 
 
+@pytest.mark.usefixtures("rows")
 def test_the_attack(added: Path) -> None:
     shout = import_module("tracelang.evidence.attacks.shout")
     model, plan = Toy(), tracelang.compile('concept p kind protected { names "loud dog" } erase "cat"')
@@ -117,3 +139,44 @@ def test_the_attack(added: Path) -> None:
     target = Target(plan, ("cat",), 0, model.noise([0]), prompts, model, 5)
     found = shout.run(target, model, Budget())
     assert found.prompts == ("A CAT", "A LOUD CAT", "A CAT", "A LOUD CAT", "A CAT") and found.states is None
+    assert tables.ATTACKS["shout"][0] == found.budget["access"]
+
+
+STEADY = """concept cat { names "cat" templates "a {}", "{}" } erase cat preserve "dog"
+expect over %s samples { steady(cat) >= 50%% }"""
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_metric(added: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, told = tracec("lint", "-", stdin=STEADY.replace(">=", "<=") % 100)
+    assert code == 1 and "TL304" in told and "steady" in told
+    module = import_module("tracelang.evidence.metrics.steady")
+    monkeypatch.setitem(metrics.MEASURES, "steady", module.MEASURES["steady"])
+    plan, sought = tracelang.compile(STEADY % 40), {("cat",): (Sought("judge", Class("concept", "cat")),)}
+    (row,) = rows_of(plan, plan.expect[0])
+
+    def found(changed: int) -> Outcome:
+        pictures = {
+            sample: Drawn(judged("cat"), judged("fox" if i < changed else "cat"))
+            for i, sample in enumerate(samples_of(plan, row))
+        }
+        return outcome(plan.expect[0], Measured(plan, sought, {}, pictures))
+
+    assert [found(changed).verdict for changed in (0, 20, 40)] == ["pass", "inconclusive", "fail"]
+    assert "show of it what they showed before the edit" in demand(found(0))
+
+
+def judged(label: str) -> dict[str, Judgement]:
+    return {"judge": Judgement({"concept": label})}
+
+
+def test_the_kind_of_work(added: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repeat = import_module("tracelang.evidence.units.repeat")
+    monkeypatch.setitem(units.KINDS, "repeat", repeat.Repeat)
+    plan = tracelang.compile('erase "cat" preserve "dog"')
+    wanted = units.Wanted(plan, {}, (), 0, {Sample(f"a {thing}", 3): None for thing in ("cup", "key", "hat")})
+    (unit,) = (one for one in units.units(wanted) if one.kind == "repeat")
+    model = StableDiffusion().load(random_sd.build(added / "tiny"))
+    record = unit.done(Bench(None, model, model, Panel((), {}, {}), Budget(), steps=2), added)  # type: ignore[arg-type]
+    assert record.apart == 0 and record.pictures == 4
+    assert units.read({**record.to_json(), "kind": "repeat"}).apart == 0
