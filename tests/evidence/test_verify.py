@@ -495,7 +495,7 @@ def test_a_bound_that_cannot_pass_is_said_before_anything_is_drawn(out: Path, mo
     monkeypatch.setattr(verify.artifacts, "load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     ran = CliRunner().invoke(main, ["verify", str(out)])
     assert ran.exit_code == 130
-    assert ran.output.count("warning: shown(dog) <= 5.0 %: 6 pictures show at best") == 1
+    assert ran.output.count("warning: shown(dog) <= 5%: 6 pictures show at best") == 1
     with pytest.warns(UserWarning, match="6 pictures show at best"), pytest.raises(KeyboardInterrupt):
         tracelang.verify(out, device="cpu")
 

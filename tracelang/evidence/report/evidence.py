@@ -40,6 +40,7 @@ class Evidence:
 
     @staticmethod
     def of(plan: Plan, run: Run, records: Mapping[str, Record]) -> Evidence:
+        """What the records of all units, by their keys, say together."""
         shots = select(records, ShotsRecord)
         pictures = {
             row.sample: Drawn(row.base, row.after, row.clip, row.files, key)
@@ -78,12 +79,20 @@ class Evidence:
 
     @cached_property
     def every(self) -> tuple[Row, ...]:
+        """Every row of pictures."""
         return rows(self.plan, self.run.classes, self.run.facts["samples"])
 
     def row(self, member: Member, how: Literal["names", "probes"] = "names") -> list[Pair]:
         """The pictures of the row that stands for the member, those with an error too."""
         row = main_row(self.plan, self.every, member, how)
         return self.measured.pairs(row) if row is not None else []
+
+    def at(self, degree: float, sample: Sample) -> Judgements | None:
+        """The judgements of a sample at a degree, 0 being the base and 1 the edit; None where it was not drawn."""
+        if degree not in (0, 1):
+            return self.at_degree.get(degree, {}).get(sample)
+        drawn = self.measured.pictures.get(sample)
+        return None if drawn is None else drawn.after if degree else drawn.base
 
     def integrity(self) -> Integrity:
         """What the everyday panel says."""

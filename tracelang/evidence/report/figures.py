@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from tracelang.evidence.measured import Pair
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
-from tracelang.evidence.pictures import Sample, degree_samples, kind_of, roles, samples_of
+from tracelang.evidence.pictures import degree_samples, kind_of, roles, samples_of
 from tracelang.evidence.report.evidence import Evidence
 from tracelang.evidence.schema import AttackFinding, ConceptFinding, DegreePoint, Harmonic, JudgeCard, Quality, Rate
-from tracelang.evidence.shots import Failed, Judgements, presence
+from tracelang.evidence.shots import Failed, presence
 from tracelang.evidence.units.attack import AttackResult
 from tracelang.evidence.units.degree import DEGREES
 from tracelang.evidence.verdicts import paired, rate
@@ -19,6 +19,7 @@ from tracelang.plan.types import Member
 
 
 def concept(evidence: Evidence, member: Member) -> ConceptFinding:
+    """What came of one concept, erased or preserved."""
     plan, sought = evidence.plan, evidence.run.classes.get(member)
     pairs, probes = evidence.row(member), evidence.row(member, "probes")
     good, held = sound(pairs), sound(probes)
@@ -61,6 +62,7 @@ def _worst_probe(evidence: Evidence, member: Member, pairs: Sequence[Pair]) -> t
 
 
 def harmonics(evidence: Evidence) -> Iterator[Harmonic]:
+    """Of every erased concept that a judge knows, with the preserved ones."""
     kept = {
         member: sound(evidence.row(member))
         for member, role in roles(evidence.plan).items()
@@ -90,6 +92,7 @@ def harmonics(evidence: Evidence) -> Iterator[Harmonic]:
 
 
 def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
+    """Of every attack on every concept, the one with the most samples."""
     main: dict[tuple[Member, str], AttackResult] = {}
     for one in evidence.attacked:
         held = main.get((one.member, one.attack))
@@ -120,20 +123,14 @@ def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
 
 
 def degrees(evidence: Evidence) -> Iterator[DegreePoint]:
+    """What is shown and kept from the base to the edit; nothing where no degree between them was drawn."""
     wanted = degree_samples(evidence.plan, evidence.every)
     if not evidence.at_degree:
         return
     for degree in (0.0, *DEGREES, 1.0):
-
-        def judged(sample: Sample, degree: float = degree) -> Judgements | None:
-            drawn = evidence.measured.pictures.get(sample)
-            if degree in (0, 1):
-                return None if drawn is None else drawn.after if degree else drawn.base
-            return evidence.at_degree.get(degree, {}).get(sample)
-
         shown, kept = list[bool](), list[bool]()
         for sample, members in wanted.items():
-            found, drawn = judged(sample), evidence.measured.pictures.get(sample)
+            found, drawn = evidence.at(degree, sample), evidence.measured.pictures.get(sample)
             for member in members:
                 sought = evidence.run.classes.get(member)
                 if found is None or drawn is None or sought is None:
@@ -150,7 +147,7 @@ def degrees(evidence: Evidence) -> Iterator[DegreePoint]:
 
 def quality(evidence: Evidence) -> Quality | None:
     """Over the preserved concepts' pictures: of erased ones a distance is what was asked for."""
-    shots = [
+    samples = [
         sample
         for member, role in roles(evidence.plan).items()
         if role == "preserved"
@@ -158,8 +155,8 @@ def quality(evidence: Evidence) -> Quality | None:
         if row.member == member and row.how == "names"
         for sample in samples_of(evidence.plan, row)
     ]
-    shots = [sample for sample in dict.fromkeys(shots) if sample in evidence.measured.pictures]
-    if not shots:
+    samples = [sample for sample in dict.fromkeys(samples) if sample in evidence.measured.pictures]
+    if not samples:
         return None
     notes = [
         "over the pictures of all preserved concepts, base against edited, which share their seeds: KID compares "
@@ -167,16 +164,16 @@ def quality(evidence: Evidence) -> Quality | None:
     ]
     values: dict[str, float | None] = {}
     for name, distance in (("fid", fid), ("kid", kid_paired)):
-        found = between(distance, evidence.measured, shots)
+        found = between(distance, evidence.measured, samples)
         values[name] = found if isinstance(found, float) else None
         if isinstance(found, Failed):
             notes.append(f"{name.upper()}: {found.why}")
-    clips = [clip for sample in shots if (clip := evidence.measured.pictures[sample].clip)]
+    clips = [clip for sample in samples if (clip := evidence.measured.pictures[sample].clip)]
     if not clips:
         notes.append("CLIP score: no judge gives it; add --judge clip=FOLDER")
     return Quality(
         **values,
-        n=len(shots),
+        n=len(samples),
         extractor=evidence.measured.extractor,
         notes=tuple(notes),
         clip_base=sum(base for base, _ in clips) / len(clips) if clips else None,
@@ -185,6 +182,7 @@ def quality(evidence: Evidence) -> Quality | None:
 
 
 def cards(evidence: Evidence) -> tuple[JudgeCard, ...]:
+    """The judges, with how often each was asked and failed."""
     pictures, errors = dict[str, int](), dict[str, int]()
     for _, judgements in evidence.judgements():
         for name, judgement in judgements.items():

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tracelang.evidence.report import wording
-from tracelang.evidence.report.plots import Line, chart, whisker
+from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
@@ -203,8 +203,8 @@ def _by_member(findings: Iterable[AttackFinding]) -> Iterator[tuple[tuple[str, .
 
 def _trade_off(points: Iterable[DegreePoint]) -> Markup | None:
     points = sorted(points, key=lambda point: point.degree)
-    shown = [(p.degree, p.shown.share, p.shown.low, p.shown.high) for p in points if p.shown.n]
-    kept = [(p.degree, p.kept.share, p.kept.low, p.kept.high) for p in points if p.kept and p.kept.n]
+    shown = [Point(p.degree, p.shown.share, p.shown.low, p.shown.high) for p in points if p.shown.n]
+    kept = [Point(p.degree, p.kept.share, p.kept.low, p.kept.high) for p in points if p.kept and p.kept.n]
     lines = [Line(*one) for one in (("kept", "kept", kept), ("still shown", "erased", shown)) if one[2]]
     if not lines:
         return None
@@ -225,7 +225,7 @@ def _levels(noise: NoiseLevels | None) -> Markup | None:
     if noise is None or not noise.logsnr:
         return None
     lines = [
-        Line(name, tone, [(x, y, y, y) for x, y in sorted(zip(noise.logsnr, values, strict=True))])
+        Line(name, tone, [Point(x, y, y, y) for x, y in sorted(zip(noise.logsnr, values, strict=True))])
         for name, tone, values in (("erased", "erased", noise.erased), ("preserved", "kept", noise.preserved))
         if values
     ]
@@ -235,6 +235,6 @@ def _levels(noise: NoiseLevels | None) -> Markup | None:
         "Relative change of the prediction on erased and on preserved prompts, by noise level.",
         lines,
         "log-SNR: pure noise to finished picture",
-        lambda x: f"{x:.3g}".replace("-", "−"),
+        wording.level,
         wording.ticked,
     )

@@ -169,3 +169,8 @@ def strongest(attacks: Sequence[AttackFinding]) -> AttackFinding | None:
 def ticked(share: float) -> str:
     """A share on an axis: `20 %`."""
     return f"{100 * share:.3g}{NO_BREAK}%"
+
+
+def level(logsnr: float) -> str:
+    """A noise level on an axis: `−2.5`."""
+    return f"{logsnr:.3g}".replace("-", "−")
