@@ -18,13 +18,8 @@ from tracelang.cli import main
 from tracelang.engine.sampling import sample
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
-<<<<<<< HEAD
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
-=======
-from tracelang.evidence.report import JudgeCard
-from tracelang.models.family import facts
->>>>>>> engine
 from tracelang.models.locate import family_of
 from tracelang.plan.bind import bind
 from tracelang.plan.family import ModelError
@@ -112,7 +107,7 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(base: Path) -> None:
     family = family_of(base)
-    bound = bind(tracelang.compile('erase "cat" method uce'), facts(family, base))
+    bound = bind(tracelang.compile('erase "cat" method uce'), family, base)
     assert {site.reads for site in bound.sites} == {"tokens"}
     model = family.load(base)
     states = model.encode(["a photo of a cat", ""])
