@@ -20,6 +20,7 @@ from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
+from tracelang.models.family import facts
 from tracelang.models.locate import family_of
 from tracelang.plan.bind import bind
 from tracelang.plan.family import ModelError
@@ -107,7 +108,7 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(base: Path) -> None:
     family = family_of(base)
-    bound = bind(tracelang.compile('erase "cat" method uce'), family, base)
+    bound = bind(tracelang.compile('erase "cat" method uce'), facts(family, base))
     assert {site.reads for site in bound.sites} == {"tokens"}
     model = family.load(base)
     states = model.encode(["a photo of a cat", ""])
