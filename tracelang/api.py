@@ -26,8 +26,8 @@ from tracelang.progress import Progress
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
     from tracelang.engine.edit import Edit, Patch
-    from tracelang.evidence import report
     from tracelang.evidence.judges import Judge
+    from tracelang.evidence.schema import Report
     from tracelang.models.protocol import Model, TextSide
 
 
@@ -207,7 +207,7 @@ def verify(
     model: str | None = None,
     progress: Progress | None = None,
     **settings: Any,
-) -> report.Report:
+) -> Report:
     """Measure the edit in OUT against its recipe's expectations, write OUT/report, and return the report.
 
     `judges` are `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `model` is the base where it

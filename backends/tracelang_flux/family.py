@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.models import check, layout, weights
+from tracelang.models import check, configs, layout, weights
 from tracelang.models.flow import FlowClock, clock
 from tracelang.models.pipeline import Pipeline
 from tracelang.plan.family import ModelError, Site
@@ -65,7 +65,7 @@ class Flux(Pipeline):
         """
         distilled, pixels = self._transformer(folder).get("guidance_embeds", False) is True, self._pixels(folder)
         size = check.whole(folder, "size", self._vae(folder).get("sample_size") or LATENTS * pixels)
-        longest = layout.read(folder / "tokenizer_2" / "tokenizer_config.json").get("model_max_length")
+        longest = configs.read(folder / "tokenizer_2" / "tokenizer_config.json").get("model_max_length")
         tokens = min(longest, TOKENS[distilled]) if isinstance(longest, int) and longest > 0 else TOKENS[distilled]
         guidance = check.guidance(folder, GUIDANCE, 0, "correct it")
         if size < 2 * pixels:

@@ -13,7 +13,7 @@ import tracelang
 from tracelang.api import best_device
 from tracelang.engine.sampling import sample
 from tracelang.engine.seeds import seed
-from tracelang.evidence import picture
+from tracelang.evidence import sheet
 from tracelang.evidence.judges import load
 from tracelang.models.locate import family_of, locate
 
@@ -40,9 +40,9 @@ def main() -> None:
     asked = table.ask(target, PER_ROW, PER_ROW, 5, seed=2, everything=False)
     outcomes = {name: table.outcome(asked, answered(model, judge, asked, STEPS)) for name, model in models.items()}
 
-    def panel(prompt: str) -> picture.Panel:
+    def strip(prompt: str) -> sheet.Strip:
         seeds = [seed("picture", prompt, i, 0) for i in range(SHOWN)]
-        return picture.Panel(
+        return sheet.Strip(
             prompt, {name: sample(model, [prompt] * SHOWN, seeds, steps=STEPS) for name, model in models.items()}
         )
 
@@ -53,14 +53,14 @@ def main() -> None:
         title = f"erased: {target.name} (and words the edit never saw)"
         erased = [f"a picture of {with_article(target, word)}" for word in (target.name, *target.synonyms)]
     spread = [kept[i * len(kept) // len(erased)] for i in range(len(erased))]
-    page = picture.sheet(
+    page = sheet.sheet(
         [
-            (title, [panel(prompt) for prompt in erased]),
-            ("kept", [panel(f"a picture of {with_article(thing, thing.name)}") for thing in spread]),
+            (title, [strip(prompt) for prompt in erased]),
+            ("kept", [strip(f"a picture of {with_article(thing, thing.name)}") for thing in spread]),
         ]
     )
     file = options.picture or options.out / "report" / "before-after.png"
-    picture.write(page, file)
+    sheet.write(page, file)
     rows = {name: table.figures(outcomes["before"], after) for name, after in outcomes.items()}
     print(
         f"\nerase {target.name}: {len(asked)} pictures a row, {PER_ROW} per thing, percent; "

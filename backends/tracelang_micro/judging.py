@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.words import match, plain, style
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 
 from .world.captions import with_article
 from .world.concepts import BACKGROUNDS, IMPLICIT, STYLES, THINGS

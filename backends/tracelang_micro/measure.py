@@ -24,7 +24,7 @@ from tracelang.models.protocol import Model
 from tracelang.plan.bind import bind
 from tracelang.plan.family import Facts
 from tracelang.plan.types import Method, Plan
-from tracelang.versions import versions
+from tracelang.version import versions
 
 from . import table
 from .table import Question

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.judges import Class
 from tracelang.evidence.pictures import Sample
-from tracelang.evidence.report import Rate
+from tracelang.evidence.schema import Rate
 from tracelang.evidence.shots import Presence
 from tracelang.evidence.verdicts import pooled, rate
 from tracelang.plan.types import Plan

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.models import check, layout, weights
+from tracelang.models import check, configs, layout, weights
 from tracelang.models.diffusion import DiffusionClock, clock
 from tracelang.models.pipeline import Pipeline
 from tracelang.plan.family import ModelError, Site
@@ -47,7 +47,7 @@ class StableDiffusion(Pipeline):
 
     def clock(self, folder: Path) -> DiffusionClock:
         path = folder / "scheduler" / "scheduler_config.json"
-        return clock(layout.read(path), path)
+        return clock(configs.read(path), path)
 
     def conditions(self, folder: Path) -> Mapping[str, float]:
         """The model's own guidance scale: from `tracelang.json` where the folder has one, else SD's customary 7.5."""
@@ -85,7 +85,7 @@ class StableDiffusion(Pipeline):
 
     def _unet(self, folder: Path) -> dict[str, Any]:
         path = folder / "unet" / "config.json"
-        table = layout.read(path)
+        table = configs.read(path)
         if table.get("_class_name") != "UNet2DConditionModel":
             raise ModelError(f"{path}: describes {table.get('_class_name')!r}, not UNet2DConditionModel; not SD 1.x")
         return table

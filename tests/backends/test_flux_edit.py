@@ -24,7 +24,7 @@ from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind

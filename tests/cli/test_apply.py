@@ -20,10 +20,10 @@ import tracelang.api
 from tests.random_sd import build
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
-from tracelang.cli.plan import _roles
 from tracelang.cli.progress import progress
 from tracelang.cli.sample import labels
-from tracelang.engine import steer
+from tracelang.engine import training
+from tracelang.engine.predicted import roles
 
 RECIPE = """
 templates object = "a photo of a {}", "a {}"
@@ -78,7 +78,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(base: Path, monkeypatch: p
     assert run("apply", "r.erase", "--model", str(base), "--out", "whole").exit_code == 0
     Path("a folder").mkdir()
     Path("r.erase").rename("a folder/r.erase")
-    real, calls = steer.draw, []
+    real, calls = training.draw_batch, []
 
     def interrupted(*arguments: object) -> object:
         calls.append(arguments)
@@ -86,7 +86,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(base: Path, monkeypatch: p
             raise KeyboardInterrupt
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steer, "draw", interrupted)
+    monkeypatch.setattr(training, "draw_batch", interrupted)
     words = ["apply", "a folder/r.erase", "--model", str(base), "--out", "out", "--root", ".", "--dtype", "float32"]
     result = run(*words)
     assert result.exit_code == 130 and ".out.state" in result.stderr
@@ -215,10 +215,10 @@ def test_collateral_by_role(base: Path) -> None:
         "utf-8",
     )
     plan = tracelang.compile("pair.erase")
-    roles = _roles(plan)
-    assert roles["erased"] == [("cat", "dog")] and roles["anchors"] == [("ship",)]
-    assert ("truck",) in roles["preserved"]
-    together = [member for members in roles.values() for member in members]
+    parts = roles(plan)
+    assert parts["erased"] == [("cat", "dog")] and parts["anchors"] == [("ship",)]
+    assert ("truck",) in parts["preserved"]
+    together = [member for members in parts.values() for member in members]
     assert {("cat",), ("dog",)} <= set(together) and {name for one in together for name in one} == {
         concept.name for concept in plan.concepts
     }
@@ -249,18 +249,18 @@ def test_a_detailed_exit_code_of_2_always_means_changes(base: Path, words: tuple
 
 
 def test_models_of_one_name_keep_their_rows(base: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tracelang.evidence import picture
+    from tracelang.evidence import sheet
 
     assert labels(["micro-sd", "out"]) == ["micro-sd", "out"]
     assert labels(["a/x/out", "b/x/out"]) == ["a/x/out", "b/x/out"] and labels(["a/out", "out"]) == ["a/out", "out"]
     assert labels(["out", "./out"]) == ["out", "./out"]
     shutil.copytree(base, here / base.name)
     drawn: list[list[str]] = []
-    real = picture.sheet
+    real = sheet.sheet
     monkeypatch.setattr(
-        picture,
+        sheet,
         "sheet",
-        lambda columns: drawn.extend(list(panel.rows) for _, column in columns for panel in column) or real(columns),
+        lambda columns: drawn.extend(list(strip.rows) for _, column in columns for strip in column) or real(columns),
     )
     models = (base.name, "--against", str(base))
     assert run("sample", *models, "--prompt", "a cat", "--count", "1", "--steps", "2").exit_code == 0
@@ -268,11 +268,11 @@ def test_models_of_one_name_keep_their_rows(base: Path, here: Path, monkeypatch:
 
 
 def test_labels_are_never_painted_over() -> None:
-    from tracelang.evidence.picture import GAP, Panel, sheet
+    from tracelang.evidence.sheet import GAP, Strip, sheet
 
     def page(label: str, value: float) -> np.ndarray:
         rows = {label: torch.full((1, 3, 8, 8), value), "b": torch.ones(1, 3, 8, 8)}
-        return np.asarray(sheet([("", [Panel("p", rows)])]))
+        return np.asarray(sheet([("", [Strip("p", rows)])]))
 
     label = "a/rather/long/path/to/a/model"
     black, white = page(label, 0), page(label, 1)

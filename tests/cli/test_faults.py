@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from tracelang.cli import main
 from tracelang.engine.errors import EngineError
 from tracelang.evidence.artifact import EvidenceError
-from tracelang.evidence.html import PictureError
 from tracelang.evidence.panel import JudgeError
+from tracelang.evidence.report.html import PictureError
 from tracelang.evidence.work import WorkError
 from tracelang.plan.family import ModelError
 

@@ -42,7 +42,7 @@ def picture(target: str) -> tuple[int, str]:
     """As `tracec sample` writes its sheet, and with what it says where that fails."""
     from PIL import Image
 
-    from tracelang.evidence.picture import write
+    from tracelang.evidence.sheet import write
 
     try:
         write(Image.new("RGB", (8, 8)), Path(target))

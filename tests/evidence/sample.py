@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from tracelang.evidence.report import (
+from tracelang.evidence.schema import (
     AttackFinding,
     Certificate,
     ConceptFinding,

@@ -9,12 +9,12 @@ import pytest
 
 import tracelang
 from tests.evidence import sample
-from tracelang.evidence.against import asked, compare, earlier
 from tracelang.evidence.artifact import EvidenceError
-from tracelang.evidence.html import page
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.report import DegreePoint, Report
+from tracelang.evidence.report.against import asked, compare, earlier
+from tracelang.evidence.report.html import page
+from tracelang.evidence.schema import DegreePoint, Report
 from tracelang.evidence.verdicts import rate, rises
 from tracelang.evidence.work import Run
 
@@ -86,7 +86,6 @@ def test_another_judge_or_sampler_is_refused(tmp_path: Path) -> None:
         ("code", "somebody 2.0"),
         ("threshold", 0.25),
         ("classes", ("dog",)),
-        ("unit", "box"),
         ("sensitivity", 0.1),
         ("source", "nobody"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from tests.evidence import sample
 from tests.evidence.chromium import Page, browser, find
-from tracelang.evidence.html import write_html
+from tracelang.evidence.report.html import write_html
 
 CHROMIUM = find()
 MISSING = "no Chromium here: the report was NOT opened in a browser"

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 
 from tests.evidence import sample
 from tracelang.checkpoint.card import card
-from tracelang.evidence.card import model_card, results
+from tracelang.evidence.report.card import model_card, results
 from tracelang.plan.types import Concept, Erasure, Method, Plan, RecipeInfo
 
 

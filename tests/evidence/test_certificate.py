@@ -10,7 +10,7 @@ from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.text_map import smallest_singular_value
 from tracelang.evidence.certificate import certify
-from tracelang.evidence.report import Certificate
+from tracelang.evidence.schema import Certificate
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan
 from tracelang_micro import micro_sd

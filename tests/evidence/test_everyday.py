@@ -19,7 +19,7 @@ from tracelang.evidence.everyday import COUNT, LEAST, digest, everyday, texts
 from tracelang.evidence.integrity import EverydayPair, integrity, pixels
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.pictures import Sample
-from tracelang.evidence.report import Report
+from tracelang.evidence.schema import Report
 from tracelang.evidence.units import units
 from tracelang.evidence.units.unit import Wanted
 from tracelang.plan.protected import guard

@@ -17,7 +17,7 @@ from tracelang.evidence.measured import Drawn, Measured, Pair
 from tracelang.evidence.metrics.harmonic import answers, h_o, identities
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, rows, samples_of
-from tracelang.evidence.report import Certificate, Outcome, Reach
+from tracelang.evidence.schema import Certificate, Outcome, Reach
 from tracelang.evidence.shots import Failed, Judgement, Presence
 from tracelang.evidence.units.attack import AttackSide, Brought
 from tracelang.evidence.verdicts import decide, rate, worst

@@ -31,7 +31,7 @@ from tracelang.evidence import compared, everyday, verify
 from tracelang.evidence.artifact import EvidenceError, read
 from tracelang.evidence.judges.identity import setting
 from tracelang.evidence.panel import Panel
-from tracelang.evidence.report import Report
+from tracelang.evidence.schema import Report
 from tracelang.evidence.work import Run, Work, WorkError, alone
 from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro

@@ -14,7 +14,7 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form
 from tracelang.cli import main
 from tracelang.evidence import attacks, everyday, verify
-from tracelang.evidence.report import Report
+from tracelang.evidence.schema import Report
 from tracelang.evidence.units import shots
 from tracelang.evidence.work import WorkError
 

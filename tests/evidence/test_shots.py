@@ -13,7 +13,7 @@ from torch import Tensor
 from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.panel import Panel, Sought
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.shots import Judgement, Judgements, ask, attempt, judged, presence
 
 DOG = Class("concept", "dog")

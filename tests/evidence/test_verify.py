@@ -20,13 +20,13 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form, expecting, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import rollout, sampling
-from tracelang.evidence import attacks, picture, verify
+from tracelang.evidence import attacks, sheet, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import textual_inversion
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.panel import JudgeError
-from tracelang.evidence.report import Hit, Report
+from tracelang.evidence.schema import Hit, Report
 from tracelang.evidence.units import drift, noise, shots
 from tracelang.evidence.units.degree import at_degree
 from tracelang.evidence.units.unit import Unit
@@ -249,13 +249,13 @@ def test_a_hit_is_drawn_again_by_its_command_and_by_its_unit(tmp_path: Path, mon
     pixels = torch.from_numpy(np.asarray(Image.open(file), dtype=np.float32).copy()).permute(2, 0, 1) / 255
 
     drawn = list[Tensor]()
-    sheet = picture.sheet
+    drawn_sheet = sheet.sheet
 
     def seen(columns: Any) -> Any:
         drawn.extend(columns[0][1][0].rows.values())
-        return sheet(columns)
+        return drawn_sheet(columns)
 
-    monkeypatch.setattr(picture, "sheet", seen)
+    monkeypatch.setattr(sheet, "sheet", seen)
     monkeypatch.chdir(tmp_path)
     ran = CliRunner().invoke(main, shlex.split(hit.reproduce)[1:])
     assert ran.exit_code == 0, ran.output
@@ -394,7 +394,7 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
         return draw(model, prompts, *rest, **named)
 
     walked = list[str]()
-    follow = rollout.sample
+    follow = rollout.record
 
     def followed(model: Any, starts: Sequence[rollout.Start], *rest: Any) -> Any:
         walked.extend(start.prompt for start in starts)
@@ -402,7 +402,7 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
 
     monkeypatch.setattr(StableDiffusionModel, "decode", counted)
     monkeypatch.setattr("tracelang.evidence.shots.sampling.sample", told)
-    monkeypatch.setattr("tracelang.evidence.drift.sample", followed)
+    monkeypatch.setattr("tracelang.evidence.drift.record", followed)
     report = run(out, samples=2)
     assert "" in walked and any("cat" in prompt for prompt in walked)  # no trajectory goes there, not even undecoded
     assert not [prompt for prompt in walked if "dog" in prompt or "canine" in prompt]
@@ -495,7 +495,7 @@ def test_a_bound_that_cannot_pass_is_said_before_anything_is_drawn(out: Path, mo
     monkeypatch.setattr(verify.artifacts, "load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     ran = CliRunner().invoke(main, ["verify", str(out)])
     assert ran.exit_code == 130
-    assert ran.output.count("warning: shown(dog) <= 5.0 %: 6 pictures show at best") == 1
+    assert ran.output.count("warning: shown(dog) <= 5%: 6 pictures show at best") == 1
     with pytest.warns(UserWarning, match="6 pictures show at best"), pytest.raises(KeyboardInterrupt):
         tracelang.verify(out, device="cpu")
 

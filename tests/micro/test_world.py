@@ -13,7 +13,7 @@ import tracelang
 import tracelang_micro
 from tracelang.evidence.judges import Answer, Class, load
 from tracelang.evidence.pictures import Sample
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.work import Run, Work
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import measure, table

@@ -189,6 +189,13 @@ def test_detailed(here: Path) -> None:
         assert tracec(command, "--help").exit_code == 0
 
 
+@says(COMMANDS_PAGE, "| 1 | `lint`, `fmt --check` | errors or warnings; a file that would change |")
+def test_what_a_clean_recipe_is(here: Path) -> None:
+    warned, untidy = write(here, w='erase "a"'), write(here, u='erase   "a"')
+    assert tracec("compile", warned).exit_code == 0 and tracec("lint", warned).exit_code == 1
+    assert tracec("fmt", untidy, "--check").exit_code == 1 and tracec("lint", write(here, e="erase a")).exit_code == 1
+
+
 @says(
     COMMANDS_PAGE,
     "| 1 | `diff`, `breaking` | the two differ in meaning; the newer one promises less |",

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tracelang.checkpoint.merge import DTYPES, raw_bytes
+from tracelang.checkpoint.merge import DTYPES, raw_bytes, storable
 from tracelang.engine.exact import exact
+from tracelang.engine.finite import finite, rounded
 from tracelang.engine.low_rank import LowRank, compress
 from tracelang.models import header
 from tracelang.plan.family import ModelError, Site
@@ -44,10 +45,11 @@ def adapter(deltas: Mapping[Site, LowRank], dtype: torch.dtype) -> dict[str, Ten
     for site, delta in deltas.items():
         if site.component not in FORMATS:
             raise ModelError(f"an edit of the {site.component} cannot be written as a LoRA file; emit the folder only")
-        if not (delta.up.isfinite().all() and delta.down.isfinite().all()):
-            raise ModelError(
-                f"{site.tensor}: the edit is not finite; it cannot be stored; train with a lower rate or in float32"
-            )
+        with storable():
+            for factor in (delta.up, delta.down):
+                finite(
+                    f"the edit of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32"
+                )
         factors = compress(delta)
         if factors.rank:
             found[site] = LowRank(_stored(site, factors.up, dtype), _stored(site, factors.down, dtype))
@@ -117,7 +119,5 @@ FORMATS: Mapping[str, Callable[[Mapping[Site, LowRank]], dict[str, Tensor]]] = {
 
 
 def _stored(site: Site, factor: Tensor, dtype: torch.dtype) -> Tensor:
-    cast = factor.to(dtype)
-    if not cast.isfinite().all():
-        raise ModelError(f"{site.tensor}: its adapter is not finite in {dtype}; emit the folder only")
-    return cast
+    with storable():
+        return rounded(f"{site.tensor}'s adapter", factor, dtype, "emit the folder only")

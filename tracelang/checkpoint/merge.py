@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -29,8 +30,15 @@ def merged(weight: Tensor, delta: LowRank, name: str = "a matrix") -> Tensor:
     if not delta.rank:
         return weight  # adding 0 would turn a -0 into 0
     up, down = exact(delta.up), exact(delta.down)
-    try:
+    with storable():
         return rounded(name, exact(finite(name, weight)) + up @ down, weight.dtype)
+
+
+@contextmanager
+def storable() -> Iterator[None]:
+    """What the engine says of numbers that no file can hold is said of the model: ModelError."""
+    try:
+        yield
     except EngineError as error:
         raise ModelError(str(error)) from None
 
@@ -83,10 +91,8 @@ def _read(file: Path, entry: Entry, site: Site) -> Tensor:
     with file.open("rb") as opened:
         opened.seek(entry.begin)
         raw = bytearray(opened.read(entry.end - entry.begin))
-    try:
+    with storable():
         return finite(f"{file}: {site.tensor}", torch.frombuffer(raw, dtype=DTYPES[entry.dtype]).view(entry.shape))
-    except EngineError as error:
-        raise ModelError(str(error)) from None
 
 
 def raw_bytes(tensor: Tensor) -> bytes:

@@ -14,8 +14,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from tracelang.files import sync
+from tracelang.files import whole
 from tracelang.models import header
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
@@ -33,13 +34,7 @@ def clone(source: Path, target: Path) -> None:
     Never a hard link, see `link`. Raises OSError.
     """
     with source.open("rb") as old, target.open("xb") as new:
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
-            return
-        with contextlib.suppress(AttributeError, OSError):
-            while os.copy_file_range(old.fileno(), new.fileno(), 1 << 30):
-                pass
-        shutil.copyfileobj(old, new, CHUNK)  # what is left, which is nothing where the line above worked
+        _fill(old, new)
 
 
 def link(source: Path, target: Path) -> None:
@@ -58,17 +53,10 @@ def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
     for name in changes:
         if name not in tensors:
             raise ModelError(f"{source}: there is no tensor {name!r} to edit; is this the model of the plan?")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        clone(source, draft)
-        with draft.open("r+b") as file:
-            for name in sorted(changes, key=lambda name: tensors[name].begin):
-                _replace(file.fileno(), tensors[name], name, changes[name])
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync(target.parent)
+    with whole(target) as draft, source.open("rb") as old, draft.open("r+b") as new:
+        _fill(old, new)
+        for name in sorted(changes, key=lambda name: tensors[name].begin):
+            _replace(new.fileno(), tensors[name], name, changes[name])
 
 
 def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
@@ -81,6 +69,17 @@ def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
             name: _digests(old.fileno(), new.fileno(), entry.begin, entry.end)
             for name, entry in header.read(path).tensors.items()
         }
+
+
+def _fill(old: BinaryIO, new: BinaryIO) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
+        return
+    with contextlib.suppress(AttributeError, OSError):
+        while os.copy_file_range(old.fileno(), new.fileno(), 1 << 30):
+            pass
+    shutil.copyfileobj(old, new, CHUNK)  # what is left, which is nothing where the line above worked
+    new.flush()
 
 
 def _replace(handle: int, entry: Entry, name: str, change: Change) -> None:

@@ -18,7 +18,7 @@ from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.steer import Steer
-from tracelang.versions import versions
+from tracelang.version import versions
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "peft", "safetensors", "numpy")
 

@@ -43,7 +43,7 @@ def command(
     dtype: str | None,
 ) -> None:
     from tracelang.engine.sampling import sample
-    from tracelang.evidence.picture import Panel, sheet, write
+    from tracelang.evidence.sheet import Strip, sheet, write
     from tracelang.models.locate import family_of, locate
 
     prompts = tuple(dict.fromkeys(prompts))
@@ -70,7 +70,7 @@ def command(
             )
             for i, prompt in enumerate(prompts):
                 rows[prompt][label] = images[i * count : (i + 1) * count]
-        write(sheet([("", [Panel(prompt, row) for prompt, row in rows.items()])]), out)
+        write(sheet([("", [Strip(prompt, row) for prompt, row in rows.items()])]), out)
     click.echo(safe(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}"))
 
 

@@ -18,7 +18,7 @@ from tracelang.cli.running import device_options, mistakes, usable
 from tracelang.text import safe
 
 if TYPE_CHECKING:
-    from tracelang.evidence.report import Report
+    from tracelang.evidence.schema import Report
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 COULD_NOT = 2
@@ -123,8 +123,8 @@ def refusals() -> Iterator[None]:
 
     try:
         from tracelang.evidence.artifact import EvidenceError
-        from tracelang.evidence.html import PictureError
         from tracelang.evidence.panel import JudgeError
+        from tracelang.evidence.report.html import PictureError
         from tracelang.evidence.work import WorkError
 
         try:
@@ -155,11 +155,11 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.hopeless import told
+    from tracelang.evidence.report.wording import formula
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
-        click.echo(safe(f"{one.verdict:{width}}  {told(one)}: {one.reason}"))
+        click.echo(safe(f"{one.verdict:{width}}  {formula(one)}: {one.reason}"))
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for line in report.errors:

@@ -17,7 +17,9 @@ def finite(name: str, matrix: Tensor, remedy: str = "no edit of it is defined; u
     raise EngineError(f"{name} holds NaN or infinity ({' and '.join(found)} of {matrix.numel()} numbers); {remedy}")
 
 
-def rounded(name: str, matrix: Tensor, dtype: torch.dtype) -> Tensor:
+def rounded(
+    name: str, matrix: Tensor, dtype: torch.dtype, remedy: str = "use a base in bfloat16 or float32, or a lower degree"
+) -> Tensor:
     """An edited matrix, summed in float64, in the dtype that it is stored in.
 
     Raises `EngineError` where it holds NaN or infinity, or leaves the dtype's range.
@@ -28,6 +30,6 @@ def rounded(name: str, matrix: Tensor, dtype: torch.dtype) -> Tensor:
         kind = str(dtype).removeprefix("torch.")
         raise EngineError(
             f"{name}: the edited matrix is not finite in {kind}, whose range ends at {torch.finfo(dtype).max:.3g}; "
-            "use a base in bfloat16 or float32, or a lower degree"
+            f"{remedy}"
         )
     return stored

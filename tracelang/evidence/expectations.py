@@ -6,7 +6,7 @@ from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics import MEASURES
 from tracelang.evidence.metrics.metric import Share
 from tracelang.evidence.pooled import together
-from tracelang.evidence.report import Outcome
+from tracelang.evidence.schema import Outcome
 from tracelang.evidence.verdicts import farthest, worst
 from tracelang.plan.types import Assertion
 

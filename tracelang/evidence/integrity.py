@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from tracelang.evidence.everyday import LEAST
-from tracelang.evidence.report import Integrity, Rate, Verdict
+from tracelang.evidence.schema import Integrity, Rate, Verdict
 from tracelang.evidence.verdicts import paired, rate
 
 LOST = 0.10

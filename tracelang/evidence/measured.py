@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.report import Certificate
+from tracelang.evidence.schema import Certificate
 from tracelang.evidence.shots import Failed, Judgements, Presence, presence
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.shots import Features

@@ -14,7 +14,7 @@ from tracelang.evidence.hopeless import why_hopeless
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import TOO, Counted, Share, percent
 from tracelang.evidence.pictures import drawable
-from tracelang.evidence.report import Measure, Rate, Verdict
+from tracelang.evidence.schema import Measure, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate
 from tracelang.plan.types import Assertion, Member
 from tracelang.semantics.tables import METRICS

@@ -17,8 +17,8 @@ from tracelang.engine import sampling
 from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Judge
 from tracelang.evidence.panel import Panel, Sought
-from tracelang.evidence.picture import strip
 from tracelang.evidence.pictures import Sample
+from tracelang.evidence.sheet import scaled
 from tracelang.models.protocol import Model
 
 SIDE = 384
@@ -163,7 +163,7 @@ def keep(folder: Path, name: str, image: Tensor) -> str:
     """Write the image as `folder/name.png`; its path below the folder's parent."""
     folder.mkdir(parents=True, exist_ok=True)
     side = min(SIDE, image.shape[-1])
-    (picture,) = strip(torch.nan_to_num(image[None]), side)
+    (picture,) = scaled(torch.nan_to_num(image[None]), side)
     part = folder / f".{name}.{os.getpid()}.part"
     picture.save(part, format="PNG", optimize=True)
     part.replace(folder / f"{name}.png")  # whole or not at all: a process beside this one may draw the same unit

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Literal
 
-from tracelang.evidence.report import DegreePoint, Measure, Paired, Rate, Verdict
+from tracelang.evidence.schema import DegreePoint, Measure, Paired, Rate, Verdict
 
 WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 

@@ -10,18 +10,18 @@ from typing import Any
 
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import attacks, compared
-from tracelang.evidence.against import earlier
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench
-from tracelang.evidence.compose import publish
 from tracelang.evidence.ending import going_on
 from tracelang.evidence.everyday import digest as everyday_digest
 from tracelang.evidence.everyday import everyday
 from tracelang.evidence.hopeless import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
-from tracelang.evidence.report import Report
+from tracelang.evidence.report.against import earlier
+from tracelang.evidence.report.publish import publish
+from tracelang.evidence.schema import Report
 from tracelang.evidence.units import KINDS, share, units
 from tracelang.evidence.units.unit import Unit, Wanted
 from tracelang.evidence.work import Run, Work, alone, gather

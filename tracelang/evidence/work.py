@@ -26,7 +26,7 @@ from typing import Any
 
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Panel, Sought
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 from tracelang.files import write_text
 from tracelang.models.weights import sha256
 from tracelang.plan.types import Member

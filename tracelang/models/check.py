@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tracelang.models import layout, weights
+from tracelang.models import configs, layout, weights
 from tracelang.plan.family import ModelError
 
 
 def config(folder: Path, name: str, title: str, *accepted: str, key: str = "_class_name") -> dict[str, Any]:
     """A component's config, whose `key` must be one of `accepted`; `title` is the family's in the message."""
     path = folder / name / ("scheduler_config.json" if name == "scheduler" else "config.json")
-    table = layout.read(path)
+    table = configs.read(path)
     if table.get(key) not in accepted:
         raise ModelError(f"{path}: {key} is {table.get(key)!r}, not {accepted[0]!r}; not {title}")
     return table
@@ -55,7 +55,7 @@ def tokenizer(folder: Path, *slow: str) -> None:
     held = folder / "tokenizer.json"
     for path in [held] if held.is_file() else [folder / name for name in slow]:
         if path.suffix == ".json":
-            layout.read(path)
+            configs.read(path)
         elif not path.is_file():
             raise ModelError(f"{path}: is missing; download the model again")
 
@@ -63,7 +63,7 @@ def tokenizer(folder: Path, *slow: str) -> None:
 def settings(folder: Path) -> dict[str, Any]:
     """`tracelang.json`, which says how a model is to be run; nothing where the folder has none."""
     path = folder / "tracelang.json"
-    return layout.read(path) if path.exists() else {}
+    return configs.read(path) if path.exists() else {}
 
 
 def guidance(folder: Path, usual: float, least: float, remedy: str) -> float:

@@ -10,14 +10,18 @@ import json
 import math
 import os
 import struct
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tracelang.plan.family import ModelError
 
 LONGEST_HEADER = 100_000_000
+FRESH = 10**9
+"""Nanoseconds within which a file system's clock may not tell two writes apart."""
 SIZES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
@@ -46,7 +50,24 @@ class Header:
 
 
 def read(path: Path) -> Header:
-    """Read and validate the header; no tensor is read. Raises ModelError naming the file, the reason and a remedy."""
+    """Read and validate the header; no tensor is read. Remembered within the process while the file's size and time of
+    change stay, once that time is past. Raises ModelError naming the file, the reason and a remedy.
+    """
+    try:
+        status = path.stat()
+        if time.time_ns() - status.st_mtime_ns < FRESH:
+            return _read(path)
+        return _remembered(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+
+
+@lru_cache(maxsize=1024)
+def _remembered(path: Path, size: int, changed: int) -> Header:
+    return _read(path)
+
+
+def _read(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -56,8 +77,6 @@ def read(path: Path) -> Header:
                 raise _Lie(f"{size} bytes cannot hold its header; it is truncated or no safetensors file")
             text = file.read(length)
         return _parse(text, size - 8 - length, 8 + length)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
     except _Foreign as foreign:
         raise ModelError(f"{path}: {foreign}") from None
     except _Lie as lie:

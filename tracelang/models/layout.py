@@ -1,19 +1,17 @@
-"""A folder in diffusers layout, read with suspicion: its JSON files and what its weights' headers hold. Torch-free."""
+"""A folder in diffusers layout: is it what it says, by its index and its weights' headers? Torch-free."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tracelang.models import configs
 from tracelang.models.header import FLOATS
 from tracelang.models.weights import Weights, components, find
 from tracelang.plan.family import ModelError
-
-LONGEST = 64 << 20  # a tokenizer.json may take some megabytes; more is no configuration
 
 Classes = Mapping[str, tuple[str, frozenset[str]]]
 """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
@@ -25,23 +23,6 @@ QUANTISED = re.compile(
 COUNTS = ("I64", "I32")
 """The dtypes of a buffer of positions, which older files hold beside the weights."""
 WAY_OUT = "quantised weights are not supported; use the model's bf16 or fp16 weights"
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ModelError naming the file."""
-    try:
-        if path.stat().st_size > LONGEST:
-            raise ModelError(f"{path}: too large for a configuration file; download the model again")
-        table = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"{path}: is missing; download the model again or save it with save_pretrained") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    except (ValueError, RecursionError):
-        raise ModelError(f"{path}: is not valid JSON; download the model again") from None
-    if not isinstance(table, dict):
-        raise ModelError(f"{path}: holds no JSON object; download the model again")
-    return table
 
 
 @contextmanager
@@ -63,7 +44,7 @@ def named(index: Mapping[str, Any], classes: Classes, name: str) -> bool:
 def claims(folder: Path, pipeline: str, classes: Classes) -> bool:
     """Is it that pipeline by its `model_index.json`, with all of these components?"""
     try:
-        index = read(folder / "model_index.json")
+        index = configs.index(folder)
     except ModelError:
         return False
     return index.get("_class_name") == pipeline and all(named(index, classes, name) for name in classes)
@@ -71,7 +52,7 @@ def claims(folder: Path, pipeline: str, classes: Classes) -> bool:
 
 def complete(folder: Path, pipeline: str, classes: Classes, family: str) -> None:
     """Raise ModelError, one line, for another pipeline or a component of another class."""
-    index = read(folder / "model_index.json")
+    index = configs.index(folder)
     if index.get("_class_name") != pipeline:
         raise ModelError(f"{folder}: is a {index.get('_class_name')!r}, not a {pipeline}; use another backend's model")
     for name, (library, accepted) in classes.items():
@@ -88,7 +69,7 @@ def plain(folder: Path, loaded: tuple[str, ...]) -> None:
     """
     for name in components(folder):
         path = folder / name / "config.json"
-        table = read(path) if path.is_file() else {}
+        table = configs.read(path) if path.is_file() else {}
         for key in ("quantization_config", "compression_config"):
             if table.get(key):
                 raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and a config without it")

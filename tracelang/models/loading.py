@@ -12,9 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from tracelang.models import layout, weights
+from tracelang.models import configs, weights
 from tracelang.models.weights import PICKLES, STEMS, VARIANTS, Weights
 from tracelang.plan.family import ModelError
 
@@ -32,7 +31,7 @@ def without(folder: Path) -> dict[str, str]:
     """The optional components that would lack their weights, and why; nothing else may lack them. Raises ModelError."""
     return {
         name: reason.removeprefix(f"{folder}{os.sep}")
-        for name, (library, kind) in named(folder).items()
+        for name, (library, kind) in configs.named(folder).items()
         if name in OPTIONAL
         and (reason := _lacks(folder, name, library, kind, None))
         and all(_lacks(folder, name, library, kind, variant) for variant in VARIANTS)
@@ -55,7 +54,7 @@ def call(folder: Path, path: str = "model") -> str:
     """The lines of Python that load `folder`, which lies at `path`, in its own dtype. Raises ModelError."""
     which = variant(folder)
     sizes = Counter[str]()
-    for name, (library, kind) in named(folder).items():
+    for name, (library, kind) in configs.named(folder).items():
         if not WEIGHTLESS.search(kind):
             held = _found(folder / name, library, _variant(folder / name, which))
             for _, entry in held.tensors.values() if held else ():
@@ -67,15 +66,8 @@ def call(folder: Path, path: str = "model") -> str:
     return "\n".join([*imports, "", f"pipe = DiffusionPipeline.from_pretrained({given})"])
 
 
-def named(folder: Path) -> dict[str, tuple[str, str]]:
-    """Library and class of every component that `model_index.json` names. Raises ModelError."""
-    table = layout.read(folder / "model_index.json")
-    found = {name: entry for name, entry in table.items() if isinstance(entry, list) and len(entry) == 2}
-    return {name: (str(entry[0]), str(entry[1])) for name, entry in found.items() if entry[0] is not None}
-
-
 def _faults(folder: Path, which: str | None, without: Mapping[str, str]) -> Iterator[str]:
-    for name, (library, kind) in named(folder).items():
+    for name, (library, kind) in configs.named(folder).items():
         if name not in without and (fault := _lacks(folder, name, library, kind, which)):
             yield fault
 
@@ -126,5 +118,5 @@ def _found(component: Path, library: str, which: str | None) -> Weights | None:
 
 def rewritten(index: Path, without: Mapping[str, str]) -> str:
     """`model_index.json` with the components of `without` as diffusers writes one that is not there."""
-    table: dict[str, Any] = layout.read(index)
+    table = configs.read(index)
     return json.dumps(table | {name: [None, None] for name in without}, indent=2, ensure_ascii=False) + "\n"

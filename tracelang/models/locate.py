@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from tracelang.models import configs
 from tracelang.models.family import Family
 from tracelang.models.weights import PICKLES
 from tracelang.plan.family import ModelError
@@ -72,15 +72,15 @@ def family_of(folder: Path) -> Family:
         if family.claims(folder):
             return family
     try:
-        kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        kind = configs.index(folder)["_class_name"]
+    except (ModelError, KeyError):
         raise ModelError(f"{folder}: model_index.json is missing or unreadable; pass a diffusers folder") from None
     names = ", ".join(name for family in known for name in family.names) or "none"
     raise ModelError(f"{folder}: no installed backend knows the pipeline {kind!r}; families installed: {names}")
 
 
 def _folder(path: Path) -> Path:
-    if not (path / "model_index.json").is_file():
+    if not (path / configs.INDEX).is_file():
         raise ModelError(f"{path}: no model_index.json in it; pass the folder that save_pretrained wrote")
     return path
 

@@ -17,10 +17,11 @@ from tracelang.plan.family import ModelError
 DTYPES = ("float32", "float16", "bfloat16")
 
 
-def component(kind: Any, folder: Path, **options: Any) -> Any:
-    """One component, strictly: a tensor that is missing is an error here, not a random initialisation.
+def component(kind: Any, folder: Path, *, spare: str = "", **options: Any) -> Any:
+    """One component, strictly: a tensor that is missing is an error here, not a random initialisation. Of a module
+    `spare` tensors may be missing: it is None then. `options` are the library's own, such as the dtype.
 
-    `options` are the library's own, such as the dtype.
+    Raises ModelError naming the folder.
     """
     with blamed(folder, "loaded"):
         part, info = kind.from_pretrained(
@@ -32,7 +33,9 @@ def component(kind: Any, folder: Path, **options: Any) -> Any:
             **options,
         )
     lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
-    if lacking:
+    if lacking and spare and all(name.startswith(f"{spare}.") for name in lacking):
+        setattr(part, spare, None)
+    elif lacking:
         raise ModelError(f"{folder}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
     return part
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from tracelang.models import layout
+from tracelang.models import configs
 from tracelang.models.parts import blamed, encoder, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.models.streamed import held_or_streamed, is_streamed
@@ -172,7 +172,7 @@ def clip(
 
     Raises ModelError for a tokenizer that is not the encoder's.
     """
-    table = layout.read(folder / encoder / "config.json")
+    table = configs.read(folder / encoder / "config.json")
     words = tokenizer(CLIPTokenizer, folder / tokens, table["vocab_size"])
     words.model_max_length = min(words.model_max_length, table.get("max_position_embeddings", 77))
     return ClipPath(reads, folder / encoder, folder / tokens, words, words.model_max_length, device, dtype, pooled)
@@ -188,5 +188,5 @@ def t5(
     tokens: str = "tokenizer",
 ) -> T5Path:
     """T5's path of the checkpoint in `folder`. Raises ModelError for a tokenizer that is not the encoder's."""
-    words = tokenizer(T5TokenizerFast, folder / tokens, layout.read(folder / encoder / "config.json")["vocab_size"])
+    words = tokenizer(T5TokenizerFast, folder / tokens, configs.read(folder / encoder / "config.json")["vocab_size"])
     return T5Path("tokens", folder / encoder, folder / tokens, words, length, device, dtype)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from tracelang.models import header
+from tracelang.models import configs, header
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
 
@@ -92,13 +92,7 @@ def named(component: Path, stem: str, variant: str | None) -> Weights | None:
 
 def components(folder: Path) -> tuple[str, ...]:
     """The folders that `model_index.json` names, as far as they are there, sorted. Raises ModelError."""
-    index = folder / "model_index.json"
-    try:
-        table = json.loads(index.read_bytes())
-        named = [name for name, entry in table.items() if isinstance(entry, list) and any(entry)]
-    except (OSError, ValueError, AttributeError, RecursionError):
-        raise ModelError(f"{index}: is missing or unreadable; pass a folder in diffusers layout") from None
-    plain = (name for name in named if Path(name).name == name and not name.startswith("."))
+    plain = (name for name in configs.named(folder) if Path(name).name == name and not name.startswith("."))
     return tuple(sorted(name for name in plain if (folder / name).is_dir()))
 
 
@@ -116,7 +110,7 @@ def settings(folder: Path) -> dict[str, str]:
     schedule, tokenizer, chat template, guidance. Of JSON it is the content's, so neither its layout nor `SILENT`
     counts; a file that says nothing is left out.
     """
-    files = [folder / "tracelang.json", folder / "model_index.json"]
+    files = [folder / "tracelang.json", folder / configs.INDEX]
     for name in {*components(folder), "scheduler"}:  # the clock reads the schedule whether or not the index names it
         files += [path for path in (folder / name).glob("[!.]*") if path.suffix in SETTINGS]
         files += (folder / name / NAMED_TEMPLATES).glob("[!.]*.jinja")

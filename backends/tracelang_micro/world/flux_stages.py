@@ -102,7 +102,7 @@ def unfinished(work: Path, frozen: flux.Frozen) -> tuple[Path, bool]:
 
 def look() -> None:
     """Draw a small table, and a sheet of pictures, of the training under way or of the published folder."""
-    from tracelang.evidence import picture
+    from tracelang.evidence import sheet
 
     parser = argparse.ArgumentParser(prog="python -m tracelang_micro.world.flux_stages", description=look.__doc__)
     parser.add_argument("--work", type=Path, default=trajectories().parent / "world", help="as for the training")
@@ -124,13 +124,13 @@ def look() -> None:
     print(card.text(card.measure(draw, judging.load(), asked, "look")))
     if options.picture:
         prompts = [f"a picture of {card.with_article(thing, thing.name)}" for thing in THINGS[::4]]
-        picture.write(
-            picture.sheet(
+        sheet.write(
+            sheet.sheet(
                 [
                     (
                         "",
                         [
-                            picture.Panel(
+                            sheet.Strip(
                                 prompt, {"": draw([prompt] * 4, [seed("look", prompt, i, 0) for i in range(4)])}
                             )
                             for prompt in prompts

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from tracelang.models import layout
+from tracelang.models import configs
 from tracelang.models.flow import FlowClock
 from tracelang.models.latents import Grid
 from tracelang.models.model import PipelineModel, part
@@ -102,7 +102,7 @@ class TinyModel(PipelineModel):
 
 
 def path(folder: Path, device: torch.device, dtype: torch.dtype) -> TinyPath:
-    size = layout.read(folder / "text_encoder" / "config.json")
+    size = configs.read(folder / "text_encoder" / "config.json")
     words = tokenizer(PreTrainedTokenizerFast, folder / "tokenizer", size["vocab_size"])
     return TinyPath("tokens", folder / "text_encoder", folder / "tokenizer", words, size["length"], device, dtype)
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.protected import guard, refuse
 from tracelang.plan.types import Member, Plan
-
-Access = Literal["black box", "white box", "soft states"]
-"""What the adaptive attack needs: prompts alone; weights or gradients, for a prompt anyone can type; a way to put
-states or embeddings in the text encoder's place.
-"""
-
+from tracelang.semantics.tables import Access
+from tracelang.text import joined
 
 SKIPPED = "skipped_as_protected"
 """What an attack spends in vain, in its `budget`: prompts it found that speak of a protected concept, and left."""
@@ -87,7 +82,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        return " & ".join(self.member)
+        return joined(self.member)
 
     @property
     def guarded(self) -> bool:

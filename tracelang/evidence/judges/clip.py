@@ -15,7 +15,7 @@ from tracelang.evidence.judges.features import Extractor
 from tracelang.evidence.judges.files import digest, local, processor, weights
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 
 PROMPTS: dict[Kind, str] = {
     "object": "a photo of the {}",

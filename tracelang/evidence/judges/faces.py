@@ -15,7 +15,7 @@ from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.files import digest, local, processor, weights
 from tracelang.evidence.judges.pixels import arrays, checked
 from tracelang.evidence.judges.words import match, plain
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 NOBODY = "nobody"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +36,14 @@ def local(kind: Any, folder: Path) -> Any:
     Only a pooler may be missing, as it is in many image models: the model is then without one.
     Raises ValueError naming the folder: unreadable, incomplete, or pickled weights only.
     """
+    from tracelang.models.parts import component, quiet
+    from tracelang.plan.family import ModelError
+
     try:
-        with _quiet():
-            model, info = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype="float32"
-            )
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise ValueError(f"{folder}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
-    lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
-    if lacking and all(name.startswith("pooler.") for name in lacking):
-        model.pooler = None
-    elif lacking:
-        raise ValueError(f"{folder}: {len(lacking)} tensors are missing or misshapen, {lacking[0]!r} first")
-    return model.eval().requires_grad_(False)
+        with quiet():
+            return component(kind, folder, spare="pooler", dtype="float32").eval().requires_grad_(False)
+    except ModelError as error:
+        raise ValueError(str(error)) from None
 
 
 def processor(kind: Any, folder: Path) -> Any:
@@ -58,19 +52,3 @@ def processor(kind: Any, folder: Path) -> Any:
         return kind.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{folder}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's progress bars and warnings: what matters about loading is checked here."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -14,7 +14,7 @@ from tracelang.evidence.judges.explicit import WORDS
 from tracelang.evidence.judges.files import digest
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 
 THRESHOLD = 0.6
 SENSITIVITY = 0.582

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Counted, Share, failed
 from tracelang.evidence.pictures import Row
-from tracelang.evidence.report import Measure, Rate
+from tracelang.evidence.schema import Measure, Rate
 from tracelang.evidence.verdicts import rate
 from tracelang.plan.types import Assertion, Member
 

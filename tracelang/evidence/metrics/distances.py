@@ -12,7 +12,7 @@ from tracelang.evidence.judges.features import Extractor
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, valued
 from tracelang.evidence.pictures import Row, Sample, drawable, samples_of
-from tracelang.evidence.report import Measure
+from tracelang.evidence.schema import Measure
 from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 

@@ -16,7 +16,7 @@ from typing import Literal
 from tracelang.evidence.measured import Measured, Pair
 from tracelang.evidence.metrics.metric import Figure, failed, open_, unless, valued
 from tracelang.evidence.pictures import Row, roles
-from tracelang.evidence.report import Harmonic, Measure, Rate
+from tracelang.evidence.schema import Harmonic, Measure, Rate
 from tracelang.evidence.verdicts import rate
 from tracelang.plan.types import Assertion, Member
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from tracelang.evidence.measured import Measured
-from tracelang.evidence.report import Measure, Rate
+from tracelang.evidence.schema import Measure, Rate
 from tracelang.evidence.verdicts import decide
 from tracelang.plan.types import Assertion, Member
 

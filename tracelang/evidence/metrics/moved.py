@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, valued
-from tracelang.evidence.report import Measure
+from tracelang.evidence.schema import Measure
 from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 

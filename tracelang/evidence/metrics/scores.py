@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, unless, valued
 from tracelang.evidence.pictures import Row, drawable, roles
-from tracelang.evidence.report import Measure
+from tracelang.evidence.schema import Measure
 from tracelang.plan.types import Assertion, Member
 from tracelang.semantics.rules.unreachable_bound import Z
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, unless, valued
-from tracelang.evidence.report import Certificate, Measure
+from tracelang.evidence.schema import Certificate, Measure
 from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 

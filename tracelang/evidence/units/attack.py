@@ -19,7 +19,7 @@ from tracelang.evidence.attacks import Found, Inapplicable, Target
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, drawable, spread
-from tracelang.evidence.report import Frozen, Rate
+from tracelang.evidence.schema import Frozen, Rate
 from tracelang.evidence.shots import Failed, Judgements, Presence, attempt, presence
 from tracelang.evidence.units.unit import Record, SampleRow, Unit, Wanted, kept
 from tracelang.evidence.verdicts import rate

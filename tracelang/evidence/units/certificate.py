@@ -11,7 +11,7 @@ from pydantic import PlainSerializer
 
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.certificate import certify
-from tracelang.evidence.report import Certificate as Certified
+from tracelang.evidence.schema import Certificate as Certified
 from tracelang.evidence.shots import Failed, attempt
 from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.drift import drift
 from tracelang.evidence.pictures import roles
-from tracelang.evidence.report import Frozen
+from tracelang.evidence.schema import Frozen
 from tracelang.evidence.shots import Failed, attempt
 from tracelang.evidence.units.unit import Record, Unit, Wanted
 from tracelang.plan.types import Member

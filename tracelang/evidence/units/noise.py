@@ -11,7 +11,7 @@ from pydantic import PlainSerializer
 
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.drift import levels
-from tracelang.evidence.report import NoiseLevels
+from tracelang.evidence.schema import NoiseLevels
 from tracelang.evidence.shots import Failed, attempt
 from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 from tracelang.semantics.tables import DEFAULT_SEED

@@ -15,7 +15,7 @@ from torch import Tensor
 from tracelang.evidence.bench import Bench
 from tracelang.evidence.everyday import Everyday
 from tracelang.evidence.pictures import Row, Sample, rows
-from tracelang.evidence.report import Frozen
+from tracelang.evidence.schema import Frozen
 from tracelang.evidence.shots import keep
 from tracelang.plan.types import Member, Plan
 

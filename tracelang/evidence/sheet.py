@@ -21,14 +21,14 @@ GAP, TITLE = 4, 26  # pixels
 
 
 @dataclass(frozen=True)
-class Panel:
+class Strip:
     """One prompt: images `[n, 3, H, W]` in 0..1 under each label (`{"before": …, "after": …}`), same seeds in order."""
 
     title: str
     rows: dict[str, Tensor]
 
 
-def strip(images: Tensor, side: int) -> list[Image]:
+def scaled(images: Tensor, side: int) -> list[Image]:
     """The images as `side`×`side` pictures."""
     from PIL import Image
 
@@ -36,15 +36,15 @@ def strip(images: Tensor, side: int) -> list[Image]:
     return [Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS) for picture in pixels]
 
 
-def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Image:
-    """Columns of panels, each column under its heading: one picture that shows the edit."""
+def sheet(columns: Sequence[tuple[str, Sequence[Strip]]], side: int = 96) -> Image:
+    """Columns of strips, each column under its heading: one picture that shows the edit."""
     from PIL import Image, ImageDraw, ImageFont
 
     heading, small = ImageFont.load_default(22), ImageFont.load_default(15)
-    panels = [panel for _, column in columns for panel in column]
-    many = max(len(images) for panel in panels for images in panel.rows.values())
-    deep = max(len(panel.rows) for panel in panels)
-    labels = {safe(label) for panel in panels for label in panel.rows}
+    strips = [strip for _, column in columns for strip in column]
+    many = max(len(images) for strip in strips for images in strip.rows.values())
+    deep = max(len(strip.rows) for strip in strips)
+    labels = {safe(label) for strip in strips for label in strip.rows}
     margin = max(ceil(small.getlength(label)) for label in labels) + 3 * GAP
     wide = margin + many * (side + GAP) + 4 * GAP
     high = TITLE + deep * (side + GAP) + 2 * GAP
@@ -55,13 +55,13 @@ def sheet(columns: Sequence[tuple[str, Sequence[Panel]]], side: int = 96) -> Ima
     for c, (name, column) in enumerate(columns):
         left = 2 * GAP + c * wide
         draw.text((left, 10), safe(name), fill="#111111", font=heading)
-        for r, panel in enumerate(column):
+        for r, strip in enumerate(column):
             y = top + r * high
-            draw.text((left, y + 4), safe(panel.title), fill="#333333", font=small)
-            for k, (label, images) in enumerate(panel.rows.items()):
+            draw.text((left, y + 4), safe(strip.title), fill="#333333", font=small)
+            for k, (label, images) in enumerate(strip.rows.items()):
                 line = y + TITLE + k * (side + GAP)
                 draw.text((left, line + side // 2 - 9), safe(label), fill="#777777", font=small)
-                for i, picture in enumerate(strip(images, side)):
+                for i, picture in enumerate(scaled(images, side)):
                     page.paste(picture, (left + margin + i * (side + GAP), line))
     return page
 

@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.panel import digest
 from tracelang.evidence.pictures import main_row, roles, rows, samples_of
-from tracelang.evidence.report import Comparison, Difference, JudgeCard, Member, Rate, Report
+from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Member, Rate, Report
 from tracelang.evidence.units.attack import Attack
 from tracelang.evidence.units.unit import Wanted
 from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Plan
+from tracelang.text import joined
 
 Figure = tuple[Member, str]
 
@@ -101,7 +102,7 @@ def _digest(*parts: object) -> str:
 
 
 def _key(member: Member, what: str) -> str:
-    return f"{' & '.join(member)}, {what}"
+    return f"{joined(member)}, {what}"
 
 
 def _other(there: tuple[JudgeCard, ...], here: tuple[JudgeCard, ...]) -> str:
