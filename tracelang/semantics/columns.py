@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Diagnostic, Findings, Label, Source
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass, field
-from tracelang.semantics.lines import COMMENT, MAX_FINDINGS, doubtful, line_of, read_here, rows
+from tracelang.semantics.rows import COMMENT, MAX_FINDINGS, doubtful, line_of, read_here, rows, warn
 from tracelang.syntax import tree
 from tracelang.syntax.text import normal, plain, quote
 
@@ -111,16 +111,6 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findin
     help = 'a quote that is meant to hold a cell stands right after the comma: `,"…"`'
     warn(source, quoted, "the quotes around this cell are part of the text", help, node, report)
     return tuple(found)
-
-
-def warn(source: Source, starts: list[int], message: str, help: str, node: tree.ListFile, report: Findings) -> None:
-    """A warning at the `list` about lines of its file: the first of them, and how many there are."""
-    if starts:
-        more = f" (and {len(starts) - 1:,} more)" if len(starts) > 1 else ""
-        span = line_of(source, starts[0])
-        place = f"{source.path}:{source.position(starts[0])[0]}"
-        also = [Label(span, "here")]
-        report.warning("TL228", f"{place}: {message}{more}", node.span, also=also, help=help)
 
 
 def without_column(source: Source, node: tree.ListFile, report: Findings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tracelang.diagnostics import Findings, Source
-from tracelang.semantics.columns import warn as warn_about
+from tracelang.semantics.rows import warn as warn_about
 from tracelang.syntax import tree
 
 PLAIN = "write one text a line, without marks around it"

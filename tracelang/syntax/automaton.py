@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracelang.syntax.lexer import Token
 from tracelang.syntax.table import Table
+from tracelang.syntax.tree import Token
 
 
 def statements(table: Table) -> dict[str, str]:

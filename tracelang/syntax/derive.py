@@ -10,9 +10,10 @@ from dataclasses import asdict
 
 from tracelang.diagnostics import Findings, Source
 from tracelang.syntax.automaton import accepts, kind_of, replay, settled
-from tracelang.syntax.lexer import Token, lex, pattern
+from tracelang.syntax.lexer import lex, pattern
 from tracelang.syntax.phrases import MESSAGES, Phrases, digest
 from tracelang.syntax.table import FOLDER, Table, load
+from tracelang.syntax.tree import Token
 
 SNIPPETS = FOLDER / "messages.txt"
 

@@ -12,19 +12,11 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Findings, Source, Span
 from tracelang.records import dataclass
 from tracelang.syntax.table import Table
-from tracelang.syntax.tree import Comment
+from tracelang.syntax.tree import Comment, Token
 
 MAX_NESTING = 64
 OPENING = {"{": "}", "(": ")"}
 CLOSING = {"}": "{", ")": "("}
-
-
-@dataclass(slots=True)
-class Token:
-    type: str
-    text: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 
 from tracelang.diagnostics import Findings, Label, Source, Span
 from tracelang.syntax.automaton import accepted, replay, settled, statements
-from tracelang.syntax.lexer import CLOSING, OPENING, Token
+from tracelang.syntax.lexer import CLOSING, OPENING
 from tracelang.syntax.phrases import phrases
 from tracelang.syntax.table import Table
+from tracelang.syntax.tree import Token
 
 MAX_KEYWORD = 20
 """Longer words are near no keyword."""

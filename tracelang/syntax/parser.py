@@ -9,10 +9,10 @@ from typing import Any
 from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
-from tracelang.syntax.lexer import Token, lex, pattern
+from tracelang.syntax.lexer import lex, pattern
 from tracelang.syntax.table import Table, load
 from tracelang.syntax.text import bad_escapes, plain
-from tracelang.syntax.tree import File
+from tracelang.syntax.tree import File, Token
 
 MAX_ERRORS = 100
 

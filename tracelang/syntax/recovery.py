@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from tracelang.diagnostics import Source
 from tracelang.syntax.automaton import statements
-from tracelang.syntax.lexer import Token
 from tracelang.syntax.messages import nearest
 from tracelang.syntax.table import Table
+from tracelang.syntax.tree import Token
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,16 @@ from tracelang.diagnostics.source import Source, Span
 from tracelang.records import dataclass, field
 
 
+@dataclass(slots=True)
+class Token:
+    """A piece of text that the grammar knows, and where it stands."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     span: Span = field(compare=False, repr=False, kw_only=True)

@@ -17,9 +17,8 @@ from unicodedata import category, combining, east_asian_width, name, unidata_ver
 from tracelang.characters import BLANK, EMPTY, HIDDEN, SELECTOR
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, Source, Span
 from tracelang.records import dataclass
-from tracelang.syntax.lexer import Token
 from tracelang.syntax.text import ESCAPE, plain, resolved
-from tracelang.syntax.tree import Comment
+from tracelang.syntax.tree import Comment, Token
 
 CONTROL, TURNING, INVISIBLE, DOUBTFUL = "TL109", "TL110", "TL111", "TL112"
 
