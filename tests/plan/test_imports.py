@@ -50,3 +50,16 @@ for name in ("diagnostics", "syntax", "semantics", "plan"):
 print(sum(name.startswith("tracelang.") for name in sys.modules) > 40)
 """
     assert run(BLOCK + code) == "True\n"
+
+
+def test_a_recipe_brings_the_passes_and_terms_that_it_names_and_no_other() -> None:
+    code = """
+import sys, tracelang
+from tracelang.plan.load import parsed
+from tracelang.diagnostics import Source
+plan = tracelang.compile('define method m { steer { keep {} } } method m erase "cat"')
+assert parsed(Source("x", plan.to_json())) == plan
+names = (name.split(".")[2:] for name in sys.modules if name.startswith("tracelang.semantics."))
+print(sorted(".".join(name) for name in names if name[0] in ("passes", "terms") and name[1:]))
+"""
+    assert run(BLOCK + code) == "['passes.steer', 'terms.keep']\n"
