@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tracelang.plan.engines import carried_out
-
+from tracelang.plan.bind import ENGINE
 from tracelang.plan.compile import compile
 from tracelang.plan.explain import written
 from tracelang.semantics.fields import Field, settings
@@ -28,17 +27,18 @@ def code(*words: str) -> str:
 
 def passes() -> list[Row]:
     """What each pass does, and which have no engine yet."""
-    return [_what(declared(PASSES, kind)) for kind in kinds(PASSES)]
+    return _does(PASSES, f"{ENGINE}.passes")
 
 
 def terms() -> list[Row]:
     """The same of terms."""
-    return [_what(declared(TERMS, kind)) for kind in kinds(TERMS)]
+    return _does(TERMS, f"{ENGINE}.terms")
 
 
-def _what(declaration: type[Pass] | type[Term]) -> Row:
-    one = declaration(**{})
-    return code(one.kind), f"{'' if carried_out(one) else '*not yet*: '}{does(declaration)}"
+def _does(package: str, engine: str) -> list[Row]:
+    carried_out = kinds(engine)
+    marks = ((kind, "" if kind in carried_out else "*not yet*: ") for kind in kinds(package))
+    return [(code(kind), f"{mark}{does(declared(package, kind))}") for kind, mark in marks]
 
 
 def rows() -> list[Row]:

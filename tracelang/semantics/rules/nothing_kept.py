@@ -31,6 +31,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity
+from tracelang.semantics.sets import words
 from tracelang.semantics.tables import METRICS
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     if not program.expect or any(_keeps(one, erased) for one in program.expect):
         return
     drawn = (one.concepts for one in program.preserve if not _protected(program, one.concepts))
-    spared = next((" & ".join(member) for member in drawn), "…")
+    spared = next((words(member) for member in drawn), "…")
     help = f"add what has to stay: `kept({spared}) >= 90%`"
     message = "nothing is expected to be kept: a model that draws nothing at all would pass"
     yield Diagnostic(CODE, SEVERITY, message, Label(program.expect[0].span), help=help)
