@@ -1,6 +1,7 @@
 """The header reader believes nothing; the writer is read by the reference library."""
 
 import json
+import os
 import struct
 
 import pytest
@@ -102,3 +103,15 @@ def test_no_bytes_at_all_raise_anything_else(tmp_path_factory, text, length):
         header.read(path)
     except ModelError as error:
         assert "\n" not in str(error)
+
+
+def test_a_header_is_parsed_once_while_its_file_stays(tmp_path, monkeypatch):
+    parsed, real = [], header._parse
+    monkeypatch.setattr(header, "_parse", lambda *told: (parsed.append(1), real(*told))[1])
+    path, long_ago = tmp_path / "a.safetensors", 1_000_000_000
+    header.write(path, {"t": ("F32", (1,))}, [bytes(4)])
+    assert header.read(path) == header.read(path) and len(parsed) == 2  # the file's time may stay as it changes
+    os.utime(path, (long_ago, long_ago))
+    assert header.read(path) is header.read(path) and len(parsed) == 3
+    header.write(path, {"u": ("F32", (1,))}, [bytes(4)])
+    assert list(header.read(path).tensors) == ["u"]
