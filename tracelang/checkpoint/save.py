@@ -1,4 +1,4 @@
-"""`save`: an edit becomes an artifact on disk (LANGUAGE.md, "Files a recipe turns into")."""
+"""`save`: an edit becomes an artifact on disk (docs/commands.md, "Applying")."""
 
 from __future__ import annotations
 
