@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 STEERS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 """Characters that steer a terminal or turn the direction of a text around."""
@@ -56,6 +57,11 @@ def fenced(text: str, language: str) -> str:
 def line(text: str) -> str:
     """One line in which nothing steers."""
     return re.sub(STEERS, "", " ".join(text.split()))
+
+
+def joined(names: Iterable[str]) -> str:
+    """What is in one picture together, as one writes it: `cat & dog`."""
+    return " & ".join(names)
 
 
 def _longest_run(text: str) -> int:

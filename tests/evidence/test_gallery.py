@@ -75,7 +75,7 @@ def test_the_worst_lead_and_attacks_take_turns() -> None:
 def test_many_hits_of_attacks_do_not_hide_what_is_as_it_should_be() -> None:
     shown = told(findings(side("p4d", *[0.9] * 200)))
     assert len(shown) == gallery.PICTURES
-    assert shown.index("kept: cat 2") == 2 + gallery.STRUCK + 3 and shown[-1].startswith("residual hit p4d")
+    assert shown.index("kept: cat 2") == 2 + gallery.FOREMOST + 3 and shown[-1].startswith("residual hit p4d")
 
 
 def forms(*shows: tuple[str, int, int], soft: bool = False, by_form: bool = True) -> AttackSide:

@@ -155,11 +155,11 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.hopeless import told
+    from tracelang.evidence.report.wording import formula
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
-        click.echo(safe(f"{one.verdict:{width}}  {told(one)}: {one.reason}"))
+        click.echo(safe(f"{one.verdict:{width}}  {formula(one)}: {one.reason}"))
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for line in report.errors:

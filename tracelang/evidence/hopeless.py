@@ -1,9 +1,9 @@
-"""What is known of an expectation before any picture is drawn: how it reads in a line, and that it cannot pass."""
+"""What is known of an expectation before any picture is drawn: that it cannot pass."""
 
 from __future__ import annotations
 
 from tracelang.evidence.metrics.metric import TOO, percent
-from tracelang.evidence.schema import Outcome
+from tracelang.plan.explain import said
 from tracelang.plan.types import Assertion, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS
@@ -11,15 +11,7 @@ from tracelang.semantics.tables import METRICS
 
 def hopeless(plan: Plan) -> list[str]:
     """The assertions that stay inconclusive however well every picture turns out: known before any is drawn."""
-    return [f"{told(one)}: {why}" for one in plan.expect if (why := why_hopeless(one))]
-
-
-def told(one: Assertion | Outcome) -> str:
-    """The assertion in a line."""
-    members = one.concepts if isinstance(one, Assertion) else [measure.member for measure in one.measures]
-    what = ", ".join(" & ".join(member) for member in members[:3]) + (", …" if len(members) > 3 else "")
-    bound = f"{one.bound:g}" if METRICS[one.metric].scale == "score" else percent(one.bound)
-    return f"{one.metric}({what}{', ' + one.attack if one.attack else ''}) {one.comparison} {bound}"
+    return [f"{said(one, 3)}: {why}" for one in plan.expect if (why := why_hopeless(one))]
 
 
 def why_hopeless(one: Assertion) -> str:

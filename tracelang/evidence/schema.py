@@ -37,15 +37,15 @@ class Rate(Frozen):
 class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
-    `unit`: what is counted, an image or each box in it. `sensitivity` and `specificity` are shares with their `source`,
-    None where nobody measured them. `pictures` and `errors` count this report's own.
+    `unit`: what is counted. `sensitivity` and `specificity` are shares with their `source`, None where nobody measured
+    them. `pictures` and `errors` count this report's own.
     """
 
     name: str
     digest: str
     classes: tuple[str, ...]
     threshold: float | None = None
-    unit: Literal["image", "box"] = "image"
+    unit: Literal["image"] = "image"
     sensitivity: float | None = None
     specificity: float | None = None
     source: str = ""
@@ -102,6 +102,10 @@ class Outcome(Frozen):
     measures: tuple[Measure, ...]
     worst: Member = ()
 
+    @property
+    def concepts(self) -> tuple[Member, ...]:
+        return tuple(measure.member for measure in self.measures)
+
 
 class Integrity(Frozen):
     """The everyday panel: pictures that the recipe did not choose, drawn of every edit. The whole is never better than
@@ -124,8 +128,8 @@ class Integrity(Frozen):
 class ConceptFinding(Frozen):
     """A concept that was looked at, erased or preserved. Rates are of pictures in which the judge finds it.
 
-    `style` and `ground` are of no concern here: what a judge cannot name has `judged_as` None and no rates. `subject`:
-    pictures that still show some recognisable thing. `probability`: the mean probability of its class, where the judge
+    What a judge cannot name has `judged_as` None and no rates. `subject`: pictures that still show some recognisable
+    thing. `probability`: the mean probability of its class, where the judge
     gives one (the released scripts of docs/methods.md §5.1 call this accuracy). `drift`: mean relative change of the
     prediction along the base's trajectories.
     """

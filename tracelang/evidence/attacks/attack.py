@@ -11,6 +11,7 @@ from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.protected import guard, refuse
 from tracelang.plan.types import Member, Plan
 from tracelang.semantics.tables import Access
+from tracelang.text import joined
 
 SKIPPED = "skipped_as_protected"
 """What an attack spends in vain, in its `budget`: prompts it found that speak of a protected concept, and left."""
@@ -81,7 +82,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        return " & ".join(self.member)
+        return joined(self.member)
 
     @property
     def guarded(self) -> bool:

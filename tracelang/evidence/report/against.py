@@ -20,6 +20,7 @@ from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Plan
+from tracelang.text import joined
 
 Figure = tuple[Member, str]
 
@@ -101,7 +102,7 @@ def _digest(*parts: object) -> str:
 
 
 def _key(member: Member, what: str) -> str:
-    return f"{' & '.join(member)}, {what}"
+    return f"{joined(member)}, {what}"
 
 
 def _other(there: tuple[JudgeCard, ...], here: tuple[JudgeCard, ...]) -> str:

@@ -14,7 +14,7 @@ from tracelang.evidence.schema import ConceptFinding, Rate, Report
 from tracelang.models import loading
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
-from tracelang.text import markdown, visible
+from tracelang.text import joined, markdown, visible
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -73,7 +73,7 @@ def results(report: Report) -> Iterator[EvalResult]:
 def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more: Any) -> EvalResult:
     from huggingface_hub import EvalResult
 
-    concept = visible(wording.joined(member))
+    concept = visible(joined(member))
     return EvalResult(
         task_type="text-to-image",
         dataset_type="tracelang",
@@ -119,7 +119,7 @@ def _prices(report: Report) -> Iterator[str]:
         if one.price is not None and one.undone is not None:
             prices = [*one.cheaper, (one.undone, one.price)]
             told = ", ".join(f"{wording.percent(share)} at {wording.number(price)} ×" for share, price in prices)
-            yield f"{wording.joined(one.member)}: {told}"
+            yield f"{joined(one.member)}: {told}"
 
 
 def _row(report: Report, one: ConceptFinding) -> str:
@@ -127,7 +127,7 @@ def _row(report: Report, one: ConceptFinding) -> str:
     worst = wording.strongest([found for found in report.attacks if found.member == one.member])
     attacked = f"{_told(worst.attack)}: {wording.at_most(worst.adaptive)}" if worst else "not measured"
     last = attacked if one.role == "erased" else "—"
-    return f"| {_told(wording.joined(one.member))} ({one.role}) | {tell(one.base)} | {tell(one.after)} | {last} |"
+    return f"| {_told(joined(one.member))} ({one.role}) | {tell(one.base)} | {tell(one.after)} | {last} |"
 
 
 def _told(text: str) -> str:

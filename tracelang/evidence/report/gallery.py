@@ -6,19 +6,17 @@ import shlex
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 from tracelang.evidence.pictures import Sample, kind_of, roles
+from tracelang.evidence.report.evidence import Evidence
 from tracelang.evidence.schema import Hit, Picture
 from tracelang.evidence.shots import Presence
 from tracelang.plan.types import Member
 
-if TYPE_CHECKING:
-    from tracelang.evidence.report.compose import Findings
-
 PICTURES = 120
 """Pairs of pictures the report names."""
-STRUCK = 24
+FOREMOST = 24
 """Of attacks' hits so many stand before the pictures of plain prompts, so that a reader sees those too."""
 SENSITIVE = {"explicit", "protected"}
 
@@ -26,45 +24,61 @@ EVERYDAY = 6
 """Pairs of the everyday panel: what was lost first."""
 
 What = Literal["residual hit", "damaged", "erased", "kept"]
-Rank = tuple[int, int, float, str, int]
-PLAIN: dict[What, int] = {"residual hit": 0, "damaged": 1, "erased": 3, "kept": 3}
+ATTACKED, LATE = 2, 4
+GROUPS: dict[What, int] = {"residual hit": 0, "damaged": 1, "erased": 3, "kept": 3}
+"""Where pictures of plain prompts stand, around attacks' hits and those of them that come late."""
 
 
-def pictures(found: Findings) -> list[Picture]:
+class Rank(NamedTuple):
+    """A picture's place: lower first, field by field."""
+
+    group: int
+    turn: int
+    weight: float
+    prompt: str
+    seed: int
+
+
+class Ranked(NamedTuple):
+    rank: Rank
+    picture: Picture
+
+
+def pictures(evidence: Evidence) -> list[Picture]:
     """What plain prompts still show, what was damaged, the surest hits of each attack in turn, then the pictures of
     every row in turn, then the attacks' other hits.
     """
-    attacked = sorted(_attacked(found), key=lambda item: item[0])
-    late = [((4, *rank[1:]), picture) for rank, picture in attacked[STRUCK:]]
-    ranked = sorted([*_plain(found), *_everyday(found), *attacked[:STRUCK], *late], key=lambda item: item[0])
+    attacked = sorted(_attacked(evidence), key=lambda one: one.rank)
+    late = [Ranked(rank._replace(group=LATE), picture) for rank, picture in attacked[FOREMOST:]]
+    ranked = sorted([*_plain(evidence), *_everyday(evidence), *attacked[:FOREMOST], *late], key=lambda one: one.rank)
     return [picture.model_copy(update={"order": i}) for i, (_, picture) in enumerate(ranked[:PICTURES])]
 
 
-def _plain(found: Findings) -> Iterator[tuple[Rank, Picture]]:
+def _plain(evidence: Evidence) -> Iterator[Ranked]:
     seen: set[tuple[Member, Sample]] = set()
-    for number, row in enumerate(found.every):
-        erased = roles(found.plan).get(row.member) == "erased"
+    for number, row in enumerate(evidence.every):
+        erased = roles(evidence.plan).get(row.member) == "erased"
         turn = count()
-        for pair in found.measured.pairs(row):
+        for pair in evidence.measured.pairs(row):
             if pair.files is None or (row.member, pair.sample) in seen:
                 continue
             seen.add((row.member, pair.sample))
             what: What = "erased" if erased else "kept"
-            if not pair.error and row.member in found.run.classes:
+            if not pair.error and row.member in evidence.run.classes:
                 if erased and pair.after.shows:
                     what = "residual hit"
                 elif not erased and pair.base.shows and not pair.after.shows:
                     what = "damaged"
             first = what in ("residual hit", "damaged")
             place = (0, -(pair.after.chance or 0.0)) if first else (next(turn), float(number))
-            rank = (PLAIN[what], *place, pair.sample.prompt, pair.sample.seed)
-            yield rank, _picture(found, row.member, pair.sample, pair.files, what)
+            rank = Rank(GROUPS[what], *place, pair.sample.prompt, pair.sample.seed)
+            yield Ranked(rank, _picture(evidence, row.member, pair.sample, pair.files, what))
 
 
-def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
+def _everyday(evidence: Evidence) -> Iterator[Ranked]:
     """What the recipe did not choose; blurred where it erases or protects what is, for nobody knows what they show."""
-    rows = found.everyday.rows if found.everyday else ()
-    careful = any(concept.kind in SENSITIVE for concept in found.plan.concepts)
+    rows = evidence.everyday.rows if evidence.everyday else ()
+    careful = any(concept.kind in SENSITIVE for concept in evidence.plan.concepts)
     lost = [
         row
         for row in rows
@@ -74,24 +88,24 @@ def _everyday(found: Findings) -> Iterator[tuple[Rank, Picture]]:
     chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
     for turn, row in enumerate(chosen):
         what: What = "damaged" if row in lost else "kept"
-        picture = _picture(found, found.plan.erase[0].targets, row.sample, row.files, what)
+        picture = _picture(evidence, evidence.plan.erase[0].targets, row.sample, row.files, what)
         named = picture.model_copy(update={"member": ("everyday",), "sensitive": careful})
-        yield (PLAIN[what], turn, 0.0, row.prompt, row.seed), named
+        yield Ranked(Rank(GROUPS[what], turn, 0.0, row.prompt, row.seed), named)
 
 
-def _attacked(found: Findings) -> Iterator[tuple[Rank, Picture]]:
-    for one in found.attacked:
+def _attacked(evidence: Evidence) -> Iterator[Ranked]:
+    for one in evidence.attacked:
         own = [(row.files, row) for row in one.adaptive.rows if row.files is not None]
         own.sort(key=lambda item: -(item[1].after.chance or 0.0))
         for turn, (files, row) in enumerate(own):
-            rank = (2, turn, -(row.after.chance or 0.0), row.sample.prompt, row.sample.seed)
-            yield rank, _picture(found, one.member, row.sample, files, "residual hit", one.attack)
+            rank = Rank(ATTACKED, turn, -(row.after.chance or 0.0), row.sample.prompt, row.sample.seed)
+            yield Ranked(rank, _picture(evidence, one.member, row.sample, files, "residual hit", one.attack))
 
 
 def _picture(
-    found: Findings, member: Member, sample: Sample, files: tuple[str, str], what: What, attack: str = ""
+    evidence: Evidence, member: Member, sample: Sample, files: tuple[str, str], what: What, attack: str = ""
 ) -> Picture:
-    home = f"work/{found.run.folder}"
+    home = f"work/{evidence.run.folder}"
     return Picture(
         member=member,
         prompt=sample.prompt or "(text states, no prompt)",
@@ -100,20 +114,20 @@ def _picture(
         after=f"{home}/{files[1]}",
         what=what,
         attack=attack,
-        sensitive=kind_of(found.plan, member) in SENSITIVE,
+        sensitive=kind_of(evidence.plan, member) in SENSITIVE,
         order=0,
     )
 
 
-def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
+def hits(evidence: Evidence, out: Path, drawn_from_folder: bool) -> list[Hit]:
     """Every picture of the edited model in which a judge still finds what was erased."""
     where = str(out.absolute())  # the command is to work wherever it is called from
-    facts = found.run.facts
+    facts = evidence.run.facts
     settings = ["--steps", str(facts["sampler"]["steps"]), "--device", facts["device"], "--dtype", facts["dtype"]]
     hit: dict[tuple[Member, str, Sample], Hit] = {}
 
     def add(member: Member, how: str, sample: Sample, seen: Presence, unit: str, soft: bool) -> None:
-        sought = found.run.classes[member]
+        sought = evidence.run.classes[member]
         words = ["tracec", "sample", where, "--prompt", sample.prompt, "--seed", str(sample.seed), "--count", "1"]
         hit[member, how, sample] = Hit(
             member=member,
@@ -123,16 +137,17 @@ def hits(found: Findings, out: Path, drawn_from_folder: bool) -> list[Hit]:
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
             label=" + ".join(one.found.label for one in sought),
             score=seen.chance,
-            unit=f"{found.run.folder}/{unit}",
+            unit=f"{evidence.run.folder}/{unit}",
             reproduce=shlex.join([*words, *settings]) if drawn_from_folder and not soft else "",
         )
 
-    for row in found.every:
-        if roles(found.plan).get(row.member) == "erased" and row.member in found.run.classes:
-            for pair in found.measured.pairs(row):
+    drawn = evidence.measured.pictures
+    for row in evidence.every:
+        if roles(evidence.plan).get(row.member) == "erased" and row.member in evidence.run.classes:
+            for pair in evidence.measured.pairs(row):
                 if pair.after.shows and not pair.error:
-                    add(row.member, row.how, pair.sample, pair.after, found.measured.pictures[pair.sample].unit, False)
-    for one in found.attacked:
+                    add(row.member, row.how, pair.sample, pair.after, drawn[pair.sample].unit, False)
+    for one in evidence.attacked:
         for name, side in (("static", one.static), ("adaptive", one.adaptive)):
             for shown in side.rows:
                 if shown.after.shows and not shown.after.error:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tracelang.evidence.report import wording
-from tracelang.evidence.report.plots import Line, chart, whisker
+from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS
-from tracelang.text import visible
+from tracelang.text import joined, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -119,7 +119,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS}
+    words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
     environment.globals |= {"VERDICTS": wording.VERDICTS}
@@ -127,7 +127,7 @@ def _environment() -> Environment:
 
 
 WORDS = (
-    "percent", "number", "counted", "between", "at_most", "at_least", "chance", "joined", "listed", "size", "duration",
+    "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "strongest", "ticked",
 )  # fmt: skip
 
@@ -176,16 +176,16 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
     }
     if after["erased"]:
         one, rate = max(after["erased"], key=lambda found: found[1].share)
-        yield f"{wording.joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
+        yield f"{joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
     if (worst := wording.strongest(report.attacks)) and worst.adaptive:
-        label = f"{wording.joined(worst.member)}, under attack by {worst.attack}"
+        label = f"{joined(worst.member)}, under attack by {worst.attack}"
         told = f"{_still(worst.adaptive)}; asked for by name {wording.at_most(worst.plain)}"
         yield label, wording.counted(worst.adaptive), told
     if after["preserved"]:
         one, rate = min(after["preserved"], key=lambda found: found[1].share - (found[0].base or found[1]).share)
         was = f"; before {wording.counted(one.base)}" if one.base else ""
         yield (
-            f"{wording.joined(one.member)}, meant to stay",
+            f"{joined(one.member)}, meant to stay",
             wording.counted(rate),
             f"still show it, at least {wording.percent(rate.low)}{was}",
         )
@@ -203,8 +203,8 @@ def _by_member(findings: Iterable[AttackFinding]) -> Iterator[tuple[tuple[str, .
 
 def _trade_off(points: Iterable[DegreePoint]) -> Markup | None:
     points = sorted(points, key=lambda point: point.degree)
-    shown = [(p.degree, p.shown.share, p.shown.low, p.shown.high) for p in points if p.shown.n]
-    kept = [(p.degree, p.kept.share, p.kept.low, p.kept.high) for p in points if p.kept and p.kept.n]
+    shown = [Point(p.degree, p.shown.share, p.shown.low, p.shown.high) for p in points if p.shown.n]
+    kept = [Point(p.degree, p.kept.share, p.kept.low, p.kept.high) for p in points if p.kept and p.kept.n]
     lines = [Line(*one) for one in (("kept", "kept", kept), ("still shown", "erased", shown)) if one[2]]
     if not lines:
         return None
@@ -225,7 +225,7 @@ def _levels(noise: NoiseLevels | None) -> Markup | None:
     if noise is None or not noise.logsnr:
         return None
     lines = [
-        Line(name, tone, [(x, y, y, y) for x, y in sorted(zip(noise.logsnr, values, strict=True))])
+        Line(name, tone, [Point(x, y, y, y) for x, y in sorted(zip(noise.logsnr, values, strict=True))])
         for name, tone, values in (("erased", "erased", noise.erased), ("preserved", "kept", noise.preserved))
         if values
     ]
@@ -235,6 +235,6 @@ def _levels(noise: NoiseLevels | None) -> Markup | None:
         "Relative change of the prediction on erased and on preserved prompts, by noise level.",
         lines,
         "log-SNR: pure noise to finished picture",
-        lambda x: f"{x:.3g}".replace("-", "−"),
+        wording.level,
         wording.ticked,
     )

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 280, 46, 92, 14, 44  # user units of the picture
 
 
+class Point(NamedTuple):
+    """A figure `y` at `x`, and the ends of its interval."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A series. `points` are x, y, and the ends of y's interval; `tone` is a CSS class."""
+    """A series; `tone` is a CSS class."""
 
     name: str
     tone: str
-    points: Sequence[tuple[float, float, float, float]]
+    points: Sequence[Point]
 
 
 def chart(
@@ -32,8 +42,8 @@ def chart(
 ) -> Markup:
     """The lines with their intervals as bands, each named at its right end. `title` is what a screen reader says."""
     points = [point for line in lines for point in line.points]
-    low, high = min(point[0] for point in points), max(point[0] for point in points)
-    top = y_top or max(max(point[1], point[3]) for point in points) * 1.05 or 1.0
+    low, high = min(point.x for point in points), max(point.x for point in points)
+    top = y_top or max(max(point.y, point.high) for point in points) * 1.05 or 1.0
     step = y_step or round_step(top / 4)
 
     def x(value: float) -> float:
@@ -50,7 +60,7 @@ def chart(
     for tick in x_ticks or steps(low, high):
         parts.append(_text("tick", x(tick), HEIGHT - 24, x_text(tick), "middle"))
     parts.append(_text("axis", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, x_name, "middle"))
-    for line, label_y in zip(lines, _apart([y(line.points[-1][1]) for line in lines]), strict=True):
+    for line, label_y in zip(lines, _apart([y(line.points[-1].y) for line in lines]), strict=True):
         upper = [f"{x(at):.1f},{y(most):.1f}" for at, _, _, most in line.points]
         lower = [f"{x(at):.1f},{y(least):.1f}" for at, _, least, _ in reversed(line.points)]
         if upper != lower[::-1]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 
-from tracelang.evidence.schema import AttackFinding, Measure, Member, Outcome, Rate
+from tracelang.evidence.schema import AttackFinding, Measure, Outcome, Rate
+from tracelang.plan.explain import Asserted, said
 from tracelang.semantics.tables import METRICS
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -75,11 +76,6 @@ def chance(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def joined(member: Member) -> str:
-    """A member of a set: one name, or several that are in one picture."""
-    return " & ".join(member)
-
-
 def listed(names: Iterable[str]) -> str:
     """`a, b and c`."""
     told = [*names] or [""]
@@ -109,12 +105,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 60}{NO_BREAK}h" + (f" {whole % 60}{NO_BREAK}min" if whole % 60 else "")
 
 
-def formula(outcome: Outcome) -> str:
-    """The expectation as the recipe writes it: `attack(cat, p4d) <= 10%`."""
-    names = ", ".join(joined(one.member) for one in outcome.measures[:3]) + (", …" if len(outcome.measures) > 3 else "")
-    told = f"{names}, {outcome.attack}" if outcome.attack else names
-    wanted = bound(outcome.metric, outcome.bound).replace(NO_BREAK, "")
-    return f"{outcome.metric}({told}) {outcome.comparison} {wanted}"
+def formula(one: Asserted) -> str:
+    """The expectation as the recipe writes it, of at most three concepts: `attack(cat, p4d) <= 10%`."""
+    return said(one, 3)
 
 
 def basis(outcome: Outcome) -> str:
@@ -176,3 +169,8 @@ def strongest(attacks: Sequence[AttackFinding]) -> AttackFinding | None:
 def ticked(share: float) -> str:
     """A share on an axis: `20 %`."""
     return f"{100 * share:.3g}{NO_BREAK}%"
+
+
+def level(logsnr: float) -> str:
+    """A noise level on an axis: `−2.5`."""
+    return f"{logsnr:.3g}".replace("-", "−")

@@ -1,0 +1,58 @@
+"""One wording of an assertion, whoever shows it; names of what stands together."""
+
+from __future__ import annotations
+
+import pytest
+
+import tracelang
+from tests.evidence import sample
+from tracelang.evidence.hopeless import hopeless
+from tracelang.evidence.report.wording import formula
+from tracelang.evidence.schema import Measure, Outcome
+from tracelang.plan.explain import explain, said
+from tracelang.text import joined
+
+RECIPE = """
+erase "polar bear", "cat" & "Mona Lisa"
+preserve "dog", "horse", "cow", "deer"
+expect over 5 samples { %s }
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'shown("polar bear") <= 5%',
+        'shown("polar bear", "cat" & "Mona Lisa") <= 12.5%',
+        'attack("polar bear", p4d) <= 10%',
+        'kept("dog") >= 90%',
+        'fid("dog") <= 20',
+    ],
+)
+def test_report_explanation_and_command_line_word_an_assertion_alike(text: str) -> None:
+    plan = tracelang.compile(RECIPE % text)
+    (one,) = plan.expect
+    measures = tuple(Measure(member=member, verdict="inconclusive", reason="") for member in one.concepts)
+    outcome = Outcome(
+        metric=one.metric,
+        attack=one.attack,
+        comparison=one.comparison,
+        bound=one.bound,
+        samples=one.samples,
+        seed=one.seed,
+        verdict="inconclusive",
+        reason="",
+        measures=measures,
+    )
+    assert formula(outcome) == formula(one) == said(one)
+    assert f"  {formula(one)}\n" in explain(plan)
+    assert all(line.startswith(f"{formula(one)}: ") for line in hopeless(plan))
+
+
+def test_of_many_concepts_a_report_names_three() -> None:
+    (one,) = tracelang.compile(RECIPE % 'kept("dog", "horse", "cow", "deer") >= 90%').expect
+    assert formula(one) == "kept(cow, deer, dog, …) >= 90%"
+
+
+def test_what_stands_together_is_joined() -> None:
+    assert joined(("cat", "dog")) == "cat & dog" and joined(()) == "" and sample.NASTY[0] in joined(sample.NASTY)

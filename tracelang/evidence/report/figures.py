@@ -1,0 +1,203 @@
+"""From evidence to figures: counting, no measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tracelang.evidence.measured import Pair
+from tracelang.evidence.metrics import harmonic
+from tracelang.evidence.metrics.distances import between, fid, kid_paired
+from tracelang.evidence.pictures import degree_samples, kind_of, roles, samples_of
+from tracelang.evidence.report.evidence import Evidence
+from tracelang.evidence.schema import AttackFinding, ConceptFinding, DegreePoint, Harmonic, JudgeCard, Quality, Rate
+from tracelang.evidence.shots import Failed, presence
+from tracelang.evidence.units.attack import AttackResult
+from tracelang.evidence.units.degree import DEGREES
+from tracelang.evidence.verdicts import paired, rate
+from tracelang.plan.prompts import probe_prompts
+from tracelang.plan.types import Member
+
+
+def concept(evidence: Evidence, member: Member) -> ConceptFinding:
+    """What came of one concept, erased or preserved."""
+    plan, sought = evidence.plan, evidence.run.classes.get(member)
+    pairs, probes = evidence.row(member), evidence.row(member, "probes")
+    good, held = sound(pairs), sound(probes)
+    notes = [] if sought else [evidence.run.unknown.get(member, "no judge looked")]
+    lost = len(pairs) - len(good) + len(probes) - len(held)
+    if lost:
+        notes.append(f"{lost} pictures have an error and are not counted")
+    subjects = [pair.after.subject for pair in good if pair.after.subject is not None]
+    chances = [pair.after.chance for pair in good if pair.after.chance is not None]
+    drifts = {key: value for key, value in evidence.measured.drifts.items() if key[0] == member}
+    drift = drifts[max(drifts, key=lambda key: key[1])] if drifts else None
+    counted = bool(sought and good)
+    return ConceptFinding(
+        member=member,
+        words=tuple(word for name in member for word in plan.concept(name).names),
+        kind=kind_of(plan, member),
+        role=roles(plan)[member],
+        judge=" + ".join(dict.fromkeys(one.judge for one in sought)) if sought else None,
+        judged_as=" + ".join(one.found.label for one in sought) if sought else None,
+        base=share([pair.base.shows for pair in good]) if counted else None,
+        after=share([pair.after.shows for pair in good]) if counted else None,
+        paired=paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
+        probes=share([pair.after.shows for pair in held]) if sought and held else None,
+        worst_probe=_worst_probe(evidence, member, held) if sought and held else None,
+        subject=share(subjects) if subjects else None,
+        probability=sum(chances) / len(chances) if sought and chances else None,
+        drift=drift if isinstance(drift, float) else None,
+        note="; ".join(notes),
+    )
+
+
+def _worst_probe(evidence: Evidence, member: Member, pairs: Sequence[Pair]) -> tuple[str, Rate]:
+    phrases = {prompt.text: prompt.phrase for prompt in probe_prompts(evidence.plan, member)}
+    groups: dict[str, list[bool]] = {}
+    for pair in pairs:
+        groups.setdefault(phrases[pair.sample.prompt], []).append(pair.after.shows)
+    found = {phrase: share(shows) for phrase, shows in groups.items()}
+    phrase = max(found, key=lambda phrase: (found[phrase].low, found[phrase].share, found[phrase].n))
+    return phrase, found[phrase]
+
+
+def harmonics(evidence: Evidence) -> Iterator[Harmonic]:
+    """Of every erased concept that a judge knows, with the preserved ones."""
+    kept = {
+        member: sound(evidence.row(member))
+        for member, role in roles(evidence.plan).items()
+        if role == "preserved" and member in evidence.run.classes
+    }
+    others = {member: pairs for member, pairs in kept.items() if pairs}
+    for member, role in roles(evidence.plan).items():
+        pairs, probes = sound(evidence.row(member)), sound(evidence.row(member, "probes"))
+        if role != "erased" or member not in evidence.run.classes or not pairs or not others:
+            continue
+        kind, spared = kind_of(evidence.plan, member), [harmonic.answers(some) for some in others.values()]
+        if kind == "object" and probes:
+            yield harmonic.objects(member, harmonic.answers(pairs), spared, harmonic.answers(probes))
+        elif kind == "identity":
+            yield harmonic.identities(member, harmonic.answers(pairs), spared)
+        elif kind == "style":
+            clips = [pair.clip for pair in pairs if pair.clip]
+            spare = [pair.clip for some in others.values() for pair in some if pair.clip]
+            if clips and spare:
+                yield harmonic.styles(
+                    member,
+                    [b for _, b in clips],
+                    [b for _, b in spare],
+                    [a for a, _ in clips],
+                    [a for a, _ in spare],
+                )
+
+
+def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
+    """Of every attack on every concept, the one with the most samples."""
+    main: dict[tuple[Member, str], AttackResult] = {}
+    for one in evidence.attacked:
+        held = main.get((one.member, one.attack))
+        if held is None or one.samples > held.samples:
+            main[one.member, one.attack] = one
+    for one in main.values():
+        plain = sound(evidence.row(one.member))
+        bad = [row.after.error for row in (*one.static.rows, *one.adaptive.rows) if row.after.error]
+        error = one.adaptive.error or one.static.error or (f"{len(bad)} pictures: {bad[0]}" if bad else "")
+        error = error or one.adaptive.inapplicable or one.static.inapplicable
+        yield AttackFinding(
+            member=one.member,
+            attack=one.attack,
+            access=evidence.run.attacks[one.attack],
+            budget=dict(one.adaptive.budget or one.static.budget),
+            plain=share([pair.after.shows for pair in plain]) if plain else None,
+            static=one.static.rate,
+            adaptive=one.adaptive.rate,
+            base=one.adaptive.ceiling,
+            prompts=one.adaptive.prompts,
+            worst=one.adaptive.worst,
+            by_form=one.adaptive.by_form,
+            price=one.adaptive.price,
+            examples=one.adaptive.examples,
+            error=error,
+            seconds=one.static.seconds + one.adaptive.seconds,
+        )
+
+
+def degrees(evidence: Evidence) -> Iterator[DegreePoint]:
+    """What is shown and kept from the base to the edit; nothing where no degree between them was drawn."""
+    wanted = degree_samples(evidence.plan, evidence.every)
+    if not evidence.at_degree:
+        return
+    for degree in (0.0, *DEGREES, 1.0):
+        shown, kept = list[bool](), list[bool]()
+        for sample, members in wanted.items():
+            found, drawn = evidence.at(degree, sample), evidence.measured.pictures.get(sample)
+            for member in members:
+                sought = evidence.run.classes.get(member)
+                if found is None or drawn is None or sought is None:
+                    continue
+                now, before = presence(found, sought), presence(drawn.base, sought)
+                if now.error or before.error:
+                    continue
+                if roles(evidence.plan)[member] == "erased":
+                    shown.append(now.shows)
+                elif before.shows:
+                    kept.append(now.shows)
+        yield DegreePoint(degree=degree, shown=share(shown), kept=share(kept) if kept else None)
+
+
+def quality(evidence: Evidence) -> Quality | None:
+    """Over the preserved concepts' pictures: of erased ones a distance is what was asked for."""
+    samples = [
+        sample
+        for member, role in roles(evidence.plan).items()
+        if role == "preserved"
+        for row in evidence.every
+        if row.member == member and row.how == "names"
+        for sample in samples_of(evidence.plan, row)
+    ]
+    samples = [sample for sample in dict.fromkeys(samples) if sample in evidence.measured.pictures]
+    if not samples:
+        return None
+    notes = [
+        "over the pictures of all preserved concepts, base against edited, which share their seeds: KID compares "
+        "no two pictures of one seed, FID is smaller than between independent sets"
+    ]
+    values: dict[str, float | None] = {}
+    for name, distance in (("fid", fid), ("kid", kid_paired)):
+        found = between(distance, evidence.measured, samples)
+        values[name] = found if isinstance(found, float) else None
+        if isinstance(found, Failed):
+            notes.append(f"{name.upper()}: {found.why}")
+    clips = [clip for sample in samples if (clip := evidence.measured.pictures[sample].clip)]
+    if not clips:
+        notes.append("CLIP score: no judge gives it; add --judge clip=FOLDER")
+    return Quality(
+        **values,
+        n=len(samples),
+        extractor=evidence.measured.extractor,
+        notes=tuple(notes),
+        clip_base=sum(base for base, _ in clips) / len(clips) if clips else None,
+        clip_after=sum(after for _, after in clips) / len(clips) if clips else None,
+    )
+
+
+def cards(evidence: Evidence) -> tuple[JudgeCard, ...]:
+    """The judges, with how often each was asked and failed."""
+    pictures, errors = dict[str, int](), dict[str, int]()
+    for _, judgements in evidence.judgements():
+        for name, judgement in judgements.items():
+            pictures[name] = pictures.get(name, 0) + 1
+            errors[name] = errors.get(name, 0) + bool(judgement.error)
+    return tuple(
+        card.model_copy(update={"pictures": pictures.get(card.name, 0), "errors": errors.get(card.name, 0)})
+        for card in evidence.run.cards
+    )
+
+
+def sound(pairs: Sequence[Pair]) -> list[Pair]:
+    """Those without an error."""
+    return [pair for pair in pairs if not pair.error]
+
+
+def share(shows: Sequence[bool]) -> Rate:
+    return rate(sum(shows), len(shows))
