@@ -83,7 +83,7 @@ class Applied:
         untouched: Untouched = "copy",
         params: Mapping[str, str] | None = None,
     ) -> tuple[str, ...]:
-        """Write OUT as LANGUAGE.md lays it out, whole or not at all. Matrices are read from the base one by one.
+        """Write OUT as docs/commands.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
         `root` is where the plan's sources are read from (default: the current folder). `untouched` weights files of the
         base become copies, or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both.

@@ -171,7 +171,7 @@ def test_an_edit_toward_the_concept_itself_changes_no_bit(base):
 
 
 def test_the_closed_form_does_not_count_the_bias_twice(dev):
-    """Were targets `W z + b` and the bias left there, erased states would land at `W z + 2 b` (METHODS.md §2.4)."""
+    """Were targets `W z + b` and the bias left there, erased states would be `W z + 2 b` (docs/methods.md §2.5)."""
     model = Flux().load(dev)
     settings = refine(ridge=1e-9, tokens="last")  # fewer states than dimensions: each can meet its target
     one = plan((erasure("cat", anchor=("ship",)),), settings, preserve={})

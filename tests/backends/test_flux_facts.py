@@ -162,7 +162,7 @@ def test_progress_time_and_logsnr_are_one_order(config, tokens, tmp_path):
 
 
 def test_the_schedule_is_the_published_one(tmp_path):
-    after = (0, 2, 4, 6, 8, 11, 14, 18, 22, 27)  # METHODS.md §0.2, 28 steps
+    after = (0, 2, 4, 6, 8, 11, 14, 18, 22, 27)  # docs/methods.md §1.2, 28 steps
     for tokens, sigmas in {
         1024: (1, 0.961, 0.918, 0.873, 0.824, 0.744, 0.652, 0.511, 0.339, 0.065),
         4096: (1, 0.976, 0.95, 0.921, 0.888, 0.83, 0.76, 0.637, 0.463, 0.105),
@@ -174,7 +174,7 @@ def test_the_schedule_is_the_published_one(tmp_path):
 def test_equal_noise_is_equal_logsnr_on_both_families(tmp_path):
     flow, diffusion = clock(SCHEDULER, tmp_path, 4096), sd_clock(SD_SCHEDULER, tmp_path)
     for t, sigma in {960: 0.921, 860: 0.872, 700: 0.769, 500: 0.618, 300: 0.454, 140: 0.302}.items():
-        assert flow.time_at(diffusion.logsnr(t)) == pytest.approx(sigma, abs=2e-3)  # METHODS.md §0.2
+        assert flow.time_at(diffusion.logsnr(t)) == pytest.approx(sigma, abs=2e-3)  # docs/methods.md §1.2
     same = Window(unit="logsnr", low=-3.0, high=1.5)
     assert in_logsnr(same, flow) == in_logsnr(same, diffusion)
     in_sigma = in_logsnr(Window(unit="sigma", low=0.2, high=0.9), flow)

@@ -132,7 +132,7 @@ def test_the_velocity_moves_with_the_noise_as_diffusers_has_it(tmp_path):
 
 def test_logsnr_of_sd14_is_the_published_one(tmp_path):
     ours = clock(SCHEDULER, tmp_path)
-    for t, alpha in {999: 0.0047, 860: 0.0212, 500: 0.276, 140: 0.842}.items():  # METHODS.md §0.2
+    for t, alpha in {999: 0.0047, 860: 0.0212, 500: 0.276, 140: 0.842}.items():  # docs/methods.md §1.2
         assert ours.logsnr(t) == pytest.approx(math.log(alpha / (1 - alpha)), abs=0.02)
 
 

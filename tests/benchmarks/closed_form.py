@@ -86,7 +86,7 @@ def ours(matrices: Sequence[Tensor], states: Constraints) -> None:
 
 
 def per_layer_loop(matrices: Sequence[Tensor], states: Constraints, λ: float) -> None:
-    """METHODS.md §1.1 term by term, in float32: per pair a weighted outer product into each of two accumulators."""
+    """docs/methods.md §2.1 term by term, in float32: per pair a weighted outer product into each of two sums."""
     F, G, P = (part.float() for part in (states.F, states.G, states.P))
     pairs = [*zip(F.T, G.T, states.a.tolist(), strict=True), *zip(P.T, P.T, states.w.tolist(), strict=True)]
     for W in matrices:

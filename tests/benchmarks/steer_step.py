@@ -2,7 +2,7 @@
 
 Model evaluations (single predictions) and seconds per step of `steer`, whose trajectories and teacher predictions are
 cached, against a loop that re-samples a partial 50-step trajectory with guidance for every step, as ESD does
-(METHODS.md §5). Without `--model`, on a small random model; `--model sd14` is a random one of SD 1.4's exact shapes.
+(docs/methods.md §3.1). Without `--model`, on a small random model; `--model sd14` is a random one of SD 1.4's shapes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fusion against the formula as printed (METHODS.md §1.4), and its limits (§9.1, item 4)."""
+"""Fusion against the formula as printed (docs/methods.md §2.6), and its limits (docs/methods.md §7, item 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each statement asks of the closed form (LANGUAGE.md), on a model with two text inputs."""
+"""What each statement asks of the closed form (docs/language.md), on a model with two text inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss terms: their algebra, their windows, their share of a batch (METHODS.md §9.1, item 7)."""
+"""The loss terms: their algebra, their windows, their share of a batch (docs/methods.md §7, item 5)."""
 
 from __future__ import annotations
 

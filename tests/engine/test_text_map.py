@@ -1,4 +1,4 @@
-"""The closed form against the textbook (METHODS.md §9.1, items 1–3)."""
+"""The closed form against the textbook (docs/methods.md §7, items 1–3)."""
 
 from __future__ import annotations
 

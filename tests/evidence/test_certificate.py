@@ -58,7 +58,7 @@ def test_the_closed_form_is_one_text_map_and_the_certificate_finds_it() -> None:
     conditions = [float(torch.linalg.cond(one.dense())) for one in maps.values()]
     assert found.condition == pytest.approx(max(conditions), rel=1e-4)
     residual, price, undone = erased(found)
-    assert residual < 0.6 and undone > 0.999  # an invertible T is exactly undone by T⁻¹e (METHODS.md §11.4)
+    assert residual < 0.6 and undone > 0.999  # an invertible T is exactly undone by T⁻¹e (docs/methods.md §6)
     problems = constraints(CLOSED, refine(), base, ["tokens", "pooled"])
     F = [problems[name].F for name in maps]
     inverse = [torch.linalg.solve(T.dense(), one) for T, one in zip(maps.values(), F, strict=True)]

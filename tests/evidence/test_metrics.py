@@ -12,7 +12,7 @@ from tracelang.evidence.metrics.distances import FID_LEAST, KID_LEAST, TooFew, f
 from tracelang.evidence.metrics.harmonic import Answers, h_a, h_c, h_o, identities, objects, styles
 from tracelang.evidence.verdicts import distinguishable, paired, rate
 
-# METHODS.md §10.1, MACE Table 1 in percent: Acc_e, Acc_s, Acc_g, H_o.
+# docs/methods.md §5.1, MACE Table 1 in percent: Acc_e, Acc_s, Acc_g, H_o.
 OBJECTS = """
 FMN   airplane 96.76 98.32 94.15  6.13   automobile 95.08 96.86 79.45 11.44
 FMN   bird     99.46 98.13 96.75  1.38   cat        94.89 97.97 95.71  6.83
@@ -25,7 +25,7 @@ ESD-u airplane  7.38 85.48  5.92 90.57   automobile 30.29 91.02 32.12 74.88
 MACE  airplane  9.06 95.39 10.03 92.03   automobile  6.97 95.18 14.22 91.15
 MACE  bird      9.88 97.45 15.48 90.39   cat         2.22 98.85  3.91 97.56
 """
-# METHODS.md §10.2, ANT Table 2: Acc_e, Acc_s, H_c.
+# docs/methods.md §5.2, ANT Table 2: Acc_e, Acc_s, H_c.
 PEOPLE = {
     "FMN": (0.9223, 0.9076, 0.1431),
     "ESD-x": (0.2784, 0.2793, 0.4027),
@@ -35,7 +35,7 @@ PEOPLE = {
     "MACE": (0.0430, 0.8456, 0.8979),
     "ANT": (0.0430, 0.8807, 0.9173),
 }
-# METHODS.md §10.3: CLIP_e, CLIP_s, H_a.
+# docs/methods.md §5.3: CLIP_e, CLIP_s, H_a.
 STYLES = {
     "FMN": (29.63, 28.90, -0.73),
     "AC": (29.26, 28.54, -0.72),

@@ -17,12 +17,12 @@ MODULE = '''"""A plain list, one thing a line: what is to go, and what is to sta
 
 from __future__ import annotations
 
-from tracelang.diagnostics import Report, Source, Span
+from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.draft import Draft
 
 
-def convert(source: Source, folder: str, report: Report) -> Draft | None:
-    draft = Draft("lines", source, report)
+def convert(source: Source, folder: str, findings: Findings) -> Draft | None:
+    draft = Draft("lines", source, findings)
     start = 0
     for line in source.text.splitlines(keepends=True):
         span = Span(source, start, start + len(line.rstrip()))

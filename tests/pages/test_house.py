@@ -6,10 +6,11 @@ import ast
 import re
 import tomllib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.pages.reading import ARCHITECTURE, ROOT
+from tests.pages.reading import ARCHITECTURE, PAGES, ROOT
 from tracelang.evidence.schema import REPORT_VERSION
 from tracelang.plan.types import FORMAT_VERSION
 
@@ -60,3 +61,11 @@ def test_a_word_that_went_is_gone(word: str) -> None:
 def test_the_changelog_names_the_versions_that_are_written() -> None:
     assert f"**Plan format {FORMAT_VERSION}.**" in CHANGELOG
     assert f"those of format {REPORT_VERSION}" in CHANGELOG
+
+
+@pytest.mark.parametrize("page", [path for path in PAGES if path.name != "extending.md"], ids=lambda path: path.name)
+def test_the_files_that_pages_name_are_there(page: Path) -> None:
+    for path in re.findall(
+        r"`((?:tracelang|tests|recipes|backends|grammar|examples)/[\w./]+)`", page.read_text("utf-8")
+    ):
+        assert (ROOT / path).exists(), path

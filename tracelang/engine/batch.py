@@ -1,7 +1,7 @@
-"""The rows of a training step: of which term, on which prompts, and where along the trajectories (METHODS.md §6, §8.3).
+"""The rows of a training step: of which term, on which prompts, and where along the trajectories.
 
-Each term's expectation is over its own prompts and uniformly over the sampler steps inside its own window. A batch
-gives every term rows of its own, so that no term is starved by another's wider window.
+docs/methods.md §3.2, §3.4. Each term's expectation is over its own prompts and uniformly over the sampler steps inside
+its own window. A batch gives every term rows of its own, so that no term is starved by another's wider window.
 
 `loss = velocity` measures both sides as velocities. A step's error of predicted noise counts for `1/ᾱ` then, over the
 mean of that, so that the terms stay as large as they were. Noise alone hardly sees what happens early, where a small

@@ -16,7 +16,7 @@ WIDTH = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Scale `s(ℓ) = σ((ℓ − low)/width) σ((high − ℓ)/width)` at log-SNR `ℓ` (METHODS.md §8.2)."""
+    """Scale `s(ℓ) = σ((ℓ − low)/width) σ((high − ℓ)/width)` at log-SNR `ℓ` (docs/methods.md §3.3)."""
 
     low: float
     high: float

@@ -29,7 +29,7 @@ def constraints(
     erase_weight: float = 1.0,
 ) -> dict[str, Constraints]:
     """The columns of the closed form of some of a plan's statements, for each text input, by the table "what each
-    statement does" in LANGUAGE.md.
+    statement does" in docs/language.md.
 
     - no anchor: `G` is the neutral state ∅, position by position;
     - `toward Y`: `G` is Y's states, aligned as `tokens.align` says;

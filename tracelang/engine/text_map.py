@@ -1,4 +1,4 @@
-"""The closed form: every text-reading matrix `W` that shares a text input becomes `W T` (METHODS.md §1.2).
+"""The closed form: every text-reading matrix `W` that shares a text input becomes `W T` (docs/methods.md §2.2).
 
 The weighted ridge problem `min_X Σ_j a_j ‖X f_j − W g_j‖² + Σ_j w_j ‖(X − W) p_j‖² + λ ‖X − W‖²` has targets of the
 form `W z` only, so its solution is `X = W T` with one `T` for all layers. With `C = λI + Σ a f fᵀ + Σ w p pᵀ`,
@@ -87,8 +87,8 @@ class Solution:
 def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solution:
     """`T` for the constraints, the same bit for bit in whatever order they come.
 
-    `ridge` is relative to the mean eigenvalue of the erased Gram, `tr(F A Fᵀ)/d` (METHODS.md §1.3), unless `absolute`.
-    Raises `EngineError` where the states are not finite or the system is singular.
+    `ridge` is relative to the mean eigenvalue of the erased Gram, `tr(F A Fᵀ)/d`, unless `absolute`
+    (docs/methods.md §2.3). Raises `EngineError` where the states are not finite or the system is singular.
     """
     i, G, a = _canonical(problem.F, problem.G, problem.a)
     j, _, w = _canonical(problem.P, exact(problem.P[:0]), problem.w)

@@ -45,7 +45,7 @@ def align(choice: Tokens, target: TokenLayout, anchor: TokenLayout) -> Pairs:
     An anchor without a phrase is the neutral state ∅, position by position; the caller sees to it that no other anchor
     comes without one, as where a prompt was cut off. Otherwise phrases align from their last
     tokens backwards (a longer target repeats the anchor's first), `tail` from the phrases' last tokens onwards until
-    the shorter sequence ends (METHODS.md §2), and `context` before and after the phrases apart (§3.1).
+    the shorter sequence ends (docs/methods.md §2.4), and `context` before and after the phrases apart.
     """
     if not anchor.phrase:
         return tuple((row, row) for row in positions(choice, target) if row < anchor.length)

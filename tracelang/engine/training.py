@@ -1,4 +1,4 @@
-"""One adapter in training: begun or gone on with, step by step, and saved (METHODS.md §8.3, phase 2).
+"""One adapter in training: begun or gone on with, step by step, and saved (docs/methods.md §3.4, phase 2).
 
 The teacher is the original model, and for `hold` the model that the earlier passes left. Its predictions lie in the
 trajectories: a training step is one batched forward and backward of the student and nothing else. The student is the

@@ -130,7 +130,7 @@ class ConceptFinding(Frozen):
 
     What a judge cannot name has `judged_as` None and no rates. `subject`: pictures that still show some recognisable
     thing. `probability`: the mean probability of its class, where the judge
-    gives one (the released scripts of METHODS.md §10.1 call this accuracy). `drift`: mean relative change of the
+    gives one (the released scripts of docs/methods.md §5.1 call this accuracy). `drift`: mean relative change of the
     prediction along the base's trajectories.
     """
 
@@ -152,7 +152,7 @@ class ConceptFinding(Frozen):
 
 
 class Harmonic(Frozen):
-    """METHODS.md §10: `published` as the field prints it, `corrected` in the sound reading, and its parts."""
+    """docs/methods.md §5: `published` as the field prints it, `corrected` in the sound reading, and its parts."""
 
     name: Literal["H_o", "H_c", "H_a"]
     member: Member

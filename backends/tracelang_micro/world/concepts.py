@@ -32,7 +32,7 @@ class Style:
     renamed: tuple[tuple[str, str], ...] = ()
 
 
-# The ten CIFAR-10 classes with the three synonyms each of the field's object task (METHODS.md §10.1).
+# The ten CIFAR-10 classes with the three synonyms each of the field's object task (docs/methods.md §5.1).
 OBJECTS = (
     Thing("airplane", ("aircraft", "plane", "jet"), ("airplane",), "an"),
     Thing("automobile", ("car", "vehicle", "motorcar"), ("automobile", "oncoming-automobile"), "an"),

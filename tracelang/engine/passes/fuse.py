@@ -1,4 +1,4 @@
-"""Several concepts' adapters become one edit, by the closed form with shared Grams (METHODS.md §1.4).
+"""Several concepts' adapters become one edit, by the closed form with shared Grams (docs/methods.md §2.6).
 
     W* = [W' Σ S_i + Σ Δ_i S_i + λ₂ W P_G + λ W'] C⁻¹,   C = Σ S_i + λ₂ P_G + λ I,   S_i = E_i E_iᵀ
 

@@ -1,4 +1,4 @@
-"""Fine-tuning of one adapter per erased concept along cached trajectories (METHODS.md §8.3, phase 2)."""
+"""Fine-tuning of one adapter per erased concept along cached trajectories (docs/methods.md §3.4, phase 2)."""
 
 from __future__ import annotations
 

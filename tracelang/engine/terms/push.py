@@ -8,7 +8,7 @@ from tracelang.semantics.terms.push import Push
 
 def target(term: Push, seen: Seen, degree: float) -> Tensor:
     """`base − strength·δ(X)` with `δ(X) = pred°(X) − pred°(∅)`, where base is `pred°(∅)`, or the anchor's prediction
-    where there is one (METHODS.md §5); then `pred°(X) + degree·(that − pred°(X))`.
+    where there is one (docs/methods.md §3.1); then `pred°(X) + degree·(that − pred°(X))`.
     """
     base = seen.empty if seen.anchor is None else seen.anchor
     pushed = base - term.strength * (seen.conditional - seen.empty)

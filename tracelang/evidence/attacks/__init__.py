@@ -1,4 +1,4 @@
-"""Attacks on an edited model: how an adversary brings an erased concept back (METHODS.md §10.6).
+"""Attacks on an edited model: how an adversary brings an erased concept back (docs/methods.md §5.6).
 
 All are written against `Model` and its prompt encoder, so that what runs on the smallest model runs on any. An attack
 is a file here with `run`, and a row of its name in `semantics.tables.ATTACKS`.

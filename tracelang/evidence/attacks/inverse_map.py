@@ -1,6 +1,6 @@
 """The closed-form inverse probe: text states that the edited matrices read as the base read the concept's.
 
-    e' = argmin Σ_W ‖ W'e' − W e ‖²   over every matrix that reads prompts   (RECE, arXiv 2407.12383; METHODS.md §11.4)
+    e' = argmin Σ_W ‖ W'e' − W e ‖²   over every matrix that reads prompts  (RECE, arXiv 2407.12383; docs/methods.md §6)
 
 A closed form `W' = W T` with an invertible `T` is undone exactly by `e' = T⁻¹e`; what resists is a `T` that loses a
 direction, and change outside these matrices. The price is how much longer the attacker's states are; undoing the last

@@ -1,7 +1,7 @@
 """What the prompt-reading matrices of two models make of text states, in the width of the states alone.
 
 `Σ ‖W'e' − We‖²` over all matrices that read one text input needs only `H' = Σ W'ᵀW'`, `C = Σ W'ᵀW` and `H = ΣWᵀW`,
-each `[d, d]`, however many matrices there are (METHODS.md §4).
+each `[d, d]`, however many matrices there are (docs/methods.md §4.1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The certificate: what an edit did and did not do, from weights and text states alone (METHODS.md §11.4).
+"""The certificate: what an edit did and did not do, from weights and text states alone (docs/methods.md §6).
 
 No image is drawn and the denoiser is never run, so it is the evidence there may be of `kind protected`. Everything
 is computed in float64. With `W` a matrix of the base, `W' = W + Δ` the edited one, and states `F` whose targets are

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP: which of the plan's own concepts is a picture nearest to? (METHODS.md §10.1)"""
+"""Zero-shot CLIP: which of the plan's own concepts is a picture nearest to? (docs/methods.md §5.1)"""
 
 from __future__ import annotations
 

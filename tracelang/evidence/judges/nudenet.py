@@ -1,4 +1,4 @@
-"""Exposed body parts by NudeNet 3 (METHODS.md §10.4).
+"""Exposed body parts by NudeNet 3 (docs/methods.md §5.4).
 
 Optional, and no part of any extra: the wheel's licence file is the AGPL, its metadata say MIT.
 """

@@ -17,7 +17,7 @@ from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 
 FID_LEAST = 10_000
-"""Pictures a side below which FID says more about their number than about them (METHODS.md §10.5)."""
+"""Pictures a side below which FID says more about their number than about them (docs/methods.md §5.5)."""
 KID_LEAST = 100
 """Below this KID's own noise is of the size of what it measures."""
 

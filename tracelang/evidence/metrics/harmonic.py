@@ -1,6 +1,6 @@
 """The field's harmonic means of what is erased and what is kept.
 
-They are METHODS.md §10's, "as printed" (`published`), with the sound reading beside (`corrected`): the released scripts
+They are docs/methods.md §5's, "as printed" (`published`), with the sound reading beside (`corrected`): the releases
 average the probability of the wanted class where their papers say accuracy, people are counted among the pictures that
 show a face, so that an edit which destroys faces looks perfect, and H_a is a difference of two scores that is not zero
 for an edit which does nothing.
@@ -78,8 +78,8 @@ def _share(
 
 
 def answers(pairs: Sequence[Pair]) -> Answers:
-    """The edited model's pictures as METHODS.md §10's figures want them. No judge tells whether a picture shows a face:
-    that it shows some recognisable thing is another matter.
+    """The edited model's pictures as docs/methods.md §5's figures want them. No judge tells whether a picture shows a
+    face: that it shows some recognisable thing is another matter.
     """
     chances = [pair.after.chance for pair in pairs]
     return Answers(

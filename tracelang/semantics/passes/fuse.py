@@ -12,7 +12,7 @@ CALIBRATION, CALIBRATION_STEPS = 16, 20
 class Fuse(Pass):
     """Making one edit of the adapters of several concepts; with fewer than two it does nothing.
 
-    METHODS.md §1.4. What a layer reads is measured while sampling where it is mixed with image and time.
+    docs/methods.md §2.6. What a layer reads is measured while sampling where it is mixed with image and time.
     """
 
     kind: str = "fuse"

@@ -10,7 +10,7 @@ from tracelang.semantics.values import Layers
 class Harden(Pass):
     """Rounds that search what still brings the concept back, and erase that too.
 
-    METHODS.md §4.
+    docs/methods.md §4.1.
     """
 
     kind: str = "harden"

@@ -10,7 +10,7 @@ from tracelang.semantics.values import Layers
 class Mask(Pass):
     """Training only the weights that a saliency mask leaves.
 
-    METHODS.md §6.3: later passes train the weights with the largest gradients over `seeds` runs.
+    docs/methods.md §4.2: later passes train the weights with the largest gradients over `seeds` runs.
     """
 
     kind: str = "mask"

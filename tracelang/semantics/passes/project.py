@@ -10,7 +10,7 @@ from tracelang.semantics.values import TOKENS, Layers, Tokens
 class Project(Pass):
     """Projecting an edit onto the null space of what is preserved.
 
-    METHODS.md §7b: a closed form where the preserved Gram's eigenvalues are below `threshold`.
+    docs/methods.md §4.3: a closed form where the preserved Gram's eigenvalues are below `threshold`.
     """
 
     kind: str = "project"

@@ -10,7 +10,7 @@ from tracelang.semantics.values import TOKENS, Layers, Tokens
 class Refine(Pass):
     """Solving in closed form for one map of the prompt states, which all layers that read them share; no training.
 
-    METHODS.md §1.2. `ridge` is relative to the mean eigenvalue of the erased Gram; `ridge_absolute` replaces it.
+    docs/methods.md §2.2. `ridge` is relative to the mean eigenvalue of the erased Gram; `ridge_absolute` replaces it.
     """
 
     kind: str = "refine"
