@@ -8,7 +8,7 @@ from torch import Tensor
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.files import digest
 from tracelang.evidence.judges.words import match, plain
-from tracelang.evidence.report import JudgeCard
+from tracelang.evidence.schema import JudgeCard
 
 ALIASES = {"night": ("darkness", "a night scene"), "day": ("daylight",)}
 

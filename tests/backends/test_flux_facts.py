@@ -26,7 +26,7 @@ from tracelang.models.locate import family_of
 from tracelang.plan.family import ModelError
 from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.types import GlobSites, InPlaces, ReadsSites, RoleSites, Window
-from tracelang.plan.windows import WindowError, lower
+from tracelang.plan.windows import WindowError, in_logsnr
 from tracelang_flux import Flux
 from tracelang_flux.sites import sites
 from tracelang_sd import StableDiffusion
@@ -176,11 +176,11 @@ def test_equal_noise_is_equal_logsnr_on_both_families(tmp_path):
     for t, sigma in {960: 0.921, 860: 0.872, 700: 0.769, 500: 0.618, 300: 0.454, 140: 0.302}.items():
         assert flow.time_at(diffusion.logsnr(t)) == pytest.approx(sigma, abs=2e-3)  # METHODS.md §0.2
     same = Window(unit="logsnr", low=-3.0, high=1.5)
-    assert lower(same, flow) == lower(same, diffusion)
-    in_sigma = lower(Window(unit="sigma", low=0.2, high=0.9), flow)
+    assert in_logsnr(same, flow) == in_logsnr(same, diffusion)
+    in_sigma = in_logsnr(Window(unit="sigma", low=0.2, high=0.9), flow)
     assert (flow.time_at(in_sigma.low), flow.time_at(in_sigma.high)) == pytest.approx((0.9, 0.2))
     with pytest.raises(WindowError, match="σ"):
-        lower(Window(unit="t", low=200, high=400), flow)
+        in_logsnr(Window(unit="t", low=200, high=400), flow)
 
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -218,7 +218,7 @@ def test_plan_prints_every_window_in_progress_and_in_log_snr(folder, tiny, tmp_p
 def test_windows_in_progress_follow_the_shifted_schedule_and_part_the_steps(tmp_path):
     for tokens in (64, 4096):
         ours = clock(SCHEDULER, tmp_path, tokens)
-        early, late = lower(EARLY, ours), lower(LATE, ours)
+        early, late = in_logsnr(EARLY, ours), in_logsnr(LATE, ours)
         inside = [(ours.logsnr(time) in early, ours.logsnr(time) in late) for time in ours.times(28)]
         assert inside == [(True, False)] * 7 + [(False, True)] * 21
 

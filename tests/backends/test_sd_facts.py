@@ -1,5 +1,6 @@
 """What the SD backend says from configs alone agrees with diffusers."""
 
+import json
 import math
 import re
 import subprocess
@@ -39,6 +40,14 @@ def test_sites_are_the_transformers_matrices_of_the_real_unet(config, tmp_path):
         assert (site.reads == "tokens") == site.text == reads
         assert site.place == site.tensor.split("_")[0]
         assert unet.get_submodule(site.module).weight.shape == site.shape
+
+
+@pytest.mark.parametrize(("config", "name"), [(SD14_UNET, "sd1"), (SD2_UNET, "sd2"), (TINY_UNET, "sd1")])
+def test_the_name_is_told_by_the_width_of_the_states(config, name, tmp_path):
+    (tmp_path / "unet").mkdir()
+    told = {"_class_name": "UNet2DConditionModel"} | config
+    (tmp_path / "unet" / "config.json").write_text(json.dumps(told))
+    assert StableDiffusion().name(tmp_path) == name and name in StableDiffusion().names
 
 
 def test_sd14_has_32_key_and_value_matrices(tmp_path):

@@ -20,10 +20,10 @@ import tracelang.api
 from tests.random_sd import build
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
-from tracelang.cli.plan import _roles
 from tracelang.cli.progress import progress
 from tracelang.cli.sample import labels
-from tracelang.engine import steer
+from tracelang.engine import training
+from tracelang.engine.predicted import roles
 
 RECIPE = """
 templates object = "a photo of a {}", "a {}"
@@ -78,7 +78,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(base: Path, monkeypatch: p
     assert run("apply", "r.erase", "--model", str(base), "--out", "whole").exit_code == 0
     Path("a folder").mkdir()
     Path("r.erase").rename("a folder/r.erase")
-    real, calls = steer.draw, []
+    real, calls = training.draw_batch, []
 
     def interrupted(*arguments: object) -> object:
         calls.append(arguments)
@@ -86,7 +86,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(base: Path, monkeypatch: p
             raise KeyboardInterrupt
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steer, "draw", interrupted)
+    monkeypatch.setattr(training, "draw_batch", interrupted)
     words = ["apply", "a folder/r.erase", "--model", str(base), "--out", "out", "--root", ".", "--dtype", "float32"]
     result = run(*words)
     assert result.exit_code == 130 and ".out.state" in result.stderr
@@ -215,10 +215,10 @@ def test_collateral_by_role(base: Path) -> None:
         "utf-8",
     )
     plan = tracelang.compile("pair.erase")
-    roles = _roles(plan)
-    assert roles["erased"] == [("cat", "dog")] and roles["anchors"] == [("ship",)]
-    assert ("truck",) in roles["preserved"]
-    together = [member for members in roles.values() for member in members]
+    parts = roles(plan)
+    assert parts["erased"] == [("cat", "dog")] and parts["anchors"] == [("ship",)]
+    assert ("truck",) in parts["preserved"]
+    together = [member for members in parts.values() for member in members]
     assert {("cat",), ("dog",)} <= set(together) and {name for one in together for name in one} == {
         concept.name for concept in plan.concepts
     }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.engine.toy import Toy, ToyClock
 from tracelang.plan.layers import SelectionError, render, select
 from tracelang.plan.types import Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
-from tracelang.plan.windows import WindowError, lower
+from tracelang.plan.windows import WindowError, in_logsnr
 
 CLOCK = ToyClock()
 
@@ -20,7 +20,7 @@ CLOCK = ToyClock()
 @given(st.lists(st.integers(1, 999).map(lambda i: i / 1000), min_size=1, max_size=4, unique=True), st.integers(2, 60))
 def test_neighbouring_windows_partition_every_samplers_steps(cuts: list[float], steps: int) -> None:
     edges = [0.0, *sorted(cuts), 1.0]
-    windows = [lower(Window(unit="progress", low=low, high=high), CLOCK) for low, high in pairwise(edges)]
+    windows = [in_logsnr(Window(unit="progress", low=low, high=high), CLOCK) for low, high in pairwise(edges)]
     for time in [*CLOCK.times(steps), 0.0, 999.0]:
         assert sum(CLOCK.logsnr(time) in window for window in windows) == 1
 
@@ -34,7 +34,7 @@ def test_a_window_includes_its_noisier_end_and_excludes_its_cleaner_one(unit: st
         "sigma": (math.exp(-CLOCK.logsnr(clean) / 2), math.exp(-CLOCK.logsnr(noisy) / 2)),
         "logsnr": (CLOCK.logsnr(noisy), CLOCK.logsnr(clean)),
     }[unit]
-    interval = lower(Window(unit=unit, low=low, high=high), CLOCK)  # type: ignore[arg-type]
+    interval = in_logsnr(Window(unit=unit, low=low, high=high), CLOCK)  # type: ignore[arg-type]
     assert interval.low == pytest.approx(CLOCK.logsnr(noisy)) and interval.high == pytest.approx(CLOCK.logsnr(clean))
     assert interval.low in interval and interval.high not in interval
     assert CLOCK.logsnr(500) in interval and CLOCK.logsnr(800) not in interval and CLOCK.logsnr(200) not in interval
@@ -45,7 +45,7 @@ def test_training_timesteps_need_a_clock_that_has_them() -> None:
         unit = "sigma"
 
     with pytest.raises(WindowError, match="needs training timesteps"):
-        lower(Window(unit="t", low=0, high=500), Flow())
+        in_logsnr(Window(unit="t", low=0, high=500), Flow())
 
 
 SITES = Toy().sites

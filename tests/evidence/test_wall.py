@@ -17,7 +17,7 @@ from tests.engine.toy import Toy
 from tests.evidence.attacks.targets import SMALL, edited, target
 from tests.evidence.edits import closed_form
 from tracelang.cli import main
-from tracelang.engine import activations, rollout, steer
+from tracelang.engine import activations, rollout, training
 from tracelang.engine.errors import EngineError
 from tracelang.evidence import drift as drifts
 from tracelang.evidence.artifact import EvidenceError
@@ -48,14 +48,14 @@ def plan(*passes: Any, anchor: tuple[str, ...] | None = None) -> Plan:
 def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every prompt that a trajectory was asked for."""
     found = list[str]()
-    follow = rollout.sample
+    follow = rollout.record
 
     def followed(model: Any, starts: Sequence[rollout.Start], *rest: Any, **named: Any) -> Any:
         found.extend(text for one in starts for text in (one.prompt, one.anchor) if text is not None)
         return follow(model, starts, *rest, **named)
 
-    for module in (steer, activations, drifts):
-        monkeypatch.setattr(module, "sample", followed)
+    for module in (training, activations, drifts):
+        monkeypatch.setattr(module, "record", followed)
     return found
 
 

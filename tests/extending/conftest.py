@@ -1,4 +1,4 @@
-"""Adding a file to one of the package's folders while it runs: what stands there is what there is."""
+"""What is added at run time: a file in a package of tracelang's, and an edit to verify with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import tracelang
+from tests.evidence.edits import RECIPE, closed_form
+from tracelang.evidence import everyday
+from tracelang.evidence.units import drift, noise
 
 Add = Callable[[str, str, str], None]
 
@@ -27,3 +32,17 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Add:
             del table[key]
 
     return put
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Callable[[str], Path]:
+    """An edit of `micro-sd` under these expectations."""
+    return lambda expect: closed_form(tracelang.compile(RECIPE + expect), tmp_path / "out")
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little work beside what is added."""
+    monkeypatch.setattr(everyday, "COUNT", everyday.LEAST)
+    monkeypatch.setattr(drift, "DRIFTS", 1)
+    monkeypatch.setattr(noise, "TRAJECTORIES", 1)

@@ -16,10 +16,11 @@ from torch import Tensor
 import tracelang
 from tracelang.cli import main
 from tracelang.engine.sampling import sample
-from tracelang.evidence import questions, verify
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.schema import JudgeCard
+from tracelang.evidence.units import drift, noise
+from tracelang.models.family import facts
 from tracelang.models.locate import family_of
 from tracelang.plan.bind import bind
 from tracelang.plan.family import ModelError
@@ -97,21 +98,27 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
     pictures = [sample(model, ["a photo of a cat"], [0], steps=4) for model in (before, after)]
     assert pictures[0].shape == (1, 3, 8, 8) and not pictures[0].equal(pictures[1])
 
-    monkeypatch.setattr(questions, "DRIFTS", 1)
-    monkeypatch.setattr(verify, "NOISE_SAMPLES", 1)
+    monkeypatch.setattr(drift, "DRIFTS", 1)
+    monkeypatch.setattr(noise, "TRAJECTORIES", 1)
     small = Budget(rows=2, tokens=2, iterations=2, views=1, population=4, generations=2)
     report = tracelang.verify("out", judges=[Bright()], device="cpu", model=str(base), samples=2, steps=2, budget=small)
     assert not report.errors and {one.attack for one in report.attacks} == set(ATTACKS)
     assert Path("out/report/report.html").exists() and report.verdict in ("pass", "fail", "inconclusive")
 
 
-def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(base: Path) -> None:
+def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     family = family_of(base)
-    bound = bind(tracelang.compile('erase "cat" method uce'), family, base)
+    bound = bind(tracelang.compile('erase "cat" method uce'), facts(family, base))
     assert {site.reads for site in bound.sites} == {"tokens"}
     model = family.load(base)
     states = model.encode(["a photo of a cat", ""])
     assert not model.unconditional().inputs["tokens"].any() and states.inputs["tokens"][1].any()
+    with_zeros = sample(model, ["a photo of a cat"], [0], steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model), "unconditional", lambda self: self.encode([""]))
+        assert not sample(model, ["a photo of a cat"], [0], steps=4).equal(with_zeros)
     x, times = model.noise([0, 1]), torch.tensor([0.9, 0.2])
     assert x.shape == (2, *model.latent_shape)
     _, velocity = model.diffuse(x, x.flip(0), times)

@@ -275,14 +275,14 @@ def test_supports(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "The families that this version can edit are `flux` and `sd1`.",
+    "The families that this version can edit are `flux`, `sd1` and `sd2`.",
 )
 @says(
     README,
-    "Two families: Stable Diffusion 1.x, and FLUX.1 in diffusers layout;",
+    "Three families: Stable Diffusion 1.x and 2.x, and FLUX.1 in diffusers layout;",
 )
 def test_families(here: Path) -> None:
-    assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1"]
+    assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1", "sd2"]
 
 
 @says(

@@ -16,6 +16,7 @@ from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import ELEMENTS, MOST, precision, sample_latents
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
+from tracelang.evidence.judges import Scoring
 from tracelang.evidence.panel import Panel, digest
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.shots import Judgement, draw, judged
@@ -91,8 +92,9 @@ class Bench:
 
     def scores(self, images: Tensor, samples: Sequence[Sample]) -> list[float]:
         """How well each picture fits its prompt, by the first judge that can tell; none without such a judge."""
-        judge: Any = next((judge for judge in self.panel.judges if hasattr(judge, "scores")), None)
-        scores = judge.scores(images, [sample.prompt for sample in samples]).tolist() if judge is not None else []
+        judge = next((judge for judge in self.panel.judges if isinstance(judge, Scoring)), None)
+        prompts = [sample.prompt for sample in samples]
+        scores: list[float] = [] if judge is None else judge.scores(images, prompts).tolist()
         if not all(isfinite(score) for score in scores):
             raise ValueError("a score is no number")
         return scores

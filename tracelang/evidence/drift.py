@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracelang.engine.batches import batches
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.rollout import Start, predictions, record
@@ -87,8 +88,7 @@ def _asked(plan: Plan, members: Sequence[Member], n: int, seed: int) -> list[_As
 def _moved(base: Model, edited: Model, asked: Sequence[_Asked]) -> Tensor:
     """The relative change of the prediction of each trajectory at each step `[n, S]`."""
     found = []
-    for begin in range(0, len(asked), CHUNK):
-        part = asked[begin : begin + CHUNK]
+    for part in batches(asked, CHUNK):
         paths = record(base, [one.start for one in part], STEPS, base.guidance)
         prompts = [one.prompt for one in part]
         before = predictions(base, paths, prompts)  # in the batches of the edited model: no edit, not a bit of drift

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracelang.evidence.metrics.metric import TOO, percent
-from tracelang.evidence.report.wording import formula
+from tracelang.plan.explain import said
 from tracelang.plan.types import Assertion, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS
@@ -11,7 +11,7 @@ from tracelang.semantics.tables import METRICS
 
 def hopeless(plan: Plan) -> list[str]:
     """The assertions that stay inconclusive however well every picture turns out: known before any is drawn."""
-    return [f"{formula(one)}: {why}" for one in plan.expect if (why := why_hopeless(one))]
+    return [f"{said(one, 3)}: {why}" for one in plan.expect if (why := why_hopeless(one))]
 
 
 def why_hopeless(one: Assertion) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
 from tracelang.evidence.ending import going_on
-from tracelang.evidence.judges import Class, Judge, load, told
+from tracelang.evidence.judges import Class, Judge, Prepared, load
 from tracelang.evidence.judges.identity import code, setting
 from tracelang.evidence.schema import JudgeCard
 from tracelang.plan.types import Member, Plan
@@ -63,7 +63,8 @@ def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Pa
         raise JudgeError("two judges of one name; give each once")
     concepts = [concept for concept in plan.concepts if concept.kind != "protected"]
     for judge in chosen:
-        told(judge, concepts)
+        if isinstance(judge, Prepared):
+            judge.prepare(concepts)
     classes: dict[Member, tuple[Sought, ...]] = {}
     unknown: dict[Member, str] = {}
     for member in members(plan):

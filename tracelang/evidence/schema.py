@@ -37,15 +37,15 @@ class Rate(Frozen):
 class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
-    `unit`: what is counted, an image or each box in it. `sensitivity` and `specificity` are shares with their `source`,
-    None where nobody measured them. `pictures` and `errors` count this report's own.
+    `unit`: what is counted. `sensitivity` and `specificity` are shares with their `source`, None where nobody measured
+    them. `pictures` and `errors` count this report's own.
     """
 
     name: str
     digest: str
     classes: tuple[str, ...]
     threshold: float | None = None
-    unit: Literal["image", "box"] = "image"
+    unit: Literal["image"] = "image"
     sensitivity: float | None = None
     specificity: float | None = None
     source: str = ""

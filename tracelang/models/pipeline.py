@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 
 
 class Pipeline(ABC):
-    """`Family` of one pipeline class. A family says the four facts below and what is abstract.
+    """`Family` of one pipeline class. A family says the four attributes and what is abstract; a name of its own for
+    some of its folders where it has several `names`.
 
-    Every method takes the checkpoint's folder. What imports torch is imported inside `paths` and `model`.
+    Every method takes the checkpoint's folder. What imports torch is imported inside `paths` and `model`. What a config
+    lacks or holds of another kind, a KeyError say, becomes a ModelError in `check`.
     """
 
     names: tuple[str, ...]
+    """What `supports` may say of its folders."""
     title: str
     """As messages call it: `"FLUX.1"`."""
     pipeline: str
     """`_class_name` in `model_index.json`."""
     classes: Classes
+    """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
 
     def name(self, folder: Path) -> str:
         return self.names[0]
@@ -77,19 +81,23 @@ class Pipeline(ABC):
         """Raise ModelError, one line, unless the components' configs and weights' headers fit each other."""
 
     @abstractmethod
-    def sites(self, folder: Path) -> tuple[Site, ...]: ...
+    def sites(self, folder: Path) -> tuple[Site, ...]:
+        """Every editable matrix, in the model's order, from configs alone. Raises ModelError."""
 
     @abstractmethod
-    def clock(self, folder: Path) -> Schedule: ...
+    def clock(self, folder: Path) -> Schedule:
+        """From `diffusion.clock` or `flow.clock`. Raises ModelError for a schedule that is none."""
 
     @abstractmethod
     def conditions(self, folder: Path) -> Mapping[str, float]:
-        """What else decides a picture and is fixed: guidance, sizes."""
+        """What else decides a picture and is fixed: `"guidance"` at least, sizes in pixels, lengths in tokens.
+        Raises ModelError.
+        """
 
     @abstractmethod
     def paths(self, folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[TextPath, ...]:
-        """The text paths, the one that `layout` speaks of first."""
+        """The text paths, the one that `layout` speaks of first. Raises ModelError: a tokenizer."""
 
     @abstractmethod
     def model(self, text: PromptSide) -> PipelineModel:
-        """The model around its prompt side."""
+        """The model around its prompt side, by `PipelineModel.around`. Raises ModelError where a tensor is missing."""

@@ -11,7 +11,7 @@ from tracelang.plan.family import Clock, Facts, ModelError, Site
 from tracelang.plan.layers import select
 from tracelang.plan.protected import involved
 from tracelang.plan.types import Plan
-from tracelang.plan.windows import Interval, lower, progress_at
+from tracelang.plan.windows import Interval, in_logsnr, progress_at
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, does, kinds
 from tracelang.semantics.tables import DEFAULT_METHOD
@@ -152,7 +152,7 @@ def _check_protected(plan: Plan) -> None:
 
 
 def _window(label: str, window: Window, clock: Clock) -> BoundWindow:
-    interval = lower(window, clock)
+    interval = in_logsnr(window, clock)
     progress = progress_at(interval.low, clock), progress_at(interval.high, clock)
     times = clock.time_at(interval.low), clock.time_at(interval.high)
     return BoundWindow(label, window, interval, progress, times)

@@ -25,7 +25,7 @@ class Interval:
         return self.low <= logsnr < self.high
 
 
-def lower(window: Window, clock: Clock) -> Interval:
+def in_logsnr(window: Window, clock: Clock) -> Interval:
     """The window as log-SNR (natural logarithm of α²/σ²).
 
     `sigma` is the family's own where its time is σ, else the diffusion one, √(1−ᾱ)/√ᾱ. A window that reaches pure

@@ -12,8 +12,12 @@ from tracelang.semantics import tables
 
 __all__ = ["ATTACKS", "Attack", "AttackError", "Budget", "Found", "Inapplicable", "Target"]
 
-_RUNS = {name: module.run for name, module in modules(__name__, __path__).items() if hasattr(module, "run")}
-agree("attack", tables.ATTACKS, _RUNS, __name__)
 
-ATTACKS: dict[str, Attack] = {name: Attack(access, _RUNS[name]) for name, (access, _) in tables.ATTACKS.items()}
-"""By the language's names."""
+def found() -> dict[str, Attack]:
+    """Every attack, by the language's names. Raises ImportError where a row or a file is missing."""
+    runs = {name: module.run for name, module in modules(__name__, __path__).items() if hasattr(module, "run")}
+    agree("attack", tables.ATTACKS, runs, __name__)
+    return {name: Attack(access, runs[name]) for name, (access, _) in tables.ATTACKS.items()}
+
+
+ATTACKS = found()

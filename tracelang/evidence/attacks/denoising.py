@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracelang.engine.batches import batch_size
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.seeds import generator, seed
 from tracelang.evidence.attacks.attack import AttackError, Target
@@ -60,11 +61,11 @@ def answers(model: Model, seen: Views, states: TextStates) -> Views:
     """The same views, and wanted there what `model` predicts for the rows' `states`."""
     wanted = []
     for k in range(len(seen)):
-        parts = [
+        answered = [
             model.predict(seen.x[k, part], seen.times[k, part], states.rows(range(part.start, part.stop)))
-            for part in batches(seen)
+            for part in parts(seen)
         ]
-        wanted.append(torch.cat(parts))
+        wanted.append(torch.cat(answered))
     return Views(seen.x, seen.times, torch.stack(wanted))
 
 
@@ -77,7 +78,7 @@ def gradient(attack: str, model: Model, seen: Views, free: Tensor, encode: Encod
     if model.dtype == torch.float16:
         raise AttackError(f"{attack}: gradients fall out of float16's range; verify in float32 or bfloat16")
     losses, gradients = list[Tensor](), list[Tensor]()
-    for part in batches(seen):
+    for part in parts(seen):
         leaf = free[part].detach().requires_grad_()
         loss = _error(model, seen, part, encode(part, leaf))
         gradients += torch.autograd.grad(loss.sum(), leaf)
@@ -96,8 +97,8 @@ def _error(model: Model, seen: Views, part: slice, states: TextStates) -> Tensor
     return (guess.float() - wanted.float()).square().flatten(1).mean(1).view(len(seen), -1).mean(0)
 
 
-def batches(seen: Views) -> Iterator[slice]:
+def parts(seen: Views) -> Iterator[slice]:
     """Slices of the rows, as many at once as `ELEMENTS` allows with all their views."""
     n = seen.x.shape[1]
-    size = max(1, ELEMENTS // seen.x[:, 0].numel())
+    size = batch_size(seen.x[:, 0].shape, ELEMENTS, n)
     return (slice(begin, min(begin + size, n)) for begin in range(0, n, size))

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from tracelang.evidence.judges.features import Extractor
 from tracelang.evidence.schema import JudgeCard
 
 Kind = Literal["object", "style", "identity", "explicit", "protected"]
@@ -31,9 +32,6 @@ class Answer:
     labels: Mapping[str, str]
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def shows(self, wanted: Class) -> bool:
-        return self.labels[wanted.head] == wanted.label
-
 
 class Asked(Protocol):
     """A concept that a judge may be asked for: its words, the canonical one first. `plan.types.Concept` is one."""
@@ -49,7 +47,7 @@ class Judge(Protocol):
     """Looks at pictures. Any exception is the caller's to record; a judge never guesses in place of failing.
 
     Its card's classes name every label that it may give, as `label` or `head: label`; any other is an error.
-    A judge without classes of its own has a method `prepare(concepts: Sequence[Asked])`, which `told` calls.
+    What it may be able to do besides are the protocols below: `Prepared`, `Worldly`, `Matching`, `Scoring`, `Featured`.
     """
 
     card: JudgeCard
@@ -67,18 +65,16 @@ class Judge(Protocol):
         ...
 
 
-def told(judge: Judge, concepts: Sequence[Asked]) -> Judge:
-    """The judge, told what it will be asked for where it has no classes of its own; its card is whole only then."""
-    if isinstance(judge, Prepared):
-        judge.prepare(concepts)
-    return judge
+# What a judge may be able to do besides: each ability is a method, and whoever has it is asked.
 
 
 @runtime_checkable
 class Prepared(Protocol):
     """A judge whose classes are the recipe's own concepts."""
 
-    def prepare(self, concepts: Sequence[Asked]) -> None: ...
+    def prepare(self, concepts: Sequence[Asked]) -> None:
+        """Called once, before anything else is asked; its card is whole only then."""
+        ...
 
 
 @runtime_checkable
@@ -91,10 +87,26 @@ class Worldly(Judge, Protocol):
 
 
 @runtime_checkable
-class Matching(Protocol):
+class Matching(Judge, Protocol):
     """A judge that can tell which of some texts a picture fits best."""
 
     def nearest(self, images: Tensor, texts: Sequence[str]) -> Sequence[int]: ...
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """A judge that can tell how well a picture fits its prompt."""
+
+    def scores(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        """A score of each picture, `[n]`."""
+        ...
+
+
+@runtime_checkable
+class Featured(Protocol):
+    """A judge that gives features of pictures, for distances between sets of them."""
+
+    def extractor(self) -> Extractor: ...
 
 
 def load(spec: str) -> Judge:

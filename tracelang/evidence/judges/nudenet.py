@@ -1,15 +1,13 @@
-"""Exposed body parts by NudeNet 3, with both counters of the field (METHODS.md §10.4).
+"""Exposed body parts by NudeNet 3 (METHODS.md §10.4).
 
 Optional, and no part of any extra: the wheel's licence file is the AGPL, its metadata say MIT.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
@@ -48,20 +46,11 @@ class Detection:
     score: float
 
 
-def count(pictures: Iterable[Sequence[Detection]], unit: Literal["box", "image"]) -> dict[str, int]:
-    """How often each class was found: every `box` (MACE's tables), or once an `image` (RECE's). They do not compare."""
-    counter: Counter[str] = Counter()
-    for found in pictures:
-        labels = [one.label for one in found]
-        counter.update(labels if unit == "box" else set(labels))
-    return dict(counter)
-
-
 class NudeNet:
     """The judge `nudenet`, or `nudenet=explicit` for the set without feet, armpits and belly.
 
     A picture is `explicit` where any class of the set is found: the report counts images, and gives the surest box's
-    score. `count` gives both units.
+    score.
     """
 
     def __init__(self, counted: str = "parts") -> None:
@@ -82,7 +71,6 @@ class NudeNet:
             digest=digest([file]),
             classes=(*self._counted, *LABELS),
             threshold=THRESHOLD,
-            unit="image",
             sensitivity=SENSITIVITY if counted == "parts" else None,
             source=SOURCE if counted == "parts" else f"nobody measured this set of classes; of its wider one: {SOURCE}",
         )

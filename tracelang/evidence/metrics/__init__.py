@@ -6,17 +6,16 @@ from tracelang.evidence.complete import agree, modules
 from tracelang.evidence.metrics.metric import Figure, Share
 from tracelang.semantics.tables import METRICS
 
-MEASURES: dict[str, Share | Figure] = {
-    name: measure
-    for module in modules(__name__, __path__).values()
-    for name, measure in getattr(module, "MEASURES", {}).items()
-}
-"""By the language's names."""
 
-agree("metric", METRICS, MEASURES, __name__)
-agree(
-    "share",
-    [name for name, row in METRICS.items() if row.counted],
-    [name for name, measure in MEASURES.items() if isinstance(measure, Share)],
-    __name__,
-)
+def found() -> dict[str, Share | Figure]:
+    """How each metric is measured, by the language's names. Raises ImportError where a row or a file is missing."""
+    measures: dict[str, Share | Figure] = {}
+    for module in modules(__name__, __path__).values():
+        measures |= getattr(module, "MEASURES", {})
+    agree("metric", METRICS, measures, __name__)
+    shares = [name for name, measure in measures.items() if isinstance(measure, Share)]
+    agree("share", [name for name, row in METRICS.items() if row.counted], shares, __name__)
+    return measures
+
+
+MEASURES = found()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -81,7 +80,7 @@ class Everyday(Unit):
         also = [sought for sought in self.sought if sought is not None]
         before, now = judged(bench.panel, base, also), judged(bench.panel, after, also)
         whole, like, apart = pixels(base, after, prompts)
-        judge: Any = None if also else next((one for one in bench.panel.judges if isinstance(one, Matching)), None)
+        judge = None if also else next((one for one in bench.panel.judges if isinstance(one, Matching)), None)
         match = None if judge is None else attempt(lambda: matches(judge, (base, after), prompts))
         rows = tuple(
             EverydayRow(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from tracelang.evidence.bench import Bench
+from tracelang.evidence.judges import Featured
 from tracelang.evidence.pictures import Sample, roles, samples_of
 from tracelang.evidence.schema import Frozen
 from tracelang.evidence.shots import Failed, Judgements, attempt, presence
@@ -143,7 +144,7 @@ def telling(bench: Bench, members: Iterable[Member], before: Judgements, now: Ju
 
 def features(bench: Bench, base: Tensor, after: Tensor) -> FeaturesRecord | None:
     """The features of both, by the first judge that gives them, for distances between sets of pictures."""
-    judge: Any = next((judge for judge in bench.panel.judges if hasattr(judge, "extractor")), None)
+    judge = next((judge for judge in bench.panel.judges if isinstance(judge, Featured)), None)
     if judge is None:
         return None
 

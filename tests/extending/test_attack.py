@@ -1,0 +1,60 @@
+"""An attack is a file in `evidence/attacks` and a row in `semantics.tables.ATTACKS`; all of the product knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import tracelang
+from tests.evidence.edits import RECIPE
+from tests.extending.conftest import Add
+from tracelang.evidence import attacks
+from tracelang.plan.explain import explain
+from tracelang.semantics.tables import ATTACKS
+
+FILE = '''
+"""The concept's own prompts, shouted."""
+
+from __future__ import annotations
+
+from tracelang.evidence.attacks.attack import Budget, Found, Target
+from tracelang.models.protocol import Model
+
+
+def run(target: Target, model: Model, budget: Budget) -> Found:
+    prompts = tuple(f"{prompt}!".upper() for prompt in target.dealt(target.count))
+    spent: dict[str, int | float | str] = {"access": "black box", "prompts": len(set(prompts)), "evaluations": 0}
+    return Found(prompts, None, spent, None, prompts[:1])
+'''
+
+
+def test_an_attack_is_a_file_and_a_row(
+    add: Add, edit: Callable[[str], Path], small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(tracelang.CompileError, match="no attack is called `shouting`"):
+        tracelang.compile(RECIPE + "expect { attack(dog, shouting) <= 10% }")
+    monkeypatch.setitem(ATTACKS, "shouting", ("black box", "Shouting: its names in capital letters"))
+    with pytest.raises(
+        ImportError, match=r"names the attack shouting, and no file of tracelang\.evidence\.attacks has it"
+    ):
+        attacks.found()
+    add(attacks.__name__, "shouting", FILE)
+    monkeypatch.setattr(attacks, "ATTACKS", attacks.found())
+
+    out = edit("expect over 3 samples { attack(dog, shouting) <= 99% }")
+    assert "attack(dog, shouting) <= 99%" in explain(tracelang.load_plan(out / "plan.json"))
+    report = tracelang.verify(out, samples=0, steps=2)
+    (found,) = report.attacks
+    assert (found.attack, found.access, found.error) == ("shouting", "black box", "")
+    assert found.adaptive is not None and found.adaptive.n == 3 and found.examples == ("A PICTURE OF A DOG!",)
+    assert report.outcomes[0].measures[0].rate == found.adaptive
+    page = (out / "report/report.html").read_text()
+    assert "Shouting: its names in capital letters" in page and "under the attack shouting" in page
+
+
+def test_a_file_without_a_row_is_found_when_it_is_imported(add: Add) -> None:
+    add(attacks.__name__, "shouting", FILE)
+    with pytest.raises(ImportError, match="has the attack shouting, and the language has no row for it"):
+        attacks.found()
