@@ -19,8 +19,8 @@ from tracelang.semantics.morphology import REGULAR, lemmas
 from tracelang.semantics.program import Concept, Erasure, Key, Preservation
 from tracelang.semantics.rules.lint import Lint
 from tracelang.semantics.rules.preserved_name import clashes
-from tracelang.semantics.sets import words
 from tracelang.semantics.subsets import Subsets
+from tracelang.text import joined
 
 SOURCE = Source("r.erase", " " * 1000)
 
@@ -57,8 +57,8 @@ class Oracle:
             for other in (other for name in names for other in index[len(one.targets)].get(name, ())):
                 if order[id(other)] < i and self.covers(other, names) and self.covers(one, self.all(other)):
                     shared = next(text for name, text in names.items() if name in self.all(other))
-                    twice = f"{words(one.targets)} is erased twice"
-                    message = f'{twice}: {words(other.targets)} has the name "{shared}" too'
+                    twice = f"{joined(one.targets)} is erased twice"
+                    message = f'{twice}: {joined(other.targets)} has the name "{shared}" too'
                     also = [Label(other.span, "first erased here")]
                     self.report.error("TL309", message, one.span, also=also, help="keep one of the two")
                     break
@@ -70,7 +70,7 @@ class Oracle:
             clash = next((e for name in names for e in index.get(name, ()) if self.covers(e, names)), None)
             if clash is None:
                 continue
-            what = words(one.concepts)
+            what = joined(one.concepts)
             if clash.targets != one.concepts:
                 shared = [text for name, text in names.items() if name in self.all(clash)]
                 what = " & ".join(f'"{text}"' for text in shared[: len(clash.targets)])

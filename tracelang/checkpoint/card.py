@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from tracelang.plan.types import Erasure, Member, Plan
-from tracelang.text import code, fenced, line, markdown
+from tracelang.text import code, fenced, joined, line, markdown
 
 CARD = Template("""\
 ---
@@ -133,7 +133,7 @@ def _line(plan: Plan, erasure: Erasure) -> str:
 
 def named(member: Member) -> str:
     """A member of a set as Markdown."""
-    return " & ".join(map(markdown, member))
+    return joined(map(markdown, member))
 
 
 def _source(path: str, text: bytes) -> str:

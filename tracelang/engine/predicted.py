@@ -10,6 +10,7 @@ from tracelang.models.protocol import TextSide
 from tracelang.plan.bind import BoundPass, BoundPlan
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Member, Plan
+from tracelang.text import joined
 
 
 def closed_forms(bound: BoundPlan) -> tuple[BoundPass, ...]:
@@ -27,7 +28,7 @@ def predicted(bound: BoundPlan, text: TextSide) -> dict[str, dict[str, float]]:
         return float(collateral(edit.text_maps, states, start).max())
 
     members = roles(bound.plan)
-    return {role: {" & ".join(member): change(member) for member in members[role]} for role in members}
+    return {role: {joined(member): change(member) for member in members[role]} for role in members}
 
 
 def roles(plan: Plan) -> dict[str, list[Member]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -19,6 +18,7 @@ from tracelang.evidence.judges import Answer, Class, Judge
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.sheet import scaled
+from tracelang.files import whole
 from tracelang.models.protocol import Model
 
 SIDE = 384
@@ -164,7 +164,6 @@ def keep(folder: Path, name: str, image: Tensor) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     side = min(SIDE, image.shape[-1])
     (picture,) = scaled(torch.nan_to_num(image[None]), side)
-    part = folder / f".{name}.{os.getpid()}.part"
-    picture.save(part, format="PNG", optimize=True)
-    part.replace(folder / f"{name}.png")  # whole or not at all: a process beside this one may draw the same unit
+    with whole(folder / f"{name}.png") as draft:  # a process beside this one may draw the same unit
+        picture.save(draft, format="PNG", optimize=True)
     return f"{folder.name}/{name}.png"

@@ -16,6 +16,7 @@ from tracelang.semantics.kinds import Pass, Term
 from tracelang.semantics.tables import HEADER, METRICS
 from tracelang.semantics.values import Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
 from tracelang.syntax.text import quote
+from tracelang.text import joined
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 WIDTH = 110
@@ -65,7 +66,7 @@ def _name(concept: str) -> str:
 
 def member(names: types.Member) -> str:
     """One member of a set, as a recipe refers to it."""
-    return " & ".join(_name(name) for name in names)
+    return joined(map(_name, names))
 
 
 def _header(plan: Plan) -> list[str]:

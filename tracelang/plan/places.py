@@ -10,6 +10,7 @@ from tracelang.plan.types import Member
 from tracelang.semantics import program
 from tracelang.semantics.resolve import Resolution
 from tracelang.syntax import tree
+from tracelang.text import joined
 
 
 class Places:
@@ -33,7 +34,7 @@ class Places:
     def written(self, member: Member) -> str:
         """A member as this recipe refers to it: a text in quotes, where no concept is declared."""
         keys = {name: key for key, name in self._names.items()}
-        return " & ".join(keys[name] for name in member)
+        return joined(keys[name] for name in member)
 
     def erased(self, targets: Member) -> Span | None:
         return next((one.span for one in self._program.erase if self._member(one.targets) == targets), None)

@@ -11,9 +11,9 @@ from tracelang.semantics.context import Context
 from tracelang.semantics.morphology import bare
 from tracelang.semantics.phrases import Phrases, forms, stems_by
 from tracelang.semantics.program import Assertion, Erasure, Key, Member, Preservation
-from tracelang.semantics.sets import words
 from tracelang.semantics.subsets import Subsets
 from tracelang.semantics.tables import METRICS
+from tracelang.text import joined
 
 if TYPE_CHECKING:
     from tracelang.semantics.probes import Leak
@@ -96,7 +96,7 @@ def _erased_twice(context: Context, erase: list[Erasure], index: _Erased) -> Non
             others = index.all_names(other.targets) if place < i and len(other.targets) == len(one.targets) else {}
             if others and all(any(name in others for name in index.names(key)) for key in one.targets):
                 shared = next(text for name, text in names.items() if name in others)
-                message = f'{words(one.targets)} is erased twice: {words(other.targets)} has the name "{shared}" too'
+                message = f'{joined(one.targets)} is erased twice: {joined(other.targets)} has the name "{shared}" too'
                 also = [Label(other.span, "first erased here")]
                 context.report.error("TL309", message, one.span, also=also, help="keep one of the two")
                 break
@@ -109,7 +109,7 @@ def _erased_and_preserved(context: Context, kept: list[Preservation], index: _Er
         clash = next((other for _, other in index.covered(names)), None)
         if clash is None:
             continue
-        what = words(one.concepts)
+        what = joined(one.concepts)
         if clash.targets != one.concepts:
             gone = index.all_names(clash.targets)
             shared = [text for name, text in names.items() if name in gone]
@@ -176,7 +176,7 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
     for one in anchored:
         inside = _inside(context, erased, one)
         if all(key in inside or key in (one.anchor or ()) for key in one.targets) and _own(context, one):
-            message = f"the anchor {words(one.anchor or ())} contains its target {words(one.targets)}"
+            message = f"the anchor {joined(one.anchor or ())} contains its target {joined(one.targets)}"
             help = "choose an anchor without the target's words, or leave it out"
             context.report.error("TL307", message, one.span, help=help)
             continue
@@ -189,7 +189,7 @@ def _anchors(context: Context, erase: list[Erasure]) -> None:
             name, prompt = inside[clash.targets[0]]
             itself = folded(name) == folded(prompt)
             what = "is erased itself" if itself else f'holds "{name}", which is erased, in "{prompt}"'
-            message = f"the anchor {words(one.anchor or ())} of {words(one.targets)} {what}"
+            message = f"the anchor {joined(one.anchor or ())} of {joined(one.targets)} {what}"
             help = "choose an anchor that stays, or leave it out"
             context.report.error("TL314", message, one.span, also=also, help=help)
 
@@ -219,7 +219,7 @@ def _expectations(context: Context, erase: list[Erasure], expect: list[Assertion
     for one in expect:
         metric = METRICS[one.metric]
         for member in one.concepts:
-            what = words(member)
+            what = joined(member)
             if metric.subject == "erased" and member not in erased:
                 help = f"erase it, or expect `kept({what})`"
                 context.report.error(

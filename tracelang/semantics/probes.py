@@ -10,7 +10,7 @@ from tracelang.semantics.merge import Concepts
 from tracelang.semantics.morphology import bare
 from tracelang.semantics.phrases import Phrases, forms, stems_by
 from tracelang.semantics.program import Concept, Erasure, Key, Member, Preservation
-from tracelang.semantics.sets import words
+from tracelang.text import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def _spaced(text: str) -> str:
 def _users(erase: Iterable[Erasure], kept: Iterable[Preservation]) -> Iterator[tuple[Member, Member | None, str, Span]]:
     """The members whose prompts the edit uses; an anchor's stand in its target's templates."""
     for erasure in erase:
-        yield erasure.targets, None, words(erasure.targets), erasure.span
+        yield erasure.targets, None, joined(erasure.targets), erasure.span
         if erasure.anchor is not None:
-            user = f"{words(erasure.anchor)}, the anchor of {words(erasure.targets)}"
+            user = f"{joined(erasure.anchor)}, the anchor of {joined(erasure.targets)}"
             yield erasure.anchor, erasure.targets, user, erasure.span
     for one in kept:
-        yield one.concepts, None, f"the preserved {words(one.concepts)}", one.span
+        yield one.concepts, None, f"the preserved {joined(one.concepts)}", one.span

@@ -18,8 +18,8 @@ from tracelang.semantics.merge import Concepts
 from tracelang.semantics.morphology import LITTLE, tokens
 from tracelang.semantics.phrases import Phrases
 from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Member, Preservation
-from tracelang.semantics.sets import words
 from tracelang.semantics.tables import METRICS
+from tracelang.text import joined
 
 STOP = re.compile(r"[,;:.!?()\[\]|/\n\u3001\u3002\uff0c\u060c]")
 """What parts words that do not stand side by side."""
@@ -75,7 +75,7 @@ def check(
         seen.add(member)
         parts = [concepts[key] for key in member]
         made = (*guard.phrases.prompts(parts), *guard.phrases.prompts(parts, [one.probes for one in parts]))
-        _report(report, guard, concepts, made, f"{words(member)}, which is {what}", span)
+        _report(report, guard, concepts, made, f"{joined(member)}, which is {what}", span)
     for erasure in erase:
         _anchor(report, guard, concepts, closed, erasure)
 
@@ -100,8 +100,8 @@ def _anchor(report: Findings, guard: Guard, concepts: Concepts, closed: set[Key]
         return
     anchor = [concepts[key] for key in erasure.anchor]
     if not closed.isdisjoint(erasure.anchor):
-        what = words(erasure.anchor)
-        message = f"the anchor {what} is protected, and would be drawn where {words(erasure.targets)} is asked for"
+        what = joined(erasure.anchor)
+        message = f"the anchor {what} is protected, and would be drawn where {joined(erasure.targets)} is asked for"
         report.error("TL306", message, erasure.span, help="choose an anchor that anyone may draw, or leave it out")
         return
     targets = [concepts[key] for key in erasure.targets]
@@ -109,7 +109,7 @@ def _anchor(report: Findings, guard: Guard, concepts: Concepts, closed: set[Key]
     made: Iterable[str] = guard.phrases.prompts(anchor, first, around=targets)
     if not closed.isdisjoint(erasure.targets):  # the target's own templates may make up its name: none is drawn
         made = (" and ".join(text for names in first for text in names),)
-    what = f"{words(erasure.anchor)}, the anchor of {words(erasure.targets)}"
+    what = f"{joined(erasure.anchor)}, the anchor of {joined(erasure.targets)}"
     _report(report, guard, concepts, made, what, erasure.span)
 
 

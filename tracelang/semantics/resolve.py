@@ -24,10 +24,11 @@ from tracelang.semantics.params import overrides, params
 from tracelang.semantics.paths import Place
 from tracelang.semantics.program import Assertion, Erasure, Member, Method, Preservation, Program
 from tracelang.semantics.scope import Scope
-from tracelang.semantics.sets import members, words
+from tracelang.semantics.sets import members
 from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
+from tracelang.text import joined
 
 if TYPE_CHECKING:
     from tracelang.semantics.probes import Leak
@@ -195,14 +196,14 @@ def _merge(
         first = erased.setdefault(erasure.targets, erasure)
         if (first.anchor, first.away, first.degree) != (erasure.anchor, erasure.away, erasure.degree):
             also = [Label(first.span, "first erased here")]
-            message = f"{words(erasure.targets)} is erased twice, in two ways"
+            message = f"{joined(erasure.targets)} is erased twice, in two ways"
             context.report.error("TL309", message, erasure.span, also=also, help="keep one of the two")
     preserved: dict[Member, Preservation] = {}
     for one in kept:
         before = preserved.setdefault(one.concepts, one)
         if before.weight != one.weight:
             also = [Label(before.span, "first preserved here")]
-            message = f"{words(one.concepts)} is preserved twice, with two weights"
+            message = f"{joined(one.concepts)} is preserved twice, with two weights"
             help = "take it out of one of the sets with `except`"
             context.report.error("TL309", message, one.span, also=also, help=help)
     gone = {folded(name) for targets in erased if len(targets) == 1 for name in context.concepts[targets[0]].names}

@@ -12,6 +12,7 @@ from tracelang.semantics.program import Member
 from tracelang.semantics.scope import Scope, find
 from tracelang.semantics.tables import MAX_MEMBERS
 from tracelang.syntax import tree
+from tracelang.text import joined
 
 Members = tuple[Member, ...]
 
@@ -36,11 +37,6 @@ def members(context: Context, scope: Scope, node: tree.Set) -> Members | None:
             return _conjunction(context, scope, node)
         case tree.Except():
             return _difference(context, scope, node)
-
-
-def words(member: Member) -> str:
-    """A member as one would write it."""
-    return " & ".join(member)
 
 
 def _parts(context: Context, scope: Scope, nodes: tuple[tree.Set, ...]) -> list[Members] | None:
@@ -96,7 +92,7 @@ def _difference(context: Context, scope: Scope, node: tree.Except) -> Members | 
         for member in part:
             if member not in left:
                 also = [Label(node.members[0].span, "not a member of this")]
-                message = f"{words(member)} is not in the set that it is taken from"
+                message = f"{joined(member)} is not in the set that it is taken from"
                 context.report.error("TL222", message, written.span, also=also, help="remove it, or correct its name")
                 return None
             del left[member]

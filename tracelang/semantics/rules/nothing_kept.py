@@ -31,8 +31,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity
-from tracelang.semantics.sets import words
 from tracelang.semantics.tables import METRICS
+from tracelang.text import joined
 
 if TYPE_CHECKING:
     from tracelang.semantics.program import Assertion, Program
@@ -49,7 +49,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     if not program.expect or any(_keeps(one, erased) for one in program.expect):
         return
     drawn = (one.concepts for one in program.preserve if not _protected(program, one.concepts))
-    spared = next((words(member) for member in drawn), "…")
+    spared = next((joined(member) for member in drawn), "…")
     help = f"add what has to stay: `kept({spared}) >= 90%`"
     message = "nothing is expected to be kept: a model that draws nothing at all would pass"
     yield Diagnostic(CODE, SEVERITY, message, Label(program.expect[0].span), help=help)
