@@ -19,14 +19,16 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 def component(kind: Any, folder: Path, *, spare: str = "", **options: Any) -> Any:
     """One component, strictly: a tensor that is missing is an error here, not a random initialisation. Of a module
-    `spare` tensors may be missing: it is None then. `options` are the library's own, such as the dtype.
+    `spare` tensors may be missing: it is None then. `options` are the library's own, such as the dtype; the variant is
+    that of the files that are there.
 
     Raises ModelError naming the folder.
     """
+    if "variant" not in options:
+        options["variant"] = weights.find(folder).variant
     with blamed(folder, "loaded"):
         part, info = kind.from_pretrained(
             folder,
-            variant=weights.find(folder).variant,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,

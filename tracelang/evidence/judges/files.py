@@ -41,7 +41,7 @@ def local(kind: Any, folder: Path) -> Any:
 
     try:
         with quiet():
-            return component(kind, folder, spare="pooler", dtype="float32").eval().requires_grad_(False)
+            return component(kind, folder, spare="pooler", variant=None, dtype="float32").eval().requires_grad_(False)
     except ModelError as error:
         raise ValueError(str(error)) from None
 
