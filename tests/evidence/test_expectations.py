@@ -10,8 +10,7 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
-from tracelang.evidence.expectations import outcome
-from tracelang.evidence.hopeless import hopeless
+from tracelang.evidence.expectations import hopeless, outcome
 from tracelang.evidence.judges import Class
 from tracelang.evidence.measured import Drawn, Measured, Pair
 from tracelang.evidence.metrics.harmonic import answers, h_o, identities

@@ -6,7 +6,7 @@ import pytest
 
 import tracelang
 from tests.evidence import sample
-from tracelang.evidence.hopeless import hopeless
+from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.report.wording import formula
 from tracelang.evidence.schema import Measure, Outcome
 from tracelang.plan.explain import explain, said

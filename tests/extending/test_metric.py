@@ -11,7 +11,7 @@ import tracelang
 from tests.evidence.edits import RECIPE
 from tests.extending.conftest import Add
 from tracelang.evidence import metrics
-from tracelang.evidence.hopeless import hopeless
+from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.schema import Report
 from tracelang.plan.explain import explain
 from tracelang.semantics.tables import METRICS, Metric

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
+
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics import MEASURES
-from tracelang.evidence.metrics.metric import Share
-from tracelang.evidence.pooled import together
-from tracelang.evidence.schema import Outcome
-from tracelang.evidence.verdicts import farthest, worst
-from tracelang.plan.types import Assertion
+from tracelang.evidence.metrics.metric import TOO, Counted, Share, percent
+from tracelang.evidence.pictures import drawable
+from tracelang.evidence.schema import Measure, Outcome, Rate, Verdict
+from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst
+from tracelang.plan.explain import said
+from tracelang.plan.types import Assertion, Member, Plan
+from tracelang.semantics.rules.unreachable_bound import reach
+from tracelang.semantics.tables import METRICS
+
+
+def hopeless(plan: Plan) -> list[str]:
+    """The assertions that stay inconclusive however well every picture turns out: known before any is drawn."""
+    return [f"{said(one, 3)}: {why}" for one in plan.expect if (why := why_hopeless(one))]
+
+
+def why_hopeless(one: Assertion) -> str:
+    """Why it stays inconclusive whatever is measured; empty where it may pass."""
+    metric = METRICS[one.metric]
+    if metric.subject == "erased" and one.bound >= 1:
+        return f"the base model's share is at most {percent(1)}: {TOO}; it cannot pass"
+    if not metric.counted:
+        return ""
+    n = one.samples * len(one.concepts)
+    room = one.bound if one.comparison == "<=" else 1 - one.bound
+    if reach(n) <= room:
+        return ""
+    best = reach(n) if one.comparison == "<=" else 1 - reach(n)
+    return f"{n} pictures show at best {one.comparison} {percent(best)}; it cannot pass"
 
 
 def outcome(one: Assertion, measured: Measured) -> Outcome:
@@ -36,3 +62,106 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         measures=measures,
         worst=last.member,
     )
+
+
+def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...]]:
+    """The verdict, its reason, and the measure of each member."""
+    counts = {member: _counted(one, measured, member, share) for member in one.concepts}
+    measures = tuple(_measure(one, member, counted, share) for member, counted in counts.items())
+    undecided = [(member, counted.reason) for member, counted in counts.items() if counted.reason]
+    if undecided:
+        member, why = undecided[0]
+        more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
+        return "inconclusive", f"{' & '.join(member)}: {why}{more}", measures
+    hits = [hit for counted in counts.values() for hit in counted.hits]
+    pool = rate(sum(hits), len(hits))
+    broken = [measure for measure in measures if measure.verdict == "fail"]
+    verdict = decide(pool.low, pool.high, one.comparison, one.bound)
+    if broken and verdict != "fail":
+        alone = farthest(broken, one.comparison)
+        return "fail", f"{' & '.join(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures
+    reason = _reason(one, pool, verdict, share)
+    if len(one.concepts) > 1:
+        reason = f"{len(one.concepts)} concepts together: {reason}; {_of_members(one, measures)}"
+    reason += share.beside(measures)
+    if verdict == "inconclusive" and (why := why_hopeless(one)):
+        reason = f"{reason}; {why}"
+    if verdict == "pass" and any(measure.rate and not _within(one, measure.rate) for measure in measures):
+        verdict = "inconclusive"
+    if verdict == "pass" and (why := _of_base(one, measures)):
+        verdict, reason = "inconclusive", f"{reason}; {why}"
+    return verdict, reason, measures
+
+
+def _within(one: Assertion, found: Rate) -> bool:
+    """Is the share itself on the bound's side? Of nothing it is on none."""
+    return found.share <= one.bound if one.comparison == "<=" else found.share >= one.bound
+
+
+def _of_members(one: Assertion, measures: Sequence[Measure]) -> str:
+    """What the pool could hide: the worst member, and how many miss the bound by their own share."""
+    out = [measure for measure in measures if measure.rate and not _within(one, measure.rate)]
+    last = max(out or measures, key=lambda measure: _off(one, measure))
+    found = last.rate or rate(0, 0)
+    counted = f"{found.hits} of {found.n} ({percent(found.share)})" if found.n else "of which nothing could be counted"
+    told = f"{' & '.join(last.member)}, {counted}"
+    return f"{len(out)} not within it by their own share, the worst: {told}" if out else f"the worst: {told}"
+
+
+def _off(one: Assertion, measure: Measure) -> float:
+    """How far out a share lies; of nothing, as far as can be."""
+    if measure.rate is None or not measure.rate.n:
+        return inf
+    return measure.rate.share if one.comparison == "<=" else -measure.rate.share
+
+
+def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
+    """Of what is to be gone, why a pass would say nothing: the base model's pictures meet the bound as well."""
+    bases = [(measure.member, measure.base) for measure in measures if measure.base is not None]
+    if METRICS[one.metric].subject != "erased" or not bases:
+        return ""
+    together = rate(sum(base.hits for _, base in bases), sum(base.n for _, base in bases))
+    if _within(one, together):
+        return f"{TOO}: {together.hits} of {together.n}"
+    met = [(member, base) for member, base in bases if _within(one, base)]
+    if not met:
+        return ""
+    (member, base), more = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
+    return f"of {' & '.join(member)}{more} {TOO}: {base.hits} of {base.n}"
+
+
+def _measure(one: Assertion, member: Member, counted: Counted, share: Share) -> Measure:
+    if counted.reason:
+        return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
+    found = rate(sum(counted.hits), len(counted.hits))
+    verdict = decide(found.low, found.high, one.comparison, one.bound)
+    changes = counted.changes
+    measure = Measure(
+        member=member,
+        verdict=verdict,
+        reason=_reason(one, found, verdict, share),
+        rate=found,
+        base=None if counted.base is None else rate(sum(counted.base), len(counted.base)),
+        plain=counted.plain,
+        paired=None if changes is None else paired([a for a, _ in changes], [b for _, b in changes]),
+    )
+    if verdict == "pass" and (why := _of_base(one, [measure])):
+        return measure.model_copy(update={"verdict": "inconclusive", "reason": f"{measure.reason}; {why}"})
+    return measure
+
+
+def _counted(one: Assertion, measured: Measured, member: Member, share: Share) -> Counted:
+    """What counts of one member, or why nothing does."""
+    if not drawable(measured.plan, member):
+        return Counted(reason="protected: no picture of it is ever drawn")
+    if member not in measured.classes and METRICS[one.metric].judged:
+        return Counted(reason=measured.unknown.get(member, "no judge looked"))
+    return share.count(one, measured, member)
+
+
+def _reason(one: Assertion, found: Rate, verdict: Verdict, share: Share) -> str:
+    if not found.n:
+        return f"{share.nothing}, so nothing can be said"
+    where = {"pass": "all of it within", "fail": "all of it beyond", "inconclusive": "on both sides of"}[verdict]
+    told = f"{found.hits} of {found.n}, 95 % interval {percent(found.low)} to {percent(found.high)}"
+    return f"{told}, {where} the bound {one.comparison} {percent(one.bound)}"

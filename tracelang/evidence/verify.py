@@ -16,7 +16,7 @@ from tracelang.evidence.bench import Bench
 from tracelang.evidence.ending import going_on
 from tracelang.evidence.everyday import digest as everyday_digest
 from tracelang.evidence.everyday import everyday
-from tracelang.evidence.hopeless import hopeless
+from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
 from tracelang.evidence.report.against import earlier
