@@ -15,9 +15,9 @@ from tracelang.engine.batches import batches
 from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.run import run
+from tracelang.evidence.bench import Presence, draw, judged, presence
 from tracelang.evidence.judges import Class, Judge, load
 from tracelang.evidence.panel import Panel, Sought, digest
-from tracelang.evidence.shots import Presence, draw, judged, presence
 from tracelang.evidence.work import Run, Work
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tracelang.engine.seeds import seed as seed_of
+from tracelang.evidence.bench import Presence
 from tracelang.evidence.judges import Class
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.schema import Rate
-from tracelang.evidence.shots import Presence
 from tracelang.evidence.verdicts import pooled, rate
 from tracelang.plan.types import Plan
 

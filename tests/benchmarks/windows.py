@@ -25,8 +25,8 @@ from tests.benchmarks.erasure import held, place, result, toward
 from tests.engine.plans import run
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.rollout import Trajectories, predictions, record, starts
+from tracelang.evidence.bench import draw
 from tracelang.evidence.drift import relative
-from tracelang.evidence.shots import draw
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan, Window
 from tracelang.semantics.passes.steer import Steer

@@ -10,6 +10,7 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
+from tracelang.evidence.bench import Failed, Judgement, Presence
 from tracelang.evidence.expectations import hopeless, outcome
 from tracelang.evidence.judges import Class
 from tracelang.evidence.measured import Drawn, Measured, Pair
@@ -17,7 +18,6 @@ from tracelang.evidence.metrics.harmonic import answers, h_o, identities
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, rows, samples_of
 from tracelang.evidence.schema import Certificate, Outcome, Reach
-from tracelang.evidence.shots import Failed, Judgement, Presence
 from tracelang.evidence.units.attack import AttackSide, Brought
 from tracelang.evidence.verdicts import decide, rate, worst
 from tracelang.plan.types import Plan

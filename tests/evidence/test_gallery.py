@@ -9,9 +9,9 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
+from tracelang.evidence.bench import Judgement, Presence
 from tracelang.evidence.pictures import Row, Sample
 from tracelang.evidence.report import gallery
-from tracelang.evidence.shots import Judgement, Presence
 from tracelang.evidence.units.attack import AttackSide, Brought
 from tracelang.evidence.units.everyday import EverydayRecord, EverydayRow
 

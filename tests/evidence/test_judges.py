@@ -21,6 +21,7 @@ from transformers import CLIPModel, ViTConfig, ViTModel
 from tests.engine.plans import plan
 from tests.evidence.clip import build
 from tracelang.evidence import judges
+from tracelang.evidence.bench import ask
 from tracelang.evidence.judges.clip import Clip
 from tracelang.evidence.judges.faces import NOBODY, Faces
 from tracelang.evidence.judges.nudenet import CLASSES as CLASS_SETS
@@ -29,7 +30,6 @@ from tracelang.evidence.judges.opennsfw import OpenNsfw
 from tracelang.evidence.judges.pixels import arrays
 from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.metrics.distances import kid_paired
-from tracelang.evidence.shots import ask
 from tracelang.plan.types import Concept
 from tracelang_micro.judging import CLASSES, FILE, NOTHING, Micro
 from tracelang_micro.world.concepts import STYLES, THINGS

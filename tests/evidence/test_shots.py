@@ -10,11 +10,11 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from tracelang.evidence.bench import Judgement, Judgements, ask, attempt, judged, presence
 from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.schema import JudgeCard
-from tracelang.evidence.shots import Judgement, Judgements, ask, attempt, judged, presence
 
 DOG = Class("concept", "dog")
 SOUGHT = (Sought("fake", DOG),)

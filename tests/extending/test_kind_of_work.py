@@ -24,7 +24,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tracelang.evidence.bench import Bench
-from tracelang.evidence.shots import Failed, attempt
+from tracelang.evidence.bench import Failed, attempt
 from tracelang.evidence.units.unit import Record, Unit, Wanted
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Member

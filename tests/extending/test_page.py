@@ -18,7 +18,7 @@ from tests.engine.toy import Toy
 from tracelang.cli import main
 from tracelang.evidence import metrics, units
 from tracelang.evidence.attacks.attack import Budget, Target
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, Judgement
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.judges import Class
 from tracelang.evidence.measured import Drawn, Measured
@@ -26,7 +26,6 @@ from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.pictures import Sample, rows_of, samples_of
 from tracelang.evidence.report.wording import demand
 from tracelang.evidence.schema import Outcome
-from tracelang.evidence.shots import Judgement
 from tracelang.plan.changes import changes
 from tracelang.semantics import tables
 from tracelang_sd import StableDiffusion

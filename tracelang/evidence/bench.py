@@ -1,28 +1,181 @@
-"""The bench: two models and their judges, and what every kind of work does with them."""
+"""The bench: two models and their judges; pictures drawn and judged, or the text of what went wrong."""
 
 from __future__ import annotations
 
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import torch
+from pydantic import PlainSerializer
 from torch import Tensor
 
+from tracelang.engine import sampling
 from tracelang.engine.batches import batch_size
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import ELEMENTS, MOST, precision, sample_latents
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.judges import Scoring
-from tracelang.evidence.panel import Panel, digest
+from tracelang.evidence.ending import Ended, going_on
+from tracelang.evidence.judges import Answer, Class, Judge, Scoring
+from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.pictures import Sample
-from tracelang.evidence.shots import Judgement, draw, judged
+from tracelang.evidence.sheet import scaled
+from tracelang.files import whole
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.types import Member, Plan
 from tracelang.version import versions
+
+SIDE = 384
+"""Pixels a side of a picture that is kept for the report; a smaller one stays as it is."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What went wrong, in a line."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one judge said of one picture: labels by head; of the classes sought, the probability where it gives one;
+    whether any recognisable thing is there, None where it cannot tell. With an `error`, none of it.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    subject: bool | None = None
+    error: str = ""
+
+
+def to_json(judgements: Mapping[str, Judgement]) -> dict[str, Any]:
+    return {name: {"error": one.error} if one.error else asdict(one) for name, one in judgements.items()}
+
+
+Judgements = Annotated[Mapping[str, Judgement], PlainSerializer(to_json)]
+"""By the judge's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What a picture says of one member: all of its concepts are in it, the least probability of them, a subject."""
+
+    shows: bool
+    chance: float | None = None
+    subject: bool | None = None
+    error: str = ""
+
+
+def attempt(measure: Callable[[], T], *passing: type[Exception]) -> T | Failed:
+    """The measurement, or why there is none; `passing` is for the caller."""
+    try:
+        return measure()
+    except passing:
+        raise
+    except Ended:
+        raise
+    except Exception as error:  # the one place: a judge, an attack or a measurement that fails is an error row,
+        # whatever it raises, and makes what it touches inconclusive; nothing else would keep it from counting as zero
+        return Failed(" ".join(f"{type(error).__name__}: {error}".split())[:500])
+
+
+def ask(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Judgement]:
+    """What the judge says of each image; where it fails on some, those alone carry the error."""
+    with going_on(f"the judge {judge.card.name}"):
+        answered = attempt(lambda: list(judge.look(images)))
+    if isinstance(answered, Failed):
+        if len(images) == 1:
+            return [Judgement(error=answered.why)]
+        return [one for i in range(len(images)) for one in ask(judge, images[i : i + 1], sought)]
+    if len(answered) != len(images):
+        return [Judgement(error=f"the judge answered {len(answered)} times for {len(images)} pictures")] * len(images)
+    found = []
+    for answer in answered:
+        read = attempt(lambda answer=answer: _read(judge, answer, sought))  # type: ignore[misc]
+        found.append(Judgement(error=read.why) if isinstance(read, Failed) else read)
+    return found
+
+
+def _read(judge: Judge, answer: Answer, sought: Sequence[Class]) -> Judgement:
+    """Raises ValueError for an answer that is none: no label, a label nobody knows, a score that is no probability."""
+    labels = dict(answer.labels)
+    scores: dict[str, dict[str, float]] = {}
+    for one in sought:
+        label, chances = labels.get(one.head), answer.scores.get(one.head, {})
+        if not isinstance(label, str):
+            raise ValueError(f"the judge gave no label for {one.head!r}")
+        if not {label, f"{one.head}: {label}"}.intersection(judge.card.classes):
+            raise ValueError(f"the judge gave the label {label!r}, which is none of its classes")
+        if not all(isfinite(chance) and -1e-6 <= chance <= 1 + 1e-6 for chance in chances.values()):
+            raise ValueError(f"the judge gave a score for {one.head!r} that is no probability")
+        if one.label in chances:
+            scores.setdefault(one.head, {})[one.label] = round(float(chances[one.label]), 6)
+    subject = judge.subject(answer)
+    if subject is not None and not isinstance(subject, bool):
+        raise ValueError(f"the judge answered {subject!r} when asked for a subject")
+    return Judgement(labels, scores, subject)
+
+
+def judged(panel: Panel, images: Tensor, also: Sequence[Sought] = ()) -> list[dict[str, Judgement]]:
+    """Every judge's judgement of each image, for the panel's classes and those `also` sought. Pixels that are not
+    finite are an error before any judge sees them.
+    """
+    rows: list[dict[str, Judgement]] = [{} for _ in images]
+    finite = torch.isfinite(images).flatten(1).all(1).tolist()
+    good = [i for i, is_ in enumerate(finite) if is_]
+    for judge in panel.judges:
+        name = judge.card.name
+        wanted = [*(one for some in panel.classes.values() for one in some), *also]
+        classes = list(dict.fromkeys(one.found for one in wanted if one.judge == name))
+        for i in range(len(images)):
+            rows[i][name] = Judgement(error="the picture holds values that are not finite")
+        for i, one in zip(good, ask(judge, images[good], classes) if good else (), strict=True):
+            rows[i][name] = one
+    return rows
+
+
+def presence(judgements: Judgements, sought: Sequence[Sought]) -> Presence:
+    """What the judgements of a picture say of a member; without a class, only whether a judge sees any subject."""
+    involved = {one.judge: judgements[one.judge] for one in sought} if sought else judgements
+    for name, one in involved.items():
+        if one.error:
+            return Presence(False, error=f"{name}: {one.error}")
+    subjects = [one.subject for one in involved.values() if one.subject is not None]
+    chances = [involved[one.judge].scores.get(one.found.head, {}).get(one.found.label) for one in sought]
+    known = [chance for chance in chances if chance is not None]
+    return Presence(
+        bool(sought) and all(involved[one.judge].labels[one.found.head] == one.found.label for one in sought),
+        min(known) if known and len(known) == len(chances) else None,
+        any(subjects) if subjects else None,
+    )
+
+
+def draw(model: Model, samples: Sequence[Sample], steps: int) -> Tensor:
+    """Images `[n, 3, H, W]` in 0..1."""
+    return sampling.sample(
+        model,
+        [sample.prompt for sample in samples],
+        [sample.seed for sample in samples],
+        steps=steps,
+        fast=True,
+    )
+
+
+def keep(folder: Path, name: str, image: Tensor) -> str:
+    """Write the image as `folder/name.png`; its path below the folder's parent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    side = min(SIDE, image.shape[-1])
+    (picture,) = scaled(torch.nan_to_num(image[None]), side)
+    with whole(folder / f"{name}.png") as draft:  # a process beside this one may draw the same unit
+        picture.save(draft, format="PNG", optimize=True)
+    return f"{folder.name}/{name}.png"
+
 
 PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers", "scipy", "torchmetrics", "numpy")
 """Of whose numbers the results are made."""

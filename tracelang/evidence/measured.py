@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tracelang.evidence.bench import Failed, Judgements, Presence, presence
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
 from tracelang.evidence.schema import Certificate
-from tracelang.evidence.shots import Failed, Judgements, Presence, presence
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.shots import Features
 from tracelang.plan.types import Member, Plan

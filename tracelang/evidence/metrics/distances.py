@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from tracelang.engine.exact import exact
+from tracelang.evidence.bench import Failed
 from tracelang.evidence.judges.features import Extractor
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, valued
 from tracelang.evidence.pictures import Row, Sample, drawable, samples_of
 from tracelang.evidence.schema import Measure
-from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 
 FID_LEAST = 10_000

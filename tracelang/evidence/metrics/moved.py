@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tracelang.evidence.bench import Failed
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, valued
 from tracelang.evidence.schema import Measure
-from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracelang.evidence.bench import Failed
 from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics.metric import Figure, open_, unless, valued
 from tracelang.evidence.schema import Certificate, Measure
-from tracelang.evidence.shots import Failed
 from tracelang.plan.types import Assertion, Member
 
 

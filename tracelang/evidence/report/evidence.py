@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from tracelang.evidence.bench import Failed, Judgements
 from tracelang.evidence.integrity import integrity
 from tracelang.evidence.measured import Drawn, Measured, Pair
 from tracelang.evidence.pictures import Row, Sample, main_row, rows
 from tracelang.evidence.schema import Certificate, Integrity, NoiseLevels
-from tracelang.evidence.shots import Failed, Judgements
 from tracelang.evidence.units.attack import AttackRecord, AttackResult
 from tracelang.evidence.units.certificate import CertificateRecord
 from tracelang.evidence.units.degree import DegreeRecord

@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tracelang.evidence.bench import Presence
 from tracelang.evidence.pictures import Sample, kind_of, roles
 from tracelang.evidence.report.evidence import Evidence
 from tracelang.evidence.schema import Hit, Picture
-from tracelang.evidence.shots import Presence
 from tracelang.plan.types import Member
 
 PICTURES = 120

@@ -9,10 +9,9 @@ from typing import Annotated
 
 from pydantic import PlainSerializer
 
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, Failed, attempt
 from tracelang.evidence.certificate import certify
 from tracelang.evidence.schema import Certificate as Certified
-from tracelang.evidence.shots import Failed, attempt
 from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, Judgements
 from tracelang.evidence.pictures import Sample, degree_samples
-from tracelang.evidence.shots import Judgements
 from tracelang.evidence.units.shots import batches
 from tracelang.evidence.units.unit import Record, SampleRow, Unit, Wanted
 from tracelang.models.protocol import Model

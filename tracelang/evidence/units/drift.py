@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, Failed, attempt
 from tracelang.evidence.drift import drift
 from tracelang.evidence.pictures import roles
 from tracelang.evidence.schema import Frozen
-from tracelang.evidence.shots import Failed, attempt
 from tracelang.evidence.units.unit import Record, Unit, Wanted
 from tracelang.plan.types import Member
 from tracelang.semantics.tables import DEFAULT_SEED

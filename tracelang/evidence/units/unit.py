@@ -12,11 +12,10 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel
 from torch import Tensor
 
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, keep
 from tracelang.evidence.everyday import Everyday
 from tracelang.evidence.pictures import Row, Sample, rows
 from tracelang.evidence.schema import Frozen
-from tracelang.evidence.shots import keep
 from tracelang.plan.types import Member, Plan
 
 
