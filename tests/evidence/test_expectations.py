@@ -13,8 +13,8 @@ from tests.evidence.edits import RECIPE
 from tracelang.evidence.bench import Failed, Judgement, Presence
 from tracelang.evidence.expectations import hopeless, outcome
 from tracelang.evidence.judges import Class
-from tracelang.evidence.measured import Drawn, Measured, Pair
 from tracelang.evidence.metrics.harmonic import answers, h_o, identities
+from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, rows, samples_of
 from tracelang.evidence.schema import Certificate, Outcome, Reach

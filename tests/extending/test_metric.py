@@ -30,8 +30,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from tracelang.evidence.measured import Measured
-from tracelang.evidence.metrics.metric import Figure, failed, open_, valued
+from tracelang.evidence.metrics.metric import Figure, Measured, failed, open_, valued
 from tracelang.evidence.pictures import Row
 from tracelang.evidence.schema import Measure
 from tracelang.plan.types import Assertion, Member

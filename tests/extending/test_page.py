@@ -21,7 +21,7 @@ from tracelang.evidence.attacks.attack import Budget, Target
 from tracelang.evidence.bench import Bench, Judgement
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.judges import Class
-from tracelang.evidence.measured import Drawn, Measured
+from tracelang.evidence.metrics.metric import Drawn, Measured
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.pictures import Sample, rows_of, samples_of
 from tracelang.evidence.report.wording import demand

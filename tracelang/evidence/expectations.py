@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from tracelang.evidence.measured import Measured
 from tracelang.evidence.metrics import MEASURES
-from tracelang.evidence.metrics.metric import TOO, Counted, Share, percent
+from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
 from tracelang.evidence.pictures import drawable
 from tracelang.evidence.schema import Measure, Outcome, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracelang.evidence.measured import Measured
-from tracelang.evidence.metrics.metric import Counted, Share, failed
+from tracelang.evidence.metrics.metric import Counted, Measured, Share, failed
 from tracelang.evidence.pictures import Row
 from tracelang.evidence.schema import Measure, Rate
 from tracelang.evidence.verdicts import rate

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from tracelang.engine.exact import exact
 from tracelang.evidence.bench import Failed
 from tracelang.evidence.judges.features import Extractor
-from tracelang.evidence.measured import Measured
-from tracelang.evidence.metrics.metric import Figure, open_, valued
+from tracelang.evidence.metrics.metric import Figure, Measured, open_, valued
 from tracelang.evidence.pictures import Row, Sample, drawable, samples_of
 from tracelang.evidence.schema import Measure
 from tracelang.plan.types import Assertion, Member

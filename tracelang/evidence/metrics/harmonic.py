@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from tracelang.evidence.measured import Measured, Pair
-from tracelang.evidence.metrics.metric import Figure, failed, open_, unless, valued
+from tracelang.evidence.metrics.metric import Figure, Measured, Pair, failed, open_, unless, valued
 from tracelang.evidence.pictures import Row, roles
 from tracelang.evidence.schema import Harmonic, Measure, Rate
 from tracelang.evidence.verdicts import rate

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tracelang.evidence.bench import Failed
-from tracelang.evidence.measured import Measured
-from tracelang.evidence.metrics.metric import Figure, open_, valued
+from tracelang.evidence.metrics.metric import Figure, Measured, open_, valued
 from tracelang.evidence.schema import Measure
 from tracelang.plan.types import Assertion, Member
 

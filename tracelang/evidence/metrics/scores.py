@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from statistics import fmean, stdev
 
-from tracelang.evidence.measured import Measured
-from tracelang.evidence.metrics.metric import Figure, open_, unless, valued
+from tracelang.evidence.metrics.metric import Figure, Measured, open_, unless, valued
 from tracelang.evidence.pictures import Row, drawable, roles
 from tracelang.evidence.schema import Measure
 from tracelang.plan.types import Assertion, Member

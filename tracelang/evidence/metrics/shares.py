@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tracelang.evidence.measured import Measured, Pair
-from tracelang.evidence.metrics.metric import Counted, Share, failed
+from tracelang.evidence.metrics.metric import Counted, Measured, Pair, Share, failed
 from tracelang.evidence.pictures import Row
 from tracelang.plan.types import Assertion, Member
 from tracelang.semantics.tables import METRICS

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracelang.evidence.bench import Failed
-from tracelang.evidence.measured import Measured
-from tracelang.evidence.metrics.metric import Figure, open_, unless, valued
+from tracelang.evidence.metrics.metric import Figure, Measured, open_, unless, valued
 from tracelang.evidence.schema import Certificate, Measure
 from tracelang.plan.types import Assertion, Member
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from tracelang.evidence.bench import Failed, Judgements
 from tracelang.evidence.integrity import integrity
-from tracelang.evidence.measured import Drawn, Measured, Pair
+from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
 from tracelang.evidence.pictures import Row, Sample, main_row, rows
 from tracelang.evidence.schema import Certificate, Integrity, NoiseLevels
 from tracelang.evidence.units.attack import AttackRecord, AttackResult

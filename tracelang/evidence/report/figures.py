@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tracelang.evidence.bench import Failed, presence
-from tracelang.evidence.measured import Pair
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
+from tracelang.evidence.metrics.metric import Pair
 from tracelang.evidence.pictures import degree_samples, kind_of, roles, samples_of
 from tracelang.evidence.report.evidence import Evidence
 from tracelang.evidence.schema import AttackFinding, ConceptFinding, DegreePoint, Harmonic, JudgeCard, Quality, Rate
