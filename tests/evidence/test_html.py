@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.evidence import sample
 from tracelang.evidence.report import wording
+from tracelang.evidence.report.compose import write_hits
 from tracelang.evidence.report.html import LARGE, SECTIONS, PictureError, page, write_html
-from tracelang.evidence.report.publish import write_hits
 from tracelang.evidence.schema import Hit, Picture
 from tracelang.evidence.verdicts import rate
 from tracelang.text import visible

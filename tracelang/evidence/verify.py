@@ -20,7 +20,7 @@ from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
 from tracelang.evidence.report.against import earlier
-from tracelang.evidence.report.publish import publish
+from tracelang.evidence.report.compose import publish
 from tracelang.evidence.schema import Report
 from tracelang.evidence.units import KINDS, share, units
 from tracelang.evidence.units.unit import Unit, Wanted

@@ -1,23 +1,33 @@
-"""From finished units to the report. The same records give the same report, wherever made."""
+"""From finished units to the report, composed and published in all its forms. The same records give the same report,
+wherever made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from tracelang.checkpoint import earlier
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.expectations import outcome
-from tracelang.evidence.pictures import roles
-from tracelang.evidence.report import figures, gallery, remarks
-from tracelang.evidence.report.against import asked
+from tracelang.evidence.pictures import drawable, roles
+from tracelang.evidence.report import figures, gallery
+from tracelang.evidence.report.against import asked, compare
+from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.evidence import Evidence
-from tracelang.evidence.schema import Certificate, Cost, Hit, Provenance, Report, Verdict
+from tracelang.evidence.report.html import write_html
+from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
 from tracelang.evidence.units.unit import Record
 from tracelang.evidence.verdicts import worst
-from tracelang.evidence.work import Run, seal
+from tracelang.evidence.work import Run, Work, seal
+from tracelang.files import write_text
 from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase
+from tracelang.text import joined
 
 
 def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> tuple[Report, list[Hit]]:
@@ -26,14 +36,14 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
     evidence = Evidence.of(artifact.plan, run, said)
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
-    errors = remarks.errors(evidence)
+    errors = _errors(evidence)
     everyday = evidence.integrity()
     decided = worst([worst([one.verdict for one in outcomes]), everyday.verdict])
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
         title=plan.recipe.name or f"erase {', '.join(canonical_phrase(plan, one.targets) for one in plan.erase)}",
         verdict=verdict,
-        summary=remarks.summary(outcomes, len(errors), everyday),
+        summary=_summary(outcomes, len(errors), everyday),
         outcomes=outcomes,
         integrity=everyday,
         concepts=tuple(figures.concept(evidence, member) for member in roles(plan)),
@@ -45,7 +55,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         quality=figures.quality(evidence),
         judges=figures.cards(evidence),
         errors=errors,
-        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *remarks.untested(evidence)),
+        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence)),
         pictures=tuple(gallery.pictures(evidence)),
         cost=_cost(artifact, run, list(said.values())),
         provenance=_provenance(artifact, run, records),
@@ -86,3 +96,119 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
         records=seal(records),
         unmeasured=artifact.unmeasured(),
     )
+
+
+ALWAYS_UNTESTED = (
+    "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
+    "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
+    "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
+    "prompts in other languages, and concepts that the recipe does not name",
+)
+
+
+def _summary(outcomes: Sequence[Outcome], failures: int, everyday: Integrity) -> str:
+    """What came of it, in a sentence or two."""
+    drawn = "" if everyday.verdict == "pass" else f" Everyday pictures: {everyday.reason}."
+    return _counts(outcomes, failures) + drawn
+
+
+def _counts(outcomes: Sequence[Outcome], failures: int) -> str:
+    if not outcomes:
+        return "The recipe expects nothing, so nothing was shown. What was measured stands below."
+    counts = {name: sum(one.verdict == name for one in outcomes) for name in ("pass", "fail", "inconclusive")}
+    told = f"Of {len(outcomes)} expectations {counts['pass']} were shown to hold, {counts['fail']} were shown not to"
+    told += f", {counts['inconclusive']} are undecided." if counts["inconclusive"] else "."
+    if not failures:
+        return told
+    told += f" {'1 kind of error stands' if failures == 1 else f'{failures} kinds of errors stand'} below"
+    return told + (", and with an error nothing is passed." if counts["pass"] == len(outcomes) else ".")
+
+
+def _errors(evidence: Evidence) -> tuple[str, ...]:
+    """A line each; the same failure on many pictures is one line that counts them."""
+    found: dict[str, list[str]] = {}
+    for where, judgements in evidence.judgements():
+        for name, judgement in judgements.items():
+            if judgement.error:
+                found.setdefault(f"{name}: {judgement.error}", []).append(where)
+    lines = [f"{error} ({len(places)} pictures, first: {places[0]})" for error, places in found.items()]
+    for one in evidence.attacked:
+        for name, side in (("static", one.static), ("adaptive", one.adaptive)):
+            if side.error:
+                lines.append(f"attack {one.attack} on {joined(one.member)}, {name}: {side.error}")
+    return (*evidence.failures, *lines)
+
+
+def _untested(evidence: Evidence) -> tuple[str, ...]:
+    """A line each: what this run left out, and what every run does."""
+    plan, lines = evidence.plan, list(evidence.run.notes)
+    for member, role in roles(plan).items():
+        name = joined(member)
+        if not drawable(plan, member):
+            lines.append(f"{name}: what pictures of it show, and attacks on it; it is protected, so none is drawn")
+        elif member in evidence.run.unknown:
+            lines.append(f"{name}: what its pictures show; {evidence.run.unknown[member]}")
+        elif role == "erased" and not evidence.row(member, "probes"):
+            lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
+    for one in evidence.attacked:
+        if why := one.adaptive.inapplicable or one.static.inapplicable:
+            lines.append(f"{joined(one.member)}: the attack {one.attack}; {why}")
+    done = {(one.member, one.attack) for one in evidence.attacked}
+    missing = [
+        attack
+        for attack in evidence.run.attacks
+        if any((one.targets, attack) not in done for one in plan.active if one.targets in evidence.run.classes)
+    ]
+    if missing:
+        lines.append(f"attacks that were not run on every erased concept: {', '.join(missing)}")
+    if not evidence.run.attacks:
+        lines.append("any attack")
+    return (*lines, *ALWAYS_UNTESTED)
+
+
+def publish(
+    artifact: Artifact, work: Work, other: Report | None = None, say: Callable[[str], None] = warnings.warn
+) -> Report:
+    """Compose the report of finished work, compared with an `other`, and write all forms of it.
+
+    A report that stands there and says anything else is set aside first, and `say` is told; so it is of one that was
+    changed since it was written. Raises WorkError where units are missing or were changed.
+    """
+    report, hits = compose(artifact, work.run, work.records())
+    if other is not None:
+        report = report.model_copy(update={"comparison": compare(report, other)})
+    folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"
+    for line in _make_room(artifact, text):
+        say(line)
+    write_text(folder / "report.json", text)
+    write_hits(hits, folder / "hits.jsonl")
+    write_html(report, folder)
+    write_text(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
+    write_text(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
+    return report
+
+
+def write_hits(hits: Sequence[Hit], file: Path) -> None:
+    """Write a JSON object a line. No hits give an empty file, which says that they were looked for."""
+    write_text(file, "".join(f"{hit.model_dump_json()}\n" for hit in hits))
+
+
+def _make_room(artifact: Artifact, text: str) -> Iterator[str]:
+    """Set the report aside that stands where `text` is to stand, unless it is that very one. What there is to say."""
+    out, stands = artifact.out, artifact.report / "report.json"
+    touched = list(earlier.changed(out, artifact.manifest["files"].get("README.md", "")))
+    old = stands.read_bytes() if stands.exists() else None
+    if touched or old not in (None, text.encode()):
+        kept = earlier.set_aside(out)
+        for name in touched:
+            yield f"{out / name}: was changed after it was written; it is written anew, and kept as it was in {kept}"
+        if not touched:
+            yield f"{stands}: said something else ({_verdict(old)}); it is kept in {kept}"
+    (out / earlier.WRITTEN).unlink(missing_ok=True)
+
+
+def _verdict(report: bytes | None) -> str:
+    try:
+        return str(json.loads(report or b"")["verdict"])[:40]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "not readable"
