@@ -14,8 +14,7 @@ from torch.nn.functional import normalize
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import Budget, Found, Target
 from tracelang.evidence.attacks.denoising import answers, views
-from tracelang.evidence.attacks.hard import content, frame, vocabulary
-from tracelang.evidence.attacks.search import Search
+from tracelang.evidence.attacks.search import Search, content, frame, vocabulary
 from tracelang.models.protocol import Model
 
 RATE = 0.3  # of the embeddings' own spread

@@ -1,4 +1,4 @@
-"""A search for hard tokens through the denoiser: what was tried, and the best that can be typed."""
+"""Hard tokens: which may stand in a prompt, and a search for them through the denoiser, the best that can be typed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,57 @@ from torch import Tensor
 
 from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Found, Target
 from tracelang.evidence.attacks.denoising import Views, gradient
-from tracelang.evidence.attacks.hard import Frame, spelled, typed
-from tracelang.models.protocol import Model, TextStates
+from tracelang.models.protocol import Model, PromptEncoder, TextStates
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a prompt's own tokens go: after `head` (a start token, or nothing), before `tail` (end and padding)."""
+
+    head: Tensor
+    tail: Tensor
+
+    @property
+    def start(self) -> int:
+        return len(self.head)
+
+    def ids(self, content: Tensor) -> Tensor:
+        """Ids `[n, L]` of prompts whose own tokens are `content [n, k]`; what does not fit is cut off."""
+        n = len(content)
+        content = content[:, : len(self.tail) - 1]
+        rest = self.tail[: len(self.tail) - content.shape[1]]
+        return torch.cat([self.head.expand(n, -1), content, rest.expand(n, -1)], 1)
+
+
+def frame(words: PromptEncoder, prompt: str) -> Frame:
+    """The frame of the model's prompts, read off any prompt that is not empty."""
+    start = int(words.free[words.tokens([prompt])[0]].int().argmax())
+    empty = words.tokens([""])[0]
+    return Frame(empty[:start], empty[start:])
+
+
+def content(words: PromptEncoder, prompt: str) -> Tensor:
+    """The prompt's own tokens `[k]`."""
+    ids = words.tokens([prompt])[0]
+    return ids[words.free[ids]]
+
+
+def vocabulary(words: PromptEncoder, around: Frame) -> Tensor:
+    """Ids `[v]` of the tokens that a typed prompt can hold by themselves: spelled and read again they are the same.
+
+    Pieces of words are not among them: beside each other they would be read as something else.
+    """
+    every = torch.arange(len(words.free))[words.free]
+    return every[typed(words, around.ids(every[:, None]))]
+
+
+def typed(words: PromptEncoder, ids: Tensor) -> Tensor:
+    """Which rows `[n]` of ids are what the encoder is given once their text is typed in."""
+    return (words.tokens(words.spell(ids)) == ids).all(1)
+
+
+def spelled(words: PromptEncoder, rows: Sequence[Tensor]) -> tuple[str, ...]:
+    return tuple(words.spell(torch.stack(list(rows))))
 
 
 @dataclass
