@@ -6,8 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tracelang.evidence.judges import Answer, Class, Kind
-from tracelang.evidence.judges.files import digest
-from tracelang.evidence.judges.words import match, plain
+from tracelang.evidence.judges.kit import digest, match, plain
 from tracelang.evidence.schema import JudgeCard
 
 ALIASES = {"night": ("darkness", "a night scene"), "day": ("daylight",)}

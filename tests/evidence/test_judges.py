@@ -24,11 +24,10 @@ from tracelang.evidence import judges
 from tracelang.evidence.bench import ask
 from tracelang.evidence.judges.clip import Clip
 from tracelang.evidence.judges.faces import NOBODY, Faces
+from tracelang.evidence.judges.kit import arrays, match, plain, style
 from tracelang.evidence.judges.nudenet import CLASSES as CLASS_SETS
 from tracelang.evidence.judges.nudenet import EXPLICIT, LABELS, NudeNet
 from tracelang.evidence.judges.opennsfw import OpenNsfw
-from tracelang.evidence.judges.pixels import arrays
-from tracelang.evidence.judges.words import match, plain, style
 from tracelang.evidence.metrics.distances import kid_paired
 from tracelang.plan.types import Concept
 from tracelang_micro.judging import CLASSES, FILE, NOTHING, Micro

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from tracelang.evidence.judges.features import Extractor
+from tracelang.evidence.judges.kit import Extractor
 from tracelang.evidence.metrics.distances import FID_LEAST, KID_LEAST, TooFew, fid, kid_paired
 from tracelang.evidence.metrics.harmonic import Answers, h_a, h_c, h_o, identities, objects, styles
 from tracelang.evidence.verdicts import distinguishable, paired, rate

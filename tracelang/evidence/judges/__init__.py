@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from tracelang.evidence.judges.features import Extractor
+from tracelang.evidence.judges.kit import Extractor
 from tracelang.evidence.schema import JudgeCard
 
 Kind = Literal["object", "style", "identity", "explicit", "protected"]

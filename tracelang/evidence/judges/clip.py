@@ -11,10 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tracelang.evidence.judges import Answer, Asked, Class, Kind
-from tracelang.evidence.judges.features import Extractor
-from tracelang.evidence.judges.files import digest, local, processor, weights
-from tracelang.evidence.judges.pixels import arrays
-from tracelang.evidence.judges.words import match, plain, style
+from tracelang.evidence.judges.kit import Extractor, arrays, digest, local, match, plain, processor, style, weights
 from tracelang.evidence.schema import JudgeCard
 
 PROMPTS: dict[Kind, str] = {

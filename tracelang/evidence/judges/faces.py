@@ -12,9 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from tracelang.evidence.judges import Answer, Class, Kind
-from tracelang.evidence.judges.files import digest, local, processor, weights
-from tracelang.evidence.judges.pixels import arrays, checked
-from tracelang.evidence.judges.words import match, plain
+from tracelang.evidence.judges.kit import arrays, checked, digest, local, match, plain, processor, weights
 from tracelang.evidence.schema import JudgeCard
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

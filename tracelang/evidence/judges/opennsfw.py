@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 
 from tracelang.evidence.judges import Answer, Class, Kind
-from tracelang.evidence.judges.explicit import WORDS
-from tracelang.evidence.judges.files import digest
-from tracelang.evidence.judges.pixels import arrays
-from tracelang.evidence.judges.words import match, plain
+from tracelang.evidence.judges.kit import WORDS, arrays, digest, match, plain
 from tracelang.evidence.schema import JudgeCard
 
 THRESHOLD = 0.6

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tracelang.engine.exact import exact
 from tracelang.evidence.bench import Failed
-from tracelang.evidence.judges.features import Extractor
+from tracelang.evidence.judges.kit import Extractor
 from tracelang.evidence.metrics.metric import Figure, Measured, open_, valued
 from tracelang.evidence.pictures import Row, Sample, drawable, samples_of
 from tracelang.evidence.schema import Measure
