@@ -29,8 +29,7 @@ from tracelang.cli import main
 from tracelang.engine.low_rank import LowRank
 from tracelang.evidence import compared, everyday, verify
 from tracelang.evidence.artifact import EvidenceError, read
-from tracelang.evidence.judges.identity import setting
-from tracelang.evidence.panel import Panel
+from tracelang.evidence.panel import Panel, setting
 from tracelang.evidence.schema import Report
 from tracelang.evidence.work import Run, Work, WorkError, alone
 from tracelang_micro import micro_sd
