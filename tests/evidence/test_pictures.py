@@ -9,7 +9,7 @@ from tests.evidence.edits import RECIPE
 from tracelang.engine.seeds import seed
 from tracelang.evidence.pictures import Row, Sample, drawable, rows, samples_of, spread
 from tracelang.evidence.units import share, units
-from tracelang.evidence.units.certificate import Certificate
+from tracelang.evidence.units.certificate import CertificateUnit
 from tracelang.evidence.units.shots import SHOTS
 from tracelang.evidence.units.unit import Unit, Wanted
 from tracelang.plan.types import Plan
@@ -95,7 +95,7 @@ def test_probes_are_drawn_for_probed_alone() -> None:
 def test_without_samples_only_what_the_recipe_asks_is_looked_at() -> None:
     kinds = [unit.kind for unit in work(plan("expect over 4 samples { shown(dog) <= 50% }"), 0, ("p4d",))]
     assert kinds == ["certificate", "shots"]
-    assert work(plan(""), 0) == (Certificate("certificate"),)
+    assert work(plan(""), 0) == (CertificateUnit("certificate"),)
 
 
 def test_with_samples_every_attack_and_every_degree_is_looked_at() -> None:

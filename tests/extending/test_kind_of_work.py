@@ -36,7 +36,7 @@ class StatesRecord(Record):
 
 
 @dataclass(frozen=True)
-class States(Unit):
+class StatesUnit(Unit):
     member: Member
 
     kind = "states"
@@ -44,7 +44,7 @@ class States(Unit):
     record = StatesRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[States]:
+    def wanted(cls, wanted: Wanted) -> Iterable[StatesUnit]:
         for i, erasure in enumerate(wanted.plan.active):
             yield cls(f"states-{i:04d}", erasure.targets)
 
@@ -67,7 +67,7 @@ def test_a_kind_of_work_is_a_file_and_a_row(
 ) -> None:
     add(units.__name__, "states", FILE)
     module = import_module("tracelang.evidence.units.states")
-    monkeypatch.setitem(units.KINDS, "states", module.States)
+    monkeypatch.setitem(units.KINDS, "states", module.StatesUnit)
     out, told = edit(""), list[tuple[str, int, int]]()
     report = tracelang.verify(out, samples=0, steps=2, progress=lambda *said: told.append(said))
     assert ("text states", 1, 1) in told
@@ -78,10 +78,10 @@ def test_a_kind_of_work_is_a_file_and_a_row(
     assert record.model_dump()["member"] == ("dog",)
 
     again = list[str]()
-    monkeypatch.setattr(module.States, "done", lambda self, bench, folder: again.append(self.key))
+    monkeypatch.setattr(module.StatesUnit, "done", lambda self, bench, folder: again.append(self.key))
     assert tracelang.verify(out, samples=0, steps=2) == report and not again  # what is finished is not done again
     monkeypatch.setattr(
-        module.States, "done", lambda self, *_: module.StatesRecord(member=self.member, errors=("no states",))
+        module.StatesUnit, "done", lambda self, *_: module.StatesRecord(member=self.member, errors=("no states",))
     )
     failed = tracelang.verify(out, samples=0, steps=3)
     assert "states-0000: no states" in failed.errors

@@ -13,10 +13,10 @@ from tracelang.evidence.integrity import EverydayPair, integrity
 from tracelang.evidence.metrics.distances import FID_LEAST, TooFew, fid, kid_paired
 from tracelang.evidence.pictures import Row, rows, samples_of
 from tracelang.evidence.units import units
-from tracelang.evidence.units.attack import Attack
+from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.degree import DEGREES
 from tracelang.evidence.units.drift import DRIFTS
-from tracelang.evidence.units.shots import Shots
+from tracelang.evidence.units.shots import ShotsUnit
 from tracelang.evidence.units.unit import Wanted
 from tracelang.evidence.verdicts import decide, rate
 
@@ -95,7 +95,7 @@ def test_what_is_protected() -> None:
     found = plan(f'{said} erase p preserve "dog" method uce')
     member = ("p",)
     assert not samples_of(found, Row(member, "names", 5)) and not samples_of(found, Row(member, "probes", 5))
-    assert not [*Attack.wanted(Wanted(found, {member: ()}, tuple(ATTACKS), 5, {}))]
+    assert not [*AttackUnit.wanted(Wanted(found, {member: ()}, tuple(ATTACKS), 5, {}))]
     todo = units(Wanted(found, {}, tuple(ATTACKS), 5, {}))
     assert any(member in one.group for one in todo if one.kind == "drift") and DRIFTS > 0
-    assert not any(member in members for one in todo if isinstance(one, Shots) for members in one.members)
+    assert not any(member in members for one in todo if isinstance(one, ShotsUnit) for members in one.members)

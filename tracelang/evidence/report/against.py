@@ -14,7 +14,7 @@ from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.panel import digest
 from tracelang.evidence.pictures import main_row, roles, rows, samples_of
 from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Member, Rate, Report
-from tracelang.evidence.units.attack import Attack
+from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.unit import Wanted
 from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
@@ -85,7 +85,7 @@ def asked(plan: Plan, run: Run) -> dict[str, str]:
             if (row := main_row(plan, every, member, how)) is not None:
                 shots = [[sample.prompt, sample.seed] for sample in samples_of(plan, row)]
                 found[_key(member, f"{role}, {what}")] = _digest(shots, _sought(run, member))
-    made = Attack.wanted(Wanted(plan, run.classes, tuple(run.attacks), run.facts["samples"], {}))
+    made = AttackUnit.wanted(Wanted(plan, run.classes, tuple(run.attacks), run.facts["samples"], {}))
     for unit in sorted(made, key=lambda unit: -unit.samples):  # the first of those with the most samples is reported
         prompts = [prompt.text for prompt in edit_prompts(plan, unit.member)]
         spent = [unit.samples, unit.seed, run.facts["budget"]]

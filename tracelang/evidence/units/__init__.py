@@ -7,19 +7,19 @@ from typing import Any
 
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.pictures import drawable, roles
-from tracelang.evidence.units.attack import Attack
-from tracelang.evidence.units.certificate import Certificate
-from tracelang.evidence.units.degree import Degree
-from tracelang.evidence.units.drift import Drift
-from tracelang.evidence.units.everyday import Everyday
-from tracelang.evidence.units.noise import Noise
-from tracelang.evidence.units.shots import Shots
+from tracelang.evidence.units.attack import AttackUnit
+from tracelang.evidence.units.certificate import CertificateUnit
+from tracelang.evidence.units.degree import DegreeUnit
+from tracelang.evidence.units.drift import DriftUnit
+from tracelang.evidence.units.everyday import EverydayUnit
+from tracelang.evidence.units.noise import NoiseUnit
+from tracelang.evidence.units.shots import ShotsUnit
 from tracelang.evidence.units.unit import Record, Unit, Wanted
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 
 KINDS: dict[str, type[Unit]] = {
-    kind.kind: kind for kind in (Certificate, Noise, Shots, Degree, Attack, Drift, Everyday)
+    kind.kind: kind for kind in (CertificateUnit, NoiseUnit, ShotsUnit, DegreeUnit, AttackUnit, DriftUnit, EverydayUnit)
 }
 """In the order in which they are done."""
 

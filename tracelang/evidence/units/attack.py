@@ -173,7 +173,7 @@ class AttackResult:
 
 
 @dataclass(frozen=True)
-class Attack(Unit):
+class AttackUnit(Unit):
     member: Member
     attack: str
     samples: int
@@ -184,7 +184,7 @@ class Attack(Unit):
     record = AttackRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Attack]:
+    def wanted(cls, wanted: Wanted) -> Iterable[AttackUnit]:
         """Every attack on every erased concept that may be drawn and that a judge knows."""
         plan = wanted.plan
         found: dict[tuple[Member, str, int, int], None] = {}

@@ -11,14 +11,14 @@ from pydantic import PlainSerializer
 
 from tracelang.evidence.bench import Bench, Failed, attempt
 from tracelang.evidence.certificate import certify
-from tracelang.evidence.schema import Certificate as Certified
+from tracelang.evidence.schema import Certificate
 from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 
 
 class CertificateRecord(Record):
     """The certificate, or the error that kept it from being computed."""
 
-    value: Annotated[Certified, PlainSerializer(whole)] | None = None
+    value: Annotated[Certificate, PlainSerializer(whole)] | None = None
     error: str = ""
 
     @property
@@ -26,18 +26,18 @@ class CertificateRecord(Record):
         return (self.error,) if self.error else ()
 
     @property
-    def certificate(self) -> Certified | Failed:
+    def certificate(self) -> Certificate | Failed:
         return Failed(self.error) if self.value is None else self.value
 
 
 @dataclass(frozen=True)
-class Certificate(Unit):
+class CertificateUnit(Unit):
     kind = "certificate"
     title = "certificate"
     record = CertificateRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Certificate]:
+    def wanted(cls, wanted: Wanted) -> Iterable[CertificateUnit]:
         yield cls("certificate")
 
     def done(self, bench: Bench, folder: Path) -> CertificateRecord:

@@ -30,7 +30,7 @@ class DegreeRecord(Record):
 
 
 @dataclass(frozen=True)
-class Degree(Unit):
+class DegreeUnit(Unit):
     samples: tuple[Sample, ...]
     degree: float
 
@@ -39,7 +39,7 @@ class Degree(Unit):
     record = DegreeRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Degree]:
+    def wanted(cls, wanted: Wanted) -> Iterable[DegreeUnit]:
         found = degree_samples(wanted.plan, wanted.rows)
         judged = {sample: None for sample, members in found.items() if any(one in wanted.judged for one in members)}
         for degree in DEGREES if wanted.samples else ():

@@ -43,7 +43,7 @@ class DriftRecord(Record):
 
 
 @dataclass(frozen=True)
-class Drift(Unit):
+class DriftUnit(Unit):
     group: tuple[Member, ...]
     samples: int
     seed: int
@@ -53,7 +53,7 @@ class Drift(Unit):
     record = DriftRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Drift]:
+    def wanted(cls, wanted: Wanted) -> Iterable[DriftUnit]:
         asserted = [one for one in wanted.plan.expect if one.metric == "drift"]
         asked = {(member, one.samples, one.seed): None for one in asserted for member in one.concepts}
         known = {member for member, _, _ in asked}

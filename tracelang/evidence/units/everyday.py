@@ -57,7 +57,7 @@ class EverydayRecord(Record):
 
 
 @dataclass(frozen=True)
-class Everyday(Unit):
+class EverydayUnit(Unit):
     """`sought` says of each sample what it should show, where a judge's world does."""
 
     samples: tuple[Sample, ...]
@@ -68,7 +68,7 @@ class Everyday(Unit):
     record = EverydayRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Everyday]:
+    def wanted(cls, wanted: Wanted) -> Iterable[EverydayUnit]:
         refuse(wanted.plan, [sample.prompt for sample in wanted.everyday], EvidenceError)
         if wanted.everyday:
             yield cls("everyday", tuple(wanted.everyday), tuple(wanted.everyday.values()))

@@ -31,13 +31,13 @@ class NoiseRecord(Record):
 
 
 @dataclass(frozen=True)
-class Noise(Unit):
+class NoiseUnit(Unit):
     kind = "noise"
     title = "noise levels"
     record = NoiseRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Noise]:
+    def wanted(cls, wanted: Wanted) -> Iterable[NoiseUnit]:
         if wanted.samples:
             yield cls("noise")
 

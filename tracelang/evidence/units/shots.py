@@ -70,7 +70,7 @@ class ShotsRecord(Record):
 
 
 @dataclass(frozen=True)
-class Shots(Unit):
+class ShotsUnit(Unit):
     """`members` says of each sample what is looked for in it; `shown` are those that the report shows whatever is in
     them.
     """
@@ -84,7 +84,7 @@ class Shots(Unit):
     record = ShotsRecord
 
     @classmethod
-    def wanted(cls, wanted: Wanted) -> Iterable[Shots]:
+    def wanted(cls, wanted: Wanted) -> Iterable[ShotsUnit]:
         """No (prompt, seed) is drawn twice, whoever asks for it."""
         asked: dict[Sample, list[Member]] = {}
         shown: set[Sample] = set()
