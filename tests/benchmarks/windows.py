@@ -26,7 +26,7 @@ from tests.engine.plans import run
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.rollout import Trajectories, predictions, record, starts
 from tracelang.evidence.bench import draw
-from tracelang.evidence.drift import relative
+from tracelang.evidence.units.drift import relative
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Method, Plan, Window
 from tracelang.semantics.passes.steer import Steer

@@ -11,7 +11,7 @@ from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed
-from tracelang.evidence.drift import STEPS, drift, levels, relative
+from tracelang.evidence.units.drift import STEPS, drift, levels, relative
 from tracelang.models.protocol import TextStates
 from tracelang.plan.types import Plan
 
@@ -50,7 +50,7 @@ def test_drift_is_the_mean_relative_change_and_independent_of_the_chunks(monkeyp
     found = drift(CLOSED, [("cat",)], base, after, 6, 3)[0]
     assert found == pytest.approx(float(share.mean()), rel=1e-5)
     assert found != drift(CLOSED, [("cat",)], base, after, 6, 4)[0]
-    monkeypatch.setattr("tracelang.evidence.drift.CHUNK", 4)
+    monkeypatch.setattr("tracelang.evidence.units.drift.CHUNK", 4)
     assert drift(CLOSED, [("cat",)], base, after, 6, 3)[0] == pytest.approx(found, rel=1e-5)
 
 

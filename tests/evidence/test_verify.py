@@ -402,7 +402,7 @@ def test_protected_concepts_are_never_drawn(tmp_path: Path, few: None, monkeypat
 
     monkeypatch.setattr(StableDiffusionModel, "decode", counted)
     monkeypatch.setattr("tracelang.evidence.bench.sampling.sample", told)
-    monkeypatch.setattr("tracelang.evidence.drift.record", followed)
+    monkeypatch.setattr("tracelang.evidence.units.drift.record", followed)
     report = run(out, samples=2)
     assert "" in walked and any("cat" in prompt for prompt in walked)  # no trajectory goes there, not even undecoded
     assert not [prompt for prompt in walked if "dog" in prompt or "canine" in prompt]

@@ -19,12 +19,12 @@ from tests.evidence.edits import closed_form
 from tracelang.cli import main
 from tracelang.engine import activations, rollout, training
 from tracelang.engine.errors import EngineError
-from tracelang.evidence import drift as drifts
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import ATTACKS, AttackError
 from tracelang.evidence.attacks.attack import SKIPPED
-from tracelang.evidence.drift import drift
+from tracelang.evidence.units import drift as drifts
 from tracelang.evidence.units import units
+from tracelang.evidence.units.drift import drift
 from tracelang.evidence.units.unit import Wanted
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind

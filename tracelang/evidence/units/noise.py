@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import PlainSerializer
 
 from tracelang.evidence.bench import Bench, Failed, attempt
-from tracelang.evidence.drift import levels
 from tracelang.evidence.schema import NoiseLevels
+from tracelang.evidence.units.drift import levels
 from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 from tracelang.semantics.tables import DEFAULT_SEED
 
