@@ -9,8 +9,8 @@ from tests.engine.plans import constraints, erasure, fuse, plan, refine, run, st
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.text_map import smallest_singular_value
-from tracelang.evidence.certificate import certify
 from tracelang.evidence.schema import Certificate
+from tracelang.evidence.units.certificate import certify
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan
 from tracelang_micro import micro_sd

@@ -7,9 +7,9 @@ import torch
 
 from tests.pages.reading import EVIDENCE, plan, says
 from tracelang.evidence.attacks import ATTACKS
-from tracelang.evidence.certificate.stacks import CHEAPER
 from tracelang.evidence.everyday import everyday
 from tracelang.evidence.integrity import EverydayPair, integrity
+from tracelang.evidence.matrices import CHEAPER
 from tracelang.evidence.metrics.distances import FID_LEAST, TooFew, fid, kid_paired
 from tracelang.evidence.pictures import Row, rows, samples_of
 from tracelang.evidence.units import units
