@@ -11,20 +11,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from tracelang.evidence.judges import Answer, Class, Kind
-from tracelang.evidence.judges.kit import match, plain, style
+from tracelang.evidence.judges.kit import Extractor, match, plain, style
 from tracelang.evidence.schema import JudgeCard
 
 from .world.captions import with_article
 from .world.concepts import BACKGROUNDS, IMPLICIT, STYLES, THINGS
-
-if TYPE_CHECKING:
-    from tracelang.evidence.judges.kit import Extractor
 
 NOTHING = "nothing"
 """The class of pictures that show no thing of the world: plain grounds, noise, smears, mixtures."""
@@ -200,8 +196,6 @@ class Micro:
 
     def extractor(self) -> Extractor:
         """Its features, for distances between sets of pictures."""
-        from tracelang.evidence.judges.kit import Extractor
-
         return Extractor(_Features(self._network.trunk), 2 * 128, "micro judge features", self.card.digest)
 
 
