@@ -7,11 +7,11 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.engine.seeds import seed
+from tracelang.evidence.bench import Unit, Wanted
 from tracelang.evidence.pictures import Row, Sample, drawable, rows, samples_of, spread
 from tracelang.evidence.units import share, units
 from tracelang.evidence.units.certificate import CertificateUnit
 from tracelang.evidence.units.shots import SHOTS
-from tracelang.evidence.units.unit import Unit, Wanted
 from tracelang.plan.types import Plan
 
 PROTECTED = """tracelang 1

@@ -23,13 +23,12 @@ from tracelang.engine import rollout, sampling
 from tracelang.evidence import attacks, sheet, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import textual_inversion
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, Unit
 from tracelang.evidence.judges import Answer, Judge
 from tracelang.evidence.panel import JudgeError
 from tracelang.evidence.schema import Hit, Report
 from tracelang.evidence.units import drift, noise, shots
 from tracelang.evidence.units.degree import at_degree
-from tracelang.evidence.units.unit import Unit
 from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro
 from tracelang_sd.model import StableDiffusionModel

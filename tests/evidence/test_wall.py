@@ -22,10 +22,10 @@ from tracelang.engine.errors import EngineError
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import ATTACKS, AttackError
 from tracelang.evidence.attacks.attack import SKIPPED
+from tracelang.evidence.bench import Wanted
 from tracelang.evidence.units import drift as drifts
 from tracelang.evidence.units import units
 from tracelang.evidence.units.drift import drift
-from tracelang.evidence.units.unit import Wanted
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind
 from tracelang.plan.protected import guard

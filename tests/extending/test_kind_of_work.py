@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from tracelang.evidence.bench import Bench
-from tracelang.evidence.bench import Failed, attempt
-from tracelang.evidence.units.unit import Record, Unit, Wanted
+from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, attempt
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Member
 

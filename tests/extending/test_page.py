@@ -171,7 +171,7 @@ def judged(label: str) -> dict[str, Judgement]:
 
 def test_the_kind_of_work(added: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repeat = import_module("tracelang.evidence.units.repeat")
-    monkeypatch.setitem(units.KINDS, "repeat", repeat.Repeat)
+    monkeypatch.setitem(units.KINDS, "repeat", repeat.RepeatUnit)
     plan = tracelang.compile('erase "cat" preserve "dog"')
     wanted = units.Wanted(plan, {}, (), 0, {Sample(f"a {thing}", 3): None for thing in ("cup", "key", "hat")})
     (unit,) = (one for one in units.units(wanted) if one.kind == "repeat")

@@ -7,6 +7,7 @@ import torch
 
 from tests.pages.reading import EVIDENCE, plan, says
 from tracelang.evidence.attacks import ATTACKS
+from tracelang.evidence.bench import Wanted
 from tracelang.evidence.everyday import everyday
 from tracelang.evidence.integrity import EverydayPair, integrity
 from tracelang.evidence.matrices import CHEAPER
@@ -17,7 +18,6 @@ from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.degree import DEGREES
 from tracelang.evidence.units.drift import DRIFTS
 from tracelang.evidence.units.shots import ShotsUnit
-from tracelang.evidence.units.unit import Wanted
 from tracelang.evidence.verdicts import decide, rate
 
 

@@ -12,7 +12,7 @@ from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.bench import Bench
+from tracelang.evidence.bench import Bench, Unit, Wanted
 from tracelang.evidence.ending import going_on
 from tracelang.evidence.everyday import digest as everyday_digest
 from tracelang.evidence.everyday import everyday
@@ -23,7 +23,6 @@ from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
 from tracelang.evidence.schema import Report
 from tracelang.evidence.units import KINDS, share, units
-from tracelang.evidence.units.unit import Unit, Wanted
 from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.models import weights
 from tracelang.progress import Progress

@@ -11,11 +11,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.bench import Wanted
 from tracelang.evidence.panel import digest
 from tracelang.evidence.pictures import main_row, roles, rows, samples_of
 from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Member, Rate, Report
 from tracelang.evidence.units.attack import AttackUnit
-from tracelang.evidence.units.unit import Wanted
 from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts

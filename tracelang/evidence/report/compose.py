@@ -12,6 +12,7 @@ from typing import Any
 
 from tracelang.checkpoint import earlier
 from tracelang.evidence.artifact import Artifact
+from tracelang.evidence.bench import Record
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
@@ -21,7 +22,6 @@ from tracelang.evidence.report.evidence import Evidence
 from tracelang.evidence.report.html import write_html
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
-from tracelang.evidence.units.unit import Record
 from tracelang.evidence.verdicts import worst
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.files import write_text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from tracelang.evidence.bench import Failed, Judgements
+from tracelang.evidence.bench import Failed, Judgements, Record, select
 from tracelang.evidence.integrity import integrity
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
 from tracelang.evidence.pictures import Row, Sample, main_row, rows
@@ -19,7 +19,6 @@ from tracelang.evidence.units.drift import DriftRecord
 from tracelang.evidence.units.everyday import EverydayRecord
 from tracelang.evidence.units.noise import NoiseRecord
 from tracelang.evidence.units.shots import ShotsRecord
-from tracelang.evidence.units.unit import Record, select
 from tracelang.evidence.work import Run
 from tracelang.plan.types import Member, Plan
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.bench import Record, Unit, Wanted
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.certificate import CertificateUnit
@@ -14,7 +15,6 @@ from tracelang.evidence.units.drift import DriftUnit
 from tracelang.evidence.units.everyday import EverydayUnit
 from tracelang.evidence.units.noise import NoiseUnit
 from tracelang.evidence.units.shots import ShotsUnit
-from tracelang.evidence.units.unit import Record, Unit, Wanted
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 

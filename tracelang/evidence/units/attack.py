@@ -16,11 +16,22 @@ from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import attacks
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Found, Inapplicable, Target
-from tracelang.evidence.bench import Bench, Failed, Judgements, Presence, attempt, presence
+from tracelang.evidence.bench import (
+    Bench,
+    Failed,
+    Judgements,
+    Presence,
+    Record,
+    SampleRow,
+    Unit,
+    Wanted,
+    attempt,
+    kept,
+    presence,
+)
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, drawable, spread
 from tracelang.evidence.schema import Frozen, Rate
-from tracelang.evidence.units.unit import Record, SampleRow, Unit, Wanted, kept
 from tracelang.evidence.verdicts import rate
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts

@@ -18,10 +18,9 @@ from pydantic import PlainSerializer
 
 from tracelang.engine.errors import EngineError
 from tracelang.engine.statements import constraints, states
-from tracelang.evidence.bench import Bench, Failed, attempt
+from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, all_fields, attempt
 from tracelang.evidence.matrices import Matrix, Stack, change_of, cheaper_states, compared, ratio, text_map
 from tracelang.evidence.schema import Certificate, LayerChange, Reach
-from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import edit_prompts
@@ -180,7 +179,7 @@ def _openness(reach: Reach) -> tuple[int, float, float]:
 class CertificateRecord(Record):
     """The certificate, or the error that kept it from being computed."""
 
-    value: Annotated[Certificate, PlainSerializer(whole)] | None = None
+    value: Annotated[Certificate, PlainSerializer(all_fields)] | None = None
     error: str = ""
 
     @property

@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tracelang.evidence.bench import Bench, Judgements
+from tracelang.evidence.bench import Bench, Judgements, Record, SampleRow, Unit, Wanted
 from tracelang.evidence.pictures import Sample, degree_samples
 from tracelang.evidence.units.shots import batches
-from tracelang.evidence.units.unit import Record, SampleRow, Unit, Wanted
 from tracelang.models.protocol import Model
 
 DEGREES = (0.25, 0.5, 0.75)

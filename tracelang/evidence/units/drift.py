@@ -20,10 +20,9 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed as seed_of
-from tracelang.evidence.bench import Bench, Failed, attempt
+from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, attempt
 from tracelang.evidence.pictures import roles
 from tracelang.evidence.schema import Frozen, NoiseLevels
-from tracelang.evidence.units.unit import Record, Unit, Wanted
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse

@@ -9,12 +9,23 @@ from pathlib import Path
 from torch import Tensor
 
 from tracelang.evidence.artifact import EvidenceError
-from tracelang.evidence.bench import Bench, Failed, Judgements, attempt, judged, presence
+from tracelang.evidence.bench import (
+    Bench,
+    Failed,
+    Judgements,
+    Record,
+    SampleRow,
+    Unit,
+    Wanted,
+    attempt,
+    judged,
+    kept,
+    presence,
+)
 from tracelang.evidence.integrity import EverydayPair, pixels
 from tracelang.evidence.judges import Class, Matching
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample
-from tracelang.evidence.units.unit import Record, SampleRow, Unit, Wanted, kept
 from tracelang.plan.protected import refuse
 
 

@@ -9,10 +9,9 @@ from typing import Annotated
 
 from pydantic import PlainSerializer
 
-from tracelang.evidence.bench import Bench, Failed, attempt
+from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, all_fields, attempt
 from tracelang.evidence.schema import NoiseLevels
 from tracelang.evidence.units.drift import levels
-from tracelang.evidence.units.unit import Record, Unit, Wanted, whole
 from tracelang.semantics.tables import DEFAULT_SEED
 
 TRAJECTORIES = 4
@@ -22,7 +21,7 @@ TRAJECTORIES = 4
 class NoiseRecord(Record):
     """The levels, or the error that kept them from being measured."""
 
-    value: Annotated[NoiseLevels, PlainSerializer(whole)] | None = None
+    value: Annotated[NoiseLevels, PlainSerializer(all_fields)] | None = None
     error: str = ""
 
     @property

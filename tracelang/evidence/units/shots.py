@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from tracelang.evidence.bench import Bench, Failed, Judgements, attempt, presence
+from tracelang.evidence.bench import Bench, Failed, Judgements, Record, SampleRow, Unit, Wanted, attempt, kept, presence
 from tracelang.evidence.judges import Featured
 from tracelang.evidence.pictures import Sample, roles, samples_of
 from tracelang.evidence.schema import Frozen
-from tracelang.evidence.units.unit import Record, SampleRow, Unit, Wanted, kept
 from tracelang.plan.types import Member
 
 SHOTS = 50
