@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracelang.evidence import everyday
+from tracelang.evidence.units import everyday
 
 
 @pytest.fixture(autouse=True)

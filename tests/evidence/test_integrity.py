@@ -27,10 +27,11 @@ from tests.evidence.edits import RECIPE, change, closed_form, rehash
 from tracelang.checkpoint import earlier
 from tracelang.cli import main
 from tracelang.engine.low_rank import LowRank
-from tracelang.evidence import compared, everyday, verify
+from tracelang.evidence import compared, verify
 from tracelang.evidence.artifact import EvidenceError, read
 from tracelang.evidence.panel import Panel, setting
 from tracelang.evidence.schema import Report
+from tracelang.evidence.units import everyday
 from tracelang.evidence.work import Run, Work, WorkError, alone
 from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form
 from tracelang.cli import main
-from tracelang.evidence import attacks, everyday, verify
+from tracelang.evidence import attacks, verify
 from tracelang.evidence.schema import Report
-from tracelang.evidence.units import shots
+from tracelang.evidence.units import everyday, shots
 from tracelang.evidence.work import WorkError
 
 EXPECT = "expect over 8 samples { shown(dog) <= 99% accuracy(cat) >= 0% attack(dog, paraphrase) <= 99% }"

@@ -11,8 +11,7 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form
-from tracelang.evidence import everyday
-from tracelang.evidence.units import drift, noise
+from tracelang.evidence.units import drift, everyday, noise
 
 Add = Callable[[str, str, str], None]
 

@@ -8,8 +8,6 @@ import torch
 from tests.pages.reading import EVIDENCE, plan, says
 from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.bench import Wanted
-from tracelang.evidence.everyday import everyday
-from tracelang.evidence.integrity import EverydayPair, integrity
 from tracelang.evidence.matrices import CHEAPER
 from tracelang.evidence.metrics.distances import FID_LEAST, TooFew, fid, kid_paired
 from tracelang.evidence.pictures import Row, rows, samples_of
@@ -17,6 +15,7 @@ from tracelang.evidence.units import units
 from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.degree import DEGREES
 from tracelang.evidence.units.drift import DRIFTS
+from tracelang.evidence.units.everyday import EverydayPair, everyday, integrity
 from tracelang.evidence.units.shots import ShotsUnit
 from tracelang.evidence.verdicts import decide, rate
 

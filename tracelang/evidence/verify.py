@@ -14,8 +14,6 @@ from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
 from tracelang.evidence.ending import going_on
-from tracelang.evidence.everyday import digest as everyday_digest
-from tracelang.evidence.everyday import everyday
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
@@ -23,6 +21,8 @@ from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
 from tracelang.evidence.schema import Report
 from tracelang.evidence.units import KINDS, share, units
+from tracelang.evidence.units.everyday import digest as everyday_digest
+from tracelang.evidence.units.everyday import everyday
 from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.models import weights
 from tracelang.progress import Progress

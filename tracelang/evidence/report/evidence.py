@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Literal
 
 from tracelang.evidence.bench import Failed, Judgements, Record, select
-from tracelang.evidence.integrity import integrity
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
 from tracelang.evidence.pictures import Row, Sample, main_row, rows
 from tracelang.evidence.schema import Certificate, Integrity, NoiseLevels
@@ -16,7 +15,7 @@ from tracelang.evidence.units.attack import AttackRecord, AttackResult
 from tracelang.evidence.units.certificate import CertificateRecord
 from tracelang.evidence.units.degree import DegreeRecord
 from tracelang.evidence.units.drift import DriftRecord
-from tracelang.evidence.units.everyday import EverydayRecord
+from tracelang.evidence.units.everyday import EverydayRecord, integrity
 from tracelang.evidence.units.noise import NoiseRecord
 from tracelang.evidence.units.shots import ShotsRecord
 from tracelang.evidence.work import Run

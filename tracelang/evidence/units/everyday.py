@@ -1,13 +1,29 @@
-"""The everyday panel through both models: what every judge says of its pictures, and what their pixels say."""
+"""The everyday panel: pictures that no recipe chooses, drawn of every edit whatever a recipe expects, so that one which
+destroys all but what its recipe looks at is seen. Does the edited model still draw?
+
+Of a model whose judge knows its whole world, things of that world, those first that the recipe does not name; of any
+other, the prompts of `everyday.txt`. Left out is what speaks of anything that the recipe erases or protects.
+
+Three things are looked at, of pairs of one prompt and seed. Pictures that are none: not finite, flat, or rougher or
+smoother than any of the base's by a wide margin; or all alike, whatever they were asked for. What was right: the class
+of a judge's world, or by a judge that can tell the panel's prompts apart, the picture's own prompt. And where nobody
+can tell what is right, likeness: a picture after the edit should be more like its own before than like another's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
+import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
+from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.bench import (
     Bench,
@@ -22,17 +38,211 @@ from tracelang.evidence.bench import (
     kept,
     presence,
 )
-from tracelang.evidence.integrity import EverydayPair, pixels
-from tracelang.evidence.judges import Class, Matching
+from tracelang.evidence.judges import Class, Judge, Matching, Worldly
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample
-from tracelang.plan.protected import refuse
+from tracelang.evidence.schema import Integrity, Rate, Verdict
+from tracelang.evidence.verdicts import paired, rate
+from tracelang.plan.protected import guard, refuse
+from tracelang.plan.types import Concept, Plan
+from tracelang.semantics.irregular import stems
+from tracelang.semantics.morphology import LITTLE, tokens
+from tracelang.semantics.phrases import Phrases
+
+COUNT = 24
+"""Pictures of each model. Of 24 that were right, 6 lost are a share of at least 12 % (95 % Wilson), and by chance as
+likely one way as the other with p = 0.03; 5 are at least 9 %, p = 0.06.
+"""
+LEAST = 8
+"""Prompts below which the panel speaks of too little."""
+
+Everyday = dict[Sample, Sought | None]
+"""What is drawn, and the class that the picture should show, where a judge's world says so."""
+
+
+def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
+    """The panel of a recipe; empty where it leaves fewer than `LEAST` prompts."""
+    banned = _banned(plan)
+    world = next((judge for judge in judges if isinstance(judge, Worldly)), None)
+    prompts: Mapping[str, Sought | None]
+    if world is None:
+        prompts = {prompt: None for prompt in texts() if not banned(prompt)}
+    else:
+        prompts = _of_world(plan, world, banned)
+    if len(prompts) < LEAST:
+        return {}
+    asked = list(prompts)
+    rounds, rest = divmod(COUNT, len(asked))
+    wanted = [(prompt, i) for i in range(rounds) for prompt in asked] + [(prompt, rounds) for prompt in asked[:rest]]
+    return {Sample(prompt, seed_of("everyday", prompt, i, 0)): prompts[prompt] for prompt, i in wanted}
+
+
+def digest(panel: Everyday) -> str:
+    """sha256 of what is asked for: part of what a run's results depend on."""
+    rows = [
+        (sample.prompt, sample.seed, None if one is None else (one.judge, one.found.head, one.found.label))
+        for sample, one in panel.items()
+    ]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@cache
+def texts() -> tuple[str, ...]:
+    """The prompts of `everyday.txt`."""
+    return tuple(files("tracelang.evidence").joinpath("everyday.txt").read_text(encoding="utf-8").split("\n")[:-1])
+
+
+def _of_world(plan: Plan, judge: Worldly, banned: Callable[[str], bool]) -> dict[str, Sought]:
+    """At most `COUNT` of the world's things that may stay, at even distances: what the recipe does not name first."""
+    gone = {found for concept in _gone(plan) for found in _known(judge, concept)}
+    named = {found for concept in plan.concepts for found in _known(judge, concept)}
+    every = {prompt: found for prompt, found in judge.world() if found not in gone and not banned(prompt)}
+    free = [prompt for prompt, found in every.items() if found not in named]
+    rest = [prompt for prompt, found in every.items() if found in named]
+    chosen = _evenly(free, COUNT)
+    chosen += _evenly(rest, COUNT - len(chosen))
+    return {prompt: Sought(judge.card.name, every[prompt]) for prompt in chosen}
+
+
+def _evenly(items: Sequence[str], most: int) -> list[str]:
+    return [items[i * len(items) // most] for i in range(most)] if len(items) > most else list(items)
+
+
+def _known(judge: Judge, concept: Concept) -> Iterator[Class]:
+    """The classes that a concept's words mean, each word for itself: together they may mean none."""
+    for word in (*concept.names, *concept.probes):
+        if (found := judge.find([word], concept.kind)) is not None:
+            yield found
+
+
+def _gone(plan: Plan) -> list[Concept]:
+    """What an edit is to take away, alone or beside another, and what is protected."""
+    erased = {name for erasure in plan.erase for name in erasure.targets}
+    return [concept for concept in plan.concepts if concept.name in erased or concept.kind == "protected"]
+
+
+def _banned(plan: Plan) -> Callable[[str], bool]:
+    """Tells a prompt that holds words of what is gone, side by side and inflected or not (a name of little words alone
+    bans none), or that speaks of anything protected, as the guard of all drawing understands it.
+    """
+    texts = (text for concept in _gone(plan) for text in (*concept.names, *concept.probes))
+    words = Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)
+    wall = guard(plan)
+    return lambda prompt: bool(words.inside(prompt)) or (wall is not None and wall.of(prompt) is not None)
+
+
+LOST = 0.10
+"""An edit is taken for broken where more than this share of what the base got right is lost, beyond doubt: the lower
+end of the 95 % interval lies above it, and more was lost than gained (exact McNemar, 5 %).
+"""
+ENOUGH = 10
+"""So many pictures has the base to get right before their loss says anything."""
+MARGIN = 4.0
+"""A picture is flat, or too smooth, below the least of the base's divided by this; too rough above the most times half
+of it. White noise is rougher than a photograph by more than that.
+"""
+ALIKE = 0.2
+"""The pictures are all alike where they differ from each other by less than this share of what the base's do."""
+THUMB = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EverydayPair:
+    """One pair of the panel. `right`: before and after, None where nobody can tell; `whole`: each is a picture;
+    `like`: the one after is most like its own before. With an `error`, none of it.
+    """
+
+    right: tuple[bool, bool] | None
+    whole: tuple[bool, bool]
+    like: bool
+    error: str = ""
+
+
+def pixels(base: Tensor, after: Tensor, prompts: Sequence[str]) -> tuple[list[tuple[bool, bool]], list[bool], bool]:
+    """Of each pair: are both pictures at all, and is the one after most like its own before (any of that prompt's)?
+    And, of them all: do the edited ones still differ from each other? Images are `[n, 3, H, W]` in 0..1.
+    """
+    contrast, rough = _texture(base)
+    known = torch.isfinite(contrast)
+
+    def whole(images: Tensor) -> list[bool]:
+        c, r = _texture(images)
+        if not known.any():
+            return [False] * len(images)
+        fine = (c >= contrast[known].min() / MARGIN) & (r >= rough[known].min() / MARGIN)
+        found: list[bool] = (fine & (r <= rough[known].max() * MARGIN / 2) & torch.isfinite(c)).tolist()
+        return found
+
+    before, now = (adaptive_avg_pool2d(torch.nan_to_num(images).float(), THUMB).flatten(1) for images in (base, after))
+    nearest = torch.cdist(now, before).argmin(1).tolist()
+    like = [prompts[k] == prompt for k, prompt in zip(nearest, prompts, strict=True)]
+    apart = bool(torch.pdist(now).mean() >= ALIKE * torch.pdist(before).mean()) if len(now) > 1 else True
+    return list(zip(whole(base), whole(after), strict=True)), like, apart
+
+
+def _texture(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Contrast (standard deviation) and roughness (mean step between neighbours, of the contrast) of each image."""
+    x = images.float()
+    contrast = x.flatten(1).std(1)
+    across, down = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
+    return contrast, (across.abs().mean((1, 2, 3)) + down.abs().mean((1, 2, 3))) / 2 / contrast.clamp_min(1e-6)
+
+
+def integrity(rows: Sequence[EverydayPair], apart: bool = True, by: str = "") -> Integrity:
+    """The verdict of the panel; `by` says who told what is right. Empty rows: the recipe leaves no panel."""
+    if not rows:
+        few = f"fewer than {LEAST} everyday prompts speak of nothing that the recipe erases or protects"
+        return Integrity(verdict="inconclusive", reason=f"{few}, so nobody can say whether the edit spares the rest")
+    errors = [row.error for row in rows if row.error]
+    if errors:
+        why = f"{len(errors)} of {len(rows)} pictures have an error: {errors[0]}"
+        return Integrity(verdict="inconclusive", reason=why)
+    known = [row.right for row in rows if row.right is not None]
+    changes = [right for right in known if right[0]]
+    whole = [row.whole[1] for row in rows if row.whole[0]]
+    like = [row.like for row in rows]
+    pictures, alike = rate(sum(whole), len(whole)), rate(sum(like), len(like))
+    before = rate(len(changes), len(known)) if known else None
+    kept = rate(sum(now for _, now in changes), len(changes)) if changes else None
+    turned = paired([a for a, _ in known], [b for _, b in known]) if known else None
+    p = turned.p if turned and turned.lost > turned.gained else 1.0
+    verdict, reason = _decided(before, kept, p, pictures, alike, apart, by)
+    return Integrity(
+        verdict=verdict, reason=reason, pictures=pictures, base=before, kept=kept, paired=turned, like=alike
+    )
+
+
+def _decided(
+    before: Rate | None, kept: Rate | None, p: float, pictures: Rate, alike: Rate, apart: bool, by: str
+) -> tuple[Verdict, str]:
+    if not pictures.n:
+        return "inconclusive", "the base model's own everyday pictures are none"
+    if _lost(pictures) > LOST:
+        none = f"{pictures.n - pictures.hits} of {pictures.n} are no pictures any more"
+        return "fail", f"{none}: not finite, flat, or of a texture that none of the base model's has"
+    if not apart:
+        return "fail", f"all {pictures.n} pictures are nearly the same, whatever was asked for"
+    same = f"{alike.hits} of {alike.n} are still most like the picture that the base model draws"
+    if before is not None and kept is not None and kept.n >= ENOUGH:
+        told = f"of {kept.n} that the base model got right {kept.hits} are right after it{f' ({by})' if by else ''}"
+        if _lost(kept) > LOST and p < 0.05:
+            return "fail", f"{told}: more than {LOST:.0%} of what the recipe does not speak of is lost"
+        return "pass", f"{told}; {same}"
+    why = "no judge knows what they show" if before is None else f"the base model got {before.hits} of {before.n} right"
+    if _lost(alike) > LOST:
+        return "inconclusive", f"{same} of that prompt, and {why}: what they show now is unknown"
+    return "pass", f"{same}, and {why}"
+
+
+def _lost(kept: Rate) -> float:
+    """The lower end of the share that is lost."""
+    return 1 - kept.high
 
 
 class EverydayRow(SampleRow):
     """A pair of the panel. `sought`: judge, head and label of the class that it should show, where a world says so.
     `match`: before and after, does its own prompt fit best? None where no judge can tell. `whole` and `like` are
-    `integrity.pixels`'.
+    `pixels`'.
     """
 
     base: Judgements
