@@ -1,1 +1,1 @@
-"""From records to the report: read, counted, composed and published, worded, drawn, a file each."""
+"""From records to the report: read and counted, composed and published, worded, drawn, a file each."""

@@ -18,7 +18,7 @@ from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
 from tracelang.evidence.report.card import model_card
-from tracelang.evidence.report.evidence import Evidence
+from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import write_html
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from tracelang.evidence.bench import Presence
 from tracelang.evidence.pictures import Sample, kind_of, roles
-from tracelang.evidence.report.evidence import Evidence
+from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.schema import Hit, Picture
 from tracelang.plan.types import Member
 
