@@ -291,12 +291,14 @@ class Record(Frozen):
     """Bytes, the most that was held at once up to then."""
     pictures: int = 0
     """How many were drawn."""
+    error: str = ""
+    """What kept it from anything."""
     errors: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
         """What failed in it, a line each, as far as no picture or attack carries it."""
-        return self.errors
+        return (self.error, *self.errors) if self.error else self.errors
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_unset=True)

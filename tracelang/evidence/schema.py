@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tracelang.plan.types import Member
+from tracelang.semantics.tables import Access
+
 REPORT_VERSION: Literal[2] = 2
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-Member = tuple[str, ...]
-"""A member of a set, by concept name, as in the plan; more than one name: all of them in one picture."""
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -175,7 +176,7 @@ class AttackFinding(Frozen):
 
     member: Member
     attack: str
-    access: Literal["black box", "white box", "soft states"]
+    access: Access
     budget: dict[str, int | float | str]
     plain: Rate | None
     static: Rate | None

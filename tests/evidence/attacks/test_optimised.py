@@ -10,7 +10,7 @@ import torch
 from tests.engine.toy import Toy
 from tests.evidence.attacks.targets import SMALL, edited, other, same, target
 from tracelang.evidence.attacks import ATTACKS, AttackError, Budget, Found, Inapplicable
-from tracelang.evidence.attacks.denoising import gradient, views
+from tracelang.evidence.attacks.common import gradient, views
 from tracelang.evidence.attacks.ring_a_bell import contrasts
 from tracelang.evidence.attacks.textual_inversion import slots
 from tracelang.evidence.attacks.unlearn_diff_atk import simplex

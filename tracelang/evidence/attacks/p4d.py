@@ -13,8 +13,7 @@ from torch.nn.functional import normalize
 
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import Budget, Found, Target
-from tracelang.evidence.attacks.denoising import answers, views
-from tracelang.evidence.attacks.search import Search, content, frame, vocabulary
+from tracelang.evidence.attacks.common import Search, answers, content, frame, views, vocabulary
 from tracelang.models.protocol import Model
 
 RATE = 0.3  # of the embeddings' own spread

@@ -17,8 +17,8 @@ from torch import Tensor
 from tracelang.engine.exact import exact
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import EXAMPLES, SKIPPED, AttackError, Budget, Found, Target
+from tracelang.evidence.attacks.common import frame, spelled, typed, vocabulary
 from tracelang.evidence.attacks.reading import Reading, readings
-from tracelang.evidence.attacks.search import frame, spelled, typed, vocabulary
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import canonical_phrase, edit_prompts
 

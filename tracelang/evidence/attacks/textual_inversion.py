@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Target
-from tracelang.evidence.attacks.denoising import gradient, views
+from tracelang.evidence.attacks.common import gradient, views
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 

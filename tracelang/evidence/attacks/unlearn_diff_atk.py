@@ -14,8 +14,7 @@ from torch import Tensor
 
 from tracelang.engine.seeds import generator
 from tracelang.evidence.attacks.attack import Budget, Found, Target
-from tracelang.evidence.attacks.denoising import views
-from tracelang.evidence.attacks.search import Search, content, frame, vocabulary
+from tracelang.evidence.attacks.common import Search, content, frame, views, vocabulary
 from tracelang.models.protocol import Model
 
 RATE = 0.03

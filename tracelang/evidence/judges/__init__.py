@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from tracelang.evidence.judges.kit import Extractor
 from tracelang.evidence.schema import JudgeCard
-
-Kind = Literal["object", "style", "identity", "explicit", "protected"]
+from tracelang.semantics.tables import Kind as Kind
 
 
 @dataclass(frozen=True, slots=True)

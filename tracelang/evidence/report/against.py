@@ -14,12 +14,12 @@ from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.bench import Wanted
 from tracelang.evidence.panel import digest
 from tracelang.evidence.pictures import main_row, roles, rows, samples_of
-from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Member, Rate, Report
+from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Rate, Report
 from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.verdicts import distinguishable
 from tracelang.evidence.work import Run
 from tracelang.plan.prompts import edit_prompts
-from tracelang.plan.types import Plan
+from tracelang.plan.types import Member, Plan
 from tracelang.text import joined
 
 Figure = tuple[Member, str]

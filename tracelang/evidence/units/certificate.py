@@ -180,11 +180,6 @@ class CertificateRecord(Record):
     """The certificate, or the error that kept it from being computed."""
 
     value: Annotated[Certificate, PlainSerializer(all_fields)] | None = None
-    error: str = ""
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        return (self.error,) if self.error else ()
 
     @property
     def certificate(self) -> Certificate | Failed:

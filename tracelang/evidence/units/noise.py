@@ -22,11 +22,6 @@ class NoiseRecord(Record):
     """The levels, or the error that kept them from being measured."""
 
     value: Annotated[NoiseLevels, PlainSerializer(all_fields)] | None = None
-    error: str = ""
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        return (self.error,) if self.error else ()
 
 
 @dataclass(frozen=True)
