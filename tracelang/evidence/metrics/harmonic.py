@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
 
 from tracelang.evidence.metrics.metric import Figure, Measured, Pair, failed, open_, unless, valued
-from tracelang.evidence.pictures import Row, roles
+from tracelang.evidence.pictures import How, Row, roles
 from tracelang.evidence.schema import Harmonic, Measure, Rate
 from tracelang.evidence.verdicts import rate
 from tracelang.plan.types import Assertion, Member
@@ -62,9 +61,7 @@ def _mean(
     return h_c(e.share, s.share), h_c(e.high, s.low), h_c(e.low, s.high)
 
 
-def _share(
-    one: Assertion, measured: Measured, member: Member, how: Literal["names", "probes"], side: str
-) -> Rate | str:
+def _share(one: Assertion, measured: Measured, member: Member, how: How, side: str) -> Rate | str:
     """The rate before the edit or after it, or why there is none."""
     if member not in measured.classes:
         return f"{' & '.join(member)}: {measured.unknown.get(member, 'no judge looked')}"

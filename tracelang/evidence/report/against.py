@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.bench import Wanted
 from tracelang.evidence.panel import digest
-from tracelang.evidence.pictures import main_row, roles, rows, samples_of
+from tracelang.evidence.pictures import How, main_row, roles, rows, samples_of
 from tracelang.evidence.schema import Comparison, Difference, JudgeCard, Rate, Report
 from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.verdicts import distinguishable
@@ -79,7 +78,7 @@ def asked(plan: Plan, run: Run) -> dict[str, str]:
     """sha256 of what was asked for each rate, by the rate's name: prompts, seeds and class; of an attack its budget."""
     found = {}
     every = rows(plan, run.classes, run.facts["samples"])
-    hows: tuple[tuple[Literal["names", "probes"], str], ...] = (("names", "by name"), ("probes", "suggested"))
+    hows: tuple[tuple[How, str], ...] = (("names", "by name"), ("probes", "suggested"))
     for member, role in roles(plan).items():
         for how, what in hows:
             if (row := main_row(plan, every, member, how)) is not None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from tracelang.evidence.bench import Failed, Judgements, Record, presence, select
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
-from tracelang.evidence.pictures import Row, Sample, degree_samples, kind_of, main_row, roles, rows, samples_of
+from tracelang.evidence.pictures import How, Row, Sample, degree_samples, kind_of, main_row, roles, rows, samples_of
 from tracelang.evidence.schema import (
     AttackFinding,
     Certificate,
@@ -95,7 +94,7 @@ class Evidence:
         """Every row of pictures."""
         return rows(self.plan, self.run.classes, self.run.facts["samples"])
 
-    def row(self, member: Member, how: Literal["names", "probes"] = "names") -> list[Pair]:
+    def row(self, member: Member, how: How = "names") -> list[Pair]:
         """The pictures of the row that stands for the member, those with an error too."""
         row = main_row(self.plan, self.every, member, how)
         return self.measured.pairs(row) if row is not None else []

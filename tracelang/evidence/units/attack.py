@@ -44,7 +44,7 @@ KEPT = 5
 CLEAN = 16
 """Clean pictures of a concept that an attacker has."""
 
-How = Literal["static", "adaptive", "both"]
+Sides = Literal["static", "adaptive", "both"]
 
 
 class AttackRow(SampleRow):
@@ -232,7 +232,7 @@ class AttackUnit(Unit):
             if both and side == "adaptive" and sides["static"].rows:
                 drawn: SideRecord | Failed = sides["static"].model_copy(update={"pictures": 0})
             else:
-                how: How = "both" if both else side
+                how: Sides = "both" if both else side
                 drawn = attempt(lambda found=found, how=how: self._replayed(bench, found, folder, how))  # type: ignore[misc]
             if isinstance(drawn, Failed):
                 sides[side] = SideRecord(error=drawn.why)
@@ -268,7 +268,7 @@ class AttackUnit(Unit):
                 raise ValueError(f"the attack's {name} is no number ({value})")
         return found
 
-    def _replayed(self, bench: Bench, found: Found, folder: Path, how: How) -> SideRecord:
+    def _replayed(self, bench: Bench, found: Found, folder: Path, how: Sides) -> SideRecord:
         """Draw what the attack found on the edited model, and judge it."""
         refuse(bench.plan, found.prompts or (), EvidenceError)
         what = f"{self.attack} {' & '.join(self.member)}"
