@@ -279,7 +279,7 @@ def test_supports(here: Path) -> None:
 )
 @says(
     README,
-    "Three families: Stable Diffusion 1.x and 2.x, and FLUX.1 in diffusers layout;",
+    "Stable Diffusion 1.x and FLUX.1 in diffusers layout. Stable Diffusion 2.x goes by its own name (`sd2`)",
 )
 def test_families(here: Path) -> None:
     assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1", "sd2"]
