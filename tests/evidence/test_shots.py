@@ -10,8 +10,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from tracelang.evidence.artifact import Ended, going_on
 from tracelang.evidence.bench import Judgement, Judgements, ask, attempt, judged, presence
-from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.schema import JudgeCard

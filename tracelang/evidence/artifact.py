@@ -1,4 +1,6 @@
-"""What `tracec apply` wrote, checked against its own manifest and lock, and the two models it speaks of."""
+"""What `tracec apply` wrote, checked against its own manifest and lock, and the two models it speaks of; and what ends
+its verification: judges, attacks and the libraries under them do not.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -282,3 +285,19 @@ def _json(file: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise EvidenceError(f"{file}: cannot be read as JSON; apply the recipe again")
     return data
+
+
+class Ended(EvidenceError):
+    """Somebody would have ended the program. `str()` is one line: who, how."""
+
+
+@contextmanager
+def going_on(who: str) -> Iterator[None]:
+    """Raises Ended where the code inside exits: its exit code would be read as a verdict."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # SystemExit and its like
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise Ended(f"{who} ended the program ({told}); nothing was decided") from error

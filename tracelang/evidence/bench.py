@@ -21,9 +21,8 @@ from tracelang.engine import sampling
 from tracelang.engine.batches import batch_size
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import ELEMENTS, MOST, precision, sample_latents
-from tracelang.evidence.artifact import Artifact
+from tracelang.evidence.artifact import Artifact, Ended, going_on
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.ending import Ended, going_on
 from tracelang.evidence.judges import Answer, Class, Judge, Scoring
 from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.pictures import Row, Sample, rows

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from tracelang.evidence.ending import going_on
+from tracelang.evidence.artifact import going_on
 from tracelang.evidence.judges import Class, Judge, Prepared, load
 from tracelang.evidence.schema import JudgeCard
 from tracelang.models.weights import sha256

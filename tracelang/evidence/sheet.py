@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from tracelang.files import put
 from tracelang.text import safe
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 GAP, TITLE = 4, 26  # pixels
 
@@ -28,18 +25,14 @@ class Strip:
     rows: dict[str, Tensor]
 
 
-def scaled(images: Tensor, side: int) -> list[Image]:
+def scaled(images: Tensor, side: int) -> list[Image.Image]:
     """The images as `side`×`side` pictures."""
-    from PIL import Image
-
     pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return [Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS) for picture in pixels]
 
 
-def sheet(columns: Sequence[tuple[str, Sequence[Strip]]], side: int = 96) -> Image:
+def sheet(columns: Sequence[tuple[str, Sequence[Strip]]], side: int = 96) -> Image.Image:
     """Columns of strips, each column under its heading: one picture that shows the edit."""
-    from PIL import Image, ImageDraw, ImageFont
-
     heading, small = ImageFont.load_default(22), ImageFont.load_default(15)
     strips = [strip for _, column in columns for strip in column]
     many = max(len(images) for strip in strips for images in strip.rows.values())
@@ -66,7 +59,7 @@ def sheet(columns: Sequence[tuple[str, Sequence[Strip]]], side: int = 96) -> Ima
     return page
 
 
-def write(page: Image, file: Path) -> None:
+def write(page: Image.Image, file: Path) -> None:
     """Write a PNG so that a stop leaves the old file or the new one. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     data = BytesIO()

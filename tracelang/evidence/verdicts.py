@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Literal
 
+from scipy.stats import binomtest, fisher_exact
+
 from tracelang.evidence.schema import DegreePoint, Measure, Paired, Rate, Verdict
 
 WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
@@ -15,8 +17,6 @@ WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 
 def rate(hits: int, n: int) -> Rate:
     """`hits` of `n`, with its 95 % Wilson interval; of nothing, everything is possible."""
-    from scipy.stats import binomtest
-
     if not n:
         return Rate(hits=0, n=0, low=0.0, high=1.0)
     found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
@@ -59,8 +59,6 @@ def paired(base: Sequence[bool], after: Sequence[bool]) -> Paired:
 
     Raises ValueError where the two do not pair up.
     """
-    from scipy.stats import binomtest
-
     pairs = list(zip(base, after, strict=True))
     lost = sum(before and not now for before, now in pairs)
     gained = sum(now and not before for before, now in pairs)
@@ -70,8 +68,6 @@ def paired(base: Sequence[bool], after: Sequence[bool]) -> Paired:
 
 def distinguishable(a: Rate, b: Rate) -> bool:
     """Do two unpaired rates differ? Fisher's exact test at 5 %; nothing can be told from no pictures."""
-    from scipy.stats import fisher_exact
-
     if not (a.n and b.n):
         return False
     return float(fisher_exact([[a.hits, a.n - a.hits], [b.hits, b.n - b.hits]]).pvalue) < 0.05

@@ -10,10 +10,9 @@ from typing import Any
 
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import attacks, compared
-from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
-from tracelang.evidence.ending import going_on
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel

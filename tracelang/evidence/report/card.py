@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
 
 from tracelang.checkpoint.card import card, metadata, remarks
 from tracelang.checkpoint.output import MARK
@@ -16,14 +18,9 @@ from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
 from tracelang.text import joined, markdown, visible
 
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
-
 
 def model_card(report: Report, plan: Plan, out: Path) -> str:
     """The text of `OUT/README.md` after verification. `out` is read for what it emits and how much was edited."""
-    from huggingface_hub import ModelCardData
-
     emit = tuple(kind for kind, name in (("folder", "model"), ("lora", "lora.safetensors")) if (out / name).exists())
     told, base = report.provenance, visible(report.provenance.base)
     title = visible(plan.recipe.name or base) or "tracelang edit"
@@ -71,8 +68,6 @@ def results(report: Report) -> Iterator[EvalResult]:
 
 
 def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more: Any) -> EvalResult:
-    from huggingface_hub import EvalResult
-
     concept = visible(joined(member))
     return EvalResult(
         task_type="text-to-image",

@@ -15,9 +15,11 @@ from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
+from PIL import Image, UnidentifiedImageError
 
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
@@ -26,9 +28,6 @@ from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS
 from tracelang.text import joined, visible
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 LARGE, SIDE = 60_000, 384
@@ -105,8 +104,6 @@ def _hashed(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import BaseLoader, Environment, StrictUndefined
-
     class Package(BaseLoader):
         def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
             return _part(template), None, None
@@ -155,8 +152,6 @@ def _inline(folder: Path, name: str) -> str | None:
 
 
 def _smaller(path: Path, data: bytes) -> bytes:
-    from PIL import Image, UnidentifiedImageError
-
     try:
         with Image.open(io.BytesIO(data)) as picture:
             small = picture.convert("RGB")
