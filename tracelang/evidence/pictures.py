@@ -57,7 +57,7 @@ def roles(plan: Plan) -> dict[Member, Literal["erased", "preserved"]]:
 
 
 def spread(prompts: Sequence[str], samples: int, base: int) -> tuple[Sample, ...]:
-    """`samples` shots, the same number of each prompt as far as it goes, the rest at even distances."""
+    """`samples` of them, the same number of each prompt as far as it goes, the rest at even distances."""
     unique = list(dict.fromkeys(prompts))
     rounds, rest = divmod(samples, len(unique))
     last = [unique[i * len(unique) // rest] for i in range(rest)]

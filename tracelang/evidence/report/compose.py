@@ -49,7 +49,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         concepts=tuple(figures.concept(evidence, member) for member in roles(plan)),
         harmonics=tuple(figures.harmonics(evidence)),
         attacks=tuple(figures.attacks(evidence)),
-        certificate=evidence.certificate if isinstance(evidence.certificate, Certificate) else None,
+        certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
         degrees=tuple(figures.degrees(evidence)),
         noise=evidence.noise,
         quality=figures.quality(evidence),

@@ -13,7 +13,6 @@ from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
 from tracelang.evidence.pictures import How, Row, Sample, degree_samples, kind_of, main_row, roles, rows, samples_of
 from tracelang.evidence.schema import (
     AttackFinding,
-    Certificate,
     ConceptFinding,
     DegreePoint,
     Harmonic,
@@ -46,7 +45,6 @@ class Evidence:
     attacked: tuple[AttackResult, ...]
     at_degree: Mapping[float, Mapping[Sample, Judgements]]
     noise: NoiseLevels | None
-    certificate: Certificate | Failed | None
     everyday: EverydayRecord | None
     failures: tuple[str, ...]
 
@@ -77,17 +75,7 @@ class Evidence:
         failures = tuple(f"{key}: {line}" for key, record in records.items() for line in record.failures)
         attacks = {(one.member, one.attack, one.samples, one.seed): one.adaptive for one in attacked}
         measured = Measured(plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, features, extractor)
-        return Evidence(
-            plan,
-            run,
-            measured,
-            attacked,
-            at_degree,
-            noise,
-            certificate,
-            everyday,
-            failures,
-        )
+        return Evidence(plan, run, measured, attacked, at_degree, noise, everyday, failures)
 
     @cached_property
     def every(self) -> tuple[Row, ...]:
