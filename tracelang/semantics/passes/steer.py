@@ -81,7 +81,7 @@ class Steer(Pass):
     def preserved_trajectories(self, met: Met) -> int:
         """Twice those of an erased concept, at least one a member; the same ones for every concept of the pass.
 
-        None where no term is evaluated on them: `keep` is, and `blank`.
+        0 where no term is evaluated on preserved prompts or the empty one.
         """
         if not met.preserved or all(share.term.on == "erased" for share in met.shares):
             return 0
