@@ -14,6 +14,7 @@ from tracelang.plan.explain import said
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS
+from tracelang.text import joined
 
 
 def hopeless(plan: Plan) -> list[str]:
@@ -47,7 +48,7 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         reason = ""
     last = farthest(measures, one.comparison)
     if not reason:
-        several = f"{' & '.join(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
+        several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
         reason = several + last.reason
     return Outcome(
         metric=one.metric,
@@ -71,14 +72,14 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
     if undecided:
         member, why = undecided[0]
         more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
-        return "inconclusive", f"{' & '.join(member)}: {why}{more}", measures
+        return "inconclusive", f"{joined(member)}: {why}{more}", measures
     hits = [hit for counted in counts.values() for hit in counted.hits]
     pool = rate(sum(hits), len(hits))
     broken = [measure for measure in measures if measure.verdict == "fail"]
     verdict = decide(pool.low, pool.high, one.comparison, one.bound)
     if broken and verdict != "fail":
         alone = farthest(broken, one.comparison)
-        return "fail", f"{' & '.join(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures
+        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures
     reason = _reason(one, pool, verdict, share)
     if len(one.concepts) > 1:
         reason = f"{len(one.concepts)} concepts together: {reason}; {_of_members(one, measures)}"
@@ -103,7 +104,7 @@ def _of_members(one: Assertion, measures: Sequence[Measure]) -> str:
     last = max(out or measures, key=lambda measure: _off(one, measure))
     found = last.rate or rate(0, 0)
     counted = f"{found.hits} of {found.n} ({percent(found.share)})" if found.n else "of which nothing could be counted"
-    told = f"{' & '.join(last.member)}, {counted}"
+    told = f"{joined(last.member)}, {counted}"
     return f"{len(out)} not within it by their own share, the worst: {told}" if out else f"the worst: {told}"
 
 
@@ -126,7 +127,7 @@ def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
     if not met:
         return ""
     (member, base), more = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
-    return f"of {' & '.join(member)}{more} {TOO}: {base.hits} of {base.n}"
+    return f"of {joined(member)}{more} {TOO}: {base.hits} of {base.n}"
 
 
 def _measure(one: Assertion, member: Member, counted: Counted, share: Share) -> Measure:

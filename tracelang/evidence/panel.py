@@ -14,6 +14,7 @@ from tracelang.evidence.judges import Class, Judge, Prepared, load
 from tracelang.evidence.schema import JudgeCard
 from tracelang.models.weights import sha256
 from tracelang.plan.types import Member, Plan
+from tracelang.text import joined
 
 
 class JudgeError(Exception):
@@ -110,7 +111,7 @@ def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sough
         found.append(sought)
     if len({(one.judge, one.found.head) for one in found}) < len(found):
         first = found[0]
-        return f"the judge {first.judge} names one {first.found.head} a picture and cannot see {' & '.join(member)}"
+        return f"the judge {first.judge} names one {first.found.head} a picture and cannot see {joined(member)}"
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from tracelang.evidence.pictures import How, Row, roles
 from tracelang.evidence.schema import Harmonic, Measure, Rate
 from tracelang.evidence.verdicts import rate
 from tracelang.plan.types import Assertion, Member
+from tracelang.text import joined
 
 
 def harmonic(one: Assertion, measured: Measured, member: Member) -> Measure:
@@ -64,12 +65,12 @@ def _mean(
 def _share(one: Assertion, measured: Measured, member: Member, how: How, side: str) -> Rate | str:
     """The rate before the edit or after it, or why there is none."""
     if member not in measured.classes:
-        return f"{' & '.join(member)}: {measured.unknown.get(member, 'no judge looked')}"
+        return f"{joined(member)}: {measured.unknown.get(member, 'no judge looked')}"
     pairs = measured.pairs(Row(member, how, one.samples, one.seed))
     if not pairs:
-        return f"{' & '.join(member)} has no {how}, which H_o needs"
+        return f"{joined(member)} has no {how}, which H_o needs"
     if why := failed([pair.error for pair in pairs]):
-        return f"{' & '.join(member)}: {why}"
+        return f"{joined(member)}: {why}"
     return rate(sum((pair.base if side == "base" else pair.after).shows for pair in pairs), len(pairs))
 
 

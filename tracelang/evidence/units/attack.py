@@ -38,6 +38,7 @@ from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member
 from tracelang.semantics.tables import DEFAULT_SEED
+from tracelang.text import joined
 
 KEPT = 5
 """At most so many pairs of pictures of a side are kept."""
@@ -271,7 +272,7 @@ class AttackUnit(Unit):
     def _replayed(self, bench: Bench, found: Found, folder: Path, how: Sides) -> SideRecord:
         """Draw what the attack found on the edited model, and judge it."""
         refuse(bench.plan, found.prompts or (), EvidenceError)
-        what = f"{self.attack} {' & '.join(self.member)}"
+        what = f"{self.attack} {joined(self.member)}"
         samples = [
             Sample(prompt, seed_of("attacked", what, i, self.seed))
             for i, prompt in enumerate(found.prompts or [""] * self.samples)
@@ -306,7 +307,7 @@ class AttackUnit(Unit):
 def clean(bench: Bench, member: Member) -> Tensor:
     """Latents of the concept as the base draws it, from seeds that no picture of the report has; made once."""
     if not drawable(bench.plan, member):
-        raise EvidenceError(f"{' & '.join(member)} is protected: no picture of it is ever drawn")
+        raise EvidenceError(f"{joined(member)} is protected: no picture of it is ever drawn")
     if member not in bench.clean:
         prompts = [prompt.text for prompt in edit_prompts(bench.plan, member)]
         refuse(bench.plan, prompts, EvidenceError)

@@ -25,6 +25,7 @@ from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Erasure, Member, Plan, Tokens
+from tracelang.text import joined
 
 
 def certify(plan: Plan, base: Model, edited: Model) -> Certificate:
@@ -155,7 +156,7 @@ def untouched(base: Model, changed: set[str], same_states: bool, reaches: tuple[
         parts = [f"{price:.3g} times as long take back {share:.0%}" for share, price in worst.cheaper]
         prices = "; ".join([*parts, most])
         found.append(
-            f"a new embedding: states {prices} of what the edit does to {' & '.join(worst.member)}, the most open of "
+            f"a new embedding: states {prices} of what the edit does to {joined(worst.member)}, the most open of "
             "those erased"
         )
     found.append("the empty prompt: what is drawn without a word is kept on purpose")

@@ -28,6 +28,7 @@ from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member, Plan
 from tracelang.semantics.tables import DEFAULT_SEED
+from tracelang.text import joined
 
 STEPS = 20
 """Sampler steps of a trajectory: as many noise levels."""
@@ -163,7 +164,7 @@ class DriftUnit(Unit):
             else DriftRow(member=member, value=moved)
             for member, moved in zip(self.group, self._drifts(bench, self.group), strict=True)
         )
-        errors = tuple(f"{' & '.join(row.member)}: {row.error}" for row in rows if row.error)
+        errors = tuple(f"{joined(row.member)}: {row.error}" for row in rows if row.error)
         return DriftRecord(samples=self.samples, seed=self.seed, rows=rows, errors=errors)
 
     def _drifts(self, bench: Bench, group: Sequence[Member]) -> list[float | Failed]:
