@@ -128,5 +128,5 @@ class Steer(Pass):
 
     def leaves(self, met: Met) -> Left:
         before = met.before
-        adapters, mixed = before.adapters + len(self.taught(met.anchored)), before.mixed or met.mixed
+        adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
         return Left(True, True, self.gate is not None, adapters, mixed)
