@@ -10,17 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from tests.engine.plans import bound, erasure, fuse, plan, refine, run, steer, term
 from tests.engine.test_edit import same, weights
 from tests.engine.test_steer import ALONE, Stop, change, error, identical, trained
 from tests.engine.toy import Toy
+from tracelang.cli import main
+from tracelang.cli.foreseen import HIGH, UNREACHED
 from tracelang.engine.batch import draw_batch, slots
 from tracelang.engine.edit import applied
+from tracelang.engine.options import Options
 from tracelang.engine.rollout import record, starts
+from tracelang.engine.task import task_of
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
 from tracelang.plan.layers import select
+from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Plan, RoleSites, Union
 
 CAT_AND_SHIP = (erasure("cat", anchor=("truck",)), erasure("ship", degree=0.5))
@@ -122,3 +128,44 @@ def test_every_site_of_a_real_model_is_trained_for_several_and_fused(
     together = plan(p.erase, replace(few, adapters="joint"), fuse(), preserve={"dog": 1.0})
     (one,) = run(together, model, cache=None, autocast=False).adapters
     assert one.targets == fused.targets and {change.rank for change in one.factors.values()} == {2}
+
+
+PAIR = """
+templates plain = "a picture of a {}", "a drawing of a {}", "a {}"
+concept cat { names "cat"  templates plain }
+concept truck { names "truck"  templates plain }
+preserve "tree", "house", "key"
+method uce { refine.ridge_absolute = none }
+"""
+
+
+def test_a_pair_is_more_than_a_closed_form_can_do_and_plan_says_so_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def planned(statement: str, *more: str) -> str:
+        Path("r.erase").write_text(f"{statement}\n{PAIR}", "utf-8")
+        result = CliRunner().invoke(main, ["plan", "r.erase", "--model", "micro-sd", *more], catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.stdout
+
+    told = {
+        what: json.loads(planned(f"erase {what}", "--json"))["residual"] for what in ("cat", "truck", "cat & truck")
+    }
+    assert max(told["cat"]["cat"], told["truck"]["truck"]) < HIGH < told["cat & truck"]["cat & truck"] < 1
+    text = planned("erase cat & truck")
+    assert f"{told['cat & truck']['cat & truck']:.2%}  cat & truck{UNREACHED}\n" in text
+    assert UNREACHED not in planned("erase cat") and "%  cat\n" in text  # as preserved, and as erased
+
+
+def test_a_pair_trains_on_every_site_on_its_own_prompts() -> None:
+    model = real("micro-sd")
+    p = plan((erasure("cat", "truck"),), steer(on=EVERYWHERE, steps=2, batch=2, trajectories=2, sampler_steps=4))
+    task = task_of(bound(p, model).passes[0], p, model, p.active, 0, Options())
+    assert {start.prompt for start in task.erased[0].starts} <= {
+        prompt.text for prompt in edit_prompts(p, ("cat", "truck"))
+    }
+    assert task.label == "cat and truck" and set(task.sites) == set(select(EVERYWHERE, model.sites))
+    (one,) = run(p, model, cache=None, autocast=False).adapters
+    assert one.targets == (("cat", "truck"),) and all(change.norm() > 0 for change in one.factors.values())
