@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Steer(Pass):
-    """Training one low-rank adapter for each erased concept along trajectories of the unedited model.
+    """Training low-rank adapters, one for each erased concept or a joint one, along trajectories of the unedited model.
 
     `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the denoiser's own prediction,
     or of the velocity that it stands for, which weighs the noise levels alike in every family.
@@ -100,8 +100,8 @@ class Steer(Pass):
         return tuple((one,) for one in concepts)
 
     def together(self, concepts: int) -> int:
-        """The training steps of an adapter of so many concepts."""
-        return self.steps
+        """The training steps of an adapter of so many concepts: as many as theirs apart take, at the same cost."""
+        return self.steps * concepts
 
     def held(self, met: Met) -> tuple[int, ...]:
         """The sampler steps at which a term asks what the model predicted before the pass."""
