@@ -1,9 +1,10 @@
-"""Many concepts in one edit, and pairs. `python -m tests.benchmarks.many [SET …]` prints it.
+"""Many concepts in one edit. `python -m tests.benchmarks.many [SET …]` prints it.
 
 A set is erased in one recipe, each thing toward what one rule says (`toward`), the rest of its groups and the everyday
 things preserved. Ways: `each`, an adapter a concept, summed; `fused`, the same made one; `joint`, one trained for all.
-`half` are every second character, `objects` all ten, `tuning` what the card has for choosing; `pairs` are the card's,
-each erased alone as `A & B`. Prompts and seeds are paired with the base; finished pictures and rows are kept.
+`half` are every second character, `objects` all ten, `tuning` what the card has for choosing. Prompts and seeds are
+paired with the base; finished pictures and rows are kept. `pairs` are the card's, each erased as `A & B`, beside single
+things: what a closed form leaves undone of them, and how far it moves their halves, from text states alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from time import monotonic
 import tracelang
 from tests.benchmarks.erasure import held, place, result
 from tracelang.engine.edit import Edit
+from tracelang.engine.predicted import predicted
 from tracelang.engine.run import run
 from tracelang.evidence.verdicts import pooled
 from tracelang.plan.bind import bind
@@ -27,7 +29,17 @@ from tracelang.semantics.passes.fuse import Fuse
 from tracelang.semantics.passes.steer import Steer
 from tracelang_micro import measure, table
 from tracelang_micro.table import Question
-from tracelang_micro.world.concepts import CHARACTERS, EVERYDAY, GROUP_OF, GROUPS, OBJECTS, TUNING, Thing
+from tracelang_micro.world.concepts import (
+    CHARACTERS,
+    EVERYDAY,
+    GROUP_OF,
+    GROUPS,
+    OBJECTS,
+    REPORTING_PAIRS,
+    TUNING,
+    TUNING_PAIRS,
+    Thing,
+)
 
 SETS: dict[str, tuple[Thing, ...]] = {
     "half": CHARACTERS[::2],
@@ -52,7 +64,7 @@ COLUMNS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="*", default=["half", "objects"], choices=list(SETS))
+    parser.add_argument("sets", nargs="*", default=["half", "objects"], choices=[*SETS, "pairs"])
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
     parser.add_argument("--label", default="", help="of the rows, beside their ways; default: none")
@@ -68,7 +80,9 @@ def main() -> None:
     facts = {"n": options.n, "kept": options.kept, "seed": options.seed, **place(options.device)}
     facts["model"] = on.model.fingerprint
     results = held(out, facts).get("results", {})
-    for name in options.sets:
+    if "pairs" in options.sets:
+        print(undone(options.model))
+    for name in (one for one in options.sets if one in SETS):
         rows = results.setdefault(name, {})
         asked = ask(SETS[name], options.n, options.kept, options.seed)
         plan = tracelang.compile(recipe(SETS[name], options.method))
@@ -79,6 +93,21 @@ def main() -> None:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
         print(f"\n{name}: {', '.join(thing.name for thing in SETS[name])}\n{render(rows)}\n", flush=True)
+
+
+def undone(model: str) -> str:
+    """The closed form of the shipped `trace` on each single thing, and on each pair toward nothing."""
+    lines, text = [f"{'erased':24}  residual  change of the halves"], None
+    singles = [(table.BY_NAME[name],) for group in ("object", "character", "unsafe") for name in TUNING[group]]
+    pairs = [tuple(table.BY_NAME[name] for name in pair) for pair in (*TUNING_PAIRS, *REPORTING_PAIRS)]
+    for things in (*singles, *pairs):
+        bound = tracelang.bind(tracelang.compile(recipe(things, "method trace {}", together=True)), model)
+        text = text or bound.family.text(bound.folder, "cpu", "float32")
+        found = predicted(bound.on_model, text)
+        ((what, left),) = found.residual.items()
+        moved = [found.collateral["preserved"].get(identifier(thing)) for thing in things]
+        lines.append(f"{what:24}  {left:8.3f}  " + "  ".join(f"{change:.2f}" for change in moved if change is not None))
+    return "\n".join(lines)
 
 
 def toward(thing: Thing, erased: Sequence[Thing]) -> Thing:
@@ -96,15 +125,18 @@ def rest(erased: Sequence[Thing]) -> tuple[Thing, ...]:
     return tuple(thing for thing in found if thing not in erased)
 
 
-def recipe(erased: Sequence[Thing], method: str) -> str:
-    """One recipe for all of them. Synonyms are probes, which no edit sees."""
+def recipe(erased: Sequence[Thing], method: str, together: bool = False) -> str:
+    """One recipe for all of them, or for their picture together. Synonyms are probes, which no edit sees."""
     kept = rest(erased)
     lines = []
     for thing in (*erased, *kept):
         templates = quoted([said.replace(thing.name, "{}") for said in table.sayings(thing, thing.name)])
         probes = f" probes {quoted(thing.synonyms)}" if thing in erased else ""
         lines.append(f'concept {identifier(thing)} {{ names "{thing.name}"{probes} templates {templates} }}')
-    lines += [f"erase {identifier(thing)} toward {identifier(toward(thing, erased))}" for thing in erased]
+    if len(erased) > 1 and together:
+        lines.append("erase " + " & ".join(map(identifier, erased)))
+    else:
+        lines += [f"erase {identifier(thing)} toward {identifier(toward(thing, erased))}" for thing in erased]
     lines.append("preserve " + ", ".join(map(identifier, kept)))
     return "\n".join([*lines, method, ""])
 
