@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 HIGH = 0.2
 """Above it one map of text states does only part of what was asked while it keeps what is preserved. On the embedded
-model most single things lie below 0.08, all pairs of them above 0.2.
+model most single things lie below it, all pairs above. How much of the concept a picture then shows, it does not say.
 """
-UNREACHED = ": more than one map of text states can do and keep what is preserved; a `steer` pass can"
+UNREACHED = ": one map of text states does not get there and keep what is preserved"
 
 
 def facts_of(bound: Bound) -> dict[str, Any]:
