@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,7 +20,7 @@ from tracelang.engine.rollout import Start, starts
 from tracelang.models.protocol import Model
 from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
-from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
+from tracelang.plan.prompts import Prompt, anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan
 from tracelang.semantics.passes.steer import Steer
@@ -33,6 +35,7 @@ class Task:
 
     `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the teachers
     and while sampling, `trained` with gradients; and the `steps`. `held` are the sampler steps at which `hold` acts.
+    `prompts` says where the phrase stands in each text of `erased` and `kept`.
     """
 
     targets: Member
@@ -47,6 +50,7 @@ class Task:
     erased: tuple[Start, ...]
     kept: tuple[Start, ...]
     kept_weights: Tensor
+    prompts: Mapping[str, Prompt]
     options: Options
     key: str
     path: Path | None
@@ -67,11 +71,13 @@ def task_of(part: BoundPass, plan: Plan, model: Model, erasure: Erasure, number:
     settings, gate = part.settings, part.window("gate")
     assert isinstance(settings, Steer)
     label = canonical_phrase(plan, erasure.targets)
-    targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
+    asked = edit_prompts(plan, erasure.targets)
+    targets = [prompt.text for prompt in asked]
     anchors: list[str | None] = [None] * len(targets)
     if erasure.anchor is not None:
         anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
-    groups = [[(prompt.text, None) for prompt in edit_prompts(plan, one.concepts)] for one in plan.preserve]
+    spared = [edit_prompts(plan, one.concepts) for one in plan.preserve]
+    groups = [[(prompt.text, None) for prompt in prompts] for prompts in spared]
     weights = [one.weight for one in plan.preserve]
     made = [*targets, *(text for text in anchors if text), *(text for group in groups for text, _ in group)]
     refuse(plan, made, EngineError)
@@ -79,6 +85,9 @@ def task_of(part: BoundPass, plan: Plan, model: Model, erasure: Erasure, number:
     how = [options.autocast, str(model.dtype), model.device.type]
     scheme = model.fingerprint.rpartition(":")[0]
     facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
+    erased = starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed)
+    kept = starts(groups, count, "train", settings.seed)
+    visited = {start.prompt for start in (*erased, *kept)}
     return Task(
         targets=erasure.targets,
         label=label,
@@ -89,9 +98,10 @@ def task_of(part: BoundPass, plan: Plan, model: Model, erasure: Erasure, number:
         held=settings.held(part.met),
         guidance=model.guidance if settings.guidance is None else settings.guidance,
         gate=None if gate is None else gate_of(gate),
-        erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),
-        kept=starts(groups, count, "train", settings.seed),
+        erased=erased,
+        kept=kept,
         kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
+        prompts={prompt.text: prompt for prompt in (*chain(*spared), *asked) if prompt.text in visited},
         options=options,
         key=f"{scheme}:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}",
         path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,
