@@ -77,6 +77,8 @@ def _values(field: Field) -> str:
             text = "a window" if field.type == "window" else "a layer set"
         case "choice":
             text = code(*field.choices)
+        case "choices":
+            text = f"one or more of {code(*field.choices)}"
         case _:
             low = f"above {field.low:g}" if field.above else f"at least {field.low:g}"
             text = low if field.high is None else f"{low}, at most {_exact(field.high)}"

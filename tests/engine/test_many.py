@@ -18,10 +18,11 @@ from tests.engine.test_steer import ALONE, Stop, change, error, identical, train
 from tests.engine.toy import Toy
 from tracelang.cli import main
 from tracelang.cli.foreseen import HIGH, UNREACHED
+from tracelang.engine.adversary import Finds, adversary
 from tracelang.engine.batch import draw_batch, slots
 from tracelang.engine.edit import applied
 from tracelang.engine.options import Options
-from tracelang.engine.rollout import record, starts
+from tracelang.engine.rollout import encoder, record, starts
 from tracelang.engine.task import task_of
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
@@ -169,3 +170,33 @@ def test_a_pair_trains_on_every_site_on_its_own_prompts() -> None:
     assert task.label == "cat and truck" and set(task.sites) == set(select(EVERYWHERE, model.sites))
     (one,) = run(p, model, cache=None, autocast=False).adapters
     assert one.targets == (("cat", "truck"),) and all(change.norm() > 0 for change in one.factors.values())
+
+
+def test_an_adversary_searches_for_each_in_turn_and_what_it_finds_takes_rows_of_that_concept_alone(
+    tmp_path: Path,
+) -> None:
+    model = Toy()
+    found = {"adversary": ("word",), "adversary_steps": 2, "adversary_every": 3, "adversary_share": 1.0}
+    p = plan((erasure("cat"), erasure("ship")), steer(adapters="joint", **found))
+    task = task_of(bound(p, model).passes[0], p, model, p.active, 0, Options())
+    own = [record(model, one.starts, task.settings.sampler_steps, task.guidance) for one in task.erased]
+    made = adversary(task, model, encoder(model, [*task.prompts, None]), list(model.denoiser.parameters()))
+    assert made is not None
+    finds = Finds()
+    for step in (0, 3, 6):
+        finds, _ = made.searched(model, own, finds, step)
+    assert [one.of for one in finds.pool] == [0, 1, 0] == [one.of for one in Finds.unpacked(finds.packed()).pool]
+    prompts = ["a ship", "the cat here"] * (task.slots[0].rows // 2)
+    rows = [*prompts, *[""] * (sum(slot.rows for slot in task.slots) - len(prompts))]
+    plain = made.encode([prompt or None for prompt in rows])
+    planted = made.planted(plain, rows, replace(finds, pool=finds.pool[1:]), 0).inputs["tokens"]
+    for i, prompt in enumerate(prompts):
+        mine = finds.pool[1 if "ship" in prompt else 2]
+        assert torch.equal(planted[i], made._with(mine, prompt, False).inputs["tokens"][0])
+    whole = trained(p)
+    with pytest.raises(KeyboardInterrupt):
+        trained(p, progress=Stop(10), state_dir=tmp_path)
+    resumed = trained(p, Toy(), state_dir=tmp_path)
+    assert identical(whole, resumed) and resumed.figures == whole.figures
+    asked = [one["evaluations"]["frozen"] + one["evaluations"]["trained"] for one in whole.figures["steer"]]
+    assert asked == [part.cost.frozen + part.cost.trained for part in bound(p, model).passes]

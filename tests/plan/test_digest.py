@@ -67,6 +67,16 @@ def test_formatting_and_comments_do_not_change_it(seed: int) -> None:
     assert compile(respaced(EVERYTHING, seed)).digest == compile(EVERYTHING).digest
 
 
+def test_a_later_setting_is_stated_where_it_says_something_and_older_plans_are_read() -> None:
+    plain, again, other = (
+        compile(f'erase "x" {method}')
+        for method in ("", "method trace { steer.adversary = none }", "method trace { steer.adversary = states }")
+    )
+    assert "adversary" not in plain.to_json() and plain.digest == again.digest != other.digest
+    assert parsed(Source("<plan>", plain.to_json())) == plain
+    assert parsed(Source("<plan>", other.to_json())).method.passes[1].adversary == ("states",)
+
+
 def test_the_order_of_statements_does_not_change_it() -> None:
     lines = EVERYTHING.splitlines()
     for seed in range(20):

@@ -25,7 +25,8 @@ from tracelang.plan.family import Site
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`step` steps of one concept are done. `tensors`: adapters, the optimiser's moments, the last refresh's adapters.
+    """`step` steps of one concept are done. `tensors`: adapters, the optimiser's moments, the last refresh's adapters,
+    what an adversary found.
 
     `counts` and `curve` are the figures so far: what an interruption makes a run compute again is not counted again.
     `key` names the run (plan, model, concept, way of computing): a state goes on only as what it began as. It begins
@@ -74,10 +75,14 @@ def pack(
     loras: Mapping[Site, Lora],
     optimiser: torch.optim.Optimizer,
     visited: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
 ) -> State:
-    """The state after `step` steps; `visited` is a `lora.copy` from the last refresh, or empty."""
+    """The state after `step` steps; `visited` is a `lora.copy` from the last refresh, or empty, `found` an adversary's
+    finds.
+    """
     tensors = {f"adapter {name}": tensor for name, tensor in copy(loras).items()}
     tensors |= {f"visited {name}": tensor for name, tensor in visited.items()}
+    tensors |= {f"found {name}": tensor for name, tensor in found.items()}
     for i, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"moment {i} {name}": torch.as_tensor(value) for name, value in moments.items()}
     return State(key, step, dict(counts), tuple(curve), tensors)
@@ -92,6 +97,11 @@ def unpack(state: State, loras: Mapping[Site, Lora], optimiser: torch.optim.Opti
         moments.setdefault(int(index), {})[moment] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
     return _part(state, "visited")
+
+
+def finds(state: State) -> dict[str, Tensor]:
+    """What an adversary had found."""
+    return _part(state, "found")
 
 
 def finished(state: State, sites: Sequence[Site]) -> dict[Site, LowRank]:

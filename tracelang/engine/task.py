@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from tracelang.engine.rollout import Start, starts
 from tracelang.models.protocol import Model
 from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
-from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts
+from tracelang.plan.prompts import Prompt, anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan
 from tracelang.semantics.passes.steer import Steer
@@ -44,6 +45,7 @@ class Task:
 
     `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the teachers
     and while sampling, `trained` with gradients; and the `steps`. `held` are the sampler steps at which `hold` acts.
+    `prompts` says where the phrase stands in each text of `erased` and `kept`.
     """
 
     erased: tuple[Erased, ...]
@@ -56,6 +58,7 @@ class Task:
     gate: Gate | None
     kept: tuple[Start, ...]
     kept_weights: Tensor
+    prompts: Mapping[str, Prompt]
     options: Options
     key: str
     path: Path | None
@@ -87,13 +90,17 @@ def task_of(
     settings, gate = part.settings, part.window("gate")
     assert isinstance(settings, Steer)
     erased = tuple(_erased(plan, erasure, settings) for erasure in erasures)
-    groups = [[(prompt.text, None) for prompt in edit_prompts(plan, one.concepts)] for one in plan.preserve]
+    spared = [edit_prompts(plan, one.concepts) for one in plan.preserve]
+    groups = [[(prompt.text, None) for prompt in prompts] for prompts in spared]
     weights = [one.weight for one in plan.preserve]
     refuse(plan, [text for group in groups for text, _ in group], EngineError)
     count = settings.preserved_trajectories(part.met)
     how = [options.autocast, str(model.dtype), model.device.type]
     scheme = model.fingerprint.rpartition(":")[0]
     facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
+    kept = starts(groups, count, "train", settings.seed)
+    asked = [edit_prompts(plan, erasure.targets) for erasure in erasures]
+    visited = {start.prompt for start in (*chain(*(one.starts for one in erased)), *kept)}
     return Task(
         erased=erased,
         steps=settings.together(len(erased)),
@@ -103,8 +110,9 @@ def task_of(
         held=settings.held(part.met),
         guidance=model.guidance if settings.guidance is None else settings.guidance,
         gate=None if gate is None else gate_of(gate),
-        kept=starts(groups, count, "train", settings.seed),
+        kept=kept,
         kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
+        prompts={prompt.text: prompt for prompt in chain(*spared, *asked) if prompt.text in visited},
         options=options,
         key=f"{scheme}:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}",
         path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,

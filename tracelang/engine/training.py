@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from tracelang.engine.adversary import Adversary, Finds, adversary
 from tracelang.engine.batch import Batch, draw_batch
 from tracelang.engine.cache import cached
 from tracelang.engine.cache import key as trajectories_key
@@ -25,7 +26,7 @@ from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
 from tracelang.engine.seeds import generator, seed
-from tracelang.engine.state import State, between_steps, finished, load, pack, save, unpack
+from tracelang.engine.state import State, between_steps, finds, finished, load, pack, save, unpack
 from tracelang.engine.task import Task
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
@@ -39,21 +40,21 @@ them yet.
 """
 
 
-def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[Site, LowRank], list[float]]:
-    """The adapter and its loss along the way. Adds to `shared` for the next concept."""
+def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[Site, LowRank], list[float], Finds]:
+    """The adapter, its loss along the way, and what an adversary found. Adds to `shared` for the next concept."""
     state = load(task.path, task.key) if task.path is not None else None
     if state is not None and state.step >= task.steps:
         task.counts.update(state.counts)
         if task.kept:
             shared.setdefault(_name(model, task, task.kept), None)
-        return finished(state, task.sites), list(state.curve)
+        return finished(state, task.sites), list(state.curve), Finds.unpacked(finds(state))
     erased = tuple(_frozen(model, task, one.starts, {}) for one in task.erased)
     kept = _frozen(model, task, task.kept, shared) if task.kept else None
     with _begun(model, edit, task, erased, kept) as training:
         if state is not None:
             training.resume(state)
         training.run()
-        return {site: lora.factors() for site, lora in training.loras.items()}, training.curve
+        return {site: lora.factors() for site, lora in training.loras.items()}, training.curve, training.finds
 
 
 def rate(step: int, settings: Steer, steps: int) -> float:
@@ -80,6 +81,8 @@ class Training:
     encode: Encode
     erased: tuple[Trajectories, ...]
     kept: Trajectories | None
+    adversary: Adversary | None
+    finds: Finds = field(default_factory=Finds)
     done: int = 0
     whole: bool = True
     curve: list[float] = field(default_factory=list)
@@ -91,6 +94,7 @@ class Training:
         self.done, self.visited = state.step, unpack(state, self.loras, self.optimiser)
         self.task.counts.update(state.counts)
         self.curve += state.curve
+        self.finds = Finds.unpacked(finds(state))
         if self.visited and self.done % refresh:
             now = copy(self.loras)
             put(self.loras, self.visited)
@@ -128,12 +132,16 @@ class Training:
         batch = draw_batch(task.slots, self.erased, self.kept, task.kept_weights, degrees, random)
         for group in self.optimiser.param_groups:
             group["lr"] = rate(step, settings, task.steps)
+        found, asked = self.finds, dict[str, int]()
+        if self.adversary is not None:
+            found, asked = self.adversary.searched(self.student, self.erased, found, step)
         self.whole = False
+        self.finds = found
         loss = self._descend(batch)
         if not math.isfinite(loss):
             raise EngineError(f"steer: the loss of {task.label!r} is not finite at step {step}; lower the rate")
         for kind, count in (("frozen", seen), ("trained", len(batch.prompts)), ("steps", 1)):
-            task.counts[kind] += count
+            task.counts[kind] += count + asked.get(kind, 0)
         if step % max(1, task.steps // 20) == 0:
             self.curve.append(loss)
         self.done, self.whole = step + 1, True
@@ -141,6 +149,8 @@ class Training:
     def _descend(self, batch: Batch) -> float:
         """The loss of a batch, and one step of the optimiser down its gradient."""
         device, states = self.student.device, self.encode([prompt or None for prompt in batch.prompts])
+        if self.adversary is not None:
+            states = self.adversary.planted(states, batch.prompts, self.finds, self.done)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.task.options.autocast):
             prediction = self.student.predict(batch.latents.to(device), batch.times.float().to(device), states)
         error = (prediction.float() - batch.targets.to(device)).square().flatten(1).mean(1)
@@ -172,7 +182,7 @@ class Training:
     def _save(self) -> None:
         task = self.task
         if task.path is not None:
-            parts = self.loras, self.optimiser, self.visited
+            parts = self.loras, self.optimiser, self.visited, self.finds.packed()
             save(pack(task.key, self.done, task.counts, self.curve, *parts), task.path)
 
 
@@ -192,7 +202,8 @@ def _begun(
             task.counts["frozen"] += seen
             parts = [part for lora in loras.values() for part in (lora.up, lora.down)]
             optimiser = torch.optim.AdamW(parts, weight_decay=0)
-            yield Training(task, model, edit, patch, student, loras, optimiser, encode, erased, kept)
+            foe = adversary(task, model, encode, parts)
+            yield Training(task, model, edit, patch, student, loras, optimiser, encode, erased, kept, foe)
     finally:
         patch.undo()
 

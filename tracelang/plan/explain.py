@@ -134,8 +134,10 @@ def written(one: Pass | Term) -> dict[str, str]:
 def setting(value: object, absent: str) -> str:
     """A setting's value as the language writes it; `absent` is the word for None."""
     match value:
-        case None:
+        case None | ():
             return absent
+        case tuple():
+            return ", ".join(value)
         case Window():
             return window(value)
         case int() | float():

@@ -13,7 +13,16 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
 
 from tracelang.semantics.fields import Field as Setting
 from tracelang.semantics.fields import settings
@@ -158,6 +167,7 @@ def _setting(field: Setting, value: Any) -> Any:
         if isinstance(found, Window) != (field.type == "window") or (isinstance(found, Window) and not ordered(found)):
             raise ValueError(f"no {field.type} is {value}")
         return found
+    value = tuple(value) if isinstance(value, list) else value
     if not field.fits(value):
         raise ValueError(f"{value!r:.60} does not fit")
     return int(value) if field.type == "integer" else float(value) if field.type == "number" else value
@@ -175,22 +185,33 @@ def _step(package: str) -> Callable[[Any], Any]:
             raise ValueError(f"{package.rpartition('.')[2]} of no known kind")
         fields = settings(declaration)
         parts = {"terms": tuple(map(_step(TERMS), stated.get("terms", ())))} if takes_terms(declaration) else {}
-        if stated.keys() != {"kind", "label", *fields, *parts}:
+        later = {name for name, field in fields.items() if field.later} - stated.keys()
+        if stated.keys() | later != {"kind", "label", *fields, *parts}:
             raise ValueError(f"`{kind}` has other settings")
         if not isinstance(stated["label"], str) or not re.fullmatch(NAME, stated["label"]):
             raise ValueError(f"`{kind}` has no label of the language")
         _distinct((one.label for one in parts.get("terms", ())), "terms of one label")
-        values = {name: _setting(field, stated[name]) for name, field in fields.items()}
+        values = {name: _setting(field, stated[name]) for name, field in fields.items() if name in stated}
         return declaration(label=stated["label"], **values, **parts)
 
     return read
+
+
+def _stated(step: Pass | Term) -> dict[str, Any]:
+    """A pass or a term as a plan states it: each of its settings, a later one only where it is not the default."""
+    usual = type(step)()  # type: ignore[call-arg]
+    values = {name: getattr(step, name) for name, field in settings(step).items() if not field.later}
+    later = {name: getattr(step, name) for name, field in settings(step).items() if field.later}
+    values |= {name: value for name, value in later.items() if value != getattr(usual, name)}
+    parts = {"terms": tuple(map(_stated, step.terms))} if isinstance(step, Pass) and takes_terms(step) else {}
+    return {"kind": step.kind, "label": step.label, **values, **parts}
 
 
 class Method(Frozen):
     """A named sequence of passes; a setting's address is `label.setting` or `label.term_label.setting`."""
 
     name: Label
-    passes: tuple[Annotated[Any, PlainValidator(_step(PASSES))], ...]
+    passes: tuple[Annotated[Any, PlainValidator(_step(PASSES)), PlainSerializer(_stated)], ...]
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:

@@ -19,11 +19,12 @@ LARGEST = 1.7976931348623157e308
 class Field:
     """A setting: its type, its bounds (an open end where `above` says so), the word for None, and what it means.
 
-    `more`: a lower number does less. `holds`: of each choice, the others that it takes in. Where neither is said,
-    another value is other, not less.
+    `more`: a lower number does less; of `choices`, fewer always do. `holds`: of each choice, the others that it takes
+    in. Where neither is said, another value is other, not less. `later`: plans of the same format were written before
+    there was this setting, so a plan states it only where it is not the default, and keeps its digest.
     """
 
-    type: Literal["integer", "number", "window", "sites", "choice"]
+    type: Literal["integer", "number", "window", "sites", "choice", "choices"]
     low: float | None = None
     high: float | None = None
     above: bool = False
@@ -31,12 +32,15 @@ class Field:
     choices: tuple[str, ...] = ()
     holds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     more: bool = False
+    later: bool = False
     means: str = ""
 
     def fits(self, value: object) -> bool:
         """Whether a number or a word is inside the bounds, or one of the choices."""
         if self.type == "choice":
             return value in self.choices
+        if self.type == "choices":
+            return isinstance(value, tuple) and value == self.ordered(value)
         if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= LARGEST:
             return False
         if self.type == "integer" and value != int(value):
@@ -44,10 +48,15 @@ class Field:
         low = self.low is None or (value > self.low if self.above else value >= self.low)
         return low and (self.high is None or value <= self.high)
 
+    def ordered(self, words: Iterable[object]) -> tuple[str, ...]:
+        """Those of the choices that are among `words`, in their own order."""
+        given = set(words)
+        return tuple(word for word in self.choices if word in given)
 
-def integer(default: int, means: str, *, low: int, high: int, more: bool = False) -> Any:
+
+def integer(default: int, means: str, *, low: int, high: int, more: bool = False, later: bool = False) -> Any:
     """A whole number."""
-    return _declared(default, Field("integer", low, high, more=more, means=means))
+    return _declared(default, Field("integer", low, high, more=more, later=later, means=means))
 
 
 def number(
@@ -59,10 +68,13 @@ def number(
     high: float | None = None,
     absent: str = "",
     more: bool = False,
+    later: bool = False,
 ) -> Any:
     """A number: at least `low`, or above `above`. `absent` is the word for None."""
     least = low if above is None else above
-    return _declared(default, Field("number", least, high, above is not None, absent, more=more, means=means))
+    return _declared(
+        default, Field("number", least, high, above is not None, absent, more=more, later=later, means=means)
+    )
 
 
 def window(default: Window | None, means: str, *, absent: str = "") -> Any:
@@ -76,10 +88,20 @@ def sites(default: Literal["prompt", "text"], means: str) -> Any:
 
 
 def choice(
-    default: str, means: str, *, among: Iterable[str], holds: Mapping[Any, tuple[str, ...]] | None = None
+    default: str,
+    means: str,
+    *,
+    among: Iterable[str],
+    holds: Mapping[Any, tuple[str, ...]] | None = None,
+    later: bool = False,
 ) -> Any:
     """One word of several."""
-    return _declared(default, Field("choice", choices=tuple(among), holds=holds or {}, means=means))
+    return _declared(default, Field("choice", choices=tuple(among), holds=holds or {}, later=later, means=means))
+
+
+def choices(means: str, *, among: Iterable[str], absent: str, later: bool = False) -> Any:
+    """Some words of several, by default none; `absent` is the word for that. Fewer of them do less."""
+    return _declared((), Field("choices", absent=absent, choices=tuple(among), later=later, means=means))
 
 
 def _declared(default: object, setting: Field) -> Any:

@@ -12,7 +12,7 @@ from tracelang.semantics.values import Layers, Window
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 
-Setting = str | int | float | Window | Layers | None
+Setting = str | int | float | tuple[str, ...] | Window | Layers | None
 
 
 class Wrong:
@@ -27,6 +27,8 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
     name = ".".join(part.text for part in node.address)
     if field.type == "sites":
         return _sites(context, scope, node.values)
+    if field.type == "choices":
+        return _choices(context, field, name, node.values)
     if len(node.values) > 1:
         context.report.error("TL212", f"`{name}` takes one value", node.values[1].span, help="remove the rest")
         return WRONG
@@ -51,6 +53,25 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
     if number is None:
         return WRONG
     return number if field.type == "number" else int(number)
+
+
+def _choices(context: Context, field: Field, name: str, values: tuple[tree.Value, ...]) -> Setting | Wrong:
+    """The words that are named, in the order in which the field has them."""
+    found: list[str] = []
+    for value in values:
+        word = value.text if isinstance(value, tree.Reference) else ""
+        if word == field.absent and len(values) == 1:
+            return ()
+        if word not in field.choices:
+            help = did_you_mean(word, field.choices)
+            several = f"`{name}` is one or more of {', '.join(field.choices)}, or `{field.absent}` alone"
+            context.report.error("TL209", several, value.span, help=help)
+            return WRONG
+        if word in found:
+            context.report.error("TL209", f"`{name}` names `{word}` twice", value.span, help="remove one")
+            return WRONG
+        found.append(word)
+    return field.ordered(found)
 
 
 def _sites(context: Context, scope: Scope, values: tuple[tree.Value, ...]) -> Setting | Wrong:

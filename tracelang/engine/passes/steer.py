@@ -36,11 +36,12 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
     shared: Shared = {}
     for number, erasures in enumerate(settings.taught(plan.active)):
         task = task_of(part, plan, model, erasures, number, options)
-        factors, curve = trained(model, edit, task, shared)
+        factors, curve, finds = trained(model, edit, task, shared)
         adapters.append(Adapter(task.targets, task.label, factors))
         change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
         how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
-        figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change})
+        searched = {"adversary": finds.figures()} if task.settings.adversary else {}
+        figures.append({**how, "evaluations": task.counts, "loss": curve, **searched, "change": change})
     gate = part.window("gate")
     opened = None if gate is None else gate_of(gate)
     return Edit(edit.maps, tuple(adapters), opened, {**edit.figures, part.label: figures})

@@ -4,27 +4,16 @@ pictures, in place of its name; the attack of arXiv 2308.01508.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from tracelang.evidence.attacks.attack import Budget, Found, Inapplicable, Target
 from tracelang.evidence.attacks.common import gradient, views
+from tracelang.models.free import Slot, encode, instead
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 
 RATE = 0.3  # of the embeddings' own spread
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A prompt's ids `[L]` with the concept's words drawn together into one place; `words` are the ids they had."""
-
-    ids: Tensor
-    at: int
-    words: Tensor
 
 
 def run(target: Target, model: Model, budget: Budget) -> Found:
@@ -42,16 +31,16 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
         told = [asked[(i * n + j) % len(asked)] for j in range(n)]
         seen = views(target, model, "textual_inversion", n, 1, draw=i)
 
-        def encode(part: slice, free: Tensor, told: list[Slot] = told) -> TextStates:
-            return _encode(model, told[part], free)
+        def read(part: slice, free: Tensor, told: list[Slot] = told) -> TextStates:
+            return encode(words, told[part], free)
 
-        loss, pull = gradient("textual_inversion", model, seen, vector.expand(n, 1, -1), encode)
+        loss, pull = gradient("textual_inversion", model, seen, vector.expand(n, 1, -1), read)
         vector.grad = pull.mean((0, 1))
         adam.param_groups[0]["lr"] = step * (1 - i / budget.iterations)
         adam.step()
         losses.append(float(loss.mean()))
     with torch.no_grad():
-        states = _encode(model, asked, vector.expand(len(asked), 1, -1))
+        states = encode(words, asked, vector.expand(len(asked), 1, -1))
     some = -(-len(losses) // 4)
     spent: dict[str, int | float | str] = {
         "access": "soft states",
@@ -71,24 +60,9 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
 
 def slots(target: Target, model: Model) -> list[Slot]:
     """Every prompt of the plan that names the concept. Raises `Inapplicable` where all are cut off before it."""
-    found = []
-    for prompt in edit_prompts(target.plan, target.member):
-        phrase = list(model.layout(prompt).phrase)
-        ids = model.prompt_encoder.tokens([prompt.text])[0]
-        if phrase:
-            kept = [i for i in range(len(ids)) if i not in phrase[1:]]
-            padding = ids[-1:].expand(len(phrase) - 1)
-            found.append(Slot(torch.cat([ids[kept], padding]), phrase[0], ids[phrase]))
+    prompts = edit_prompts(target.plan, target.member)
+    made = [instead(model.prompt_encoder.tokens([prompt.text])[0], model.layout(prompt)) for prompt in prompts]
+    found = [slot for slot in made if slot is not None]
     if not found:
         raise Inapplicable("textual_inversion: every prompt is cut off before the concept's words; shorten a template")
     return found
-
-
-def _encode(model: Model, told: Sequence[Slot], free: Tensor) -> TextStates:
-    """States of the prompts with `free [n, 1, d]` in their slots."""
-    words = model.prompt_encoder
-    ids = torch.stack([slot.ids for slot in told])
-    here = torch.zeros(ids.shape, dtype=torch.bool)
-    here[range(len(told)), [slot.at for slot in told]] = True
-    rows = words.table[ids.to(words.table.device)]
-    return words.encode(ids, torch.where(here.to(rows.device)[..., None], free.to(rows.dtype), rows))

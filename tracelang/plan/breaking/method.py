@@ -81,6 +81,8 @@ def _compared(field: Field, was: Any, now: Any) -> tuple[str, str, str, str] | N
         return "TL413", "the layer set {} is narrower", "", UNPROVED
     if field.holds and was not in (now, *field.holds[now]):
         return "TL419", "{} leaves out states that it took", "", ""
+    if field.type == "choices":
+        return None if set(was) <= set(now) else ("TL419", "{} leaves out some that it had", "", "")
     if field.more and now < was:
         return "TL419", "{} is lower", " or more", ""
     return None

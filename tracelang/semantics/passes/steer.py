@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Literal, TypeVar, get_args
 
 from tracelang.records import dataclass
-from tracelang.semantics.fields import choice, integer, number, sites, window
+from tracelang.semantics.fields import choice, choices, integer, number, sites, window
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
 from tracelang.semantics.tables import MAX_SEED
 from tracelang.semantics.values import Layers, Window
 
 Loss = Literal["prediction", "velocity"]
 Adapters = Literal["each", "joint"]
+Search = Literal["prefix", "states", "word"]
 Row = TypeVar("Row")
 
 
@@ -26,7 +27,10 @@ class Steer(Pass):
     label: str = "steer"
     on: Layers = sites("text", "layers that get an adapter")
     adapters: Adapters = choice(
-        "each", "an adapter for each erased concept, or a joint one for all of them", among=get_args(Adapters)
+        "each",
+        "an adapter for each erased concept, or a joint one for all of them",
+        among=get_args(Adapters),
+        later=True,
     )
     rank: int = integer(8, "rank of each adapter", low=1, high=512, more=True)
     steps: int = integer(400, "training steps for each erased concept", low=1, high=1_000_000, more=True)
@@ -58,6 +62,29 @@ class Steer(Pass):
         None, "scale the adapters by noise level; such an edit cannot be written to a file", absent="none"
     )
     seed: int = integer(0, "start of every random number of the pass", low=0, high=MAX_SEED)
+    adversary: tuple[Search, ...] = choices(
+        "what is searched while training goes on: inputs that still bring the concept back",
+        among=get_args(Search),
+        absent="none",
+        later=True,
+    )
+    adversary_length: int = integer(
+        8, "states that `states` looks for, and embeddings of `prefix`", low=1, high=64, more=True, later=True
+    )
+    adversary_steps: int = integer(20, "steps of one search", low=1, high=10_000, more=True, later=True)
+    adversary_every: int = integer(10, "training steps from one search to the next", low=1, high=1_000_000, later=True)
+    adversary_after: int = integer(0, "training steps before the first search", low=0, high=1_000_000, later=True)
+    adversary_rate: float = number(
+        0.1, "peak learning rate of a search, in units of the spread of what it looks for", above=0, high=10, later=True
+    )
+    adversary_share: float = number(
+        0.5,
+        "share of the rows of `push` and of `keep` that get a found input",
+        above=0,
+        high=1,
+        more=True,
+        later=True,
+    )
     terms: tuple[Term, ...] = ()
 
     def shares(self, met: Met) -> tuple[Share, ...]:
@@ -80,6 +107,10 @@ class Steer(Pass):
         empty = next((share.term.label for share in met.shares if not share.steps), None)
         if empty is not None:
             return f"the window of {empty} holds none of the {self.sampler_steps} sampler steps"
+        if self.adversary and not self._searched(met):
+            return "an adversary has nothing to search on: give `push` a weight"
+        if self.adversary and self.adversary_after >= self.steps:
+            return f"the adversary would begin after step {self.adversary_after} of {self.steps}"
         if met.before.gated or (self.gate is not None and met.before.trained):
             return "one gated pass per method, and no other `steer` beside it"
         return None
@@ -111,7 +142,8 @@ class Steer(Pass):
         """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
 
         A refresh samples anew from the student and asks the original model for the same predictions there. Where
-        earlier passes changed the model, `hold` asks it for predictions too.
+        earlier passes changed the model, `hold` asks it for predictions too. A search asks the student at each of its
+        steps, and once more for what it found.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
         before = len(self.held(met)) * self.trajectories if met.before.changed else 0
@@ -123,8 +155,15 @@ class Steer(Pass):
             erased = sum(met.visited * self.trajectories * (3 if anchored else 2) for anchored in concepts)
             held = before * len(concepts)
             frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
-            trained += steps * rows
+            searches = len(range(self.adversary_after, steps, self.adversary_every)) if self.adversary else 0
+            looked = searches * self._searched(met)
+            frozen += looked
+            trained += steps * rows + self.adversary_steps * looked
         return Cost(frozen + (preserved if met.anchored else 0), trained)
+
+    def _searched(self, met: Met) -> int:
+        """The rows of a search: as many as the first term that erases has in a batch."""
+        return next((share.rows for share in met.shares if share.term.on == "erased" and not share.term.before), 0)
 
     def leaves(self, met: Met) -> Left:
         before = met.before
