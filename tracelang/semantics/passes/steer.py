@@ -10,6 +10,12 @@ from tracelang.semantics.values import Layers, Window
 
 Loss = Literal["prediction", "velocity"]
 Search = Literal["prefix", "states", "word"]
+FAMILIES: dict[Search, tuple[str, ...]] = {
+    "prefix": ("unlearn_diff_atk", "textual_inversion"),
+    "states": ("inverse_map",),
+    "word": ("textual_inversion",),
+}
+"""Of each kind of input, the attacks that look for such a one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class Steer(Pass):
         later=True,
     )
     terms: tuple[Term, ...] = ()
+
+    @property
+    def trained_against(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(attack for kind in self.adversary for attack in FAMILIES[kind]))
 
     def shares(self, met: Met) -> tuple[Share, ...]:
         """`batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one, each shared evenly by
