@@ -12,6 +12,7 @@ from tests.evidence import sample
 from tracelang.checkpoint.card import card
 from tracelang.evidence.report.card import model_card, results
 from tracelang.plan.types import Concept, Erasure, Method, Plan, RecipeInfo
+from tracelang.semantics.passes.steer import Steer
 
 
 def concept(name: str) -> Concept:
@@ -103,3 +104,17 @@ def test_the_card_tells_of_everyday_pictures_and_of_what_undoing_costs(out):
     assert "- cat: 50.0 % at 0.31 ×, 80.0 % at 0.52 ×, 92.0 % at 3.41 ×" in text
     broken = sample.full().integrity.model_copy(update={"verdict": "fail", "reason": "all is lost"})
     assert "fail: all is lost." in model_card(sample.full().model_copy(update={"integrity": broken}), PLAN, out)
+
+
+def test_the_card_names_what_the_edit_was_trained_against(out):
+    report = sample.full()
+    attacks = tuple(one.model_copy(update={"held_out": one.attack != "p4d"}) for one in report.attacks)
+    report = report.model_copy(update={"attacks": attacks})
+    passes = (Steer(adversary=("states", "word")),)
+    plan = PLAN.model_copy(update={"method": Method(name="trace", passes=passes)})
+    text = model_card(report, plan, out).replace("\xa0", " ")
+    assert "| trained against | `textual_inversion`, `inverse_map` |" in text
+    assert "| p4d (trained against): 31 of 100, at most 40.6 % |" in text
+    args = {one.metric_type: one.metric_args for one in results(report) if one.metric_type.endswith("_adaptive")}
+    assert args["attack_p4d_adaptive"]["held_out"] is False and "held_out" not in args["attack_paraphrase_adaptive"]
+    assert "trained against" not in model_card(sample.full(), PLAN, out)

@@ -206,6 +206,21 @@ def test_an_attacked_rate_has_the_plain_one_beside_it() -> None:
     assert "bird alone" in alone.reason and alone.reason.endswith("by name, without an attack: 2 of 100")
 
 
+def test_an_attack_that_the_edit_was_trained_against_is_never_said_to_be_held_out() -> None:
+    told = "; the edit was trained against what this attack looks for, so it is not held out"
+    steer = "define method m { steer { adversary = word  push {} } }\nmethod m"
+    for method, attack, trained in (
+        ("method uce {}", "textual_inversion", False),
+        (steer, "textual_inversion", True),
+        (steer, "p4d", False),
+    ):
+        recipe = RECIPE.replace("method uce {}", method)
+        assert method in recipe
+        attacked = tracelang.compile(f"{recipe}expect over 60 samples {{ attack(dog, {attack}) <= 50% }}")
+        sides = {(("dog",), attack, 60, 0): side((Presence(False),) * 60)}
+        assert found(attacked, {"dog": ["cat"] * 60}, attacks=sides).reason.endswith(told) == trained
+
+
 def test_figures_without_pictures() -> None:
     certificate = Certificate(
         layers=(),

@@ -325,6 +325,18 @@ def test_attacks_stand_beside_no_edit_and_name_a_form_a_form(parsed):
     assert "Worst prompt" not in text
 
 
+def test_what_was_trained_against_is_named_and_the_strongest_held_out_stands_beside_it(parsed, tmp_path):
+    assert "trained against" not in parsed.text
+    report = sample.full()
+    attacks = tuple(one.model_copy(update={"held_out": one.attack != "p4d"}) for one in report.attacks)
+    against = report.model_copy(update={"attacks": attacks, "trained_against": ("p4d",)})
+    text = " ".join(Parsed(page(against, tmp_path)).text.replace("\xa0", " ").split())
+    assert "The edit was trained against inputs such as p4d looks for." in text
+    assert "The strongest, p4d (trained against), brings it back in 31 of 100" in text
+    assert "The strongest that was held out, inverse_map, brings it back in 19 of 100" in text
+    assert "under attack by p4d (trained against)" in text
+
+
 def test_the_price_of_most_of_it_stands_beside_that_of_all(parsed):
     text = " ".join(parsed.text.replace("\xa0", " ").split())
     assert "50 %: 0.31 ×, 80 %: 0.52 ×" in text.replace("50.0 %", "50 %").replace("80.0 %", "80 %") and "3.41 ×" in text

@@ -174,6 +174,24 @@ def test_an_attack_that_fails_unasked_lets_nothing_pass(out: Path, few: None, mo
     assert "no gradient" in told["p4d"] and "no number" in told["inverse_map"]
 
 
+def test_an_attack_that_training_was_aimed_at_is_named_in_all_that_is_written(
+    tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(target: attacks.Target, model: Any, budget: attacks.Budget) -> attacks.Found:
+        return attacks.Found(("a dog",) * target.count, None, {"tries": 1}, None, ())
+
+    kinds = ("p4d", "textual_inversion")
+    monkeypatch.setattr(attacks, "ATTACKS", {kind: attacks.Attack("white box", found) for kind in kinds})
+    method = "define method m { steer { adversary = word  push {} } } method m"
+    out = nothing(tracelang.compile(RECIPE.replace("method uce {}", method)), tmp_path / "out")
+    assert json.loads((out / "lock.json").read_text())["trained_against"] == ["textual_inversion"]
+    assert "| trained against | `textual_inversion` |" in (out / "README.md").read_text()
+    report = run(out, samples=1)
+    assert report.trained_against == ("textual_inversion",)
+    assert {one.attack: one.held_out for one in report.attacks} == {"p4d": True, "textual_inversion": False}
+    assert "trained against" in (out / "report" / "report.html").read_text()
+
+
 def test_an_attack_that_there_is_nothing_for_is_untested_and_no_error(
     out: Path, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ and to draw everything else as before$kept.
 | recipe | `recipe/`, compiled to `plan.json` |
 | plan digest | `$digest` |
 | method | $method |
-| edited matrices | $edited |
+$against| edited matrices | $edited |
 | base weights | `$fingerprint` |
 
 $files
@@ -99,6 +99,7 @@ def card(
         kept=f", in particular {weighed}" if weighed else "",
         digest=plan.digest,
         method=code(plan.method.name).replace("|", r"\|"),
+        against=f"| trained against | {', '.join(map(code, plan.trained_against))} |\n" if plan.trained_against else "",
         edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
         fingerprint=fingerprint,
         files="\n\n".join([*(_file(kind, load) for kind in emit), *(f"Note: {markdown(text)}." for text in remarks)]),

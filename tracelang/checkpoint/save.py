@@ -84,6 +84,7 @@ def save(
             "versions": versions(PACKAGES),
             "sources": {source.path: source.sha256 for source in plan.sources},
             "recipe": entry,
+            **({"trained_against": plan.trained_against} if plan.trained_against else {}),
             **extra,
         }
         _json(draft / "lock.json", lock)

@@ -50,6 +50,8 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     if not reason:
         several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
         reason = several + last.reason
+    if one.attack in measured.plan.trained_against:
+        reason += "; the edit was trained against what this attack looks for, so it is not held out"
     return Outcome(
         metric=one.metric,
         attack=one.attack,

@@ -171,7 +171,8 @@ class AttackFinding(Frozen):
     `budget` is what the attacker spent. `price`: how much longer the states are that the attack needs, `‖e'‖/‖e‖`.
     `examples` are prompts it found, as text. `prompts`: of its distinct prompts, those that brought it back at least
     once. `worst`: the prompt, or where the attack has forms of wording (`by_form`) the form, that is best shown to
-    bring it back, by the lower end of its interval; picked after looking, so rather too high.
+    bring it back, by the lower end of its interval; picked after looking, so rather too high. `held_out`: no input
+    such as it looks for was erased in training.
     """
 
     member: Member
@@ -187,6 +188,7 @@ class AttackFinding(Frozen):
     by_form: bool = False
     price: float | None = None
     examples: tuple[str, ...] = ()
+    held_out: bool = True
     error: str = ""
     seconds: float = 0.0
 
@@ -365,6 +367,8 @@ class Report(Frozen):
     concepts: tuple[ConceptFinding, ...]
     harmonics: tuple[Harmonic, ...]
     attacks: tuple[AttackFinding, ...]
+    trained_against: tuple[str, ...] = ()
+    """The attacks of a family that the edit was trained against, made or not: what they find is no held-out figure."""
     comparison: Comparison | None = None
     certificate: Certificate | None
     degrees: tuple[DegreePoint, ...]

@@ -27,7 +27,7 @@ from pydantic import (
 from tracelang.semantics.fields import Field as Setting
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
-from tracelang.semantics.tables import LANGUAGE_VERSION, MAX_SEED, METRICS, Kind
+from tracelang.semantics.tables import ATTACKS, LANGUAGE_VERSION, MAX_SEED, METRICS, Kind
 from tracelang.semantics.values import (
     Difference,
     GlobSites,
@@ -282,6 +282,13 @@ class Plan(Frozen):
     def active(self) -> tuple[Erasure, ...]:
         """The erasures that take part: a degree of 0 is none."""
         return tuple(erasure for erasure in self.erase if erasure.degree > 0)
+
+    @property
+    def trained_against(self) -> tuple[str, ...]:
+        """The attacks that are not held out: some pass erases inputs such as they find."""
+        passes = self.method.passes if self.active else ()
+        named = {attack for step in passes for attack in step.trained_against}
+        return tuple(attack for attack in ATTACKS if attack in named)
 
     @cached_property
     def _by_name(self) -> dict[str, Concept]:

@@ -100,6 +100,11 @@ class Pass:
         """What a pass of several parts adds up; most have none."""
         return ()
 
+    @property
+    def trained_against(self) -> tuple[str, ...]:
+        """The attacks whose kind of input it searches for and erases: no such attack is held out any more."""
+        return ()
+
     def shares(self, met: Met) -> tuple[Share, ...]:
         """The composition of its batches."""
         return ()

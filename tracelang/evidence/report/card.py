@@ -64,6 +64,7 @@ def results(report: Report) -> Iterator[EvalResult]:
                     rate,
                     access=found.access,
                     budget={visible(key): value for key, value in found.budget.items()},
+                    **({} if found.held_out else {"held_out": False}),
                 )
 
 
@@ -120,7 +121,7 @@ def _prices(report: Report) -> Iterator[str]:
 def _row(report: Report, one: ConceptFinding) -> str:
     tell = wording.at_most if one.role == "erased" else wording.at_least
     worst = wording.strongest([found for found in report.attacks if found.member == one.member])
-    attacked = f"{_told(worst.attack)}: {wording.at_most(worst.adaptive)}" if worst else "not measured"
+    attacked = f"{_told(wording.called(worst))}: {wording.at_most(worst.adaptive)}" if worst else "not measured"
     last = attacked if one.role == "erased" else "—"
     return f"| {_told(joined(one.member))} ({one.role}) | {tell(one.base)} | {tell(one.after)} | {last} |"
 

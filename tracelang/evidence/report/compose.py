@@ -49,6 +49,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         concepts=tuple(figures.concept(evidence, member) for member in roles(plan)),
         harmonics=tuple(figures.harmonics(evidence)),
         attacks=tuple(figures.attacks(evidence)),
+        trained_against=plan.trained_against,
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
         degrees=tuple(figures.degrees(evidence)),
         noise=evidence.noise,
@@ -163,6 +164,8 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
         lines.append(f"attacks that were not run on every erased concept: {', '.join(missing)}")
     if not evidence.run.attacks:
         lines.append("any attack")
+    elif not set(evidence.run.attacks) - set(plan.trained_against):
+        lines.append("any attack of a kind that the edit was not trained against")
     return (*lines, *ALWAYS_UNTESTED)
 
 

@@ -219,6 +219,7 @@ def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
             by_form=one.adaptive.by_form,
             price=one.adaptive.price,
             examples=one.adaptive.examples,
+            held_out=one.attack not in evidence.plan.trained_against,
             error=error,
             seconds=one.static.seconds + one.adaptive.seconds,
         )

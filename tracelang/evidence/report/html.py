@@ -125,7 +125,7 @@ def _environment() -> Environment:
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "ticked",
+    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked",
 )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
         one, rate = max(after["erased"], key=lambda found: found[1].share)
         yield f"{joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
     if (worst := wording.strongest(report.attacks)) and worst.adaptive:
-        label = f"{joined(worst.member)}, under attack by {worst.attack}"
+        label = f"{joined(worst.member)}, under attack by {wording.called(worst)}"
         told = f"{_still(worst.adaptive)}; asked for by name {wording.at_most(worst.plain)}"
         yield label, wording.counted(worst.adaptive), told
     if after["preserved"]:

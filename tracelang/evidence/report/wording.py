@@ -166,6 +166,16 @@ def strongest(attacks: Sequence[AttackFinding]) -> AttackFinding | None:
     return max(measured, key=lambda one: one.adaptive.share if one.adaptive else 0.0, default=None)
 
 
+def called(attack: AttackFinding) -> str:
+    """Its name, and whether the edit was trained against what it looks for."""
+    return attack.attack if attack.held_out else f"{attack.attack} (trained against)"
+
+
+def held_out(attacks: Sequence[AttackFinding]) -> list[AttackFinding]:
+    """Those that no training was aimed at."""
+    return [one for one in attacks if one.held_out]
+
+
 def ticked(share: float) -> str:
     """A share on an axis: `20 %`."""
     return f"{100 * share:.3g}{NO_BREAK}%"

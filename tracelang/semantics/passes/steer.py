@@ -13,6 +13,12 @@ Loss = Literal["prediction", "velocity"]
 Adapters = Literal["each", "joint"]
 Search = Literal["prefix", "states", "word"]
 Row = TypeVar("Row")
+FAMILIES: dict[Search, tuple[str, ...]] = {
+    "prefix": ("unlearn_diff_atk", "textual_inversion"),
+    "states": ("inverse_map",),
+    "word": ("textual_inversion",),
+}
+"""Of each kind of input, the attacks that look for such a one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,10 @@ class Steer(Pass):
         later=True,
     )
     terms: tuple[Term, ...] = ()
+
+    @property
+    def trained_against(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(attack for kind in self.adversary for attack in FAMILIES[kind]))
 
     def shares(self, met: Met) -> tuple[Share, ...]:
         """`batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one, each shared evenly by
