@@ -17,7 +17,7 @@ from .pictures import ALONE, TESTED, Pictures, load
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-STEPS, BATCH, RATE = 2400, 96, 2e-3
+STEPS, BATCH, RATE = 9600, 96, 2e-3  # 2,400 name both things in 84 % of pairs
 
 
 def nothing(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
