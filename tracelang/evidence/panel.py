@@ -166,7 +166,9 @@ def setting(value: str) -> str:
 
 
 def code(judge: Judge) -> str:
-    """The package that a judge comes from, its version, and a digest of the file that its class is in."""
+    """The package that a judge comes from, its version, and a digest of the file that its class is in. Of several that
+    name it, as an embedded model's further distributions do, it is the first.
+    """
     kind = type(judge)
     package = kind.__module__.partition(".")[0]
     found = [
@@ -178,7 +180,7 @@ def code(judge: Judge) -> str:
         own = sha256(Path(inspect.getfile(kind)))[:16]
     except (TypeError, OSError):
         own = "unknown"
-    return f"{found[0] if found else kind.__module__}, {kind.__qualname__}, source sha256:{own}"
+    return f"{min(found, default=kind.__module__)}, {kind.__qualname__}, source sha256:{own}"
 
 
 def _held(inside: Path, file: Path) -> bool:
