@@ -229,7 +229,7 @@ def _shows(
         with torch.no_grad():
             images = model.decode(sample_latents(model, states, seeds, steps=on.steps, fast=True)).float()
     wanted = Class("style" if isinstance(target, Style) else "concept", target.name)
-    return [one.shows for one in measure.seen(on.judge, images, wanted)]
+    return [one.shows for one in measure.presences(on.judge, images, wanted)]
 
 
 def summary(found: Mapping[str, Any]) -> str:
@@ -242,6 +242,11 @@ def summary(found: Mapping[str, Any]) -> str:
 
 def _struck(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(name, one) for name, one in found["attacks"].items() if "shown" in one]
+
+
+def _share(one: Mapping[str, Any], side: str) -> float:
+    hits, n = one[side]
+    return float(hits) / float(n)
 
 
 HEAD = ("method", "shown", "worst", "synonyms", "a thing", "named", "worst", "unnamed", "worst", "styles", "grounds")

@@ -15,13 +15,13 @@ def steered(
     push: str = "late",
     hold: str = "hold during early { weight = 0.5 }",
     more: str = "",
-    close: str = "",
     first: str = "",
+    close: str = "",
 ) -> str:
-    """A method of one `steer`, with what comes before it and after."""
-    keep = "blank { weight = 0.5 }  keep { weight = 3.0 }"
-    steer = f"steer on {on} {{ rank = 8  steps = 400  rate = 1e-3  loss = velocity  {more} push during {push} {{ strength = 0.25 }}  {hold}  {keep} }}"
-    return f"define method {name} {{ {first} {steer} {close} }}\nmethod {name} {{}}"
+    """A method with one `steer`, what comes `first` and what comes after it."""
+    settings = f"rank = 8  steps = 400  rate = 1e-3  loss = velocity  {more}"
+    terms = f"push during {push} {{ strength = 0.25 }}  {hold}  blank {{ weight = 0.5 }}  keep {{ weight = 3.0 }}"
+    return f"define method {name} {{ {first} steer on {on} {{ {settings} {terms} }} {close} }}\nmethod {name} {{}}"
 
 
 REFINE = "refine on prompt { tokens = tail  ridge = 0.01 }"
