@@ -123,7 +123,7 @@ def test_every_site_of_a_real_model_is_trained_for_several_and_fused(
     on = Union(members=tuple(one for one in EVERYWHERE.members if one.role in roles))
     few = steer(on=on, steps=2, batch=2, trajectories=2, sampler_steps=4)
     before = weights(model)
-    p = plan((erasure("cat"), erasure("ship")), few, fuse(), preserve={"dog": 1.0})
+    p = plan((erasure("cat"), erasure("ship")), few, fuse(ridge=0.01), preserve={"dog": 1.0})
     (fused,) = (edit := run(p, model, cache=None, autocast=False)).adapters
     assert set(fused.factors) == set(select(on, model.sites)) and any(site.reads is None for site in fused.factors)
     assert all(change.up.isfinite().all() and change.rank == 4 for change in fused.factors.values())

@@ -1,7 +1,7 @@
 """One adapter in training: begun or gone on with, step by step, and saved (docs/methods.md §3.4, phase 2).
 
 The teacher is the original model, and for `hold` the model that the earlier passes left. Its predictions lie in the
-trajectories: a training step is one batched forward and backward of the student and nothing else. The student is the
+trajectories: a training step is a batched forward and backward of the student and nothing else. The student is the
 model with everything the earlier passes changed, and the adapter.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -22,6 +22,7 @@ from tracelang.engine.cache import key as trajectories_key
 from tracelang.engine.edit import Edit, Patch
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gated import Gated
+from tracelang.engine.gradient import accumulate
 from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
@@ -152,19 +153,15 @@ class Training:
 
     def _descend(self, batch: Batch) -> float:
         """The loss of a batch, and one step of the optimiser down its gradient."""
-        device, states = self.student.device, self.encode([prompt or None for prompt in batch.prompts])
+        states = self.encode([prompt or None for prompt in batch.prompts])
         if self.adversary is not None:
             states = self.adversary.planted(states, batch.prompts, self.finds, self.done)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.task.options.autocast):
-            prediction = self.student.predict(batch.latents.to(device), batch.times.float().to(device), states)
-        error = (prediction.float() - batch.targets.to(device)).square().flatten(1).mean(1)
-        loss = error @ batch.weights.to(device)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = accumulate(self.student, batch, states, self.task.options)
         parts = [part for group in self.optimiser.param_groups for part in group["params"]]
         torch.nn.utils.clip_grad_norm_(parts, 1.0)
         self.optimiser.step()
-        return float(loss.detach())
+        return loss
 
     def _sample_again(self, refresh: int) -> int:
         """Trajectories of the student as it is, with the teachers' predictions on them; how many it all took."""
@@ -200,7 +197,8 @@ def _begun(
     patch, settings = edit.to(model), task.settings
     try:
         purpose = f"adapter {settings.label} {task.name}"
-        with injected(model, task.sites, settings.rank, purpose, settings.seed) as loras:
+        checkpointed = model.checkpointed() if task.options.checkpointing else nullcontext()
+        with injected(model, task.sites, settings.rank, purpose, settings.seed) as loras, checkpointed:
             student = _student(model, task)
             erased, seen = _before(model, edit, task, erased)
             task.counts["frozen"] += seen
