@@ -88,7 +88,8 @@ def card(
     if front is None:
         told = metadata(base, emit)
         front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in told.items())
-    weighed = ", ".join(named(p.concepts) for p in plan.preserve)
+    prior = (f"{len(p.prompts):,} prompts" if p.prompts else "the text encoders' vocabulary" for p in plan.prior)
+    weighed = ", ".join([*(named(p.concepts) for p in plan.preserve), *prior])
     return CARD.substitute(
         front=front,
         results=results and f"{results.rstrip()}\n\n",

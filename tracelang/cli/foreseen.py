@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from tracelang.plan.explain import prior
 from tracelang.text import safe
 
 if TYPE_CHECKING:
     from tracelang.api import Bound
+    from tracelang.plan.types import Prior
     from tracelang.semantics.values import Auto, Window
 
 
@@ -51,6 +53,7 @@ def facts_of(bound: Bound) -> dict[str, Any]:
             }
             for step in bound.passes
         ],
+        **({"priors": [_prior_of(one) for one in bound.plan.prior]} if bound.plan.prior else {}),
     }
 
 
@@ -59,6 +62,11 @@ def _written(window: Window | Auto) -> str:
     from tracelang.semantics.values import Auto
 
     return explained(window) if isinstance(window, Auto) else f"{window.unit} {window.low:g}..{window.high:g}"
+
+
+def _prior_of(one: Prior) -> dict[str, Any]:
+    """What is known of a prior before a text encoder is asked: its weight, and how many prompts it has at most."""
+    return {"prior": prior(one), "weight": one.weight, "at_most": len(one.prompts) or one.sample}
 
 
 def _finite(value: float) -> float | None:
@@ -88,6 +96,11 @@ def text_of(facts: dict[str, Any]) -> str:
                 f"    {window['label']:8} {window['written']:22} "
                 f"progress {progress}  log-SNR {low}..{high}  time {times}"
             )
+    for one in facts.get("priors", []):
+        held = f"at most {one['at_most']:,} prompts to encode, once for each text encoder"
+        if "prompts" in one:
+            held = f"{one['prompts']:,} prompts, {one['left_out']:,} left out near the erased ({one['digest'][:12]})"
+        lines.append(f"  preserve {one['prior']} weight {one['weight']:g}: {held}")
     if "collateral" in facts:
         lines.append("predicted change of text states, from the closed form alone (largest first):")
         if facts["collateral"] is None:

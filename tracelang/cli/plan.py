@@ -12,6 +12,7 @@ import click
 
 from tracelang.cli.foreseen import facts_of, text_of
 from tracelang.cli.options import recipe_options
+from tracelang.cli.progress import progress
 from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
 from tracelang.cli.streams import FAILED, Lost
 
@@ -81,14 +82,29 @@ def command(
         bound = api.bind(plan, model)
         changes = bool(plan.active)
         facts = facts_of(bound)
+        if changes and not config_only and plan.prior:
+            for prior, found in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
+                prior |= found
         if changes and not config_only:
             api.check_weights(bound)
-            found = _predicted(bound, usable(device), dtype)
-            facts["collateral"] = found.collateral if found else None
-            facts["residual"] = found.residual if found else None
+            told = _predicted(bound, usable(device), dtype)
+            facts["collateral"] = told.collateral if told else None
+            facts["residual"] = told.residual if told else None
     click.echo(json.dumps(facts, indent=2) if as_json else text_of(facts))
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
+
+
+def _held(bound: Bound, device: str, dtype: str | None) -> list[dict[str, Any]]:
+    """Of each prior how many prompts it holds and leaves out on this model, and the digest of those held."""
+    from tracelang.engine.cache import folder
+    from tracelang.engine.options import Options
+    from tracelang.engine.prior import held
+    from tracelang.models import text_cache
+
+    text = bound.family.text(bound.folder, device, dtype, text_cache.folder())
+    with progress() as report:
+        return held(bound.plan, text, Options(report, cache=folder()))[1]
 
 
 def _predicted(bound: Bound, device: str, dtype: str | None) -> Predicted | None:

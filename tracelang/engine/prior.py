@@ -130,15 +130,20 @@ def nearness(found: Mapping[str, States], names: Mapping[str, States]) -> Tensor
 
 
 def states(text: TextSide, prompts: Sequence[str], options: Options) -> dict[str, States]:
-    """Each text input's states of some prompts, from the cache or encoded now, so many at a time."""
+    """Each text input's states of some prompts, from the cache or encoded now, so many at a time; an interruption loses
+    what is not kept yet.
+    """
     parts: dict[str, list[States]] = {}
-    done = 0
-    for some in (prompts[i : i + BATCH] for i in range(0, len(prompts), BATCH)):
-        for name, one in _cached(text, some, options.cache).items():
-            parts.setdefault(name, []).append(States(one.rows, one.counts, one.of + done, one.after))
-        done += len(some)
-        if options.progress is not None:
-            options.progress("states of the prior", done, len(prompts))
+    for first in range(0, len(prompts), BATCH):
+        some = prompts[first : first + BATCH]
+        found = _kept(text, some, options.cache)
+        if found is None:
+            found = reduced(text, some)
+            _keep(text, some, found, options.cache)
+            if options.progress is not None:
+                options.progress("states of the prior", first + len(some), len(prompts))
+        for name, one in found.items():
+            parts.setdefault(name, []).append(States(one.rows, one.counts, one.of + first, one.after))
     return {
         name: States(*(torch.cat([getattr(one, part) for one in some]) for part in States.__slots__))
         for name, some in parts.items()
@@ -150,28 +155,33 @@ def _apart(plan: Plan, prior: Prior, prompts: Sequence[str], found: Mapping[str,
     names = list(dict.fromkeys(one.phrase for erasure in plan.active for one in edit_prompts(plan, erasure.targets)))
     table = forms(names, prompts)
     said = Phrases(((name, name) for name in names), stems_by(table))
-    near = nearness(found, _reduced(text, names)) > prior.cosine
+    near = nearness(found, reduced(text, names)) > prior.cosine
     return [i for i, prompt in enumerate(prompts) if not near[i] and not said.inside(prompt)]
 
 
-def _cached(text: TextSide, prompts: Sequence[str], where: Path | None) -> dict[str, States]:
-    """As `_reduced`, kept in the folder `where`; None: no cache. A damaged file is made again."""
-    if where is None:
-        return _reduced(text, prompts)
+def _file(text: TextSide, prompts: Sequence[str], where: Path) -> Path:
     facts = json.dumps([FORMAT, text.encoders, digest(prompts)])
-    path = where / f"prior-{hashlib.sha256(facts.encode()).hexdigest()}.safetensors"
-    kept = store.read(path)
-    if kept is not None:
-        names = dict.fromkeys(key.rpartition(".")[0] for key in kept[0])
-        return {name: States(*(kept[0][f"{name}.{part}"] for part in States.__slots__)) for name in names}
-    made = _reduced(text, prompts)
-    with contextlib.suppress(OSError):
-        parts = {f"{name}.{part}": getattr(one, part) for name, one in made.items() for part in States.__slots__}
-        store.keep(path, parts)
-    return made
+    return where / f"prior-{hashlib.sha256(facts.encode()).hexdigest()}.safetensors"
 
 
-def _reduced(text: TextSide, prompts: Sequence[str]) -> dict[str, States]:
+def _kept(text: TextSide, prompts: Sequence[str], where: Path | None) -> dict[str, States] | None:
+    """What the folder `where` has of some prompts; None where it has nothing, or a damaged file."""
+    held = None if where is None else store.read(_file(text, prompts, where))
+    if held is None:
+        return None
+    names = dict.fromkeys(key.rpartition(".")[0] for key in held[0])
+    return {name: States(*(held[0][f"{name}.{part}"] for part in States.__slots__)) for name in names}
+
+
+def _keep(text: TextSide, prompts: Sequence[str], found: Mapping[str, States], where: Path | None) -> None:
+    """Keep them there; a folder that cannot be written to is no reason to stop."""
+    if where is not None:
+        with contextlib.suppress(OSError):
+            parts = {f"{name}.{part}": getattr(one, part) for name, one in found.items() for part in States.__slots__}
+            store.keep(_file(text, prompts, where), parts)
+
+
+def reduced(text: TextSide, prompts: Sequence[str]) -> dict[str, States]:
     """The states of some prompts, encoded now. Raises `EngineError` where one is not finite."""
     layouts = [text.layout(Prompt(prompt, "")) for prompt in prompts]
     result = {}

@@ -117,6 +117,10 @@ class Pass:
         """What it asks of the denoiser, when no trajectory is in a cache."""
         return Cost()
 
+    def holds_prior(self, erased: int) -> bool:
+        """Does it hold what `preserve prior` states, where so many concepts are erased?"""
+        return False
+
     def leaves(self, met: Met) -> Left:
         """What there is after it."""
         return replace(met.before, changed=True)

@@ -25,6 +25,7 @@ from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
 from tracelang.engine.options import Options
+from tracelang.engine.prior import held
 from tracelang.engine.statements import states
 from tracelang.engine.text_map import TextMap, orthonormal
 from tracelang.models.protocol import Model
@@ -95,7 +96,7 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
     names = dict.fromkeys(site.reads for site in sites if site.reads is not None)
     read = {
         name: fusion(found, settings.ridge, settings.keep_weight)
-        for name, found in (measure(plan, model, names) if names else {}).items()
+        for name, found in (_beside_priors(plan, model, measure(plan, model, names), options) if names else {}).items()
     }
     of = {site: read[site.reads] for site in sites if site.reads is not None}
     maps, fused = {}, dict[TextMap, TextMap]()
@@ -126,6 +127,12 @@ def measure(plan: Plan, model: Model, inputs: Sequence[str] | Mapping[str, None]
         )
         for name in inputs
     }
+
+
+def _beside_priors(plan: Plan, model: Model, found: Mapping[str, Grams], options: Options) -> dict[str, Grams]:
+    """The Grams with those of the plan's priors among the preserved."""
+    priors, _ = held(plan, model, options)
+    return {name: Grams(one.S, one.P + priors[name].gram()) if name in priors else one for name, one in found.items()}
 
 
 def _gram(model: Model, prompts: Sequence[Prompt], everything: bool = False) -> dict[str, Tensor]:

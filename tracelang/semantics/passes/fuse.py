@@ -36,6 +36,9 @@ class Fuse(Pass):
         trajectories = len(met.anchored) * calibrations(1) + calibrations(1 + met.preserved)
         return Cost(2 * CALIBRATION_STEPS * trajectories * len(groups(met.before.mixed)))
 
+    def holds_prior(self, erased: int) -> bool:
+        return erased > 1
+
     def leaves(self, met: Met) -> Left:
         return replace(met.before, adapters=min(met.before.adapters, 1))
 

@@ -29,3 +29,6 @@ class Refine(Pass):
     erase_weight: float = number(1.0, "weight of the erased states against the preserved ones", above=0, more=True)
     closed_form = True
     maps_states = True
+
+    def holds_prior(self, erased: int) -> bool:
+        return True
