@@ -20,6 +20,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.options import Options
 from tracelang.engine.task import Task, task_of
 from tracelang.engine.training import Shared
+from tracelang.evidence.report.chosen import chosen, drawn
 from tracelang.models.protocol import TextStates
 from tracelang.plan.bind import BindError, settled
 from tracelang.plan.compile import compile
@@ -143,6 +144,8 @@ def test_the_recorded_windows_give_the_same_edit_bit_for_bit(anchor: str | None)
     edit = edited(p)
     (figures,) = edit.figures["steer"]
     assert len(figures["auto"]["told"]) == LEVELS and 0 < figures["auto"]["windows"]["push"]["inside"] <= 1
+    (shown,) = chosen({"figures": json.loads(json.dumps(edit.figures))})  # as the report reads it from the lock
+    assert shown.concept == "cat" and [one.label for one in shown.windows] == ["push", "hold"] and drawn(shown)
     assert all(
         low <= Δ <= high for low, Δ, high in zip(*(figures["auto"][k] for k in ("low", "told", "high")), strict=True)
     )
