@@ -32,7 +32,7 @@ def found(on: measure.Bench, thing: str) -> Told:
     target = table.BY_NAME[thing]
     plan = tracelang.compile(table.recipe(target, METHOD, table.anchor(target).name))
     (part,) = bound(plan, on.model).passes
-    return told(on.model, task_of(part, plan, on.model, plan.active[0], 0, Options(cache=folder())), {})
+    return told(on.model, task_of(part, plan, on.model, plan.active[:1], 0, Options(cache=folder())), {})
 
 
 def late(one: Told, clock: Clock) -> float:

@@ -74,7 +74,7 @@ def chosen_plan(*, anchor: str | None = "ship", **changes: object) -> Plan:
 
 def task(model: Toy, p: Plan, cache: Path | None = None) -> Task:
     (part,) = bound(p, model).passes
-    return task_of(part, p, model, p.active[0], 0, Options(cache=cache))
+    return task_of(part, p, model, p.active[:1], 0, Options(cache=cache))
 
 
 def edited(p: Plan, model: Toy | None = None, **options: object) -> Edit:
@@ -224,6 +224,8 @@ def test_a_plan_leaves_it_open_and_refuses_what_it_can() -> None:
         bound(chosen_plan(trajectories=15), model)
     with pytest.raises(BindError, match="`gate` is one for the whole edit, and `auto` would choose 2, one a concept"):
         bound(plan((erasure("cat"), erasure("car")), *chosen_plan(gate=CHOSEN).method.passes), model)
+    with pytest.raises(BindError, match="`auto` chooses a window for each concept, and a joint adapter has one"):
+        bound(plan((erasure("cat"), erasure("car")), *chosen_plan(adapters="joint").method.passes), model)
     with pytest.raises(BindError, match="the window of push holds none of the 5 sampler steps"):
         settled(part, model.clock, lambda asked: Window("logsnr", 90.0, 91.0))
     nothing_before = settled(part, model.clock, lambda asked: None if asked == BEFORE else Window("logsnr", -FAR, 0.0))
