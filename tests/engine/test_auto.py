@@ -20,6 +20,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.options import Options
 from tracelang.engine.task import Task, task_of
 from tracelang.engine.training import Shared
+from tracelang.evidence.report.chosen import chosen, drawn
 from tracelang.models.protocol import TextStates
 from tracelang.plan.bind import BindError, settled
 from tracelang.plan.compile import compile
@@ -73,7 +74,7 @@ def chosen_plan(*, anchor: str | None = "ship", **changes: object) -> Plan:
 
 def task(model: Toy, p: Plan, cache: Path | None = None) -> Task:
     (part,) = bound(p, model).passes
-    return task_of(part, p, model, p.active, 0, Options(cache=cache))
+    return task_of(part, p, model, p.active[:1], 0, Options(cache=cache))
 
 
 def edited(p: Plan, model: Toy | None = None, **options: object) -> Edit:
@@ -143,6 +144,8 @@ def test_the_recorded_windows_give_the_same_edit_bit_for_bit(anchor: str | None)
     edit = edited(p)
     (figures,) = edit.figures["steer"]
     assert len(figures["auto"]["told"]) == LEVELS and 0 < figures["auto"]["windows"]["push"]["inside"] <= 1
+    (shown,) = chosen({"figures": json.loads(json.dumps(edit.figures))})  # as the report reads it from the lock
+    assert shown.concept == "cat" and [one.label for one in shown.windows] == ["push", "hold"] and drawn(shown)
     assert all(
         low <= Δ <= high for low, Δ, high in zip(*(figures["auto"][k] for k in ("low", "told", "high")), strict=True)
     )
@@ -221,6 +224,8 @@ def test_a_plan_leaves_it_open_and_refuses_what_it_can() -> None:
         bound(chosen_plan(trajectories=15), model)
     with pytest.raises(BindError, match="`gate` is one for the whole edit, and `auto` would choose 2, one a concept"):
         bound(plan((erasure("cat"), erasure("car")), *chosen_plan(gate=CHOSEN).method.passes), model)
+    with pytest.raises(BindError, match="`auto` chooses a window for each concept, and a joint adapter has one"):
+        bound(plan((erasure("cat"), erasure("car")), *chosen_plan(adapters="joint").method.passes), model)
     with pytest.raises(BindError, match="the window of push holds none of the 5 sampler steps"):
         settled(part, model.clock, lambda asked: Window("logsnr", 90.0, 91.0))
     nothing_before = settled(part, model.clock, lambda asked: None if asked == BEFORE else Window("logsnr", -FAR, 0.0))

@@ -26,11 +26,9 @@ from tracelang.engine.rollout import encoder, record, starts
 from tracelang.engine.task import task_of
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
-from tracelang.plan.bind import BindError
 from tracelang.plan.layers import select
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Plan, RoleSites, Union
-from tracelang.semantics.values import Auto
 
 CAT_AND_SHIP = (erasure("cat", anchor=("truck",)), erasure("ship", degree=0.5))
 ROLES = ("query", "key", "value", "out", "feedforward")
@@ -202,10 +200,3 @@ def test_an_adversary_searches_for_each_in_turn_and_what_it_finds_takes_rows_of_
     assert identical(whole, resumed) and resumed.figures == whole.figures
     asked = [one["evaluations"]["frozen"] + one["evaluations"]["trained"] for one in whole.figures["steer"]]
     assert asked == [part.cost.frozen + part.cost.trained for part in bound(p, model).passes]
-
-
-def test_a_window_of_a_joint_adapter_is_written_not_chosen() -> None:
-    few = {"trajectories": 16, "terms": (term("push", Auto(0.3)), term("blank"))}
-    with pytest.raises(BindError, match="a joint adapter has one for all; write a range"):
-        bound(plan(CAT_AND_SHIP, steer(adapters="joint", **few)), Toy())
-    assert bound(plan(CAT_AND_SHIP[:1], steer(adapters="joint", **few)), Toy()).passes

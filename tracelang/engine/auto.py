@@ -123,7 +123,8 @@ def told(model: Model, task: Task, known: Shared) -> Told:
     Level by level from the cache beside the trajectories, so that an interrupted run goes on where it was. Counts its
     predictions in the task. Raises `EngineError` where one is not finite.
     """
-    starts, progress, clock = task.erased[0].starts[:PICTURES], task.options.progress, model.clock
+    (concept,) = task.erased
+    starts, progress, clock = concept.starts[:PICTURES], task.options.progress, model.clock
     name = trajectories_key(model, starts, task.settings.sampler_steps, task.guidance)
     where = task.options.cache
     levels, pictures = [], None
@@ -134,7 +135,7 @@ def told(model: Model, task: Task, known: Shared) -> Told:
         found = _kept(path)
         if found is None:
             if pictures is None:
-                pictures = ends(model, frozen(model, task, task.erased[0].starts, known), PICTURES, task.guidance)
+                pictures = ends(model, frozen(model, task, concept.starts, known), PICTURES, task.guidance)
             found = _level(model, task, starts, pictures, time)
             if path is not None:
                 with contextlib.suppress(OSError):

@@ -178,7 +178,7 @@ def held_out(attacks: Sequence[AttackFinding]) -> list[AttackFinding]:
 
 def ticked(share: float) -> str:
     """A share on an axis: `20 %`."""
-    return f"{100 * share:.3g}{NO_BREAK}%"
+    return f"{100 * share:.3g}{NO_BREAK}%".replace("-", "−")
 
 
 def level(logsnr: float) -> str:

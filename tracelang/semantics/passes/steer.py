@@ -123,13 +123,13 @@ class Steer(Pass):
     def problem(self, met: Met) -> str | None:
         if self.chosen and self.trajectories < PICTURES:
             return f"`auto` looks at {PICTURES} pictures of a concept; let `trajectories` be {PICTURES} or more"
-        if self.chosen and any(len(concepts) > 1 for concepts in self.taught(met.anchored)):
-            return "`auto` chooses a window for each concept, and a joint adapter has one for all; write a range"
         if isinstance(self.gate, Auto) and len(met.anchored) > 1:
             return (
                 f"`gate` is one for the whole edit, and `auto` would choose {len(met.anchored)}, one a concept; "
                 "write a range, or erase one concept alone"
             )
+        if self.chosen and any(len(concepts) > 1 for concepts in self.taught(met.anchored)):
+            return "`auto` chooses a window for each concept, and a joint adapter has one; write a range"
         if not met.shares:
             return "no term has anything to train on; give one a weight, or `preserve` for `keep`"
         empty = next((share.term.label for share in met.shares if not share.steps), None)
