@@ -198,7 +198,7 @@ def apply(
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
     if needs_no_model(bound.on_model):
         text = bound.family.text(*told)
-        return Applied(bound, text, run(bound.on_model, text))
+        return Applied(bound, text, run(bound.on_model, text, progress))
     model = bound.family.load(*told)
     memory: dict[str, Any] = {"micro_batch": micro_batch, "checkpointing": gradient_checkpointing}
     return Applied(bound, model, run(bound.on_model, model, progress, Path(state) if state else None, **memory), model)

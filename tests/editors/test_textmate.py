@@ -115,6 +115,7 @@ define method m { steer on text { push as far during w { weight = 1 } } }
 erase cat toward "dog" degree 50%
 erase "fox" away
 preserve g weight 0.5
+preserve prior "a {}", list "l.txt" weight 0.1 { sample = 10 }
 method m
 expect over 200 samples seed 0 { shown(cat) <= 2% }
 """

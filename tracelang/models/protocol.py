@@ -86,8 +86,19 @@ class TextSide(Protocol):
         """What else decides the model's pictures and is fixed, for the record: guidance, sizes."""
         ...
 
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """Text states of the prompts, without gradients, and of each the same bits whatever stands beside it."""
+    @property
+    def encoders(self) -> str:
+        """A name for all that decides a prompt's states, as 64 hexadecimal digits."""
+        ...
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """The whole words of its tokenizers, in small letters, sorted: what a prior's prompts are drawn from."""
+        ...
+
+    def encode(self, prompts: Sequence[str], keep: bool = True) -> TextStates:
+        """Text states of the prompts, without gradients, and of each the same bits whatever stands beside it. `keep`:
+        in a cache, where there is one.
+        """
         ...
 
     def unconditional(self) -> TextStates:

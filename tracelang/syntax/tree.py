@@ -268,9 +268,17 @@ class Weight(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Prior(Node):
+    """`prior "…", list "…"`: given prompts. The vocabulary's prior is the name `prior` alone, a `Reference`."""
+
+    items: tuple[Text | ListFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Preserve(Node):
-    set: Set
+    set: Set | Prior
     weight: Weight | None
+    body: Body | None
 
 
 @dataclass(frozen=True, slots=True)
