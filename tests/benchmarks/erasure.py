@@ -5,12 +5,16 @@ and the everyday things are preserved, its synonyms are probes that no edit sees
 (`table.anchor`). The same for the file of a recipe that erases one thing or one style, as the recipe has it. Prompts
 and seeds are paired. Finished pictures are kept in the cache, so an interrupted run continues, and rows that are
 already in the result file stay there while others are added; a file of other options is left alone.
+
+`dog --degrees 20 40 60 80 100 --preserved-only --kept 5 --method "…"` measures a method as a dial: a row for each
+degree with the interval of what is shown, and whether it falls.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import torch
 
 import tracelang
 from tracelang.models import weights
+from tracelang.plan.types import Plan
 from tracelang_micro import measure, table
 from tracelang_micro.world.concepts import Thing
 
@@ -30,6 +35,9 @@ def main() -> None:
     parser.add_argument("things", nargs="*", default=REPORTED, help="things, or recipes: names that end in .erase")
     parser.add_argument("--stages", nargs="*", default=list(measure.STAGES), choices=list(measure.STAGES))
     parser.add_argument("--method", default="method trace {}", help="the recipe's method statement")
+    parser.add_argument(
+        "--degrees", nargs="*", type=float, metavar="PERCENT", help="measure these, 20 40 60 80 100 say"
+    )
     parser.add_argument("--anchor", help="erase toward this thing, or `none` for the neutral state; default: the rule")
     parser.add_argument("--n", type=int, default=100, help="pictures per erased prompt and probe")
     parser.add_argument("--kept", type=int, default=50, help="pictures per kept thing, style and ground")
@@ -60,11 +68,14 @@ def main() -> None:
             anchor = toward(target, options.anchor)
             plan = tracelang.compile(table.recipe(target, options.method, anchor))
         rows = results.setdefault(name, {})
-        for stage in (*(["base"] if "base" not in rows else []), *options.stages):
-            rows[stage] = measure.row(
+        wanted: dict[str, Plan | None] = {} if "base" in rows else {"base": None}
+        for stage in options.stages:
+            wanted |= dialled(stage, measure.stage(plan, stage), options.degrees)
+        for title, asked in wanted.items():
+            rows[title] = measure.row(
                 on,
                 target,
-                None if stage == "base" else measure.stage(plan, stage),
+                asked,
                 n=options.n,
                 n_kept=options.kept,
                 n_other=options.kept,
@@ -75,6 +86,28 @@ def main() -> None:
             options.out.write_text(json.dumps({"options": facts, "results": results}, indent=1) + "\n")
         words = f" toward {anchor}" if anchor else ""
         print(f"\n{name}{words}\n{table.render(rows)}\n", flush=True)
+        for stage in options.stages if options.degrees else ():
+            found = [rows["base"], *(rows[title] for title in dialled(stage, plan, sorted(options.degrees)))]
+            verdict = "falls as the degree rises" if falls(found) else "DOES NOT fall as the degree rises"
+            print(f"{name}, {stage}: what is shown {verdict}, within its intervals", flush=True)
+
+
+def dialled(stage: str, plan: Plan, degrees: Sequence[float] | None) -> dict[str, Plan]:
+    """The plan, or one for each degree in percent, by the title of its row."""
+    if not degrees:
+        return {stage: plan}
+    return {
+        f"{stage}, {percent:g} %": plan.model_copy(
+            update={"erase": tuple(one.model_copy(update={"degree": percent / 100}) for one in plan.erase)}
+        )
+        for percent in degrees
+    }
+
+
+def falls(rows: Sequence[Mapping[str, float | str]]) -> bool:
+    """Is no row's whole 95 % interval of what is shown above an earlier row's?"""
+    lows, highs = ([float(row[key]) for row in rows] for key in ("erased_low", "erased_high"))
+    return all(low <= min(highs[:i]) for i, low in enumerate(lows) if i)
 
 
 def toward(target: Thing, wish: str | None) -> str | None:

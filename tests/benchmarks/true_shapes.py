@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
@@ -23,17 +24,19 @@ from torch import Tensor, nn
 import tracelang
 from tests import random_flux, random_sd
 from tracelang.engine import training
-from tracelang.engine.batch import draw_batch
-from tracelang.engine.edit import Edit
+from tracelang.engine.batch import Batch
+from tracelang.engine.gradient import accumulate
+from tracelang.engine.lora import injected
 from tracelang.engine.options import Options
-from tracelang.engine.rollout import Trajectories
+from tracelang.engine.rollout import Start, Trajectories
+from tracelang.engine.run import run
 from tracelang.engine.seeds import generator
-from tracelang.engine.task import Task, task_of
 from tracelang.models import diffusion, flow
 from tracelang.models.latents import Grid, Packed
 from tracelang.models.protocol import TextStates
-from tracelang.plan.bind import bind
+from tracelang.plan.bind import BoundPass, BoundPlan, bind
 from tracelang.plan.family import Facts
+from tracelang.plan.types import Method
 from tracelang.semantics.passes.steer import Steer
 from tracelang_flux import sites as flux_sites
 from tracelang_flux.model import FluxModel
@@ -43,10 +46,9 @@ from tracelang_sd.model import StableDiffusionModel
 RECIPE = """
 erase "cat" toward "dog"
 preserve "horse", "ship"
-method trace { steer.on = denoiser }
+method trace { steer.on = denoiser  steer.steps = 1  steer.trajectories = 2 }
 """
-TRAJECTORIES = 4
-"""Of the erased and of the preserved each: enough to draw a batch's rows from."""
+"""Two trajectories are enough to draw a batch's rows from."""
 NOWHERE = Path("random weights")
 
 
@@ -88,6 +90,18 @@ SHAPES = {
     ),
 }
 SMALL = ("tiny-sd", "tiny-flux")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step's seconds and rows, the most bytes held (0 on a CPU), its matrices, the trained numbers, its loss."""
+
+    seconds: float
+    rows: int
+    peak: int
+    sites: int
+    trained: int
+    loss: float
 
 
 class Invented:
@@ -161,7 +175,7 @@ def taken(shape: Shape, device: torch.device, checkpointing: bool, say: Callable
     rows = shape.rows
     while True:
         try:
-            seconds, count, peak, trained, loss = step(model, Options(micro_batch=rows, checkpointing=checkpointing))
+            one = step(model, Options(micro_batch=rows, checkpointing=checkpointing))
             break
         except torch.OutOfMemoryError:
             if rows == 1:
@@ -169,12 +183,10 @@ def taken(shape: Shape, device: torch.device, checkpointing: bool, say: Callable
             rows = max(1, rows // 2)
         say(f"{shape.name}: out of memory; trying {rows} rows at once")  # outside, so that the failed step's are free
         torch.cuda.empty_cache()
-    held = f"{peak / 2**30:.1f} GiB" if peak else "–"
-    dtype, sites = str(shape.dtype).removeprefix("torch."), len(part_of(model)[1].sites)
+    held, dtype = f"{one.peak / 2**30:.1f} GiB" if one.peak else "–", str(shape.dtype).removeprefix("torch.")
     say(
-        f"{shape.name:<10} {size / 1e9:>6.2f} {dtype:>9} {sites:>6} "
-        f"{trained / 1e6:>8.1f} {count:>5} {rows:>8} {'yes' if checkpointing else 'no':>6} {seconds:>9.2f} {held:>10} "
-        f"{made:>7.1f} {loss:>8.3f}"
+        f"{shape.name:<10} {size / 1e9:>6.2f} {dtype:>9} {one.sites:>6} {one.trained / 1e6:>8.1f} {one.rows:>5} "
+        f"{rows:>8} {'yes' if checkpointing else 'no':>6} {one.seconds:>9.2f} {held:>10} {made:>7.1f} {one.loss:>8.3f}"
     )
 
 
@@ -186,37 +198,51 @@ HEAD = (
 )
 
 
-def part_of(model: RandomSd | RandomFlux) -> tuple[Any, Any]:
-    """The recipe's plan, and its training pass bound to the model."""
+def bound_to(model: RandomSd | RandomFlux) -> BoundPlan:
+    """The recipe's training alone, bound to the model."""
     plan = tracelang.compile(RECIPE)
-    bound = bind(plan, Facts(model.shape.family, model.sites, model.clock))
-    return plan, next(part for part in bound.passes if isinstance(part.settings, Steer))
+    passes = tuple(step for step in plan.method.passes if isinstance(step, Steer))
+    plan = plan.model_copy(update={"method": Method(name=plan.method.name, passes=passes)})
+    return bind(plan, Facts(model.shape.family, model.sites, model.clock))
 
 
-def step(model: RandomSd | RandomFlux, options: Options) -> tuple[float, int, int, int, float]:
-    """Seconds of a training step, its rows, the most bytes held (0 on a CPU), the trained numbers, and its loss."""
-    plan, part = part_of(model)
-    task = task_of(part, plan, model, plan.active, 0, options)
-    erased, kept = (paths(model, task, group[:TRAJECTORIES]) for group in (task.erased[0].starts, task.kept))
-    task = replace(task, kept_weights=task.kept_weights[:TRAJECTORIES])
-    with training._begun(model, Edit(), task, (erased,), kept) as run:
-        trained = sum(lora.up.numel() + lora.down.numel() for lora in run.loras.values())
-        some = draw_batch(task.slots, [erased], kept, task.kept_weights, [1.0], torch.Generator().manual_seed(0))
-        few = slice(0, options.micro_batch)
-        cut = {name: getattr(some, name)[few] for name in ("latents", "times", "prompts", "targets", "weights")}
-        run._descend(replace(some, **cut))  # kernels are chosen when they are first used
+def step(model: RandomSd | RandomFlux, options: Options) -> Taken:
+    """What one step takes, in a training of that one step whose trajectories are invented."""
+    bound, whole, seconds = bound_to(model), training.Training._step, list[float]()
+    settings = bound.passes[0].settings
+    assert isinstance(settings, Steer)
+    warm(model, bound.passes[0], options)
+
+    def timed(one: training.Training) -> None:
         waited(model.device)
         begin = time.perf_counter()
-        run._step()
+        whole(one)
         waited(model.device)
-        seconds = time.perf_counter() - begin
-        peak = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else 0
-        return seconds, len(some.prompts), peak, trained, run.curve[-1]
+        seconds.append(time.perf_counter() - begin)
+
+    how: dict[str, Any] = {"micro_batch": options.micro_batch, "checkpointing": options.checkpointing}
+    with mock.patch.object(training, "record", invented), mock.patch.object(training.Training, "_step", timed):
+        edit = run(bound, model, cache=None, autocast=False, **how)
+    (figures,) = edit.figures[settings.label]
+    peak = torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else 0
+    trained = settings.rank * sum(sum(site.shape) for site in bound.sites)
+    return Taken(seconds[0], figures["evaluations"]["trained"], peak, len(bound.sites), trained, figures["loss"][0])
 
 
-def paths(model: RandomSd | RandomFlux, task: Task, group: Sequence[Any]) -> Trajectories:
-    """Trajectories of random numbers, with the predictions that the terms ask for."""
-    steps = task.settings.sampler_steps
+def warm(model: RandomSd | RandomFlux, part: BoundPass, options: Options) -> None:
+    """A gradient of as many rows as are computed at once: kernels are chosen when they are first used."""
+    rows = options.micro_batch or 1
+    latents, times = model.noise(range(rows)), torch.tensor([model.clock.time(0.5)]).expand(rows)
+    batch = Batch(latents, times, ("a photo of a cat",) * rows, latents, torch.ones(rows))
+    checkpointed = model.checkpointed() if options.checkpointing else nullcontext()
+    with injected(model, part.sites, 8, "warm", 0), checkpointed:
+        accumulate(model, batch, model.encode(batch.prompts), options)
+
+
+def invented(
+    model: RandomSd | RandomFlux, group: Sequence[Start], steps: int, *others: object, **more: object
+) -> Trajectories:
+    """In place of sampling: trajectories of random numbers, with the predictions that the terms ask for."""
     times = torch.tensor(model.clock.times(steps), dtype=torch.float64)
 
     def numbers(name: str) -> Tensor:

@@ -9,9 +9,11 @@ from tests.engine.plans import constraints, erasure, fuse, plan, refine, run, st
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.text_map import smallest_singular_value
+from tracelang.evidence.matrices import change_of, compared
 from tracelang.evidence.schema import Certificate
 from tracelang.evidence.units.certificate import certify
 from tracelang.models.protocol import Model
+from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
 from tracelang_micro import micro_sd
 from tracelang_sd import StableDiffusion
@@ -242,3 +244,13 @@ def test_where_nothing_is_done_or_nothing_can_be_undone_there_is_no_cheaper_pric
             after.weight(site).data.zero_()
             after.weight(site).data[0, 0] = 1.0
     assert cheaper(certify(CLOSED, base, after)) == {}
+
+
+@pytest.mark.parametrize("rank", [8, 90])
+def test_the_rank_of_a_large_matrix_is_found_whether_or_not_it_is_low(rank: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    W, up, down = (torch.randn(*shape, generator=generator) for shape in ((300, 400), (300, rank), (rank, 400)))
+    site = Site("unet", "to_out.weight", (300, 400), "out", "mid", None, False)
+    after = W + up @ down / 100
+    found = change_of(site, compared(site, W, after), after, False)
+    assert (found.rank, found.condition) == (rank, None)

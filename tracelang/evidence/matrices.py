@@ -19,6 +19,8 @@ from tracelang.plan.family import Site
 
 RANK = 1e-6
 """Singular values of a change below this share of its largest do not count."""
+PROBES = 64
+"""Random directions along which the rank of a large change is looked for."""
 FLOOR = 1e-8
 """The least singular value, relative to the largest, that a Gram matrix in float64 can show."""
 
@@ -47,7 +49,6 @@ def change_of(site: Site, matrix: Matrix, after: Tensor, same: bool) -> LayerCha
     if same:
         return LayerChange(tensor=site.tensor, shape=shape, reads=site.reads, change=0.0, rank=0, condition=1.0)
     new = matrix.W + matrix.Δ
-    σ = _singular_values(matrix.Δ)
     # What rounding to the stored precision adds to a change of low rank is a random matrix: its norm, from above.
     rounding = _precision(after) / 2 * float(new.square().mean().sqrt()) * (math.sqrt(shape[0]) + math.sqrt(shape[1]))
     return LayerChange(
@@ -55,8 +56,8 @@ def change_of(site: Site, matrix: Matrix, after: Tensor, same: bool) -> LayerCha
         shape=shape,
         reads=site.reads,
         change=ratio(matrix.Δ, matrix.W),
-        rank=int((max(RANK * float(σ[0]), rounding) < σ).sum()),
-        condition=_condition(new) / _condition(matrix.W),
+        rank=_rank(matrix.Δ, rounding),
+        condition=None if site.reads is None else _condition(new) / _condition(matrix.W),
     )
 
 
@@ -71,6 +72,26 @@ def _precision(weight: Tensor) -> float:
         if torch.equal(weight.to(dtype).to(weight.dtype), weight):
             return torch.finfo(dtype).eps
     return torch.finfo(weight.dtype).eps
+
+
+def _rank(matrix: Tensor, least: float) -> int:
+    """How many singular values exceed `RANK` of the largest, and `least`.
+
+    Of a large matrix they are looked for along `PROBES` random directions first (arXiv 0909.4061, with a power step):
+    an adapter has no more, and all of them would take seconds for each of hundreds of matrices.
+    """
+    if min(matrix.shape) > 4 * PROBES:
+        begun = torch.randn(matrix.shape[1], PROBES, generator=torch.Generator().manual_seed(0), dtype=matrix.dtype)
+        basis = torch.linalg.qr(matrix @ begun).Q
+        basis = torch.linalg.qr(matrix @ (matrix.T @ basis)).Q
+        found = _counted(torch.linalg.svdvals(basis.T @ matrix), least)
+        if found < PROBES:
+            return found
+    return _counted(_singular_values(matrix), least)
+
+
+def _counted(σ: Tensor, least: float) -> int:
+    return int((max(RANK * float(σ[0]), least) < σ).sum())
 
 
 def _singular_values(matrix: Tensor) -> Tensor:

@@ -215,14 +215,16 @@ class Comparison(Frozen):
 
 
 class LayerChange(Frozen):
-    """One matrix: `change` = ‖W'−W‖/‖W‖, `rank` of W'−W at a relative 1e-6, `condition` of W' over W's own."""
+    """One matrix: `change` = ‖W'−W‖/‖W‖, `rank` of W'−W at a relative 1e-6, `condition` of W' over W's own where a text
+    input is all that it reads.
+    """
 
     tensor: str
     shape: tuple[int, int]
     reads: str | None
     change: float
     rank: Count
-    condition: float
+    condition: float | None
 
 
 class Reach(Frozen):
