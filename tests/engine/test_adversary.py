@@ -37,8 +37,8 @@ def against(*kinds: str, **changes: Any) -> Plan:
 def foe(p: Plan, model: Toy) -> tuple[Task, Adversary, Any]:
     """The adversary of a training that has not begun, and the trajectories that it searches on."""
     part = bound(p, model).passes[-1]
-    task = task_of(part, p, model, p.active[0], 0, Options())
-    erased = record(model, task.erased, task.settings.sampler_steps, task.guidance)
+    task = task_of(part, p, model, p.active, 0, Options())
+    erased = record(model, task.erased[0].starts, task.settings.sampler_steps, task.guidance)
     made = adversary(task, model, encoder(model, [*task.prompts, None]), list(model.denoiser.parameters()))
     assert made is not None
     return task, made, erased
@@ -53,7 +53,7 @@ def test_a_search_brings_the_prediction_back(kind: str) -> None:
     flags = [p.requires_grad for p in model.denoiser.parameters()]
     patch = edit.to(model)
     try:
-        finds, asked = made.searched(model, erased, Finds(), 0)
+        finds, asked = made.searched(model, [erased], Finds(), 0)
     finally:
         patch.undo()
     (search,) = finds.searches
@@ -67,10 +67,10 @@ def test_found_states_have_norms_of_real_ones() -> None:
     model = Toy()
     task, made, erased = foe(against("states", adversary_rate=10.0), model)
     real = torch.cat([model.encode([text]).inputs["tokens"][0, 1:] for text in task.prompts]).norm(dim=-1)
-    finds, _ = made.searched(model, erased, Finds(), 0)
+    finds, _ = made.searched(model, [erased], Finds(), 0)
     norms = finds.pool[0].value.norm(dim=-1)
     assert norms.min() >= real.min() - 1e-4 and norms.max() <= real.max() + 1e-4
-    free, _ = replace(made, longest=1e9).searched(model, erased, Finds(), 0)
+    free, _ = replace(made, longest=1e9).searched(model, [erased], Finds(), 0)
     assert free.pool[0].value.norm(dim=-1).max() > real.max()  # control: the bound is what holds them
 
 
@@ -79,10 +79,10 @@ def test_a_share_of_push_and_keep_gets_what_was_found_and_nothing_else_does() ->
     task, made, erased = foe(against("states", adversary_share=0.5), model)
     kept = record(model, task.kept, task.settings.sampler_steps, task.guidance)
     generator = torch.Generator().manual_seed(0)
-    batch = draw_batch(task.slots, erased, kept, task.kept_weights, 1.0, generator)
+    batch = draw_batch(task.slots, [erased], kept, task.kept_weights, [1.0], generator)
     plain = made.encode([prompt or None for prompt in batch.prompts])
     assert made.planted(plain, batch.prompts, Finds(), 0) is plain
-    finds, _ = made.searched(model, erased, Finds(), 0)
+    finds, _ = made.searched(model, [erased], Finds(), 0)
     planted = made.planted(plain, batch.prompts, finds, 0)
     moved = (planted.inputs["tokens"] != plain.inputs["tokens"]).flatten(1).any(1)
     rows = {}
@@ -127,7 +127,7 @@ def test_the_pool_holds_the_last_of_them() -> None:
     _, made, erased = foe(against("states", adversary_every=1, adversary_steps=1), model)
     finds = Finds()
     for step in range(POOL + 2):
-        finds, _ = made.searched(model, erased, finds, step)
+        finds, _ = made.searched(model, [erased], finds, step)
     assert len(finds.pool) == POOL and len(finds.searches) == POOL + 2
     again = Finds.unpacked(finds.packed())
     assert again.searches == finds.searches

@@ -6,9 +6,9 @@ prompt:
 
     min over a  ‖ pred_θ(z_t, t, [c; a]) − pred°(z_t, t, c) ‖²,   θ fixed.
 
-What it finds goes into a pool of the last `POOL`. At every step a share of the rows of `push` takes an input of the
-pool in place of its clean prompt, toward the target of the clean one, and the same share of the rows of `keep` takes
-one beside what is preserved: else a model learns that whatever comes with `a` is the anchor.
+What it finds goes into a pool of the last `POOL` of each concept. At every step a share of the rows of `push` takes an
+input of its concept's in place of its clean prompt, toward the target of the clean one, and the same share of the rows
+of `keep` takes one beside what is preserved: else a model learns that whatever comes with `a` is the anchor.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ TOKENS = "tokens"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An input that a search found: free states or embeddings `[k, d]`, float32. `encoded` holds what prompts become
-    with it, as far as they were asked for: the text encoder stands still.
+    """An input that a search found: free states or embeddings `[k, d]`, float32, for the `of`-th concept of the task.
+    `encoded` holds what prompts become with it, as far as they were asked for: the text encoder stands still.
     """
 
     kind: Search
     value: Tensor
+    of: int = 0
     encoded: dict[str, TextStates] = field(default_factory=dict, compare=False)
 
 
@@ -73,7 +74,7 @@ class Finds:
         if not self.searches:
             return {}
         rows = [[s.step, KINDS.index(s.kind), s.before, s.after] for s in self.searches]
-        found = {f"{i} {one.kind}": one.value for i, one in enumerate(self.pool)}
+        found = {f"{i} {one.of} {one.kind}": one.value for i, one in enumerate(self.pool)}
         return {"searches": torch.tensor(rows, dtype=torch.float64), **found}
 
     @staticmethod
@@ -83,15 +84,18 @@ class Finds:
             return Finds()
         rows = tensors["searches"].tolist()
         searches = tuple(Searched(int(step), KINDS[int(kind)], before, after) for step, kind, before, after in rows)
-        named = {name.partition(" ")[::2]: tensor for name, tensor in tensors.items() if name != "searches"}
-        pool = {int(i): Found(kind, value) for (i, kind), value in named.items() if kind in KINDS}
+        pool = {}
+        for name, value in tensors.items():
+            i, of, kind = name.split(" ") if name != "searches" else ("", "", "")
+            if kind in KINDS:
+                pool[int(i)] = Found(kind, value, int(of))
         return Finds(tuple(pool[i] for i in sorted(pool)), searches)
 
 
 @dataclass(frozen=True, slots=True)
 class Adversary:
-    """Searches on one concept's behalf. `shortest..longest` are the norms of real states, `spread` their deviation, and
-    `wide` that of the embeddings.
+    """Searches on the concepts' behalf, in turn. `shortest..longest` are the norms of real states, `spread` their
+    deviation, and `wide` that of the embeddings.
     """
 
     task: Task
@@ -104,13 +108,17 @@ class Adversary:
     spread: float
     wide: float
 
-    def searched(self, student: Model, erased: Trajectories, finds: Finds, step: int) -> tuple[Finds, dict[str, int]]:
+    def searched(
+        self, student: Model, concepts: Sequence[Trajectories], finds: Finds, step: int
+    ) -> tuple[Finds, dict[str, int]]:
         """The finds after this step's search, where one is due, and what was asked of the model for it."""
         settings = self.task.settings
         number, off = divmod(step - settings.adversary_after, settings.adversary_every)
         if number < 0 or off:
             return finds, {}
         kind = settings.adversary[number % len(settings.adversary)]
+        of = number // len(settings.adversary) % len(concepts)
+        erased = concepts[of]
         random = generator(f"adversary {settings.label}", self.task.name, step, settings.seed)
         n, s, rows = self._rows(erased, kind, random)
         prompts = [erased.prompts[int(i)] for i in n]
@@ -124,8 +132,10 @@ class Adversary:
                 prediction = student.predict(latents, times, states)
             return (prediction.float() - wanted).square().flatten(1).mean(1) @ counts
 
-        before, value, after = self._descended(kind, self._start(kind, finds.pool, random), error, step)
-        pool = (*finds.pool, Found(kind, value.cpu()))[-POOL:]
+        before, value, after = self._descended(
+            kind, self._start(kind, [one for one in finds.pool if one.of == of], random), error, step
+        )
+        pool = (*finds.pool, Found(kind, value.cpu(), of))[-POOL * len(concepts) :]
         finds = Finds(pool, (*finds.searches, Searched(step, kind, before, after)))
         return finds, {"trained": len(prompts) * settings.adversary_steps, "frozen": len(prompts)}
 
@@ -136,6 +146,8 @@ class Adversary:
         settings = self.task.settings
         random = generator(f"adversary rows {settings.label}", self.task.name, step, settings.seed)
         inputs = {name: value.clone() for name, value in states.inputs.items()}
+        number = {start.prompt: i for i, one in enumerate(self.task.erased) for start in one.starts}
+        of = {i: [one for one in finds.pool if one.of == i] for i in range(len(self.task.erased))}
         begin = 0
         for slot in self.task.slots:
             here = range(begin, begin + slot.rows)
@@ -144,7 +156,10 @@ class Adversary:
             if not (kept or pushes(slot)):
                 continue
             for i in here[: max(1, round(settings.adversary_share * slot.rows))]:
-                found = finds.pool[int(torch.randint(len(finds.pool), (), generator=random))]
+                pool = finds.pool if kept else of[number[prompts[i]]]
+                if not pool:
+                    continue
+                found = pool[int(torch.randint(len(pool), (), generator=random))]
                 if self._takes(prompts[i], found.kind, kept):
                     for name, value in self._remembered(found, prompts[i], kept).inputs.items():
                         inputs[name][i] = value[0]

@@ -88,10 +88,15 @@ def sites(default: Literal["prompt", "text"], means: str) -> Any:
 
 
 def choice(
-    default: str, means: str, *, among: Iterable[str], holds: Mapping[Any, tuple[str, ...]] | None = None
+    default: str,
+    means: str,
+    *,
+    among: Iterable[str],
+    holds: Mapping[Any, tuple[str, ...]] | None = None,
+    later: bool = False,
 ) -> Any:
     """One word of several."""
-    return _declared(default, Field("choice", choices=tuple(among), holds=holds or {}, means=means))
+    return _declared(default, Field("choice", choices=tuple(among), holds=holds or {}, later=later, means=means))
 
 
 def choices(means: str, *, among: Iterable[str], absent: str, later: bool = False) -> Any:
