@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+import tracelang
 from tests.engine.plans import bound, erasure, plan, refine, steer, term
 from tests.engine.test_steer import Stop, identical, trained
 from tests.engine.toy import Toy
+from tracelang.engine import run as engine
 from tracelang.engine.adversary import POOL, Adversary, Finds, Found, adversary
 from tracelang.engine.batch import draw_batch
 from tracelang.engine.options import Options
@@ -20,6 +23,8 @@ from tracelang.engine.task import Task, task_of
 from tracelang.models.protocol import TextStates
 from tracelang.plan.bind import BindError
 from tracelang.plan.types import Plan
+from tracelang_flux import Flux
+from tracelang_sd import StableDiffusion
 
 FAST: dict[str, Any] = {"adversary_length": 2, "adversary_steps": 5, "adversary_every": 3, "adversary_rate": 0.3}
 KINDS = ("prefix", "states", "word")
@@ -149,6 +154,33 @@ def test_an_adversary_that_has_nothing_to_do_is_refused() -> None:
 
     assert refused(terms=(term("keep"),)).endswith("an adversary has nothing to search on: give `push` a weight")
     assert refused(adversary_after=12) == "steer: the adversary would begin after step 12 of 12"
+
+
+MICRO = """
+concept cat { names "cat" } concept dog { names "dog" }
+erase cat toward "deer" preserve dog
+define method m {
+  steer {
+    steps = 3  batch = 2  trajectories = 2  sampler_steps = 2
+    adversary = prefix, states, word  adversary_length = 3
+    adversary_every = 1  adversary_steps = 6  adversary_rate = 0.3
+    push {} blank {} keep {}
+  }
+}
+method m
+"""
+
+
+@pytest.mark.parametrize(("name", "load"), [("micro-sd", StableDiffusion().load), ("micro-flux", Flux().load)])
+def test_searches_go_through_the_text_encoders_of_every_family(name: str, load: Callable[..., Any]) -> None:
+    bound = tracelang.bind(tracelang.compile(MICRO), name)
+    model = load(bound.folder, "cpu", "float32")
+    edit = engine.run(bound.on_model, model, cache=None, autocast=False)
+    (figures,) = edit.figures["steer"]
+    cost = bound.passes[0].cost
+    assert (figures["evaluations"]["frozen"], figures["evaluations"]["trained"]) == (cost.frozen, cost.trained)
+    assert [one["kind"] for one in figures["adversary"]] == list(KINDS)
+    assert all(one["after"] < one["before"] for one in figures["adversary"])
 
 
 def same(a: TextStates, b: TextStates) -> bool:
