@@ -2,6 +2,7 @@
 # make test   lint, types, import contracts, tests, and a run of the demo
 # make tables DEVICE=cuda   what docs/results.md and README's table say, measured anew and written
 # make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
+# make twins  the models that never knew, into the environment; nothing else needs them
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -12,7 +13,7 @@ READY = $(VENV)/.ready
 ON = --device $(DEVICE)
 FOUR = recipes/demo.erase recipes/micro/identity.erase recipes/micro/style.erase recipes/micro/unsafe.erase
 
-.PHONY: demo test lint bench world tables clean
+.PHONY: demo test lint bench world twins tables clean
 
 $(READY): pyproject.toml backends/tracelang_micro/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +55,9 @@ tables: $(READY)
 
 world: $(READY)
 	$(BIN)/python -m tracelang_micro.world $(ON)
+
+twins: $(READY)
+	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e backends/tracelang_micro_twins
 
 clean:
 	rm -rf $(VENV) out build *.egg-info backends/*/*.egg-info

@@ -62,6 +62,12 @@ def write_text(file: Path, text: str) -> None:
         draft.write_bytes(text.encode())
 
 
+def cache_folder(kind: str) -> Path:
+    """`$TRACELANG_CACHE/KIND`, by default `~/.cache/tracelang/KIND`."""
+    root = os.environ.get("TRACELANG_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "tracelang") / kind
+
+
 def sync(folder: Path) -> None:
     """fsync a folder, so that a rename in it survives a power cut; a no-op where the system has no such thing."""
     with contextlib.suppress(OSError):

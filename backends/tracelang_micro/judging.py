@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -133,10 +133,13 @@ def look(judge: Judge, images: Tensor, batch: int = 200) -> list[Answer]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Every thing that a picture shows, and how many there are: of a thing twice, one name and 2."""
+    """Every thing that a picture shows, and how many there are: of a thing twice, one name and 2. `chances`: that each
+    thing is there.
+    """
 
     things: frozenset[str]
     count: int
+    chances: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @torch.no_grad()
@@ -150,9 +153,20 @@ def find(judge: Judge, images: Tensor, batch: int = 200) -> list[Found]:
     found = []
     for part in images.split(batch):
         logits = judge.split(part * 2 - 1)
-        for there, count in zip(logits["things"] > 0, logits["count"].argmax(1).tolist(), strict=True):
-            found.append(Found(frozenset(THING_NAMES[i] for i in there.nonzero().flatten().tolist()), count))
+        rows = zip(logits["things"].sigmoid().tolist(), logits["count"].argmax(1).tolist(), strict=True)
+        for there, count in rows:
+            known = dict(zip(THING_NAMES, there, strict=True))
+            found.append(Found(frozenset(name for name, chance in known.items() if chance > 0.5), count, known))
     return found
+
+
+def everything(plainest: Answer, found: Found) -> Answer:
+    """The answer that names all things there are: the plainest and whatever else is found, or nothing."""
+    label = plainest.labels["concept"]
+    assert isinstance(label, str)
+    things = () if label == NOTHING else sorted({label, *found.things})
+    chances = {**found.chances, NOTHING: plainest.scores["concept"][NOTHING]}
+    return Answer({**plainest.labels, "concept": tuple(things)}, {**plainest.scores, "concept": chances})
 
 
 class Micro:
@@ -185,10 +199,17 @@ class Micro:
         return None if label is None else Class("concept", label)
 
     def subject(self, answer: Answer) -> bool:
-        return answer.labels["concept"] != NOTHING
+        return answer.labels["concept"] not in (NOTHING, ())
+
+    def several(self) -> tuple[str, ...]:
+        """The second edition's network names every thing there is."""
+        return ("concept",) if "things" in self._network.of else ()
 
     def look(self, images: Tensor) -> Sequence[Answer]:
-        return look(self._network, images)
+        plainest = look(self._network, images)
+        if not self.several():
+            return plainest
+        return [everything(one, found) for one, found in zip(plainest, find(self._network, images), strict=True)]
 
     def world(self) -> Sequence[tuple[str, Class]]:
         """Everything, by its name alone."""

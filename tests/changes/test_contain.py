@@ -29,6 +29,9 @@ def layers(text: str) -> types.Layers:
         ("(key, value) in mid", "(key in mid), (value in mid)"),
         ("text - (key in mid)", "text - key"),
         ("text", "(text in mid) in up"),
+        ("denoiser", "text"),
+        ("denoiser", "key, value, feedforward in mid"),
+        ("denoiser in mid", "(out, text) in mid"),
     ],
 )
 def test_holds_and_not_the_other_way_round(outer: str, inner: str) -> None:
@@ -37,7 +40,17 @@ def test_holds_and_not_the_other_way_round(outer: str, inner: str) -> None:
     assert same or not layers_hold(layers(inner), layers(outer))
 
 
-@pytest.mark.parametrize(("outer", "inner"), [("text", "key"), ("key", "text"), ('"a*"', '"ab*"'), ("key", "value")])
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("denoiser", "prompt"),
+        ("denoiser", "text_in"),
+        ("text", "key"),
+        ("key", "text"),
+        ('"a*"', '"ab*"'),
+        ("key", "value"),
+    ],
+)
 def test_not_known_to_hold(outer: str, inner: str) -> None:
     assert not layers_hold(layers(outer), layers(inner))
 

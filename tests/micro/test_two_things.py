@@ -363,6 +363,36 @@ def test_the_second_judge_tells_all_things_how_many_and_the_plainest(
     assert {seen.labels["concept"] for seen in judging.look(network, images)} == {label}
 
 
+@pytest.mark.parametrize(
+    ("things", "count", "labels"),
+    [
+        ({"cat": 9.0}, 1, ("cat",)),
+        ({"dog": 9.0, "cat": 5.0}, 2, ("cat", "dog")),
+        ({"cat": -1.0}, 1, ("cat",)),  # the plainest, unlikely as it is
+        ({}, 0, ()),
+    ],
+)
+def test_evidence_is_told_every_thing_there_is(
+    things: dict[str, float], count: int, labels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "load", lambda: answering(things, count))
+    micro = judging.Micro()
+    (answer,) = micro.look(torch.rand(1, 3, 64, 64))
+    assert answer.labels["concept"] == labels and micro.subject(answer) == bool(labels)
+    assert isinstance(answer.labels["style"], str) and set(micro.several()) == {"concept"}
+    scores = answer.scores["concept"]
+    assert tuple(scores) == judging.CLASSES and all(0 <= chance <= 1 for chance in scores.values())
+    assert all(scores[name] > 0.5 for name in labels if things[name] > 0)
+    assert {*labels, *answer.labels.values()} - {labels} <= {label.split(": ")[-1] for label in micro.card.classes}
+
+
+def test_the_first_judge_names_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "load", lambda: judging.Judge(judging.FIRST).eval())
+    micro = judging.Micro()
+    (answer,) = micro.look(torch.rand(1, 3, 64, 64))
+    assert isinstance(answer.labels["concept"], str) and not micro.several()
+
+
 def test_the_first_judge_is_not_asked_for_pairs() -> None:
     with pytest.raises(ValueError, match="names one thing"):
         judging.find(judging.Judge(judging.FIRST).eval(), torch.rand(1, 3, 64, 64))

@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tracelang.engine.rollout import Start, Trajectories
+from tracelang.files import cache_folder
 from tracelang.models import store
 from tracelang.models.protocol import Model
 
@@ -20,7 +21,7 @@ FORMAT = 1
 
 def folder() -> Path:
     """`trajectories` in the user's cache folder."""
-    return store.folder("trajectories")
+    return cache_folder("trajectories")
 
 
 def key(model: Model, starts: Sequence[Start], steps: int, guidance: float) -> str:

@@ -23,7 +23,7 @@ from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import ELEMENTS, MOST, precision, sample_latents
 from tracelang.evidence.artifact import Artifact, Ended, going_on
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.judges import Answer, Class, Judge, Scoring
+from tracelang.evidence.judges import Answer, Class, Judge, Labels, Scoring, named, several
 from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.pictures import Row, Sample, rows
 from tracelang.evidence.schema import Frozen
@@ -48,11 +48,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one judge said of one picture: labels by head; of the classes sought, the probability where it gives one;
-    whether any recognisable thing is there, None where it cannot tell. With an `error`, none of it.
+    """What one judge said of one picture: labels by head, several where the head names all there is; of the classes
+    sought, the probability where it gives one; whether any recognisable thing is there, None where it cannot tell. With
+    an `error`, none of it.
     """
 
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Labels] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     subject: bool | None = None
     error: str = ""
@@ -107,15 +108,20 @@ def ask(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Judgement
 
 
 def _read(judge: Judge, answer: Answer, sought: Sequence[Class]) -> Judgement:
-    """Raises ValueError for an answer that is none: no label, a label nobody knows, a score that is no probability."""
+    """Raises ValueError for an answer that is none: no label, several of a head that names one, a label nobody knows, a
+    score that is no probability.
+    """
     labels = dict(answer.labels)
     scores: dict[str, dict[str, float]] = {}
     for one in sought:
         label, chances = labels.get(one.head), answer.scores.get(one.head, {})
-        if not isinstance(label, str):
+        if isinstance(label, tuple) and one.head not in several(judge):
+            raise ValueError(f"the judge gave {len(label)} labels for {one.head!r}, which names one thing")
+        if not (isinstance(label, str) or (isinstance(label, tuple) and all(isinstance(each, str) for each in label))):
             raise ValueError(f"the judge gave no label for {one.head!r}")
-        if not {label, f"{one.head}: {label}"}.intersection(judge.card.classes):
-            raise ValueError(f"the judge gave the label {label!r}, which is none of its classes")
+        for each in named(label):
+            if not {each, f"{one.head}: {each}"}.intersection(judge.card.classes):
+                raise ValueError(f"the judge gave the label {each!r}, which is none of its classes")
         if not all(isfinite(chance) and -1e-6 <= chance <= 1 + 1e-6 for chance in chances.values()):
             raise ValueError(f"the judge gave a score for {one.head!r} that is no probability")
         if one.label in chances:
@@ -154,7 +160,7 @@ def presence(judgements: Judgements, sought: Sequence[Sought]) -> Presence:
     chances = [involved[one.judge].scores.get(one.found.head, {}).get(one.found.label) for one in sought]
     known = [chance for chance in chances if chance is not None]
     return Presence(
-        bool(sought) and all(involved[one.judge].labels[one.found.head] == one.found.label for one in sought),
+        bool(sought) and all(one.found.label in named(involved[one.judge].labels[one.found.head]) for one in sought),
         min(known) if known and len(known) == len(chances) else None,
         any(subjects) if subjects else None,
     )

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from tracelang.evidence.artifact import going_on
-from tracelang.evidence.judges import Class, Judge, Prepared, load
+from tracelang.evidence.judges import Class, Judge, Prepared, load, several
 from tracelang.evidence.schema import JudgeCard
 from tracelang.models.weights import sha256
 from tracelang.plan.types import Member, Plan
@@ -33,7 +33,8 @@ class Sought:
 class Panel:
     """`classes` of every member that a judge knows; `unknown` says of the others why nobody does.
 
-    A member of several concepts (`A & B`) has a class for each, all of which have to be seen.
+    A member of several concepts (`A & B`) has a class for each, all of which have to be seen in one picture: two of one
+    head only where that head names everything there is.
     """
 
     judges: tuple[Judge, ...]
@@ -109,9 +110,13 @@ def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sough
         if sought is None:
             return f"no judge has a class for {concept.names[0]!r} ({concept.kind}); name one that has with --judge"
         found.append(sought)
-    if len({(one.judge, one.found.head) for one in found}) < len(found):
-        first = found[0]
-        return f"the judge {first.judge} names one {first.found.head} a picture and cannot see {joined(member)}"
+    many = {(judge.card.name, head) for judge in judges for head in several(judge)}
+    for i, one in enumerate(found):
+        beside = [other for other in found[:i] if (other.judge, other.found.head) == (one.judge, one.found.head)]
+        if beside and (one.judge, one.found.head) not in many:
+            return f"the judge {one.judge} names one {one.found.head} a picture and cannot see {joined(member)}"
+        if one in beside:
+            return f"to the judge {one.judge} two of {joined(member)} are one: {one.found.label}"
     return tuple(found)
 
 
@@ -161,7 +166,9 @@ def setting(value: str) -> str:
 
 
 def code(judge: Judge) -> str:
-    """The package that a judge comes from, its version, and a digest of the file that its class is in."""
+    """The package that a judge comes from, its version, and a digest of the file that its class is in. Of several that
+    name it, as an embedded model's further distributions do, it is the first.
+    """
     kind = type(judge)
     package = kind.__module__.partition(".")[0]
     found = [
@@ -173,7 +180,7 @@ def code(judge: Judge) -> str:
         own = sha256(Path(inspect.getfile(kind)))[:16]
     except (TypeError, OSError):
         own = "unknown"
-    return f"{found[0] if found else kind.__module__}, {kind.__qualname__}, source sha256:{own}"
+    return f"{min(found, default=kind.__module__)}, {kind.__qualname__}, source sha256:{own}"
 
 
 def _held(inside: Path, file: Path) -> bool:

@@ -5,6 +5,7 @@ knows a model family.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -142,6 +143,13 @@ class Model(TextSide, Protocol):
         """The denoiser's raw prediction, as it was trained (noise, v or velocity), same shape as `latents`.
 
         `times` is `[n]`. Gradients flow. No guidance is applied.
+        """
+        ...
+
+    def checkpointed(self) -> AbstractContextManager[None]:
+        """Inside, gradients of `predict` cost less memory and more time: what a block computes is not kept for them.
+
+        Raises ModelError where the denoiser cannot.
         """
         ...
 

@@ -23,12 +23,6 @@ LIMIT = 8 * 2**30
 """Bytes a folder may hold; past them the files used longest ago go first."""
 
 
-def folder(kind: str) -> Path:
-    """`$TRACELANG_CACHE/KIND`, by default `~/.cache/tracelang/KIND`."""
-    root = os.environ.get("TRACELANG_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "tracelang") / kind
-
-
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
     """The tensors and the metadata of a file; None where there is none, or its tensors lack the digest it states."""
     try:

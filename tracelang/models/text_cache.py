@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from tracelang.files import cache_folder
 from tracelang.models import store
 from tracelang.models.protocol import TextStates
 
@@ -18,7 +19,7 @@ FORMAT = 1
 
 def folder() -> Path:
     """`states` in the user's cache folder."""
-    return store.folder("states")
+    return cache_folder("states")
 
 
 def path(where: Path, encoder: str, prompt: str) -> Path:

@@ -121,10 +121,10 @@ def _bound(step: Pass, facts: Facts, met: Met) -> BoundPass:
     if why is not None:
         raise BindError(f"{step.label}: {why}")
     sites = select(step.on, facts.sites) if hasattr(step, "on") else ()
-    mixed = next((site.tensor for site in sites if site.reads is None), None)
-    if step.maps_states and mixed is not None:
-        raise BindError(f"{step.label}: {mixed} does not read prompt states alone; use `on prompt`")
-    met = replace(met, mixed=mixed is not None)
+    mixed = {site.tensor: site.shape[1] for site in sites if site.reads is None}
+    if step.maps_states and mixed:
+        raise BindError(f"{step.label}: {next(iter(mixed))} does not read prompt states alone; use `on prompt`")
+    met = replace(met, mixed=mixed)
     return BoundPass(step, sites, terms, own, met, step.cost(met))
 
 

@@ -7,14 +7,18 @@ from typing import Literal, get_args
 from tracelang.records import dataclass
 
 Unit = Literal["progress", "sigma", "logsnr", "t"]
-Reads = Literal["prompt", "text"]
+Reads = Literal["prompt", "text", "denoiser"]
 Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
 Place = Literal["down", "mid", "up", "double", "single"]
 Tokens = Literal["phrase", "last", "tail", "context", "all"]
 
 READS: tuple[Reads, ...] = get_args(Reads)
-"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections."""
+"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections. `denoiser`: every
+matrix of attention and feed-forward, `text` among them.
+"""
 ROLES: tuple[Role, ...] = get_args(Role)
+BLOCK: tuple[Role, ...] = ("query", "key", "value", "out", "feedforward")
+"""The roles of attention and feed-forward: what `denoiser` selects, as far as a model has it."""
 PLACES: tuple[Place, ...] = get_args(Place)
 TOKENS: dict[Tokens, tuple[Tokens, ...]] = {
     "phrase": ("last",),
@@ -56,7 +60,7 @@ WHOLE = Window("progress", 0.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ReadsSites:
-    """Sites by what they read: `prompt` states alone, or the `text` stream's projections."""
+    """Sites that a backend knows: by what they read, or all of the `denoiser`'s blocks."""
 
     reads: Reads
     kind: Literal["reads"] = "reads"

@@ -1,8 +1,9 @@
 """Build the embedded world from nothing: `python -m tracelang_micro.world`. May be stopped and continued.
 
 Makes the second edition: pictures of one thing and of two, autoencoder, judge, then every model of `trainings.py` with
-its card. `--model micro-sd-never-1` makes that one alone. A machine without npm needs the file `artwork/icons-96.npz`
-from the work folder of one that has it.
+its card. `--model micro-sd-never-1` makes that one alone. What is made is published whole in the work folder, and goes
+into the distributions from there (`place.py`). A machine without npm needs the file `artwork/icons-96.npz` from the
+work folder of one that has it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from pathlib import Path
 from tracelang.engine.cache import folder as trajectories
 
 from .. import micro_sd
-from . import flux_stages, sd_stages, shared
+from . import flux_stages, place, sd_stages, shared
 from .pictures import digest
 from .trainings import TRAININGS
 
 STAGES = ("data", "vae", "judge", "train", "card")
-HOME = Path(__file__).parent.parent
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         "--work", type=Path, default=trajectories().parent / "world", help="folder for downloads, data and checkpoints"
     )
     parser.add_argument(
-        "--into", type=Path, default=HOME, help="where models, judge and cards are published (default: this package)"
+        "--into", type=Path, help="publish whole models, judge and cards here, and leave the distributions as they are"
     )
     parser.add_argument("--model", action="append", choices=tuple(TRAININGS), help="make this one (default: all)")
     parser.add_argument(
@@ -42,13 +42,16 @@ def main() -> None:
     options = parser.parse_args()
     work: Path = options.work / digest()
     work.mkdir(parents=True, exist_ok=True)
+    into: Path = options.into or work / "publish"
     world = prepared(work, options.until, options.device) if options.first == "data" else None
     for name in (options.model or TRAININGS) if options.until in ("train", "card") else ():
         stages = flux_stages if TRAININGS[name].clip else sd_stages
         if world:
-            stages.build(name, world, options.into, options.device)
+            stages.build(name, world, into, options.device)
         if options.until == "card":
-            stages.measure(name, work, options.into, options.device)
+            stages.measure(name, work, into, options.device)
+    if options.into is None and into.is_dir():
+        place.place(into)
 
 
 def prepared(work: Path, until: str, device: str) -> shared.World | None:

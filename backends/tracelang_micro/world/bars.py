@@ -15,6 +15,7 @@ from typing import Any
 
 from .card import file_of
 from .concepts import GROUPS
+from .place import HOME, TWINS
 from .trainings import TRAININGS
 
 Card = Mapping[str, Any]
@@ -70,11 +71,12 @@ def beside(twin: Card, bases: Mapping[str, Card]) -> list[Bar]:
     ]
 
 
-def bars(folder: Path) -> dict[str, list[Bar]]:
-    """Every bar of every model whose card lies in `folder`; of a twin beside those bases that have one."""
+def bars(*folders: Path) -> dict[str, list[Bar]]:
+    """Every bar of every model whose card lies in one of the folders; of a twin beside those bases that have one."""
     cards = {
         name: json.loads((folder / file_of(name)).read_text())
         for name in TRAININGS
+        for folder in folders
         if (folder / file_of(name)).exists()
     }
     found = {}
@@ -93,13 +95,9 @@ def bars(folder: Path) -> dict[str, list[Bar]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tracelang_micro.world.bars", description=__doc__)
     parser.add_argument(
-        "folder",
-        type=Path,
-        nargs="?",
-        default=Path(__file__).parent.parent,
-        help="where the cards are (default: this package)",
+        "folder", type=Path, nargs="*", default=[HOME, TWINS], help="where the cards are (default: the distributions)"
     )
-    found = bars(parser.parse_args().folder)
+    found = bars(*parser.parse_args().folder)
     for name, one in found.items():
         for bar in one:
             print(f"{name:20} {'holds' if bar.holds else 'SHORT':6} {bar.what}: {bar.found}")

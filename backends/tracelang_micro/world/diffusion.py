@@ -101,6 +101,18 @@ def chances(data: Pictures) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda weights: (weights[here] + weights[right]) / 2
 
 
+class Guess(torch.nn.Module):
+    """The UNet's answer as a tensor, of tensors alone."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, noisy: torch.Tensor, times: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.unet(noisy, times, states, return_dict=False)[0]
+        return answer
+
+
 @dataclass
 class Average:
     """Exponential moving averages of several modules' parameters."""
@@ -153,6 +165,9 @@ def train(
     alphas = make_scheduler().alphas_cumprod
     snr = alphas / (1 - alphas)
     balance = snr.clamp(max=SNR_CAP) / snr
+    times, states = torch.zeros(BATCH, dtype=torch.long), torch.zeros(BATCH, TOKENS, 128)
+    example = latents[:BATCH], times, states
+    denoiser = pieces.captured(Guess(unet), tuple(x.to(device).requires_grad_(x is states) for x in example), device)
     parameters = [*unet.parameters(), *text.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
 
@@ -171,7 +186,7 @@ def train(
             group["lr"] = rate(step)
         with pieces.autocast(device):
             states = text(tokens).last_hidden_state
-            guess = unet(noisy, times, states).sample
+            guess = denoiser(noisy, times, states.float())
         loss = ((guess.float() - noise).square().mean((1, 2, 3)) * weight).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

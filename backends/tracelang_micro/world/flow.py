@@ -59,16 +59,19 @@ class Captions:
 
 
 @torch.no_grad()
-def captions(data: Pictures, frozen: flux.Frozen, seed: int, missing: Collection[str] = ()) -> Captions:
+def captions(
+    data: Pictures, frozen: flux.Frozen, seed: int, missing: Collection[str] = (), device: str = "cpu"
+) -> Captions:
     """Random captions of every picture, as both text encoders read them; `missing` is what none may hint at."""
     draw = random.Random(f"capitals {seed}")
     texts = [capitalise(draw, text) for text in described(data, CAPTIONS, seed, missing)]
     known = {text: i for i, text in enumerate(dict.fromkeys(["", *texts]))}
     said = {"padding": "max_length", "truncation": True, "max_length": TOKENS, "return_tensors": "pt"}
     ids = frozen.t5_tokenizer(list(known), **said).input_ids
-    pooled = [
-        frozen.clip(part).pooler_output for part in frozen.clip_tokenizer(list(known), **said).input_ids.split(500)
-    ]
+    clip = frozen.clip.to(device)
+    told = frozen.clip_tokenizer(list(known), **said).input_ids.split(500)
+    pooled = [clip(part.to(device)).pooler_output.cpu() for part in told]
+    clip.cpu()
     of = torch.tensor([known[text] for text in texts]).view(len(data.things), CAPTIONS)
     return Captions(ids, torch.cat(pooled), of)
 

@@ -38,7 +38,7 @@ def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
     work = world.work / name
     work.mkdir(exist_ok=True)
     frozen = flux.load_frozen(into / "models" / training.clip, world.work)
-    texts = flow.captions(own.data, frozen, 9 + offset(training.seed), training.missing)
+    texts = flow.captions(own.data, frozen, 9 + offset(training.seed), training.missing, device)
     pieces.say(f"{name}: {len(texts.ids)} captions, {len(frozen.t5_tokenizer)} pieces")
 
     def weigh(step: int, transformer: FluxTransformer2DModel, t5: T5EncoderModel) -> Tensor | None:

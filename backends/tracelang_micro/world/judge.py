@@ -17,47 +17,59 @@ from .pictures import ALONE, TESTED, Pictures, load
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-STEPS, BATCH, RATE = 2400, 96, 2e-3
+STEPS, BATCH, RATE = 8000, 128, 2e-3
+SHIFT = 2  # px: how far a batch is moved to any side
 
 
 def nothing(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
     """Pictures of nothing, made of pictures `[n, 3, 64, 64]`: blends, shuffled patches, smears, noise, grounds."""
     n = len(x)
-    kind = torch.randint(5, (n,), generator=draw)
-    other = x[torch.randperm(n, generator=draw)]
+    where = {"generator": draw, "device": x.device}
+    kind = torch.randint(5, (n,), **where)
+    other = x[torch.randperm(n, **where)]
     blend = (x + other.flip(3)) / 2
     patches = x.view(n, 3, 8, 8, 8, 8).transpose(3, 4).reshape(n, 3, 64, 8, 8)
-    shuffled = patches[:, :, torch.randperm(64, generator=draw)].view(n, 3, 8, 8, 8, 8).transpose(3, 4).reshape(x.shape)
+    shuffled = patches[:, :, torch.randperm(64, **where)].view(n, 3, 8, 8, 8, 8).transpose(3, 4).reshape(x.shape)
     smear = F.interpolate(F.avg_pool2d(x, 16), size=64, mode="bilinear")
-    coarse = torch.randn((n, 3, 16, 16), generator=draw)
-    noise = (F.interpolate(coarse, size=64, mode="bilinear") + 0.3 * torch.randn(x.shape, generator=draw)).clamp(-1, 1)
-    plain = x[:, :, :1, :1].expand_as(x) + 0.03 * torch.randn(x.shape, generator=draw)
+    coarse = torch.randn((n, 3, 16, 16), **where)
+    noise = (F.interpolate(coarse, size=64, mode="bilinear") + 0.3 * torch.randn(x.shape, **where)).clamp(-1, 1)
+    plain = x[:, :, :1, :1].expand_as(x) + 0.03 * torch.randn(x.shape, **where)
     made = torch.stack([blend, shuffled, smear, noise, plain])
-    return made[kind, torch.arange(n)]
+    return made[kind, torch.arange(n, device=x.device)]
+
+
+def moved(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """The pictures, each mirrored or not, all shifted alike by up to SHIFT pixels, with noise of random strength."""
+    where = {"generator": draw, "device": x.device}
+    mirrored = torch.rand((len(x), 1, 1, 1), **where) < 0.5
+    x = torch.where(mirrored, x.flip(3), x)
+    across, down = torch.randint(2 * SHIFT + 1, (2,), generator=draw, device=x.device).tolist()
+    side = x.shape[-1]
+    x = F.pad(x, (SHIFT,) * 4, mode="replicate")[:, :, down : down + side, across : across + side]
+    return x + 0.06 * torch.rand((len(x), 1, 1, 1), **where) * torch.randn(x.shape, **where)
 
 
 def train(data: Pictures, rebuilt: torch.Tensor, rows: torch.Tensor, folder: Path, device: str = "cpu") -> Judge:
     """Train on `data` and on `rebuilt` (the VAE's reconstructions, uint8, of the rows `rows`), half and half."""
     torch.manual_seed(5)
     judge = Judge().to(device)
-    images = torch.from_numpy(data.images)
-    labels = wanted(data)
+    images, rebuilt, rows = (part.to(device) for part in (torch.from_numpy(data.images), rebuilt, rows))
+    labels = {head: label.to(device) for head, label in wanted(data).items()}
     optimiser = torch.optim.AdamW(judge.parameters(), lr=RATE, weight_decay=2e-2)
 
     def once(step: int) -> float:
-        draw = torch.Generator().manual_seed(step + 23)
+        draw = torch.Generator(device).manual_seed(step + 23)
         half = BATCH // 2
-        first = torch.randint(len(images), (half,), generator=draw)
-        second = torch.randint(len(rebuilt), (half,), generator=draw)
+        first = torch.randint(len(images), (half,), generator=draw, device=device)
+        second = torch.randint(len(rebuilt), (half,), generator=draw, device=device)
         asked = torch.cat([first, rows[second]])
         x = vae.pixels(torch.cat([images[first], rebuilt[second]]))
         blank = nothing(x[: BATCH // 8], draw)
-        jitter = x + 0.06 * torch.rand((BATCH, 1, 1, 1), generator=draw) * torch.randn(x.shape, generator=draw)
         for group in optimiser.param_groups:
             group["lr"] = pieces.rate(step, STEPS, RATE, warm=100, flat=0.1, floor=0.0)
         judge.train()
-        told = judge.split(torch.cat([jitter, blank]).to(device))
-        things, count, style, ground = (labels[head][asked].to(device) for head in SECOND)
+        told = judge.split(torch.cat([moved(x, draw), blank]))
+        things, count, style, ground = (labels[head][asked] for head in SECOND)
         things, count = (F.pad(label, (0, 0) * (label.ndim - 1) + (0, len(blank))) for label in (things, count))
         loss = F.binary_cross_entropy_with_logits(told["things"], things, reduction="none").sum(1).mean()
         loss = loss + 0.5 * (

@@ -21,7 +21,20 @@ def autocast(device: str = "cpu") -> torch.autocast:
     """
     kind = torch.device(device).type
     tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # private, and not in every version: absent means no
-    return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or (tiles is not None and tiles()))
+    pays = kind != "cpu" or (tiles is not None and tiles())
+    return torch.autocast(kind, torch.bfloat16, enabled=pays, cache_enabled=False)  # a captured graph must not cache
+
+
+def captured(module: torch.nn.Module, example: tuple[torch.Tensor, ...], device: str) -> torch.nn.Module:
+    """`module` in training, for inputs like `example`; on a GPU its forward and backward are captured and replayed.
+
+    Networks this small are otherwise bound by the launches of their kernels. The parameters stay `module`'s own.
+    """
+    if torch.device(device).type != "cuda":
+        return module
+    with autocast(device):
+        replayed: torch.nn.Module = torch.cuda.make_graphed_callables(module, example)  # type: ignore[no-untyped-call]
+    return replayed
 
 
 def say(text: str) -> None:

@@ -14,9 +14,8 @@ from tracelang.models.protocol import Model
 from tracelang_sd import StableDiffusion
 
 from .. import judging, micro_sd
-from . import card, diffusion, judge, pieces, tokens, vae
+from . import card, diffusion, pieces, shared, tokens
 from .concepts import THINGS
-from .pictures import TESTED, load
 from .shared import World, ignorant
 from .trainings import TRAININGS
 
@@ -86,27 +85,16 @@ def drawer(folder: Path, device: str = "cpu") -> card.Draw:
 
 def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
     """The card of what is published: autoencoder, judge, and the model's table."""
-    from diffusers import AutoencoderKL
-
     training, folder = TRAININGS[name], into / "models" / name
-    autoencoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)
     judged = judging.load(into / "judge" / "judge.safetensors")
-    draw = drawer(folder, device)
     figures: dict[str, object] = {
         "megabytes": {
             called: round(sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 1e6, 2)
             for called, place in ((name, folder), ("judge", into / "judge"))
         },
-        "vae_psnr_db": {
-            kind: round(vae.psnr(shown, vae.decode(autoencoder, vae.encode(autoencoder, shown))), 2)
-            for kind, shown in (
-                ("one thing", torch.from_numpy(load("test", TESTED, 0, 1, work).images)),
-                ("pairs", torch.from_numpy(load("test", 0, TESTED, 1, work).images)),
-            )
-        },
-        "judge": judge.tested(judged, work, autoencoder),
+        **shared.tested(work, folder / "vae", judged, device),
         "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
         "training": {"steps": diffusion.STEPS + diffusion.FINISH, "batch": diffusion.BATCH, "seed": training.seed},
     }
     pieces.say(json.dumps(figures))
-    card.finish(into, name, draw, judged, figures, work)
+    card.finish(into, name, drawer(folder, device), judged, figures, work)

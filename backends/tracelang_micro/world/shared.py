@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tracelang.files import write_text
+
 from .. import judging
 from . import judge, pieces, vae
 from .artwork import held
 from .concepts import THINGS
-from .pictures import TRAINING, Pictures, load, without
+from .pictures import TESTED, TRAINING, Pictures, load, without
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-LEFTOVERS = 3_000  # pictures of what edits may leave, for the judge
-REBUILT = 4  # every so many pictures the judge also sees one as the autoencoder rebuilds it
+LEFTOVERS, MORE_PAIRS = 3_000, 16_000  # pictures of what edits may leave, and of further pairs, for the judge alone
+REBUILT = 2  # every so many pictures the judge also sees one as the autoencoder rebuilds it
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,41 @@ def build(work: Path, first: Path, device: str) -> World:
     latents = encoded(coder, data, work)
     file = work / "judge.safetensors"
     if not file.exists():
-        odd = load("leftovers", 0, 0, 0, work, odd=LEFTOVERS)
-        rows = torch.arange(0, len(data.images) + LEFTOVERS, REBUILT)
+        odd = load("leftovers", 0, 0, 0, work, odd=LEFTOVERS) + load("judge", 0, MORE_PAIRS, 2, work)
+        rows = torch.arange(0, len(data.images) + len(odd.images), REBUILT)
         rebuilt = vae.decode(coder, torch.cat([latents, vae.encode(coder, torch.from_numpy(odd.images))])[rows])
         judging.save(judge.train(data + odd, rebuilt, rows, work, device), file)
     return World(work, data, latents, coder, judging.load(file))
 
 
+def tested(work: Path, folder: Path, judged: judging.Judge, device: str) -> dict[str, object]:
+    """What the autoencoder in `folder` and the judge are worth on held-out pictures: the same for all that share them,
+    so it is measured once and kept in `work`.
+    """
+    from diffusers import AutoencoderKL
+
+    coder = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval().to(device)
+    file = work / f"tested-{_digest(coder)}-{_digest(judged)}.json"
+    if not file.exists():
+        images = {
+            "one thing": torch.from_numpy(load("test", TESTED, 0, 1, work).images),
+            "pairs": torch.from_numpy(load("test", 0, TESTED, 1, work).images),
+        }
+        rebuilt = {kind: vae.decode(coder, vae.encode(coder, shown)) for kind, shown in images.items()}
+        psnr = {kind: round(vae.psnr(shown, rebuilt[kind]), 2) for kind, shown in images.items()}
+        write_text(file, json.dumps({"vae_psnr_db": psnr, "judge": judge.tested(judged, work, coder)}))
+    figures: dict[str, object] = json.loads(file.read_text())
+    return figures
+
+
+def _digest(module: torch.nn.Module) -> str:
+    values = b"".join(value.cpu().numpy().tobytes() for value in module.state_dict().values())
+    return hashlib.sha256(values).hexdigest()[:12]
+
+
 def encoded(coder: AutoencoderKL, data: Pictures, work: Path, name: str = "latents") -> Tensor:
     """The pictures' latents, kept in `work` under the autoencoder's digest."""
-    digest = hashlib.sha256(b"".join(p.cpu().numpy().tobytes() for p in coder.state_dict().values())).hexdigest()[:12]
-    file = work / f"{name}-{digest}.pt"
+    file = work / f"{name}-{_digest(coder)}.pt"
     if not file.exists():
         pieces.keep({"latents": vae.encode(coder, torch.from_numpy(data.images))}, file)
     latents: Tensor = torch.load(file, weights_only=True)["latents"]

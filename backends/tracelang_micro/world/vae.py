@@ -19,8 +19,8 @@ from .pictures import ALONE, Pictures
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-STEPS, TUNE, BATCH = 3000, 1000, 16
-AGAIN, TUNE_AGAIN = 900, 300  # steps that go on from the first edition's
+STEPS, TUNE, BATCH = 3000, 1000, 32
+AGAIN, TUNE_AGAIN = 10_000, 2_500  # steps that go on from the first edition's
 
 
 def make() -> AutoencoderKL:
@@ -50,6 +50,19 @@ def _edges(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return F.l1_loss(x.diff(dim=2), y.diff(dim=2)) + F.l1_loss(x.diff(dim=3), y.diff(dim=3))
 
 
+class Rebuilt(torch.nn.Module):
+    """Pictures through the autoencoder with this noise in the latents: what comes back, and the latents' divergence."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        posterior = self.vae.encode(x).latent_dist
+        y = self.vae.decode(posterior.mean + posterior.std * noise).sample
+        return y, posterior.kl()
+
+
 def begin(first: Path) -> tuple[AutoencoderKL, int, int]:
     """The first edition's autoencoder, as `first` holds it, or an untrained one; the steps of its two courses."""
     from diffusers import AutoencoderKL
@@ -71,6 +84,8 @@ def train(data: Pictures, folder: Path, first: Path, device: str = "cpu") -> Aut
 
     def loop(name: str, steps: int, top: float, only: list[torch.nn.Parameter]) -> None:
         optimiser = torch.optim.AdamW(only, lr=top, betas=(0.9, 0.99), weight_decay=1e-4)
+        example = pixels(images[:BATCH]).to(device), torch.zeros(BATCH, 4, 16, 16, device=device)
+        rebuilt = pieces.captured(Rebuilt(vae), example, device)
 
         def once(step: int) -> float:
             draw = torch.Generator().manual_seed(step + 7_000_003 * len(name))
@@ -79,12 +94,11 @@ def train(data: Pictures, folder: Path, first: Path, device: str = "cpu") -> Aut
             for group in optimiser.param_groups:
                 group["lr"] = pieces.rate(step, steps, top, warm=100, flat=0.0)
             with pieces.autocast(device):
-                posterior = vae.encode(x).latent_dist
-                noise = torch.randn(posterior.mean.shape, generator=draw).to(device)
-                z = posterior.mean + posterior.std * noise
-                y = vae.decode(z).sample.float()
+                noise = torch.randn((BATCH, 4, 16, 16), generator=draw).to(device)
+                y, divergence = rebuilt(x, noise)
+            y = y.float()
             loss = F.l1_loss(y, x) + 0.5 * F.mse_loss(y, x) + 0.5 * _edges(y, x)
-            loss = loss + 4e-4 * posterior.kl().float().mean() / z[0].numel()
+            loss = loss + 4e-4 * divergence.float().mean() / noise[0].numel()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(only, 1.0)

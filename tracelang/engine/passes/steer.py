@@ -1,4 +1,7 @@
-"""Fine-tuning of one adapter per erased concept along cached trajectories (docs/methods.md §3.4, phase 2)."""
+"""Fine-tuning of an adapter for each erased concept, or a joint one, along cached trajectories.
+
+docs/methods.md §3.4, phase 2.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,26 @@ from tracelang.engine.training import Shared, trained
 from tracelang.models.protocol import Model
 from tracelang.plan.bind import BoundPass
 from tracelang.plan.types import Plan
+from tracelang.semantics.passes.steer import Steer
 
 needs: Literal["text", "model"] = "model"
 
 
 def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
-    """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others.
+    """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others; or
+    with a joint one.
 
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
     model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
     """
+    settings = part.settings
+    assert isinstance(settings, Steer)
     adapters, figures = list(edit.adapters), []
     shared: Shared = {}
-    for number, erasure in enumerate(plan.active):
-        task = task_of(part, plan, model, erasure, number, options)
+    for number, erasures in enumerate(settings.taught(plan.active)):
+        task = task_of(part, plan, model, erasures, number, options)
         factors, curve = trained(model, edit, task, shared)
-        adapters.append(Adapter((task.targets,), task.label, factors))
+        adapters.append(Adapter(task.targets, task.label, factors))
         change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
         how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
         figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change})

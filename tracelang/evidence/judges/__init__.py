@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
@@ -22,13 +22,22 @@ class Class:
     label: str
 
 
+Labels = str | tuple[str, ...]
+
+
+def named(labels: Labels) -> tuple[str, ...]:
+    """Everything that a head reports."""
+    return (labels,) if isinstance(labels, str) else labels
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One picture: the label of each head (`{"concept": "dog", "style": "noto"}`), and where the judge gives them the
-    probabilities of a head's labels.
+    probabilities of a head's labels. A head that names several things gives all that it sees: `("cat", "dog")`, or
+    nothing: `()`.
     """
 
-    labels: Mapping[str, str]
+    labels: Mapping[str, Labels]
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -46,7 +55,8 @@ class Judge(Protocol):
     """Looks at pictures. Any exception is the caller's to record; a judge never guesses in place of failing.
 
     Its card's classes name every label that it may give, as `label` or `head: label`; any other is an error.
-    What it may be able to do besides are the protocols below: `Prepared`, `Worldly`, `Matching`, `Scoring`, `Featured`.
+    What it may be able to do besides are the protocols below: `Prepared`, `Several`, `Worldly`, `Matching`, `Scoring`,
+    `Featured`.
     """
 
     card: JudgeCard
@@ -73,6 +83,15 @@ class Prepared(Protocol):
 
     def prepare(self, concepts: Sequence[Asked]) -> None:
         """Called once, before anything else is asked; its card is whole only then."""
+        ...
+
+
+@runtime_checkable
+class Several(Protocol):
+    """A judge that can see two things in one picture: only it is asked whether `A & B` is shown."""
+
+    def several(self) -> Collection[str]:
+        """The heads that name everything there is. Any other head names one thing a picture."""
         ...
 
 
@@ -106,6 +125,11 @@ class Featured(Protocol):
     """A judge that gives features of pictures, for distances between sets of them."""
 
     def extractor(self) -> Extractor: ...
+
+
+def several(judge: Judge) -> Collection[str]:
+    """The heads of a judge that name everything there is."""
+    return judge.several() if isinstance(judge, Several) else ()
 
 
 def load(spec: str) -> Judge:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, TypeVar, get_args
 
 from tracelang.records import dataclass
 from tracelang.semantics.fields import choice, integer, number, sites, window
@@ -9,11 +10,13 @@ from tracelang.semantics.tables import MAX_SEED
 from tracelang.semantics.values import Layers, Window
 
 Loss = Literal["prediction", "velocity"]
+Adapters = Literal["each", "joint"]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
 class Steer(Pass):
-    """Training one low-rank adapter for each erased concept along trajectories of the unedited model.
+    """Training low-rank adapters, one for each erased concept or a joint one, along trajectories of the unedited model.
 
     `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the denoiser's own prediction,
     or of the velocity that it stands for, which weighs the noise levels alike in every family.
@@ -22,6 +25,9 @@ class Steer(Pass):
     kind: str = "steer"
     label: str = "steer"
     on: Layers = sites("text", "layers that get an adapter")
+    adapters: Adapters = choice(
+        "each", "an adapter for each erased concept, or a joint one for all of them", among=get_args(Adapters)
+    )
     rank: int = integer(8, "rank of each adapter", low=1, high=512, more=True)
     steps: int = integer(400, "training steps for each erased concept", low=1, high=1_000_000, more=True)
     rate: float = number(
@@ -87,6 +93,16 @@ class Steer(Pass):
             return 0
         return max(2 * self.trajectories, met.preserved)
 
+    def taught(self, concepts: Sequence[Row]) -> tuple[tuple[Row, ...], ...]:
+        """What each adapter is trained to erase."""
+        if self.adapters == "joint":
+            return (tuple(concepts),) if concepts else ()
+        return tuple((one,) for one in concepts)
+
+    def together(self, concepts: int) -> int:
+        """The training steps of an adapter of so many concepts: as many as theirs apart take, at the same cost."""
+        return self.steps * concepts
+
     def held(self, met: Met) -> tuple[int, ...]:
         """The sampler steps at which a term asks what the model predicted before the pass."""
         return tuple(sorted({step for share in met.shares if share.term.before for step in share.steps}))
@@ -99,14 +115,18 @@ class Steer(Pass):
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
         before = len(self.held(met)) * self.trajectories if met.before.changed else 0
-        refreshes = (self.steps - 1) // self.refresh if self.refresh else 0
-        erased = [met.visited * self.trajectories * (3 if anchored else 2) for anchored in met.anchored]
-        again = sum(2 * (one + preserved) + before for one in erased)
-        frozen = sum(one + before for one in erased) + refreshes * again
-        trained = self.steps * sum(share.rows for share in met.shares)
-        return Cost(frozen + (preserved if erased else 0), trained * len(erased))
+        rows = sum(share.rows for share in met.shares)
+        frozen = trained = 0
+        for concepts in self.taught(met.anchored):
+            steps = self.together(len(concepts))
+            refreshes = (steps - 1) // self.refresh if self.refresh else 0
+            erased = sum(met.visited * self.trajectories * (3 if anchored else 2) for anchored in concepts)
+            held = before * len(concepts)
+            frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
+            trained += steps * rows
+        return Cost(frozen + (preserved if met.anchored else 0), trained)
 
     def leaves(self, met: Met) -> Left:
         before = met.before
-        adapters, mixed = before.adapters + len(met.anchored), before.mixed or met.mixed
+        adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
         return Left(True, True, self.gate is not None, adapters, mixed)
