@@ -64,6 +64,11 @@ def test_windows() -> None:
     assert not window_holds(window("t", 1, 10), window("t", 0, 10))
     assert not window_holds(window("sigma", 0, 10), window("t", 1, 2))
     assert not window_holds(window("t", 0, 10), None)
+    assert window_holds(None, types.Auto(0.3)) and window_holds(window("progress", 0, 1), types.Auto(0.3))
+    assert not window_holds(types.Auto(0.1), None) and not window_holds(types.Auto(0.1), types.Auto(0.2, "before"))
+    assert not window_holds(window("t", 0, 10), types.Auto(0.3)) and not window_holds(
+        types.Auto(0.3), window("t", 0, 1)
+    )
 
 
 @pytest.mark.parametrize("choice", ["phrase", "last", "tail", "context", "all"])

@@ -109,6 +109,7 @@ concept cat kind object { names "cat" probes "kitty" templates plain }
 group g = list "l.csv" column "c" except "x"
 window w = sigma 0.1..80
 window v = logsnr -3..2
+window s = auto 30%
 window u = t 0..500
 layers deep = text in (mid, up)
 define method m { steer on text { push as far during w { weight = 1 } } }

@@ -11,6 +11,7 @@ from tracelang.text import safe
 if TYPE_CHECKING:
     from tracelang.api import Bound
     from tracelang.plan.types import Prior
+    from tracelang.semantics.values import Auto, Window
 
 
 HIGH = 0.2
@@ -41,10 +42,10 @@ def facts_of(bound: Bound) -> dict[str, Any]:
                 "windows": [
                     {
                         "label": w.label,
-                        "written": f"{w.window.unit} {w.window.low:g}..{w.window.high:g}",
-                        "logsnr": [_finite(w.logsnr.low), _finite(w.logsnr.high)],
-                        "progress": list(w.progress),
-                        "times": list(w.times),
+                        "written": _written(w.window),
+                        "logsnr": w.logsnr and [_finite(w.logsnr.low), _finite(w.logsnr.high)],
+                        "progress": w.progress and list(w.progress),
+                        "times": w.times and list(w.times),
                     }
                     for w in step.windows
                 ],
@@ -59,6 +60,13 @@ def facts_of(bound: Bound) -> dict[str, Any]:
 def _prior_of(one: Prior) -> dict[str, Any]:
     """What is known of a prior before a text encoder is asked: its weight, and how many prompts it has at most."""
     return {"prior": prior(one), "weight": one.weight, "at_most": len(one.prompts) or one.sample}
+
+
+def _written(window: Window | Auto) -> str:
+    from tracelang.plan.explain import window as explained
+    from tracelang.semantics.values import Auto
+
+    return explained(window) if isinstance(window, Auto) else f"{window.unit} {window.low:g}..{window.high:g}"
 
 
 def _finite(value: float) -> float | None:
@@ -76,6 +84,9 @@ def text_of(facts: dict[str, Any]) -> str:
         cost = f", about {rows['frozen']:,} rows sampled and {rows['trained']:,} trained" if rows["trained"] else ""
         lines.append(f"  {step['label']}: {step['tensors'] or 'no'} tensors of its own{cost}")
         for window in step["windows"]:
+            if window["logsnr"] is None:
+                lines.append(f"    {window['label']:8} {window['written']:22} chosen for each concept when applied")
+                continue
             low, high = (
                 ("-inf" if i == 0 else "inf") if v is None else f"{v:.2f}" for i, v in enumerate(window["logsnr"])
             )

@@ -40,16 +40,20 @@ them yet.
 """
 
 
-def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[Site, LowRank], list[float]]:
-    """The adapter and its loss along the way. Adds to `shared` for the next concept."""
+def trained(
+    model: Model, edit: Edit, task: Task, shared: Shared, own: Shared | None = None
+) -> tuple[dict[Site, LowRank], list[float]]:
+    """The adapter and its loss along the way. Adds to `shared` for the next concept; `own` may hold this one's
+    trajectories already.
+    """
     state = load(task.path, task.key) if task.path is not None else None
     if state is not None and state.step >= task.steps:
         task.counts.update(state.counts)
         if task.kept:
             shared.setdefault(_name(model, task, task.kept), None)
         return finished(state, task.sites), list(state.curve)
-    erased = tuple(_frozen(model, task, one.starts, {}) for one in task.erased)
-    kept = _frozen(model, task, task.kept, shared) if task.kept else None
+    erased = tuple(frozen(model, task, one.starts, {} if own is None else own) for one in task.erased)
+    kept = frozen(model, task, task.kept, shared) if task.kept else None
     with _begun(model, edit, task, erased, kept) as training:
         if state is not None:
             training.resume(state)
@@ -199,7 +203,7 @@ def _name(model: Model, task: Task, group: Sequence[Start]) -> str:
     return trajectories_key(model, group, task.settings.sampler_steps, task.guidance)
 
 
-def _frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> Trajectories:
+def frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> Trajectories:
     """The original model's trajectories, from `known` or, batch by batch, from the cache where they have them."""
     name = _name(model, task, group)
 

@@ -7,6 +7,7 @@ from itertools import product
 
 from tracelang.semantics.values import (
     BLOCK,
+    Auto,
     Difference,
     GlobSites,
     InPlaces,
@@ -23,10 +24,18 @@ MAX_FREE = 12
 """So many readings and globs are tried in every combination; past that only equal sets are known to hold each other."""
 
 
-def window_holds(outer: Window | None, inner: Window | None) -> bool:
-    """`None` is no window: everywhere."""
-    if outer is None or (outer.unit == "progress" and outer.low <= 0 and outer.high >= 1):
+def window_holds(outer: Window | Auto | None, inner: Window | Auto | None) -> bool:
+    """`None` is no window: everywhere. Of windows that are chosen, a lower share takes in more and begins earlier."""
+    if outer is None:
         return True
+    if isinstance(outer, Auto):
+        if not isinstance(inner, Auto) or outer.part != inner.part:
+            return False
+        return outer.share <= inner.share if outer.part == "inside" else outer.share >= inner.share
+    if outer.unit == "progress" and outer.low <= 0 and outer.high >= 1:
+        return True
+    if isinstance(inner, Auto):
+        return False
     return inner is not None and outer.unit == inner.unit and outer.low <= inner.low and inner.high <= outer.high
 
 

@@ -15,7 +15,7 @@ from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import Pass, Term
 from tracelang.semantics.prior import PRIOR
 from tracelang.semantics.tables import HEADER, METRICS
-from tracelang.semantics.values import Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
+from tracelang.semantics.values import Auto, Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
 from tracelang.syntax.text import quote
 from tracelang.text import joined
 
@@ -52,8 +52,10 @@ def percent(share: float) -> str:
     return f"{plain if len(plain) <= 24 else f'{shifted.normalize():e}'}%"
 
 
-def window(value: Window) -> str:
-    """A window as a range."""
+def window(value: Window | Auto) -> str:
+    """A window as the language writes it without a name."""
+    if isinstance(value, Auto):
+        return f"{'0%..' if value.part == 'before' else ''}auto {percent(value.share)}"
     if value.unit == "progress":
         return f"{percent(value.low)}..{percent(value.high)}"
     return f"{value.unit} {number(value.low)}..{number(value.high)}"
@@ -159,7 +161,7 @@ def setting(value: object, absent: str) -> str:
     match value:
         case None:
             return absent
-        case Window():
+        case Window() | Auto():
             return window(value)
         case int() | float():
             return number(value)

@@ -31,6 +31,7 @@ from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes
 from tracelang.semantics.prior import Prior, sampled
 from tracelang.semantics.tables import LANGUAGE_VERSION, MAX_SEED, METRICS, Kind
 from tracelang.semantics.values import (
+    Auto,
     Difference,
     GlobSites,
     InPlaces,
@@ -48,6 +49,7 @@ from tracelang.semantics.values import (
 
 __all__ = [
     "Assertion",
+    "Auto",
     "Concept",
     "Difference",
     "Erasure",
@@ -159,7 +161,7 @@ class Preservation(Frozen):
 class _Value(Frozen):
     """What a setting of one of these types holds, as a plan file states it."""
 
-    value: Window | Layers
+    value: Window | Auto | Layers
 
 
 def _setting(field: Setting, value: Any) -> Any:
@@ -167,7 +169,8 @@ def _setting(field: Setting, value: Any) -> Any:
         return None
     if field.type in ("window", "sites"):
         found = _Value.model_validate_json(json.dumps({"value": value}), strict=True).value
-        if isinstance(found, Window) != (field.type == "window") or (isinstance(found, Window) and not ordered(found)):
+        window = found if isinstance(found, Window | Auto) else None
+        if (window is not None) != (field.type == "window") or (window is not None and not ordered(window)):
             raise ValueError(f"no {field.type} is {value}")
         return found
     if not field.fits(value):

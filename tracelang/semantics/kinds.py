@@ -14,7 +14,7 @@ from typing import Any
 
 from tracelang.records import dataclass, field, replace
 from tracelang.semantics.fields import number, window
-from tracelang.semantics.values import WHOLE, Window
+from tracelang.semantics.values import WHOLE, Auto, Window
 
 PASSES, TERMS = "tracelang.semantics.passes", "tracelang.semantics.terms"
 
@@ -28,7 +28,7 @@ class Term:
 
     kind: str
     label: str
-    during: Window = window(WHOLE, "where along the trajectory")
+    during: Window | Auto = window(WHOLE, "where along the trajectory")
     weight: float = number(1.0, "weight in the loss", low=0, more=True)
     on = "erased"
     before = False

@@ -49,8 +49,24 @@ class Window:
     high: float
 
 
-def ordered(window: Window) -> bool:
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """A stretch that is chosen for each concept when a plan is applied: where the model tells it from its anchor by at
+    least a `share` of the most that it does anywhere; or all of sampling `before` that.
+    """
+
+    share: float
+    part: Literal["inside", "before"] = "inside"
+
+
+AUTO = 0.3
+"""The share that a bare `auto` means (docs/methods.md §3.5)."""
+
+
+def ordered(window: Window | Auto) -> bool:
     """Whether a window has a length, inside what its unit reaches."""
+    if isinstance(window, Auto):
+        return 0 <= window.share <= 1
     least, most = LIMITS[window.unit]
     return least <= window.low < window.high <= most
 

@@ -120,6 +120,8 @@ BUILD: dict[str, Build] = {
     "parentheses": _node(tree.Parentheses),
     "window": _node(tree.Window),
     "range": lambda span, values: tree.Range(_first(values, tree.Name), *values[-2:], span=span),
+    "auto": _node(tree.Auto),
+    "before": _node(tree.Before),
     "unit": _name,
     "layers": _node(tree.Layers),
     "sites_union": _collect(tree.SitesUnion, 0),

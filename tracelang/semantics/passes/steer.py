@@ -7,11 +7,14 @@ from tracelang.records import dataclass
 from tracelang.semantics.fields import choice, integer, number, sites, window
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
 from tracelang.semantics.tables import MAX_SEED
-from tracelang.semantics.values import Layers, Window
+from tracelang.semantics.values import Auto, Layers, Window
 
 Loss = Literal["prediction", "velocity"]
 Adapters = Literal["each", "joint"]
 Row = TypeVar("Row")
+
+LEVELS, PICTURES, NOISES = 20, 16, 4
+"""Where a window is chosen: noise levels, pictures of the concept, and noises of each picture at each level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Steer(Pass):
     refresh: int = integer(
         0, "after so many steps, sample trajectories anew from the model in training; 0: never", low=0, high=1_000_000
     )
-    gate: Window | None = window(
+    gate: Window | Auto | None = window(
         None, "scale the adapters by noise level; such an edit cannot be written to a file", absent="none"
     )
     seed: int = integer(0, "start of every random number of the pass", low=0, high=MAX_SEED)
@@ -74,7 +77,22 @@ class Steer(Pass):
                 result.append(Share(term, rows, met.inside[term.label]))
         return tuple(result)
 
+    @property
+    def chosen(self) -> tuple[Auto, ...]:
+        """The windows that are chosen from the model, each once."""
+        windows = [self.gate, *(term.during for term in self.terms)]
+        return tuple(dict.fromkeys(window for window in windows if isinstance(window, Auto)))
+
     def problem(self, met: Met) -> str | None:
+        if self.chosen and self.trajectories < PICTURES:
+            return f"`auto` looks at {PICTURES} pictures of a concept; let `trajectories` be {PICTURES} or more"
+        if isinstance(self.gate, Auto) and len(met.anchored) > 1:
+            return (
+                f"`gate` is one for the whole edit, and `auto` would choose {len(met.anchored)}, one a concept; "
+                "write a range, or erase one concept alone"
+            )
+        if self.chosen and any(len(concepts) > 1 for concepts in self.taught(met.anchored)):
+            return "`auto` chooses a window for each concept, and a joint adapter has one; write a range"
         if not met.shares:
             return "no term has anything to train on; give one a weight, or `preserve` for `keep`"
         empty = next((share.term.label for share in met.shares if not share.steps), None)
@@ -111,7 +129,8 @@ class Steer(Pass):
         """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
 
         A refresh samples anew from the student and asks the original model for the same predictions there. Where
-        earlier passes changed the model, `hold` asks it for predictions too.
+        earlier passes changed the model, `hold` asks it for predictions too. Choosing windows asks the original model
+        for the prompt, for none and for the anchor. Steps in a window that is not chosen yet count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
         before = len(self.held(met)) * self.trajectories if met.before.changed else 0
@@ -124,6 +143,8 @@ class Steer(Pass):
             held = before * len(concepts)
             frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
             trained += steps * rows
+        if self.chosen:
+            frozen += sum(LEVELS * PICTURES * NOISES * (3 if anchored else 2) for anchored in met.anchored)
         return Cost(frozen + (preserved if met.anchored else 0), trained)
 
     def leaves(self, met: Met) -> Left:

@@ -86,6 +86,8 @@ def _scalar(node: tree.Value) -> Iterator[Use]:
 
 
 def _window(node: tree.Value) -> Iterator[Use]:
+    if isinstance(node, tree.Before):
+        node = node.window
     if isinstance(node, tree.Reference):
         yield "window", node
 
@@ -116,6 +118,8 @@ def _body(body: tree.Body | None) -> Iterator[Use]:
             yield from _scalar(value)
             if isinstance(value, tree.SitesParentheses):
                 yield from _sites(value)
+            elif isinstance(value, tree.Before):
+                yield from _window(value)
             elif isinstance(value, tree.Reference) and (sort := _named_by(item.address[-1].text)) is not None:
                 yield sort, value
 
