@@ -83,8 +83,8 @@ def command(
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only and plan.prior:
-            for prior, found in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
-                prior |= found
+            for prior, held in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
+                prior |= held
         if changes and not config_only:
             api.check_weights(bound)
             told = _predicted(bound, usable(device), dtype)
