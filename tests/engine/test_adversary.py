@@ -134,6 +134,13 @@ def test_the_pool_holds_the_last_of_them() -> None:
     assert all(torch.equal(a.value, b.value) and a.kind == b.kind for a, b in zip(again.pool, finds.pool, strict=True))
 
 
+def test_a_search_in_parts_finds_the_same_but_for_the_order_of_sums() -> None:
+    p = against("states", adversary_steps=3)
+    whole, parts = (trained(p, **{"micro_batch": rows}).figures["steer"][0]["adversary"] for rows in (None, 3))
+    for one, other in zip(whole, parts, strict=True):
+        assert one["after"] == pytest.approx(other["after"], rel=1e-3)
+
+
 def test_a_run_against_an_adversary_that_was_interrupted_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path) -> None:
     p = against(*KINDS)
     whole = trained(p)

@@ -190,6 +190,7 @@ def test_writing_methods(here: Path) -> None:
     "a window that the family cannot express, or that is empty on its clock, or holds none of the sampler's steps;",
     "a `refine` on layers that do not read prompt states alone;",
     "gates that do not go together;",
+    "an adversary without a term that erases, or that would begin after the last step;",
 )
 def test_meeting_a_model(here: Path) -> None:
     def bound(method: str, more: str = "") -> None:
@@ -202,6 +203,8 @@ def test_meeting_a_model(here: Path) -> None:
         "steer { keep {} }",
         "steer { push during 50.1%..50.2% {} }",
         "refine on query {}",
+        "steer { adversary = word blank {} }",
+        "steer { adversary = word adversary_after = 400 push {} }",
         gates,
     ):
         with pytest.raises((BindError, WindowError)):

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from tracelang.engine.batch import Slot
+from tracelang.engine.batches import batches
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Encode, Trajectories
 from tracelang.engine.seeds import generator
@@ -122,15 +123,23 @@ class Adversary:
         random = generator(f"adversary {settings.label}", self.task.name, step, settings.seed)
         n, s, rows = self._rows(erased, kind, random)
         prompts = [erased.prompts[int(i)] for i in n]
-        place = student.device
+        place, options = student.device, self.task.options
         latents, times = erased.latents[n, s].to(place), erased.times[s].float().to(place)
         wanted, counts = erased.conditional[n, s].float().to(place), rows.to(place)
 
-        def error(value: Tensor) -> Tensor:
-            states = TextStates.cat([self._with(Found(kind, value), prompt, False) for prompt in prompts])
-            with torch.autocast(place.type, torch.bfloat16, enabled=self.task.options.autocast):
-                prediction = student.predict(latents, times, states)
-            return (prediction.float() - wanted).square().flatten(1).mean(1) @ counts
+        def error(value: Tensor) -> float:
+            """Adds its gradient to `value`, where that wants one; in parts, as a training step is."""
+            total = 0.0
+            for part in batches(range(len(prompts)), options.micro_batch or len(prompts)):
+                at = slice(part[0], part[-1] + 1)
+                states = TextStates.cat([self._with(Found(kind, value), prompt, False) for prompt in prompts[at]])
+                with torch.autocast(place.type, torch.bfloat16, enabled=options.autocast):
+                    prediction = student.predict(latents[at], times[at], states)
+                loss = (prediction.float() - wanted[at]).square().flatten(1).mean(1) @ counts[at]
+                if loss.requires_grad:
+                    loss.backward()  # type: ignore[no-untyped-call]
+                total += float(loss.detach())
+            return total
 
         before, value, after = self._descended(
             kind, self._start(kind, [one for one in finds.pool if one.of == of], random), error, step
@@ -194,7 +203,7 @@ class Adversary:
         return words.table[drawn.to(words.table.device)].float()
 
     def _descended(
-        self, kind: Search, start: Tensor, error: Callable[[Tensor], Tensor], step: int
+        self, kind: Search, start: Tensor, error: Callable[[Tensor], float], step: int
     ) -> tuple[float, Tensor, float]:
         """The error at the start, what is found, and the error there. The student asks for no gradient meanwhile."""
         settings, value = self.task.settings, self._bounded(kind, start).to(self.model.device).requires_grad_()
@@ -205,14 +214,12 @@ class Adversary:
             for i in range(settings.adversary_steps):
                 adam.zero_grad()
                 adam.param_groups[0]["lr"] = peak * (1 - i / settings.adversary_steps)
-                loss = error(value)
-                loss.backward()  # type: ignore[no-untyped-call]
+                errors.append(error(value))
                 adam.step()
-                errors.append(float(loss.detach()))
                 with torch.no_grad():
                     value.copy_(self._bounded(kind, value))
             with torch.no_grad():
-                errors.append(float(error(value)))
+                errors.append(error(value))
         if not (torch.isfinite(value).all() and all(map(_finite, errors))):
             raise EngineError(f"steer: the search for {kind} at step {step} of {self.task.label!r} is not finite")
         return errors[0], value.detach(), errors[-1]
