@@ -123,8 +123,8 @@ def ask(
     """Every picture of the table.
 
     Rows: `erased` (its names; a style with each preserved thing), `probe` (each synonym, `probes` pictures, by default
-    `n`; a style has none), `scene` (its name on each coloured ground), `kept` (every other thing; with `everything` False only the recipe's preserved
-    ones), `style` (those that stay) and `background` (of kept things).
+    `n`; a style has none), `scene` (its name on each coloured ground), `kept` (every other thing; with `everything`
+    False only the recipe's preserved ones), `style` (those that stay) and `background` (of kept things).
     """
     asked: list[Question] = []
     others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
