@@ -431,7 +431,7 @@ def small(monkeypatch: pytest.MonkeyPatch, icons: pictures.Icons) -> None:
         (card, "PAIRED", 1),
         (card, "NEVER_ASKED", 3),
         (judge, "TESTED", 20),
-        (sd_stages, "TESTED", 20),
+        (shared, "TESTED", 20),
         (card, "TESTED", 20),
     ):
         monkeypatch.setattr(module, name, value)
