@@ -8,8 +8,9 @@ from typing import Literal
 
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
-from random_sd import END, START, TINY_TEXT, TINY_VAE, WORDS, _words
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
+
+from tests.random_sd import END, START, TINY_TEXT, TINY_VAE, WORDS, _words
 
 SCHEDULER = {
     "_class_name": "FlowMatchEulerDiscreteScheduler",

@@ -13,6 +13,7 @@ from tracelang.plan.compile import compile
 from tracelang.plan.explain import written
 from tracelang.semantics.fields import Field, settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, does, kinds, takes_terms
+from tracelang.semantics.prior import Prior
 from tracelang.semantics.tables import MAX_SEED
 
 PAGE = Path(__file__).parents[1] / "docs" / "language.md"
@@ -87,7 +88,16 @@ def _exact(value: float) -> str:
     return "2⁶³ − 1" if value == MAX_SEED else f"{value:,.12g}"
 
 
-TABLES = {"passes": passes, "terms": terms, "settings": rows}
+def prior() -> list[Row]:
+    """The settings of `preserve prior`."""
+    defaults = written(Prior())
+    return [
+        (code(name), field.type, code(defaults[name]), _values(field), field.means)
+        for name, field in settings(Prior).items()
+    ]
+
+
+TABLES = {"prior": prior, "passes": passes, "terms": terms, "settings": rows}
 
 
 def page(text: str) -> str:

@@ -177,6 +177,8 @@ def apply(
     dtype: str | None = None,
     progress: Progress | None = None,
     state: str | Path | None = None,
+    micro_batch: int | None = None,
+    gradient_checkpointing: bool = False,
 ) -> Applied:
     """Compute the edit. `device` None: CUDA or MPS where there is one; `dtype` None: bfloat16 where
     the model is stored in it and the device is not the CPU, else float32. In float16 a plan that trains is refused.
@@ -184,6 +186,9 @@ def apply(
     A plan that is all closed form loads no more than text encoders, and none whose states of the plan's prompts all lie
     in the user's cache folder; one that trains loads the model. `state` is a folder in which training keeps itself: the
     same call goes on after an interruption.
+
+    `micro_batch` rows of a training step are computed at once (None: all of them), and with `gradient_checkpointing` a
+    block's inner states are computed twice instead of kept: less memory for the same edit, up to the order of sums.
     """
     from tracelang.engine.run import needs_no_model, refuse, run
     from tracelang.models import text_cache
@@ -193,9 +198,10 @@ def apply(
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
     if needs_no_model(bound.on_model):
         text = bound.family.text(*told)
-        return Applied(bound, text, run(bound.on_model, text))
+        return Applied(bound, text, run(bound.on_model, text, progress))
     model = bound.family.load(*told)
-    return Applied(bound, model, run(bound.on_model, model, progress, Path(state) if state else None), model)
+    memory: dict[str, Any] = {"micro_batch": micro_batch, "checkpointing": gradient_checkpointing}
+    return Applied(bound, model, run(bound.on_model, model, progress, Path(state) if state else None, **memory), model)
 
 
 def verify(

@@ -2,7 +2,9 @@
 
 T5's states enter once, through `context_embedder`, and CLIP's pooled state once, through `text_embedder.linear_1`:
 these two read the prompt and nothing else. Behind them the double blocks keep a text stream of their own, already
-mixed with image and time by the first attention; the single blocks project text and image with one matrix.
+mixed with image and time by the first attention, with a projection and a feed-forward of its own beside the image's;
+the single blocks project text and image with one matrix. There one `proj_out` `[w, w + 4·w]` takes what attention saw
+and the feed-forward's inner states side by side: it is one site, with one adapter over both, and its role is `out`.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.plan.family import ModelError, Site
-from tracelang.plan.types import Role
+from tracelang.plan.types import Place, Role
 
 STREAMS: tuple[tuple[str, Role], ...] = (("q", "query"), ("k", "key"), ("v", "value"))
+INNER = 4
+"""Width inside a feed-forward, in widths of a stream: no config says otherwise."""
 SIZES = {
     "num_layers": 19,
     "num_single_layers": 38,
@@ -48,10 +52,24 @@ def _sites(size: dict[str, int]) -> Iterator[Site]:
     yield Site("transformer", "time_text_embed.text_embedder.linear_1.weight", pooled, "pooled", None, "pooled", False)
     yield Site("transformer", "context_embedder.weight", tokens, "text_in", None, "tokens", False)
     for i in range(size["num_layers"]):
+        block = f"transformer_blocks.{i}"
         for letter, role in STREAMS:
-            name = f"transformer_blocks.{i}.attn.add_{letter}_proj.weight"
-            yield Site("transformer", name, (width, width), role, "double", None, True)
+            yield _mixed(f"{block}.attn.to_{letter}", width, width, role, "double")
+        for letter, role in STREAMS:
+            yield _mixed(f"{block}.attn.add_{letter}_proj", width, width, role, "double", text=True)
+        for out in ("to_out.0", "to_add_out"):
+            yield _mixed(f"{block}.attn.{out}", width, width, "out", "double")
+        for stream in ("ff", "ff_context"):
+            yield _mixed(f"{block}.{stream}.net.0.proj", INNER * width, width, "feedforward", "double")
+            yield _mixed(f"{block}.{stream}.net.2", width, INNER * width, "feedforward", "double")
     for i in range(size["num_single_layers"]):
+        block = f"single_transformer_blocks.{i}"
         for letter, role in STREAMS:
-            name = f"single_transformer_blocks.{i}.attn.to_{letter}.weight"
-            yield Site("transformer", name, (width, width), role, "single", None, False)
+            yield _mixed(f"{block}.attn.to_{letter}", width, width, role, "single")
+        yield _mixed(f"{block}.proj_mlp", INNER * width, width, "feedforward", "single")
+        yield _mixed(f"{block}.proj_out", width, (1 + INNER) * width, "out", "single")
+
+
+def _mixed(module: str, out: int, inputs: int, role: Role, place: Place, text: bool = False) -> Site:
+    """A site inside a block; what it multiplies holds image and time as well."""
+    return Site("transformer", f"{module}.weight", (out, inputs), role, place, None, text)

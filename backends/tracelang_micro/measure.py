@@ -101,14 +101,15 @@ def answered(
         images = iter(draw(model, [question.sample for row in together for question in rows[row]], steps))
         for row in together:
             own = torch.stack([next(images) for _ in rows[row]])
-            done[row] = [asdict(one) for one in _seen(judge, own, rows[row][0].wanted)]
+            done[row] = [asdict(one) for one in presences(judge, own, rows[row][0].wanted)]
             if work:
                 work.finish(keys[row], {"row": row, "seen": done[row]})
     seen = {row: iter(found) for row, found in done.items()}
     return [Presence(**next(seen[question.row])) for question in asked]
 
 
-def _seen(judge: Judge, images: Tensor, wanted: Class) -> list[Presence]:
+def presences(judge: Judge, images: Tensor, wanted: Class) -> list[Presence]:
+    """Whether each image shows what is wanted. Raises ValueError where the judge fails on a picture."""
     sought = (Sought(judge.card.name, wanted),)
     found = [presence(one, sought) for one in judged(Panel((judge,), {}, {}), images, sought)]
     if error := next((one.error for one in found if one.error), ""):

@@ -71,9 +71,6 @@ def anchor(target: Thing) -> Thing:
 def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = None) -> str:
     """The recipe of `target`: its synonyms are probes, which no edit sees; `anchor` is what appears instead."""
 
-    def quoted(words: Sequence[str]) -> str:
-        return ", ".join(f'"{word}"' for word in words)
-
     kept = {
         thing.name: [said.replace(thing.name, "{}") for said in sayings(thing, thing.name)]
         for thing in (target, *neighbours(target))
@@ -81,10 +78,10 @@ def recipe(target: Thing, method: str = "method trace {}", anchor: str | None = 
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, templates in kept.items():
         groups.setdefault(tuple(templates), []).append(name)
-    lines = [f"templates plain_{i} = {quoted(templates)}" for i, templates in enumerate(groups)]
+    lines = [f"templates plain_{i} = {_quoted(templates)}" for i, templates in enumerate(groups)]
     for i, names in enumerate(groups.values()):
         for name in names:
-            probes = f"  probes {quoted(target.synonyms)}" if name == target.name else ""
+            probes = f"  probes {_quoted(target.synonyms)}" if name == target.name else ""
             lines.append(f'concept {_identifier(name)} {{ names "{name}"{probes}  templates plain_{i} }}')
     toward = f" toward {_identifier(anchor)}" if anchor else ""
     lines.append(f"erase {_identifier(target.name)}{toward}")
@@ -96,12 +93,38 @@ def _identifier(name: str) -> str:
     return name.replace("-", "_")
 
 
-def ask(target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, everything: bool = True) -> list[Question]:
+def style_recipe(style: Style, method: str) -> str:
+    """The recipe of `style`, toward the plain one; the objects and the everyday things are preserved."""
+    manners = [said.replace(style.name, "{}") for said in drawn_in(style, neighbours(style))]
+    kept = [said.replace(OBJECTS[0].name, "{}") for said in sayings(OBJECTS[0], OBJECTS[0].name)]
+    lines = [f"templates manners = {_quoted(manners)}", f"templates plain = {_quoted(kept)}"]
+    lines += [f'concept {one.name} {{ names "{one.name}"  templates manners }}' for one in STYLES]
+    names = [thing.name for thing in neighbours(style)]
+    lines += [f'concept {_identifier(name)} {{ names "{name}"  templates plain }}' for name in names]
+    rest = next(one for one in STYLES if one is not style)
+    lines.append(f"erase {style.name} toward {rest.name}")
+    lines.append("preserve " + ", ".join(map(_identifier, names)))
+    return "\n".join([*lines, method, ""])
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return ", ".join(f'"{word}"' for word in words)
+
+
+def ask(
+    target: Thing | Style,
+    n: int,
+    n_kept: int,
+    n_other: int,
+    seed: int,
+    everything: bool = True,
+    probes: int | None = None,
+) -> list[Question]:
     """Every picture of the table.
 
-    Rows: `erased` (its names; a style with each preserved thing), `probe` (each synonym; a style has none), `scene`
-    (its name on each coloured ground), `kept` (every other thing; with `everything` False only the recipe's preserved
-    ones), `style` (those that stay) and `background` (of kept things).
+    Rows: `erased` (its names; a style with each preserved thing), `probe` (each synonym, `probes` pictures, by default
+    `n`; a style has none), `scene` (its name on each coloured ground), `kept` (every other thing; with `everything`
+    False only the recipe's preserved ones), `style` (those that stay) and `background` (of kept things).
     """
     asked: list[Question] = []
     others = [t for t in THINGS if t is not target] if everything else list(neighbours(target))
@@ -119,7 +142,7 @@ def ask(target: Thing | Style, n: int, n_kept: int, n_other: int, seed: int, eve
         shown = [f"a picture of {with_article(target, name)}"]
         add(("erased", name), sayings(target, name), n, "concept", name)
         for word in target.synonyms:
-            add(("probe", word), sayings(target, word), n, "concept", name)
+            add(("probe", word), sayings(target, word), n if probes is None else probes, "concept", name)
     for ground in BACKGROUNDS:
         prompts = [f"{prompt} on a {ground} background" for prompt in shown]
         add(("scene", ground), prompts, n // len(BACKGROUNDS), "background", ground)

@@ -141,7 +141,7 @@ def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(dev):
     for site, delta in deltas.items():
         fused = pipe.transformer.get_submodule(site.module).base_layer.weight - model.weight(site)
         assert (fused - delta.dense()).abs().max() < 1e-5
-    assert len({(site.role, site.place) for site in deltas}) == 8
+    assert len({(site.role, site.place) for site in deltas}) == 2 + 5 * 2
 
 
 def test_an_edit_toward_the_concept_itself_changes_no_bit(base):
@@ -199,11 +199,10 @@ def test_both_text_paths_are_solved_and_reported(dev):
     assert set(edit.text_maps) == {"tokens", "pooled"}
 
 
-def test_a_closed_form_on_mixed_inputs_is_refused_and_says_why(dev):
-    family = Flux()
-    streams = refine(on=RoleSites(role="key"))
-    with pytest.raises(BindError, match=r"add_k_proj.weight does not read prompt states alone; use `on prompt`"):
-        bind(plan((erasure("cat"),), streams), facts(family, dev))
+@pytest.mark.parametrize("on", [RoleSites(role="key"), ReadsSites(reads="denoiser")])
+def test_a_closed_form_on_mixed_inputs_is_refused_and_says_why(on, dev):
+    with pytest.raises(BindError, match=r"attn.to_[qk].weight does not read prompt states alone; use `on prompt`"):
+        bind(plan((erasure("cat"),), refine(on=on)), facts(Flux(), dev))
 
 
 @pytest.mark.parametrize("reads", ["prompt", "text"])

@@ -59,18 +59,32 @@ def test_sites_are_linear_layers_of_that_shape_with_a_bias(config, tmp_path):
         assert layer.bias is not None
 
 
+def test_the_sites_are_all_of_attention_and_feed_forward():
+    """Of all linear layers there remain embedders, what modulates, and the last one."""
+    with torch.device("meta"):
+        real = FluxTransformer2DModel(**{key: value for key, value in TINY_TRANSFORMER.items() if key[0] != "_"})
+    inside = {name for name, layer in real.named_modules() if isinstance(layer, torch.nn.Linear) and "blocks" in name}
+    found = {site.module for site in sites(TINY_TRANSFORMER, Path("config.json")) if site.place is not None}
+    assert {name for name in inside - found if ".norm" not in name} == set() and found <= inside
+
+
 def test_flux_dev_has_these_sites_and_they_are_known_without_weights(dev):
     found = Flux().sites(dev)
     assert Counter((site.role, site.place, site.reads, site.text) for site in found) == {
         ("text_in", None, "tokens", False): 1,
         ("pooled", None, "pooled", False): 1,
         **{(role, "double", None, True): 19 for role in ("query", "key", "value")},
-        **{(role, "single", None, False): 38 for role in ("query", "key", "value")},
+        **{(role, "double", None, False): 19 for role in ("query", "key", "value")},
+        ("out", "double", None, False): 2 * 19,
+        ("feedforward", "double", None, False): 4 * 19,
+        **{(role, "single", None, False): 38 for role in ("query", "key", "value", "out", "feedforward")},
     }
     shapes = {site.module: site.shape for site in found}
     assert shapes["context_embedder"] == (3072, 4096)
     assert shapes["time_text_embed.text_embedder.linear_1"] == (3072, 768)
     assert shapes["single_transformer_blocks.37.attn.to_v"] == (3072, 3072)
+    assert shapes["single_transformer_blocks.37.proj_out"] == (3072, 5 * 3072)
+    assert shapes["transformer_blocks.18.ff_context.net.2"] == (3072, 4 * 3072)
 
 
 def test_selectors_choose_what_the_language_says(dev):
@@ -80,7 +94,10 @@ def test_selectors_choose_what_the_language_says(dev):
     streams = {site.module.split(".")[-1] for site in select(ReadsSites(reads="text"), found)}
     assert streams == {"add_q_proj", "add_k_proj", "add_v_proj"}
     value = RoleSites(role="value")
-    assert len(select(value, found)) == 57 and len(select(InPlaces(of=value, places=("single",)), found)) == 38
+    assert len(select(value, found)) == 76 and len(select(InPlaces(of=value, places=("single",)), found)) == 38
+    assert set(found) - set(select(ReadsSites(reads="denoiser"), found)) == set(
+        select(ReadsSites(reads="prompt"), found)
+    )
     with pytest.raises(SelectionError, match="double, single"):
         select(InPlaces(of=value, places=("mid",)), found)
     with pytest.raises(SelectionError, match="no block"):

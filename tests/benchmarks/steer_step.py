@@ -3,6 +3,9 @@
 Model evaluations (single predictions) and seconds per step of `steer`, whose trajectories and teacher predictions are
 cached, against a loop that re-samples a partial 50-step trajectory with guidance for every step, as ESD does
 (docs/methods.md §3.1). Without `--model`, on a small random model; `--model sd14` is a random one of SD 1.4's shapes.
+
+`--shapes sd14 flux-dev --device cuda` instead prints seconds and peak memory of one training step of the recipe `trace`
+on every attention and feed-forward matrix, at true shapes and with random weights (true_shapes.py).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 import torch
 
 from tests import random_sd
+from tests.benchmarks import true_shapes
 from tests.engine.plans import WHOLE, erasure, plan, run, steer, term
 from tracelang.engine.lora import injected, switched_off
 from tracelang.models.locate import locate
@@ -93,7 +97,13 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=16, help="rows of erased prompts in a step")
+    parser.add_argument(
+        "--shapes", nargs="+", choices=list(true_shapes.SHAPES), help="one step at these shapes instead"
+    )
+    parser.add_argument("--no-checkpointing", action="store_true", help="with --shapes: keep inner states")
     options = parser.parse_args()
+    if options.shapes:
+        return true_shapes.main(options.shapes, torch.device(options.device), not options.no_checkpointing)
     with tempfile.TemporaryDirectory() as temporary:
         if options.model in (None, "sd14"):
             folder = random_sd.build(Path(temporary) / "random", config=options.model or "tiny")

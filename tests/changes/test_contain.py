@@ -29,6 +29,9 @@ def layers(text: str) -> types.Layers:
         ("(key, value) in mid", "(key in mid), (value in mid)"),
         ("text - (key in mid)", "text - key"),
         ("text", "(text in mid) in up"),
+        ("denoiser", "text"),
+        ("denoiser", "key, value, feedforward in mid"),
+        ("denoiser in mid", "(out, text) in mid"),
     ],
 )
 def test_holds_and_not_the_other_way_round(outer: str, inner: str) -> None:
@@ -37,7 +40,17 @@ def test_holds_and_not_the_other_way_round(outer: str, inner: str) -> None:
     assert same or not layers_hold(layers(inner), layers(outer))
 
 
-@pytest.mark.parametrize(("outer", "inner"), [("text", "key"), ("key", "text"), ('"a*"', '"ab*"'), ("key", "value")])
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("denoiser", "prompt"),
+        ("denoiser", "text_in"),
+        ("text", "key"),
+        ("key", "text"),
+        ('"a*"', '"ab*"'),
+        ("key", "value"),
+    ],
+)
 def test_not_known_to_hold(outer: str, inner: str) -> None:
     assert not layers_hold(layers(outer), layers(inner))
 
@@ -51,6 +64,11 @@ def test_windows() -> None:
     assert not window_holds(window("t", 1, 10), window("t", 0, 10))
     assert not window_holds(window("sigma", 0, 10), window("t", 1, 2))
     assert not window_holds(window("t", 0, 10), None)
+    assert window_holds(None, types.Auto(0.3)) and window_holds(window("progress", 0, 1), types.Auto(0.3))
+    assert not window_holds(types.Auto(0.1), None) and not window_holds(types.Auto(0.1), types.Auto(0.2, "before"))
+    assert not window_holds(window("t", 0, 10), types.Auto(0.3)) and not window_holds(
+        types.Auto(0.3), window("t", 0, 1)
+    )
 
 
 @pytest.mark.parametrize("choice", ["phrase", "last", "tail", "context", "all"])

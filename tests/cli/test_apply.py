@@ -20,6 +20,7 @@ import tracelang.api
 from tests.random_sd import build
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
+from tracelang.cli.apply import LESS
 from tracelang.cli.progress import progress
 from tracelang.cli.sample import labels
 from tracelang.engine import training
@@ -229,7 +230,8 @@ def test_a_method_without_a_closed_form_says_so(base: Path) -> None:
     Path("s.erase").write_text(method + 'erase "cat"\npreserve "dog"\nmethod plain {}\n', "utf-8")
     arguments = ("plan", "s.erase", "--model", str(base))
     assert "no closed form in this method" in run(*arguments).stdout
-    assert json.loads(run(*arguments, "--json").stdout)["collateral"] is None
+    told = json.loads(run(*arguments, "--json").stdout)
+    assert told["collateral"] is told["residual"] is None
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_too_little_memory_is_one_line(base: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(tracelang.api, "apply", fails)
     result = run("apply", "r.erase", "--model", str(base), "--out", "out")
-    assert (result.exit_code, result.stderr) == (1, "error: out of memory; lower steer.batch or use --dtype\n")
+    assert (result.exit_code, result.stderr) == (1, f"error: out of memory; {LESS} or use --dtype\n")
 
 
 def test_the_words_of_a_recipe_steer_no_terminal(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,12 +109,14 @@ concept cat kind object { names "cat" probes "kitty" templates plain }
 group g = list "l.csv" column "c" except "x"
 window w = sigma 0.1..80
 window v = logsnr -3..2
+window s = auto 30%
 window u = t 0..500
 layers deep = text in (mid, up)
 define method m { steer on text { push as far during w { weight = 1 } } }
 erase cat toward "dog" degree 50%
 erase "fox" away
 preserve g weight 0.5
+preserve prior "a {}", list "l.txt" weight 0.1 { sample = 10 }
 method m
 expect over 200 samples seed 0 { shown(cat) <= 2% }
 """

@@ -14,6 +14,7 @@ from tracelang.engine.text_map import Constraints
 from tracelang.plan.bind import BoundPass, BoundPlan, bind
 from tracelang.plan.family import Facts
 from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, ReadsSites, RecipeInfo, Window
+from tracelang.progress import Progress
 from tracelang.semantics.kinds import TERMS, Term, declared
 from tracelang.semantics.passes.fuse import Fuse
 from tracelang.semantics.passes.refine import Refine
@@ -109,6 +110,6 @@ def constraints(p: Plan, step: Refine, text: Any, inputs: list[str]) -> dict[str
     return statements.constraints(p, p.active, p.preserve, text, inputs, step.tokens, step.erase_weight)
 
 
-def fused(p: Plan, model: Any, edit: Edit) -> Edit:
+def fused(p: Plan, model: Any, edit: Edit, progress: Progress | None = None) -> Edit:
     """The edit after the plan's last pass, a `fuse`."""
-    return fusing.run(bound(p, model).passes[-1], p, model, edit, Options())
+    return fusing.run(bound(p, model).passes[-1], p, model, edit, Options(progress))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.engine.plans import erasure, fuse, fused, plan, refine, run
-from tests.engine.test_edit import random_adapter
+from tests.engine.plans import bound, erasure, fuse, fused, plan, refine, run, steer
+from tests.engine.test_edit import random_adapter, same, weights
 from tests.engine.toy import Toy
 from tracelang.engine.activations import inputs
 from tracelang.engine.edit import Adapter, Edit
@@ -14,7 +14,10 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.passes.fuse import Grams, fusion, measure
 from tracelang.engine.text_map import TextMap, orthonormal
+from tracelang.plan.family import Site
 from tracelang.plan.prompts import EMPTY, edit_prompts
+from tracelang.plan.types import RoleSites
+from tracelang.semantics.passes.fuse import groups
 
 A, B = ("a",), ("b",)
 
@@ -175,6 +178,36 @@ def test_adapters_of_mixed_inputs_fuse_nearer_to_each_than_their_sum() -> None:
         )
         far = [float(((change - wanted) @ S * (change - wanted)).sum()) for change in (summed, got)]
         assert far[1] < 0.5 * far[0]
+
+
+def dense(edit: Edit) -> dict[Site, torch.Tensor]:
+    (one,) = edit.adapters
+    return {site: change.dense() for site, change in one.factors.items()}
+
+
+def test_layers_whose_grams_do_not_fit_together_are_measured_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, model = dense(fused(BOTH, Toy(), Edit({}, on_queries(Toy())))), Toy()
+    monkeypatch.setattr("tracelang.semantics.passes.fuse.GRAMS", 8 * QUERIES[0].shape[1] ** 2)
+    assert [len(group) for group in groups({site: site.shape[1] for site in QUERIES})] == [1, 1]
+    apart = dense(fused(BOTH, model, Edit({}, on_queries(model))))
+    assert all(torch.allclose(apart[site], whole[site], atol=1e-9) for site in QUERIES)
+    on = plan(BOTH.erase, steer(on=RoleSites(role="query")), fuse())
+    told = bound(on, model).passes[-1].cost.frozen
+    assert told == sum(model.evaluations) == 2 * 2 * 20 * (2 * 16 + 16)
+
+
+def test_what_layers_read_is_measured_with_progress_and_a_stop_leaves_the_model_alone() -> None:
+    model, told = Toy(), list[tuple[int, int]]()
+    before = weights(model)
+    fused(BOTH, model, Edit({}, on_queries(model)), lambda what, done, of: told.append((done, of)))
+    assert told[:20] == [(16 * (i + 1), 320) for i in range(20)] and told.count((320, 320)) == 3
+
+    def stop(what: str, done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fused(BOTH, model, Edit({}, on_queries(model)), stop)
+    assert same(weights(model), before) and not any(m._forward_pre_hooks for m in model.denoiser.modules())
 
 
 def test_dependent_states_without_ridge_are_an_error() -> None:

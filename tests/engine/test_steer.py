@@ -387,7 +387,7 @@ def test_concepts_at_degree_zero_are_not_trained() -> None:
 
 def test_the_rate_warms_up_and_comes_down() -> None:
     settings = steer(steps=400, rate=1e-3)
-    rates = [rate(step, settings) for step in range(400)]
+    rates = [rate(step, settings, settings.steps) for step in range(400)]
     assert rates[0] < 1e-4 and max(rates) == pytest.approx(1e-3, rel=0.01) and rates[-1] < 1e-7
     assert rates.index(max(rates)) == 19
 

@@ -59,7 +59,7 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
     kept = record(model, starts([[("a dog", None)], [("a horse", None)]], 4, "train", 0), 8, 3.0)
     seen: Counter[tuple[str, bool]] = Counter()
     for i in range(40):
-        drawn = draw_batch(share, erased, kept, torch.tensor([1.0, 0.5] * 2), 1.0, torch.Generator().manual_seed(i))
+        drawn = draw_batch(share, [erased], kept, torch.tensor([1.0, 0.5] * 2), [1.0], torch.Generator().manual_seed(i))
         late = [model.clock.logsnr(float(t)) >= model.clock.logsnr(model.clock.time(0.25)) for t in drawn.times]
         seen.update(zip(drawn.prompts, late, strict=True))
         assert late[:5] == [True] * 5 and late[5:9] == [False] * 4
@@ -75,7 +75,7 @@ def test_a_batch_holds_every_terms_rows_inside_its_window() -> None:
 def test_rows_carry_the_targets_of_the_place_they_were_drawn_from() -> None:
     model, settings = Toy(), steer(sampler_steps=4)
     erased = record(model, starts([[("a cat", "a dog")]], 3, "train", 0), 4, 3.0)
-    drawn = draw_batch(slots(settings, False), erased, None, torch.empty(0), 0.5, torch.Generator().manual_seed(0))
+    drawn = draw_batch(slots(settings, False), [erased], None, torch.empty(0), [0.5], torch.Generator().manual_seed(0))
     assert len(drawn.prompts) == 8 + 2
     with torch.no_grad():
         for i, (x, t) in enumerate(zip(drawn.latents, drawn.times, strict=True)):
@@ -89,7 +89,7 @@ def test_hold_alone_asks_for_the_model_before_the_pass() -> None:
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     one = slots(settings, False)
     plain, held = (
-        draw_batch(one, paths, None, torch.empty(0), 1, torch.Generator().manual_seed(0)).targets
+        draw_batch(one, [paths], None, torch.empty(0), [1], torch.Generator().manual_seed(0)).targets
         for paths in (erased, replace(erased, before=erased.conditional + 1))
     )
     rows = [1.0 if kind == "hold" else 0.0 for slot in one for kind in [slot.term.kind] * slot.rows]
@@ -100,7 +100,7 @@ def test_as_velocities_the_errors_of_noise_count_for_what_they_move_in_the_image
     model, settings = Toy(), steer(sampler_steps=4, terms=(term("push", weight=2.0),))
     erased = record(model, starts([[("a cat", None)]], 3, "train", 0), 4, 3.0)
     plain, counted = (
-        draw_batch(slots(one, False), erased, None, torch.empty(0), 1, torch.Generator().manual_seed(0))
+        draw_batch(slots(one, False), [erased], None, torch.empty(0), [1], torch.Generator().manual_seed(0))
         for one in (settings, replace(settings, loss="velocity"))
     )
     assert torch.equal(plain.latents, counted.latents) and torch.equal(plain.targets, counted.targets)

@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 from tracelang.evidence.schema import (
     AttackFinding,
     Certificate,
+    Chosen,
+    ChosenWindow,
     ConceptFinding,
     Cost,
     DegreePoint,
@@ -149,6 +151,13 @@ def full() -> Report:
         ),
         noise=NoiseLevels(logsnr=(-5.1, -3.2, -1.6, 0.1, 1.9, 3.8), erased=(0.18, 0.41, 0.62, 0.55, 0.31, 0.12),
                           preserved=(0.02, 0.03, 0.06, 0.05, 0.03, 0.02)),
+        chosen=(
+            Chosen(concept="cat <b>", logsnr=(-5.1, -3.2, -1.6, 0.1, 1.9, 3.8), told=(-0.02, 0.1, 0.5, 0.7, 0.3, 0.05),
+                   low=(-0.1, 0.02, 0.4, 0.6, 0.2, -0.02), high=(0.06, 0.18, 0.6, 0.8, 0.4, 0.12),
+                   windows=(ChosenWindow(label="push", written="auto 30%", chosen="logsnr -2.4..2.85",
+                                         logsnr=(-2.4, 2.85), inside=0.91),
+                            ChosenWindow(label="hold", written="0%..auto 100%", chosen=None, logsnr=None, inside=0.4))),
+        ),
         quality=Quality(kid=0.0031, clip_base=27.9, clip_after=27.4, n=120, extractor="micro-cnn penultimate layer",
                         notes=("FID refused: 120 pictures, it needs 2048.",)),
         judges=(

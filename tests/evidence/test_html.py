@@ -101,6 +101,16 @@ def test_worst_pictures_come_first_and_sensitive_ones_are_blurred(parsed):
     assert len(hidden) == 2 and all(a["aria-pressed"] == "false" and a["aria-label"] for a in hidden)
 
 
+def test_windows_from_the_model_stand_with_their_curve(parsed):
+    acts = parsed.text[parsed.text.rindex("Where it acts\n") : parsed.text.rindex("From the weights\n")]
+    acts = acts.replace("\xa0", " ")
+    assert "push" in acts and "auto 30%" in acts and "log-SNR −2.4 to 2.85" in acts and "91.0 %" in acts
+    assert "0%..auto 100%" in acts and "nothing" in acts
+    (marked,) = (a for a in parsed.all("rect") if a.get("class") == "marked")
+    whole = next(a for a in parsed.all("svg") if "tells cat <b> from its anchor" in (a.get("aria-label") or ""))
+    assert whole and 0 < float(marked["width"] or 0) < 460
+
+
 def test_an_attacked_rate_never_stands_without_the_plain_one(parsed):
     attack = parsed.text[parsed.text.index("Under attack\n") :]
     assert "31 of 100, at most 40.6 %; plain prompts in 0 of 100, at most 3.7 %" in attack.replace("\xa0", " ")
@@ -197,9 +207,9 @@ def test_every_section_holds_what_an_auditor_looks_for(parsed, section, words):
     assert [word for word in words if word not in text] == []
 
 
-def test_both_plots_are_drawn_and_a_dial_that_turns_back_is_named(parsed, tmp_path):
+def test_the_plots_are_drawn_and_a_dial_that_turns_back_is_named(parsed, tmp_path):
     charts = [svg.get("aria-label") or "" for svg in parsed.all("svg") if svg.get("class") == "chart"]
-    assert len(charts) == 2 and "by the strength of the edit" in charts[0] and "by noise level" in charts[1]
+    assert len(charts) == 3 and "by the strength of the edit" in charts[0] and "by noise level" in charts[1]
     full = sample.full()
     back = full.model_copy(
         update={

@@ -119,6 +119,10 @@ def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(
     with monkeypatch.context() as patch:
         patch.setattr(type(model), "unconditional", lambda self: self.encode([""]))
         assert not sample(model, ["a photo of a cat"], [0], steps=4).equal(with_zeros)
+    every = bind(tracelang.compile('erase "cat" method trace { steer.on = denoiser }'), facts(family, base))
+    assert set(every.sites) == set(model.sites) and {site.role for site in every.sites} > {"query", "out"}
+    with pytest.raises(ModelError, match="no gradient checkpointing; leave it off"), model.checkpointed():
+        pass
     x, times = model.noise([0, 1]), torch.tensor([0.9, 0.2])
     assert x.shape == (2, *model.latent_shape)
     _, velocity = model.diffuse(x, x.flip(0), times)

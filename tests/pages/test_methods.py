@@ -70,6 +70,31 @@ def test_half_open(here: Path) -> None:
 
 @says(
     LANGUAGE,
+    "A term does not act where nothing lies before the chosen window.",
+    "A pass with such a window samples at least 16 trajectories and trains no joint adapter, and its `gate` may be "
+    "`auto` only where one concept is erased.",
+    "Where a window is called `auto`, the bare word is its name.",
+)
+def test_chosen_windows(here: Path) -> None:
+    chosen = "steer.push.during = auto 40% steer.hold.during = 0%..auto 40%"
+    path = write(here, r=f'erase "a" method trace {{ {chosen} steer.gate = auto }}')
+    told = tracec("plan", path, "--model", "tiny", "--config-only")
+    assert "push     auto 40%               chosen for each concept when applied" in told.stdout
+    assert "hold     0%..auto 40%           chosen for each concept when applied" in told.stdout
+    facts = json.loads(tracec("plan", path, "--model", "tiny", "--config-only", "--json").stdout)
+    found = {one["label"]: one for step in facts["passes"] for one in step["windows"]}
+    assert found["gate"]["written"] == "auto 30%" and found["gate"]["logsnr"] is None is found["gate"]["times"]
+    for wrong in ("steer.trajectories = 15", "steer.adapters = joint", "steer.gate = auto"):
+        two = write(here, r=f'erase "a", "b" method trace {{ {chosen} {wrong} }}')
+        refused = tracec("plan", two, "--model", "tiny", "--config-only")
+        assert refused.exit_code == 1 and re.search(r"^error: steer: .*`auto`", refused.stderr, re.M)
+    assert (
+        steer('window auto = 40%..90% erase "a" method trace { steer.push.during = auto }').terms[0].during.low == 0.4
+    )
+
+
+@says(
+    LANGUAGE,
     "`tracec plan --model` prints the progress, the log-SNR and the times that it becomes.",
 )
 def test_plan_prints(here: Path) -> None:

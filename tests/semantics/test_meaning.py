@@ -19,6 +19,7 @@ from tracelang.semantics.resolve import resolve
 from tracelang.semantics.standard import method_names
 from tracelang.semantics.terms.hold import Hold
 from tracelang.semantics.terms.push import Push
+from tracelang.semantics.values import Auto, Window
 from tracelang.syntax.parser import parse
 
 HERE = Path(__file__).parent
@@ -126,6 +127,16 @@ def test_passes_terms_and_windows_know_where_they_stand() -> None:
     assert texts["steer.blank"] == "blank             { weight = 0.5 }"
     windows = {label: texts.get(f"steer.{label}.during") for label in ("push", "hold", "blank", "keep")}
     assert windows == {"push": "1%..2%", "hold": "late", "blank": None, "keep": None}
+
+
+def test_auto_is_a_name_where_a_window_is_called_so() -> None:
+    text = 'erase "x" method trace { steer.push.during = auto steer.hold.during = 0%..auto }'
+    assert [term.during for term in steer(text).terms][:2] == [Auto(0.3), Auto(0.3, "before")]
+    named = [term.during for term in steer(f"window auto = 40%..90% {text}").terms][:2]
+    assert named == [Window("progress", 0.4, 0.9), Window("progress", 0, 0.4)]
+    always = 'window auto = 40%..90% erase "x" method trace { steer.push.during = auto 20% }'
+    assert steer(always).terms[0].during == Auto(0.2)
+    assert steer('concept auto { names "a" } erase auto').terms[0].during == Window("progress", 0.2, 1)
 
 
 def test_a_bound_is_given_in_full() -> None:

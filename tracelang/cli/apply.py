@@ -18,6 +18,7 @@ from tracelang.cli.running import device_options, mistakes, model_option, read_p
 from tracelang.text import safe
 
 INTERRUPTED = 130
+LESS = "try --micro-batch 1 and --gradient-checkpointing"
 
 
 def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -52,6 +53,17 @@ def _verdict(report: Path) -> str:
     help="What becomes of weights files without an edited matrix: copies, or hard links to the model's own files.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT where it exists.")
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(1),
+    metavar="ROWS",
+    help="Rows of a training step that are computed at once. Default: all. Fewer take less memory.",
+)
+@click.option(
+    "--gradient-checkpointing",
+    is_flag=True,
+    help="While training, compute inner states again instead of keeping them: less memory, about a third more time.",
+)
 @device_options
 @recipe_options
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
@@ -64,6 +76,8 @@ def command(
     emit: tuple[str, ...],
     untouched: Literal["copy", "link"],
     force: bool,
+    micro_batch: int | None,
+    gradient_checkpointing: bool,
     device: str | None,
     dtype: str | None,
     params: Mapping[str, str],
@@ -74,7 +88,7 @@ def command(
 
     plan, home = read_plan(recipe, params, root)
     state = out.parent / f".{out.name}.state"
-    with mistakes():
+    with mistakes(LESS):
         from tracelang.checkpoint.output import refuse
 
         refuse(out, force)  # before a hub is asked for gigabytes
@@ -83,7 +97,15 @@ def command(
         api.check_output(bound, out, emit=emit, force=force, root=home)
         try:
             with progress() as report:
-                applied = api.apply(bound, device=usable(device), dtype=dtype, progress=report, state=state)
+                applied = api.apply(
+                    bound,
+                    device=usable(device),
+                    dtype=dtype,
+                    progress=report,
+                    state=state,
+                    micro_batch=micro_batch,
+                    gradient_checkpointing=gradient_checkpointing,
+                )
             remarks = applied.save(out, emit=emit, force=force, root=home, untouched=untouched, params=params)
         except KeyboardInterrupt:
             held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "no step is done yet"

@@ -17,6 +17,7 @@ from tracelang.cli.streams import FAILED, Lost
 
 if TYPE_CHECKING:
     from tracelang.api import Bound
+    from tracelang.engine.predicted import Predicted
 
 CHANGES = 2
 
@@ -82,13 +83,15 @@ def command(
         facts = facts_of(bound)
         if changes and not config_only:
             api.check_weights(bound)
-            facts["collateral"] = _predicted(bound, usable(device), dtype)
+            found = _predicted(bound, usable(device), dtype)
+            facts["collateral"] = found.collateral if found else None
+            facts["residual"] = found.residual if found else None
     click.echo(json.dumps(facts, indent=2) if as_json else text_of(facts))
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
 
 
-def _predicted(bound: Bound, device: str, dtype: str | None) -> dict[str, dict[str, float]] | None:
+def _predicted(bound: Bound, device: str, dtype: str | None) -> Predicted | None:
     from tracelang.engine.predicted import closed_forms, predicted
     from tracelang.models import text_cache
 

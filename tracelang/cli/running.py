@@ -60,7 +60,7 @@ def read_plan(recipe: str, params: Mapping[str, str], root: Path | None) -> tupl
 
 
 @contextmanager
-def mistakes(smaller: str = "lower steer.batch", code: int = 1, dtype: bool = True) -> Iterator[None]:
+def mistakes(smaller: str = "close other programs", code: int = 1, dtype: bool = True) -> Iterator[None]:
     """Turn what a user, a file or a full machine did wrong into `error: …` and the exit code; `smaller` is what saves
     memory. What is left is a fault of the program. Nothing inside may catch these errors first.
     """

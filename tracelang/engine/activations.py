@@ -14,6 +14,7 @@ from tracelang.engine.rollout import chunks, record, starts
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
+from tracelang.progress import Progress
 from tracelang.semantics.passes.fuse import CALIBRATION_STEPS, calibrations
 
 
@@ -58,7 +59,11 @@ class Inputs:
 
 
 def inputs(
-    model: Model, sites: Sequence[Site], members: Sequence[tuple[Sequence[Prompt], float]], purpose: str
+    model: Model,
+    sites: Sequence[Site],
+    members: Sequence[tuple[Sequence[Prompt], float]],
+    purpose: str,
+    progress: Progress | None = None,
 ) -> Inputs:
     """`Σ_members weight Σ_prompts E Σ_tokens x xᵀ` of every site's input.
 
@@ -71,8 +76,13 @@ def inputs(
     found = Inputs()
     done = 0
     for chunk in chunks(model, begin):
+
+        def step_done(what: str, step: int, of: int, before: int = done, rows: int = len(chunk)) -> None:
+            if progress is not None:
+                progress("what layers read", before * CALIBRATION_STEPS + step * rows, sum(visits))
+
         rows = torch.tensor([counts[(done + i) % len(groups)] for i in range(len(chunk))])
         done += len(chunk)
         with found.read(model, sites, rows):
-            record(model, chunk, CALIBRATION_STEPS, model.guidance)
+            record(model, chunk, CALIBRATION_STEPS, model.guidance, step_done)
     return found

@@ -10,7 +10,7 @@ error of it is a large one of the image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -49,6 +49,10 @@ def slots(settings: Steer, shares: Sequence[Share], clock: Clock) -> tuple[Slot,
     return tuple(Slot(share.term, share.rows, at, counts[at]) for share, at in zip(shares, steps, strict=True))
 
 
+Source = tuple[Trajectories, float]
+"""Trajectories of one concept, and its degree."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows of one training step: where (`latents`, `times`), for which `prompts` (`""`: the unconditional input),
@@ -66,22 +70,24 @@ class Batch:
 
 def draw_batch(
     slots: Sequence[Slot],
-    erased: Trajectories,
+    erased: Sequence[Trajectories],
     kept: Trajectories | None,
     kept_weights: Tensor,
-    degree: float,
+    degrees: Sequence[float],
     generator: torch.Generator,
 ) -> Batch:
-    """One batch. `∅` is drawn in turn on erased and on preserved trajectories: guidance needs it right on both."""
-    preserved = [] if kept is None else [kept]
-    sources = {"erased": [erased], "preserved": preserved, "empty": [erased, *preserved]}
+    """One batch. `∅` is drawn in turn on erased and on preserved trajectories: guidance needs it right on both.
+
+    `erased` are the trajectories of each concept, `degrees` theirs: a term's rows are dealt evenly over the concepts,
+    in another order each time, so that more concepts than rows have their turn as well.
+    """
+    concepts = list(zip(erased, degrees, strict=True))
+    preserved = [] if kept is None else [[(kept, 1.0)]]
+    sources = {"erased": [concepts], "preserved": preserved, "empty": [concepts, *preserved]}
     parts: list[tuple[Tensor, Tensor, list[str], Tensor, Tensor]] = []
     for slot in slots:
-        on, paths = slot.term.on, sources[slot.term.on]
-        for i, source in enumerate(paths):
-            rows = slot.rows // len(paths) + (i < slot.rows % len(paths))
-            if not rows:
-                continue
+        on = slot.term.on
+        for source, degree, rows in _dealt(sources[on], slot.rows, generator):
             n = torch.randint(len(source), (rows,), generator=generator)
             at = torch.randint(len(slot.steps), (rows,), generator=generator)
             s = slot.steps[at]
@@ -98,3 +104,18 @@ def draw_batch(
         torch.cat([part[3] for part in parts]),
         torch.cat([part[4] for part in parts]),
     )
+
+
+def _dealt(
+    groups: Sequence[Sequence[Source]], rows: int, generator: torch.Generator
+) -> Iterator[tuple[Trajectories, float, int]]:
+    """How many rows each source gets: as many for every group, and inside of one for every member, in a drawn order."""
+    for group, share in zip(groups, _even(rows, len(groups)), strict=True):
+        order = torch.randperm(len(group), generator=generator).tolist() if len(group) > 1 else [0]
+        for i, count in zip(order, _even(share, len(group)), strict=True):
+            if count:
+                yield *group[i], count
+
+
+def _even(rows: int, parts: int) -> list[int]:
+    return [rows // parts + (i < rows % parts) for i in range(parts)]

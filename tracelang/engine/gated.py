@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tracelang.engine.errors import EngineError
@@ -16,7 +17,8 @@ from tracelang.plan.family import Site
 
 
 class Gated:
-    """Delegates to a model; while it predicts, `scale` holds the gate's value for every row.
+    """Delegates to a model; while it predicts, `scale` holds the gate's value for every row. Where gradients flow it
+    does so until the next prediction: a checkpointed block is computed again in the backward pass.
 
     Every module that an adapter sits in must keep one row per prediction, first.
     """
@@ -34,7 +36,8 @@ class Gated:
         try:
             return self.model.predict(latents, times, states)
         finally:
-            self.scale = None
+            if not torch.is_grad_enabled():
+                self.scale = None
 
     def scaled(self, output: Tensor) -> Tensor:
         """`output [n, …]` times each row's scale. Raises `EngineError` where the wrapper was gone round."""

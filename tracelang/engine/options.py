@@ -14,9 +14,15 @@ class Options:
 
     One does on `autocast`, which computes the student in bfloat16. Trajectories stay in the model's dtype: the losses
     need `δ`, a small difference of two predictions, which bfloat16 gets wrong by a tenth.
+
+    `micro_batch` rows of a training step are computed at once (None: all), and with `checkpointing` a block's inner
+    states are computed twice instead of kept. What is learnt is the same up to the order of sums, so neither is in a
+    plan or in a state's key: a run that ran out of memory goes on with less.
     """
 
     progress: Progress | None = None
     state: Path | None = None
     cache: Path | None = None
     autocast: bool = False
+    micro_batch: int | None = None
+    checkpointing: bool = False

@@ -24,6 +24,8 @@ def run(
     state_dir: Path | None = None,
     cache: Path | Callable[[], Path] | None = folder,
     autocast: bool | None = None,
+    micro_batch: int | None = None,
+    checkpointing: bool = False,
 ) -> Edit:
     """The edit that a plan makes of the `model` that it is bound to, which afterwards is what it was. Where the plan
     `needs_no_model` its prompt side is enough.
@@ -31,7 +33,8 @@ def run(
     A plan whose every degree is 0 gives the empty edit. `state_dir` is where training saves itself every few steps and
     on Ctrl-C; the same call goes on from there, and leaves its files for the caller to remove. `cache` is the folder
     of trajectories, None for none. `autocast` trains the student in bfloat16; None: where `bfloat16_pays`. It changes
-    the adapters' last digits, is part of a state's key, and stands in the figures of every adapter.
+    the adapters' last digits, is part of a state's key, and stands in the figures of every adapter. `micro_batch` and
+    `checkpointing` are those of `Options`.
 
     Raises `EngineError`. Lets `KeyboardInterrupt` pass after saving.
     """
@@ -42,7 +45,7 @@ def run(
         return edit
     refuse(bound, str(model.dtype))
     fast = bfloat16_pays(model) if autocast is None else autocast
-    options = Options(progress, state_dir, cache() if callable(cache) else cache, fast)
+    options = Options(progress, state_dir, cache() if callable(cache) else cache, fast, micro_batch, checkpointing)
     for part in bound.passes:
         if not on_text(part) and not hasattr(model, "predict"):
             raise EngineError(f"{part.label}: the pass `{part.kind}` needs the whole model")

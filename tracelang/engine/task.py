@@ -1,9 +1,10 @@
-"""What training one concept needs to know, gathered from the plan and the model before it begins."""
+"""What training one adapter needs to know, gathered from the plan and the model before it begins."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,23 +29,31 @@ TRAINING = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """A concept that a task erases, and where its trajectories start. `label` is for people."""
+
+    targets: Member
+    label: str
+    degree: float
+    starts: tuple[Start, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """All that training one concept needs to know.
+    """All that training one adapter needs to know: of one concept, or of several together.
 
     `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the teachers
     and while sampling, `trained` with gradients; and the `steps`. `held` are the sampler steps at which `hold` acts.
     """
 
-    targets: Member
-    label: str
-    degree: float
+    erased: tuple[Erased, ...]
+    steps: int
     settings: Steer
     sites: tuple[Site, ...]
     slots: tuple[Slot, ...]
     held: tuple[int, ...]
     guidance: float
     gate: Gate | None
-    erased: tuple[Start, ...]
     kept: tuple[Start, ...]
     kept_weights: Tensor
     options: Options
@@ -55,44 +64,58 @@ class Task:
     @property
     def name(self) -> str:
         """What seeds are drawn for: no two erasures share it, though two may share their words."""
-        return json.dumps(self.targets, ensure_ascii=False)
+        named = self.targets[0] if len(self.targets) == 1 else self.targets
+        return json.dumps(named, ensure_ascii=False)
+
+    @property
+    def targets(self) -> tuple[Member, ...]:
+        return tuple(one.targets for one in self.erased)
+
+    @property
+    def label(self) -> str:
+        return ", ".join(dict.fromkeys(one.label for one in self.erased))
 
 
-def task_of(part: BoundPass, plan: Plan, model: Model, erasure: Erasure, number: int, options: Options) -> Task:
-    """The task of one erasure, the `number`-th that takes part.
+def task_of(
+    part: BoundPass, plan: Plan, model: Model, erasures: Sequence[Erasure], number: int, options: Options
+) -> Task:
+    """The task of the `number`-th adapter, which erases these.
 
-    It gets `trajectories` of its own prompts, and the preserved ones that the pass counts on: these are the same for
-    every concept of the pass, so a cache holds them once.
+    Each gets `trajectories` of its own prompts; the preserved ones that the pass counts on are the same for every
+    adapter of the pass. So a cache holds both once, whichever concepts train together.
     """
     settings, gate = part.settings, part.window("gate")
     assert isinstance(settings, Steer)
-    label = canonical_phrase(plan, erasure.targets)
-    targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
-    anchors: list[str | None] = [None] * len(targets)
-    if erasure.anchor is not None:
-        anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
+    erased = tuple(_erased(plan, erasure, settings) for erasure in erasures)
     groups = [[(prompt.text, None) for prompt in edit_prompts(plan, one.concepts)] for one in plan.preserve]
     weights = [one.weight for one in plan.preserve]
-    made = [*targets, *(text for text in anchors if text), *(text for group in groups for text, _ in group)]
-    refuse(plan, made, EngineError)
+    refuse(plan, [text for group in groups for text, _ in group], EngineError)
     count = settings.preserved_trajectories(part.met)
     how = [options.autocast, str(model.dtype), model.device.type]
     scheme = model.fingerprint.rpartition(":")[0]
     facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
     return Task(
-        targets=erasure.targets,
-        label=label,
-        degree=erasure.degree,
+        erased=erased,
+        steps=settings.together(len(erased)),
         settings=settings,
         sites=part.sites,
         slots=slots(settings, part.met.shares, model.clock),
         held=settings.held(part.met),
         guidance=model.guidance if settings.guidance is None else settings.guidance,
         gate=None if gate is None else gate_of(gate),
-        erased=starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed),
         kept=starts(groups, count, "train", settings.seed),
         kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
         options=options,
         key=f"{scheme}:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}",
         path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,
     )
+
+
+def _erased(plan: Plan, erasure: Erasure, settings: Steer) -> Erased:
+    targets = [prompt.text for prompt in edit_prompts(plan, erasure.targets)]
+    anchors: list[str | None] = [None] * len(targets)
+    if erasure.anchor is not None:
+        anchors = [prompt.text for prompt in anchor_prompts(plan, erasure.targets, erasure.anchor)]
+    refuse(plan, [*targets, *(text for text in anchors if text)], EngineError)
+    begin = starts([list(zip(targets, anchors, strict=True))], settings.trajectories, "train", settings.seed)
+    return Erased(erasure.targets, canonical_phrase(plan, erasure.targets), erasure.degree, begin)

@@ -147,7 +147,6 @@ def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
     `residual` = ‖TF − G‖/‖F − G‖, `leak` = ‖(T − I)P‖/‖P‖, `worst_leak` the same for the worst preserved state.
     """
     T = solution.map
-    residual = _ratio((T.left @ (T.right.T @ problem.F)).add_(problem.F).sub_(problem.G), problem.F - problem.G)
     leaks, sizes = [], []
     for part in torch.split(problem.P, CHUNK, 1):
         P = exact(part)
@@ -157,10 +156,15 @@ def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
     return {
         "ridge": solution.ridge,
         "condition": solution.condition,
-        "residual": residual,
+        "residual": residual(problem, T),
         "leak": _ratio(leak, size),
         "worst_leak": float((leak / size.clamp_min(1e-300)).max()) if len(leak) else 0.0,
     }
+
+
+def residual(problem: Constraints, T: TextMap) -> float:
+    """‖TF − G‖/‖F − G‖."""
+    return _ratio((T.left @ (T.right.T @ problem.F)).add_(problem.F).sub_(problem.G), problem.F - problem.G)
 
 
 def spectrum(text_map: TextMap) -> dict[str, float]:

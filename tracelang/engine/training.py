@@ -1,7 +1,7 @@
 """One adapter in training: begun or gone on with, step by step, and saved (docs/methods.md §3.4, phase 2).
 
 The teacher is the original model, and for `hold` the model that the earlier passes left. Its predictions lie in the
-trajectories: a training step is one batched forward and backward of the student and nothing else. The student is the
+trajectories: a training step is a batched forward and backward of the student and nothing else. The student is the
 model with everything the earlier passes changed, and the adapter.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +21,7 @@ from tracelang.engine.cache import key as trajectories_key
 from tracelang.engine.edit import Edit, Patch
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gated import Gated
+from tracelang.engine.gradient import accumulate
 from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
@@ -39,16 +40,20 @@ them yet.
 """
 
 
-def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[Site, LowRank], list[float]]:
-    """The adapter and its loss along the way. Adds to `shared` for the next concept."""
+def trained(
+    model: Model, edit: Edit, task: Task, shared: Shared, own: Shared | None = None
+) -> tuple[dict[Site, LowRank], list[float]]:
+    """The adapter and its loss along the way. Adds to `shared` for the next concept; `own` may hold this one's
+    trajectories already.
+    """
     state = load(task.path, task.key) if task.path is not None else None
-    if state is not None and state.step >= task.settings.steps:
+    if state is not None and state.step >= task.steps:
         task.counts.update(state.counts)
         if task.kept:
             shared.setdefault(_name(model, task, task.kept), None)
         return finished(state, task.sites), list(state.curve)
-    erased = _frozen(model, task, task.erased, {})
-    kept = _frozen(model, task, task.kept, shared) if task.kept else None
+    erased = tuple(frozen(model, task, one.starts, {} if own is None else own) for one in task.erased)
+    kept = frozen(model, task, task.kept, shared) if task.kept else None
     with _begun(model, edit, task, erased, kept) as training:
         if state is not None:
             training.resume(state)
@@ -56,10 +61,10 @@ def trained(model: Model, edit: Edit, task: Task, shared: Shared) -> tuple[dict[
         return {site: lora.factors() for site, lora in training.loras.items()}, training.curve
 
 
-def rate(step: int, settings: Steer) -> float:
+def rate(step: int, settings: Steer, steps: int) -> float:
     """The learning rate of a step: a linear warm-up over a tenth of the run (at most 20 steps), then a half cosine."""
-    warm = min(20, max(1, settings.steps // 10))
-    return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    warm = min(20, max(1, steps // 10))
+    return settings.rate * min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ class Training:
     loras: Mapping[Site, Lora]
     optimiser: torch.optim.Optimizer
     encode: Encode
-    erased: Trajectories
+    erased: tuple[Trajectories, ...]
     kept: Trajectories | None
     done: int = 0
     whole: bool = True
@@ -99,21 +104,21 @@ class Training:
 
     def run(self) -> None:
         """All steps that are left. On Ctrl-C saves what is whole and lets `KeyboardInterrupt` pass."""
-        settings, begun = self.task.settings, self.done
+        steps, begun = self.task.steps, self.done
         with between_steps() as check:
             try:
-                while self.done < settings.steps:
+                while self.done < steps:
                     self._step()
                     if self.done % SAVE_EVERY == 0:
                         self._save()
                     if self.task.options.progress is not None:
-                        self.task.options.progress(f"steering {self.task.label}", self.done, settings.steps)
+                        self.task.options.progress(f"steering {self.task.label}", self.done, steps)
                     check()
             except KeyboardInterrupt:
                 if self.whole:
                     self._save()
                 raise
-            if begun < settings.steps:
+            if begun < steps:
                 self._save()
 
     def _step(self) -> None:
@@ -124,47 +129,45 @@ class Training:
             self.visited = copy(self.loras)
             seen = self._sample_again(step // settings.refresh)
         random = generator(f"batch {settings.label}", task.name, step, settings.seed)
-        batch = draw_batch(task.slots, self.erased, self.kept, task.kept_weights, task.degree, random)
+        degrees = [one.degree for one in task.erased]
+        batch = draw_batch(task.slots, self.erased, self.kept, task.kept_weights, degrees, random)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate(step, settings)
+            group["lr"] = rate(step, settings, task.steps)
         self.whole = False
         loss = self._descend(batch)
         if not math.isfinite(loss):
             raise EngineError(f"steer: the loss of {task.label!r} is not finite at step {step}; lower the rate")
         for kind, count in (("frozen", seen), ("trained", len(batch.prompts)), ("steps", 1)):
             task.counts[kind] += count
-        if step % max(1, settings.steps // 20) == 0:
+        if step % max(1, task.steps // 20) == 0:
             self.curve.append(loss)
         self.done, self.whole = step + 1, True
 
     def _descend(self, batch: Batch) -> float:
         """The loss of a batch, and one step of the optimiser down its gradient."""
-        device, states = self.student.device, self.encode([prompt or None for prompt in batch.prompts])
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.task.options.autocast):
-            prediction = self.student.predict(batch.latents.to(device), batch.times.float().to(device), states)
-        error = (prediction.float() - batch.targets.to(device)).square().flatten(1).mean(1)
-        loss = error @ batch.weights.to(device)
+        states = self.encode([prompt or None for prompt in batch.prompts])
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = accumulate(self.student, batch, states, self.task.options)
         parts = [part for group in self.optimiser.param_groups for part in group["params"]]
         torch.nn.utils.clip_grad_norm_(parts, 1.0)
         self.optimiser.step()
-        return float(loss.detach())
+        return loss
 
     def _sample_again(self, refresh: int) -> int:
         """Trajectories of the student as it is, with the teachers' predictions on them; how many it all took."""
         task, steps = self.task, self.task.settings.sampler_steps
         result: list[Trajectories] = []
         evaluations = 0
-        for group in filter(None, (task.erased, task.kept)):
+        for group in filter(None, (*(one.starts for one in task.erased), task.kept)):
             purpose, base = f"refresh {refresh}", task.settings.seed
             again = [Start(one.prompt, one.anchor, seed(purpose, one.prompt, one.seed, base)) for one in group]
             path = record(self.student, again, steps, task.guidance, task.options.progress)
             with self.patch.undone(), switched_off(self.model):
                 result.append(judged_by(self.model, path, again, task.options.progress))
             evaluations += path.evaluations + result[-1].evaluations
-        self.erased, seen = _before(self.model, self.edit, task, result[0])
-        self.kept = result[1] if len(result) > 1 else None
+        many = len(task.erased)
+        self.erased, seen = _before(self.model, self.edit, task, result[:many])
+        self.kept = result[many] if len(result) > many else None
         return evaluations + seen
 
     def _save(self) -> None:
@@ -175,13 +178,17 @@ class Training:
 
 
 @contextmanager
-def _begun(model: Model, edit: Edit, task: Task, erased: Trajectories, kept: Trajectories | None) -> Iterator[Training]:
+def _begun(
+    model: Model, edit: Edit, task: Task, erased: tuple[Trajectories, ...], kept: Trajectories | None
+) -> Iterator[Training]:
     """A training at its first step; the model is afterwards what it was."""
-    encode = encoder(model, [*erased.prompts, *(kept.prompts if kept is not None else ()), None])
+    paths = [*erased, *([kept] if kept is not None else [])]
+    encode = encoder(model, [*(prompt for path in paths for prompt in path.prompts), None])
     patch, settings = edit.to(model), task.settings
     try:
         purpose = f"adapter {settings.label} {task.name}"
-        with injected(model, task.sites, settings.rank, purpose, settings.seed) as loras:
+        checkpointed = model.checkpointed() if task.options.checkpointing else nullcontext()
+        with injected(model, task.sites, settings.rank, purpose, settings.seed) as loras, checkpointed:
             student = _student(model, task)
             erased, seen = _before(model, edit, task, erased)
             task.counts["frozen"] += seen
@@ -196,7 +203,7 @@ def _name(model: Model, task: Task, group: Sequence[Start]) -> str:
     return trajectories_key(model, group, task.settings.sampler_steps, task.guidance)
 
 
-def _frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> Trajectories:
+def frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> Trajectories:
     """The original model's trajectories, from `known` or, batch by batch, from the cache where they have them."""
     name = _name(model, task, group)
 
@@ -211,17 +218,22 @@ def _frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> 
     return paths
 
 
-def _before(model: Model, edit: Edit, task: Task, erased: Trajectories) -> tuple[Trajectories, int]:
+def _before(
+    model: Model, edit: Edit, task: Task, erased: Sequence[Trajectories]
+) -> tuple[tuple[Trajectories, ...], int]:
     """The trajectories with what `hold` asks for, the model without its adapter, and how many predictions it took.
 
     To ask for the original model would have the adapter bring back, early, what the closed form erased.
     """
     if not edit.sites or not task.held:
-        return erased, 0
-    before = erased.conditional.clone()
+        return tuple(erased), 0
+    found = []
     with switched_off(model):
-        before[:, list(task.held)] = predictions(model, erased, steps=task.held, progress=task.options.progress)
-    return replace(erased, before=before), len(erased) * len(task.held)
+        for paths in erased:
+            before = paths.conditional.clone()
+            before[:, list(task.held)] = predictions(model, paths, steps=task.held, progress=task.options.progress)
+            found.append(replace(paths, before=before))
+    return tuple(found), sum(map(len, erased)) * len(task.held)
 
 
 def _student(model: Model, task: Task) -> Model:

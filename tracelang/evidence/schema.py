@@ -267,6 +267,32 @@ class NoiseLevels(Frozen):
     preserved: tuple[float, ...]
 
 
+class ChosenWindow(Frozen):
+    """A window that the model chose: of a term or a setting, as it was asked for, and as a recipe writes it now.
+
+    `inside` is how much of all that tells the concept apart lies in the window, 0..1. None: nothing lay there.
+    """
+
+    label: str
+    written: str
+    chosen: str | None
+    logsnr: tuple[float, float] | None
+    inside: float
+
+
+class Chosen(Frozen):
+    """Where along sampling the model tells an erased concept from its anchor (docs/methods.md §3.5), each level with
+    its 95 % interval, and the windows that it chose there.
+    """
+
+    concept: str
+    windows: tuple[ChosenWindow, ...]
+    logsnr: tuple[float, ...]
+    told: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
 class Quality(Frozen):
     """Distances of two sets of pictures, and text-image scores. None with a reason in `notes` where refused."""
 
@@ -369,6 +395,7 @@ class Report(Frozen):
     certificate: Certificate | None
     degrees: tuple[DegreePoint, ...]
     noise: NoiseLevels | None
+    chosen: tuple[Chosen, ...] = ()
     quality: Quality | None
     judges: tuple[JudgeCard, ...]
     errors: tuple[str, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
@@ -17,7 +18,7 @@ from tracelang.models.parametrisation import Level, Parametrisation
 from tracelang.models.parts import component, quiet
 from tracelang.models.prompt_side import PromptSide
 from tracelang.models.protocol import TextStates
-from tracelang.plan.family import Clock, Site
+from tracelang.plan.family import Clock, ModelError, Site
 
 IMAGE_BATCH = 8
 
@@ -79,6 +80,18 @@ class PipelineModel(PromptSide, ABC):
 
     @abstractmethod
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor: ...
+
+    @contextmanager
+    def checkpointed(self) -> Iterator[None]:
+        """Gradient checkpointing (arXiv 1604.06174), as diffusers has it in the denoiser's blocks."""
+        denoiser: Any = self.denoiser
+        if not getattr(denoiser, "_supports_gradient_checkpointing", False):
+            raise ModelError(f"{self.folder}: its denoiser has no gradient checkpointing; leave it off")
+        denoiser.enable_gradient_checkpointing()
+        try:
+            yield
+        finally:
+            denoiser.disable_gradient_checkpointing()
 
     def guided(self, conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
         """Classifier-free guidance (arXiv 2207.12598)."""

@@ -5,6 +5,7 @@ A new kind of encoder is a class here or in its family's package.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tracelang.models.parts import blamed, encoder, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.models.streamed import held_or_streamed, is_streamed
 from tracelang.plan.prompts import Prompt, spans
+
+WORD = re.compile(r"([A-Za-z]{3,})</w>|\u2581([A-Za-z]{3,})")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class TextPath(ABC):
 
         Gradients flow, and no attention mask hides the padding: the models were trained with it in view.
         """
+
+    def words(self) -> set[str]:
+        """The whole words of the tokenizer: entries that end a word in CLIP's kind, or begin one in T5's."""
+        found = map(WORD.fullmatch, self.tokenizer.get_vocab())
+        return {(one[1] or one[2]).lower() for one in found if one}
 
     def ids(self, prompts: Sequence[str]) -> Tensor:
         """Token ids `[n, length]` on the CPU."""

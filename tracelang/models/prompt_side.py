@@ -37,11 +37,14 @@ class PromptSide:
     def prompt_encoder(self) -> PathEncoder:
         return PathEncoder(self.paths)
 
-    def encode(self, prompts: Sequence[str]) -> TextStates:
+    def vocabulary(self) -> tuple[str, ...]:
+        return tuple(sorted({word for path in self.paths for word in path.words()}))
+
+    def encode(self, prompts: Sequence[str], keep: bool = True) -> TextStates:
         """Each path's states under the input that it is read by, `[n, L, d]`."""
-        if self.cache is None or not prompts:
+        if self.cache is None or not prompts or not keep:
             return self._encode(prompts)
-        return text_cache.cached(self._key, prompts, self._encode, self.cache, self.device)
+        return text_cache.cached(self.encoders, prompts, self._encode, self.cache, self.device)
 
     def unconditional(self) -> TextStates:
         return self.encode([""])
@@ -57,8 +60,7 @@ class PromptSide:
         return TextStates.cat([TextStates({path.reads: path.encode(some) for path in self.paths}) for some in batches])
 
     @cached_property
-    def _key(self) -> str:
-        """Of the encoders, for the cache."""
+    def encoders(self) -> str:
         encoders, tokenizers = zip(*((path.folder.name, path.tokens.name) for path in self.paths), strict=True)
         facts = (str(self.dtype), self.device.type, self.paths[0].length)
         return weights.prompt_side(self.folder, encoders, tokenizers, *facts)

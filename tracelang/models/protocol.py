@@ -5,6 +5,7 @@ knows a model family.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,8 +86,19 @@ class TextSide(Protocol):
         """What else decides the model's pictures and is fixed, for the record: guidance, sizes."""
         ...
 
-    def encode(self, prompts: Sequence[str]) -> TextStates:
-        """Text states of the prompts, without gradients, and of each the same bits whatever stands beside it."""
+    @property
+    def encoders(self) -> str:
+        """A name for all that decides a prompt's states, as 64 hexadecimal digits."""
+        ...
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """The whole words of its tokenizers, in small letters, sorted: what a prior's prompts are drawn from."""
+        ...
+
+    def encode(self, prompts: Sequence[str], keep: bool = True) -> TextStates:
+        """Text states of the prompts, without gradients, and of each the same bits whatever stands beside it. `keep`:
+        in a cache, where there is one.
+        """
         ...
 
     def unconditional(self) -> TextStates:
@@ -131,6 +143,13 @@ class Model(TextSide, Protocol):
         """The denoiser's raw prediction, as it was trained (noise, v or velocity), same shape as `latents`.
 
         `times` is `[n]`. Gradients flow. No guidance is applied.
+        """
+        ...
+
+    def checkpointed(self) -> AbstractContextManager[None]:
+        """Inside, gradients of `predict` cost less memory and more time: what a block computes is not kept for them.
+
+        Raises ModelError where the denoiser cannot.
         """
         ...
 

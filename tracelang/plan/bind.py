@@ -4,7 +4,7 @@ read, and nothing is worked out a second time: the engine runs what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tracelang.plan.family import Clock, Facts, ModelError, Site
@@ -15,7 +15,7 @@ from tracelang.plan.windows import Interval, in_logsnr, progress_at
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, does, kinds
 from tracelang.semantics.tables import DEFAULT_METHOD
-from tracelang.semantics.values import Window
+from tracelang.semantics.values import Auto, Window
 
 ENGINE = "tracelang.engine"
 """Where passes and terms are carried out, each by the file of its kind. Only the names of the files are read here."""
@@ -28,14 +28,14 @@ class BindError(ValueError):
 @dataclass(frozen=True, slots=True)
 class BoundWindow:
     """A window as written and as this model's clock reads it: log-SNR, progress, and `times` in the clock's unit, each
-    (noisier, cleaner).
+    (noisier, cleaner). None: it is chosen for each concept when the plan is applied.
     """
 
     label: str
-    window: Window
-    logsnr: Interval
-    progress: tuple[float, float]
-    times: tuple[float, float]
+    window: Window | Auto
+    logsnr: Interval | None
+    progress: tuple[float, float] | None
+    times: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class BoundPass:
         return self.terms + self.own
 
     def window(self, setting: str) -> Interval | None:
-        """What a setting of the pass that is a window means here; None where none is given."""
+        """What a setting of the pass that is a window means here; None where none is given, or not chosen yet."""
         return next((one.logsnr for one in self.own if one.label == setting), None)
 
 
@@ -112,20 +112,49 @@ def _bound(step: Pass, facts: Facts, met: Met) -> BoundPass:
     terms = tuple(_window(term.label, term.during, clock) for term in step.terms)
     given = ((name, getattr(step, name)) for name, setting in settings(step).items() if setting.type == "window")
     own = tuple(_window(name, window, clock) for name, window in given if window is not None)
+    met = _counted(step, terms, clock, met)
+    sites = select(step.on, facts.sites) if hasattr(step, "on") else ()
+    mixed = {site.tensor: site.shape[1] for site in sites if site.reads is None}
+    if step.maps_states and mixed:
+        raise BindError(f"{step.label}: {next(iter(mixed))} does not read prompt states alone; use `on prompt`")
+    met = replace(met, mixed=mixed)
+    return BoundPass(step, sites, terms, own, met, step.cost(met))
+
+
+def settled(part: BoundPass, clock: Clock, chosen: Callable[[Auto], Window | None]) -> BoundPass:
+    """The pass with windows in the place of those that were left open. A term for which there is none does not act.
+
+    Raises BindError where the pass cannot be carried out with them.
+    """
+
+    def of(one: BoundWindow) -> BoundWindow | None:
+        if not isinstance(one.window, Auto):
+            return one
+        found = chosen(one.window)
+        return None if found is None else _window(one.label, found, clock)
+
+    terms, own = (tuple(filter(None, map(of, windows))) for windows in (part.terms, part.own))
+    acting = {one.label for one in terms}
+    step = part.settings
+    if len(acting) < len(part.terms):
+        step = replace(step, terms=tuple(term for term in step.terms if term.label in acting))  # type: ignore[call-arg]
+    return replace(part, settings=step, terms=terms, own=own, met=_counted(step, terms, clock, part.met))
+
+
+def _counted(step: Pass, terms: Sequence[BoundWindow], clock: Clock, met: Met) -> Met:
+    """What the pass meets, with the sampler's steps that lie in its windows. One that is open may hold every step."""
     visited = clock.times(step.sampler_steps) if hasattr(step, "sampler_steps") else ()
     steps = [clock.logsnr(time) for time in visited]
-    inside = {one.label: tuple(i for i, logsnr in enumerate(steps) if logsnr in one.logsnr) for one in terms}
+    inside = {
+        one.label: tuple(i for i, logsnr in enumerate(steps) if one.logsnr is None or logsnr in one.logsnr)
+        for one in terms
+    }
     met = replace(met, visited=len(steps), inside=inside)
     met = replace(met, shares=step.shares(met))
     why = step.problem(met)
     if why is not None:
         raise BindError(f"{step.label}: {why}")
-    sites = select(step.on, facts.sites) if hasattr(step, "on") else ()
-    mixed = next((site.tensor for site in sites if site.reads is None), None)
-    if step.maps_states and mixed is not None:
-        raise BindError(f"{step.label}: {mixed} does not read prompt states alone; use `on prompt`")
-    met = replace(met, mixed=mixed is not None)
-    return BoundPass(step, sites, terms, own, met, step.cost(met))
+    return met
 
 
 def _check_known(plan: Plan) -> None:
@@ -151,7 +180,9 @@ def _check_protected(plan: Plan) -> None:
         )
 
 
-def _window(label: str, window: Window, clock: Clock) -> BoundWindow:
+def _window(label: str, window: Window | Auto, clock: Clock) -> BoundWindow:
+    if isinstance(window, Auto):
+        return BoundWindow(label, window, None, None, None)
     interval = in_logsnr(window, clock)
     progress = progress_at(interval.low, clock), progress_at(interval.high, clock)
     times = clock.time_at(interval.low), clock.time_at(interval.high)

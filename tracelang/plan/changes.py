@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Literal, TypeVar
 
 from tracelang.plan import types
-from tracelang.plan.explain import asserted, bound, erasure, member, number, percent, written
+from tracelang.plan.explain import asserted, bound, erasure, member, number, percent, prior, written
 from tracelang.plan.types import Plan
 from tracelang.semantics.kinds import Pass, Term
 from tracelang.semantics.tables import HEADER
@@ -107,6 +107,11 @@ def _preserve(before: Plan, after: Plan) -> Iterator[Change]:
             yield from _fields("preserve", member(new.concepts), *weights)
         elif (one := new or old) is not None:
             yield _whole("preserve", member(one.concepts), f"weight {number(one.weight)}", new is not None)
+    for held, now in _paired(before.prior, after.prior, lambda one: one.prompts):
+        if held is not None and now is not None:
+            yield from _fields("preserve", prior(now), written(held), written(now))
+        elif (whole := now or held) is not None:
+            yield _whole("preserve", prior(whole), f"weight {number(whole.weight)}", now is not None)
 
 
 def _method(before: Plan, after: Plan) -> Iterator[Change]:

@@ -13,8 +13,9 @@ from tracelang.plan.layers import render
 from tracelang.plan.types import Plan
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import Pass, Term
+from tracelang.semantics.prior import PRIOR
 from tracelang.semantics.tables import HEADER, METRICS
-from tracelang.semantics.values import Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
+from tracelang.semantics.values import Auto, Difference, GlobSites, InPlaces, ReadsSites, RoleSites, Union, Window
 from tracelang.syntax.text import quote
 from tracelang.text import joined
 
@@ -30,6 +31,7 @@ def explain(plan: Plan) -> str:
         *(_concept(concept) for concept in plan.concepts),
         [erasure(one) for one in plan.erase],
         [f"preserve {member(one.concepts)} weight {number(one.weight)}" for one in plan.preserve],
+        *map(_prior, plan.prior),
         _method(plan.method),
         *_expect(plan),
     ]
@@ -50,16 +52,18 @@ def percent(share: float) -> str:
     return f"{plain if len(plain) <= 24 else f'{shifted.normalize():e}'}%"
 
 
-def window(value: Window) -> str:
-    """A window as a range."""
+def window(value: Window | Auto) -> str:
+    """A window as the language writes it without a name."""
+    if isinstance(value, Auto):
+        return f"{'0%..' if value.part == 'before' else ''}auto {percent(value.share)}"
     if value.unit == "progress":
         return f"{percent(value.low)}..{percent(value.high)}"
     return f"{value.unit} {number(value.low)}..{number(value.high)}"
 
 
 def _name(concept: str) -> str:
-    """A plan's concept as a recipe refers to it."""
-    if _NAME.fullmatch(concept):
+    """A plan's concept as a recipe refers to it; `prior` in quotes, for `preserve prior` may say something else."""
+    if _NAME.fullmatch(concept) and concept != PRIOR:
         return concept
     return quote(concept[1:-1] if len(concept) > 1 and concept.startswith('"') and concept.endswith('"') else concept)
 
@@ -89,8 +93,13 @@ def _concept(concept: types.Concept) -> list[str]:
 
 def _texts(field: str, texts: Iterable[str]) -> list[str]:
     """One entry, filled to the width of a page."""
+    return _filled(f"  {field}", texts)
+
+
+def _filled(head: str, texts: Iterable[str]) -> list[str]:
+    """Texts behind a head; none where there is no text."""
     lines: list[str] = []
-    line = f"  {field}"
+    line = head
     start = len(line)
     for text in texts:
         piece = f" {quote(text)},"
@@ -105,6 +114,19 @@ def erasure(one: types.Erasure) -> str:
     """The statement that erases it."""
     toward = "" if one.anchor is None else f" toward {member(one.anchor)}"
     return f"erase {member(one.targets)}{toward}{' away' if one.away else ''} degree {percent(one.degree)}"
+
+
+def prior(one: types.Prior) -> str:
+    """What a recipe calls it; of given prompts the first, and how many more there are."""
+    first = "".join(f" {quote(text)}" for text in one.prompts[:1])
+    return f"prior{first}" + (f" and {len(one.prompts) - 1:,} more" if len(one.prompts) > 1 else "")
+
+
+def _prior(one: types.Prior) -> list[str]:
+    values = written(one)
+    weight = values.pop("weight")
+    *lines, last = _filled("preserve prior", one.prompts) or ["preserve prior"]
+    return [*lines, f"{last} weight {weight} {{ {_line(values)} }}"]
 
 
 def _method(method: types.Method) -> list[str]:
@@ -122,12 +144,15 @@ def _term(term: Term) -> str:
     label = "" if term.label == term.kind else f" as {term.label}"
     values = written(term)
     during = values.pop("during")
-    rest = "  ".join(f"{name} = {value}" for name, value in values.items())
-    return f"{term.kind}{label} during {during} {{ {rest} }}"
+    return f"{term.kind}{label} during {during} {{ {_line(values)} }}"
 
 
-def written(one: Pass | Term) -> dict[str, str]:
-    """The settings of a pass or a term, as the language writes them."""
+def _line(values: dict[str, str]) -> str:
+    return "  ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def written(one: Pass | Term | types.Prior) -> dict[str, str]:
+    """The settings of a pass, a term or a prior, as the language writes them."""
     return {name: setting(getattr(one, name), field.absent) for name, field in settings(one).items()}
 
 
@@ -136,7 +161,7 @@ def setting(value: object, absent: str) -> str:
     match value:
         case None:
             return absent
-        case Window():
+        case Window() | Auto():
             return window(value)
         case int() | float():
             return number(value)

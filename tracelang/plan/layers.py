@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from tracelang.plan.family import Site
 from tracelang.plan.types import Difference, GlobSites, InPlaces, Layers, ReadsSites, RoleSites, Union
+from tracelang.semantics.values import BLOCK
 from tracelang.syntax.text import quote
 
 
@@ -47,8 +48,10 @@ def _match(layers: Layers, sites: Sequence[Site]) -> set[Site]:
     match layers:
         case ReadsSites(reads="prompt"):
             chosen = {site for site in sites if site.reads is not None}
-        case ReadsSites():
+        case ReadsSites(reads="text"):
             chosen = {site for site in sites if site.text}
+        case ReadsSites():
+            chosen = {site for site in sites if site.text or site.role in BLOCK}
         case RoleSites():
             chosen = {site for site in sites if site.role == layers.role}
         case GlobSites():

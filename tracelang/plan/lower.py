@@ -34,6 +34,7 @@ def lower(program: given.Program, source: given.File) -> Plan:
         concepts=tuple(sorted((_concept(one, names) for one in program.concepts.values()), key=lambda c: c.name)),
         erase=tuple(sorted(erase, key=lambda one: one.targets)),
         preserve=tuple(sorted(preserve, key=lambda one: one.concepts)),
+        prior=tuple(one.prior for one in program.prior),
         method=types.Method(name=program.method.name, passes=program.method.passes),
         expect=_expect(program.expect, rename),
         sources=tuple(types.Source(path=f.path, sha256=f.sha256, role=f.role) for f in (source, *program.files)),

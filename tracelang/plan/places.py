@@ -42,6 +42,9 @@ class Places:
     def preserved(self, concepts: Member) -> Span | None:
         return next((one.span for one in self._program.preserve if self._member(one.concepts) == concepts), None)
 
+    def prior(self, prompts: tuple[str, ...]) -> Span | None:
+        return next((one.span for one in self._program.prior if one.prior.prompts == prompts), None)
+
     def concept(self, name: str) -> Span | None:
         """Where a concept is declared, used or not; an implicit one, where it is first used."""
         used = (one.span for key, one in self._program.concepts.items() if self._names[key] == name)

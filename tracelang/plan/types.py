@@ -13,13 +13,25 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tracelang.semantics.fields import Field as Setting
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
+from tracelang.semantics.prior import Prior, sampled
 from tracelang.semantics.tables import LANGUAGE_VERSION, MAX_SEED, METRICS, Kind
 from tracelang.semantics.values import (
+    Auto,
     Difference,
     GlobSites,
     InPlaces,
@@ -37,6 +49,7 @@ from tracelang.semantics.values import (
 
 __all__ = [
     "Assertion",
+    "Auto",
     "Concept",
     "Difference",
     "Erasure",
@@ -49,6 +62,7 @@ __all__ = [
     "Place",
     "Plan",
     "Preservation",
+    "Prior",
     "ReadsSites",
     "RecipeInfo",
     "Role",
@@ -147,7 +161,7 @@ class Preservation(Frozen):
 class _Value(Frozen):
     """What a setting of one of these types holds, as a plan file states it."""
 
-    value: Window | Layers
+    value: Window | Auto | Layers
 
 
 def _setting(field: Setting, value: Any) -> Any:
@@ -155,7 +169,8 @@ def _setting(field: Setting, value: Any) -> Any:
         return None
     if field.type in ("window", "sites"):
         found = _Value.model_validate_json(json.dumps({"value": value}), strict=True).value
-        if isinstance(found, Window) != (field.type == "window") or (isinstance(found, Window) and not ordered(found)):
+        window = found if isinstance(found, Window | Auto) else None
+        if (window is not None) != (field.type == "window") or (window is not None and not ordered(window)):
             raise ValueError(f"no {field.type} is {value}")
         return found
     if not field.fits(value):
@@ -184,6 +199,22 @@ def _step(package: str) -> Callable[[Any], Any]:
         return declaration(label=stated["label"], **values, **parts)
 
     return read
+
+
+def _prior(stated: Any) -> Prior:
+    """A prior: as the compiler made it, or as a plan file states it."""
+    if isinstance(stated, Prior):
+        return stated
+    fields = settings(Prior)
+    if not isinstance(stated, dict) or stated.keys() != {"kind", "prompts", *fields}:
+        raise ValueError("a prior has other settings")
+    values = {name: _setting(field, stated[name]) for name, field in fields.items()}
+    kind, prompts = stated["kind"], tuple(stated["prompts"])
+    if not all(isinstance(text, str) and text.strip() for text in prompts):
+        raise ValueError("a prior's prompts are texts")
+    if kind != ("given" if prompts else "vocabulary") or prompts != sampled(prompts, values["sample"], values["seed"]):
+        raise ValueError("a prior's prompts do not fit it")
+    return Prior(kind, prompts, **values)
 
 
 class Method(Frozen):
@@ -226,7 +257,7 @@ class Source(Frozen):
 
 
 class Plan(Frozen):
-    """A compiled recipe. Concepts, erasures, preservations and assertions are sorted: their order has no meaning."""
+    """A compiled recipe. Concepts, statements and assertions are sorted: their order has no meaning."""
 
     format_version: Literal[2] = FORMAT_VERSION
     language: Literal[1] = LANGUAGE_VERSION
@@ -234,6 +265,7 @@ class Plan(Frozen):
     concepts: tuple[Concept, ...]
     erase: tuple[Erasure, ...]
     preserve: tuple[Preservation, ...]
+    prior: tuple[Annotated[Any, PlainValidator(_prior)], ...] = ()
     method: Method
     expect: tuple[Assertion, ...]
     sources: tuple[Source, ...]
@@ -243,7 +275,16 @@ class Plan(Frozen):
         _distinct((concept.name for concept in self.concepts), "concepts of one name")
         _distinct((erasure.targets for erasure in self.erase), "erasures of the same targets")
         _distinct((one.concepts for one in self.preserve), "preservations of the same concepts")
+        _distinct((one.prompts for one in self.prior), "priors of the same prompts")
         return self
+
+    @model_serializer(mode="wrap")
+    def _said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a prior nothing is said of one: what was compiled before there were any keeps its digest."""
+        data: dict[str, Any] = write(self)
+        if not self.prior:
+            data.pop("prior", None)
+        return data
 
     @model_validator(mode="after")
     def _closed(self) -> Self:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tracelang.records import dataclass, field, replace
 from tracelang.semantics.fields import number, window
-from tracelang.semantics.values import WHOLE, Window
+from tracelang.semantics.values import WHOLE, Auto, Window
 
 PASSES, TERMS = "tracelang.semantics.passes", "tracelang.semantics.terms"
 
@@ -28,7 +28,7 @@ class Term:
 
     kind: str
     label: str
-    during: Window = window(WHOLE, "where along the trajectory")
+    during: Window | Auto = window(WHOLE, "where along the trajectory")
     weight: float = number(1.0, "weight in the loss", low=0, more=True)
     on = "erased"
     before = False
@@ -54,14 +54,14 @@ class Cost:
 @dataclass(frozen=True, slots=True)
 class Left:
     """What some passes leave: whether the model is `changed`, one pass `trained`, the edit is `gated`; how many
-    `adapters` there are, and whether some lie where a layer's input is `mixed` with image and time.
+    `adapters` there are, and how wide the inputs are of layers that have one and are `mixed` with image and time.
     """
 
     changed: bool = False
     trained: bool = False
     gated: bool = False
     adapters: int = 0
-    mixed: bool = False
+    mixed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class Met:
 
     `anchored` says of each concept that takes part whether it has an anchor; `preserved` counts members. `visited` is
     how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
-    says they are. `mixed`: one of its own layers reads more than prompt states.
+    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are.
     """
 
     anchored: tuple[bool, ...]
     preserved: int
     before: Left = Left()
-    mixed: bool = False
+    mixed: Mapping[str, int] = field(default_factory=dict)
     visited: int = 0
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()

@@ -12,6 +12,7 @@ from typing import Literal
 from tracelang.diagnostics.source import Span
 from tracelang.records import dataclass, field
 from tracelang.semantics.kinds import Pass
+from tracelang.semantics.prior import Prior
 
 Key = str
 Member = tuple[Key, ...]
@@ -41,6 +42,14 @@ class Erasure:
 class Preservation:
     concepts: Member
     weight: float
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A prior, and where it is stated."""
+
+    prior: Prior
     span: Span
 
 
@@ -83,6 +92,7 @@ class Program:
     concepts: dict[Key, Concept]
     erase: tuple[Erasure, ...]
     preserve: tuple[Preservation, ...]
+    prior: tuple[Held, ...]
     method: Method
     expect: tuple[Assertion, ...]
     files: tuple[File, ...]

@@ -22,7 +22,8 @@ from tracelang.semantics.modules import Modules
 from tracelang.semantics.numbers import bounded, share
 from tracelang.semantics.params import overrides, params
 from tracelang.semantics.paths import Place
-from tracelang.semantics.program import Assertion, Erasure, Member, Method, Preservation, Program
+from tracelang.semantics.prior import PRIOR
+from tracelang.semantics.program import Assertion, Erasure, Held, Member, Method, Preservation, Program
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
 from tracelang.semantics.tables import DEFAULT_METHOD
@@ -86,11 +87,14 @@ def resolve(
     statements = list(top.statements())
     erase: list[Erasure] = []
     kept: list[Preservation] = []
+    priors: list[Held] = []
     expect: list[Assertion] = []
     for module, node in statements:
         match node:
             case tree.Erase():
                 erase += _erase(context, module.scope, node)
+            case tree.Preserve() if _is_prior(module.scope, node.set):
+                priors += _prior(context, module.scope, node)
             case tree.Preserve():
                 kept += _preserve(context, module.scope, node)
             case tree.Expect():
@@ -103,13 +107,14 @@ def resolve(
         report.error("TL308", "this recipe erases nothing", _end(file), help='write what to erase: `erase "cat"`')
     erase, kept, expect = context.concepts.settle(erase, kept, expect)
     erase, kept = _merge(context, erase, kept)
+    priors = _once(context, priors)
     inflected = check(context, erase, kept, expect)
     if report.failed or chosen is None:
         return None
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
     concepts |= {one.key: one for one in context.concepts.protected()}
     files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
-    program = Program(info, concepts, tuple(erase), tuple(kept), chosen, tuple(expect), tuple(files))
+    program = Program(info, concepts, tuple(erase), tuple(kept), tuple(priors), chosen, tuple(expect), tuple(files))
     trees = (file, *(module.file for module in modules.all if module is not top))
     return Resolution(file, top.scope, program, trees, inflected)
 
@@ -165,7 +170,33 @@ def _anchor(context: Context, scope: Scope, node: tree.Toward) -> Member | None:
     return found[0] if found else None
 
 
+def _is_prior(scope: Scope, node: tree.Set | tree.Prior) -> bool:
+    """`prior` alone is the vocabulary's, unless the recipe calls a concept or a group so."""
+    if isinstance(node, tree.Reference):
+        return node.text == PRIOR and PRIOR not in scope.missing and scope.find("concept", PRIOR) is None
+    return isinstance(node, tree.Prior)
+
+
+def _prior(context: Context, scope: Scope, node: tree.Preserve) -> list[Held]:
+    from tracelang.semantics.preserving import prior
+
+    found = prior(context, scope, node)
+    return [] if found is None else [found]
+
+
+def _once(context: Context, found: list[Held]) -> list[Held]:
+    if not found:
+        return found
+    from tracelang.semantics.preserving import once
+
+    return once(context, found)
+
+
 def _preserve(context: Context, scope: Scope, node: tree.Preserve) -> list[Preservation]:
+    assert not isinstance(node.set, tree.Prior)
+    if node.body is not None:
+        help = "settings stand in `method`; a block belongs to `preserve prior`"
+        context.report.error("TL206", "`preserve` has no block", node.body.span, help=help)
     found = members(context, scope, node.set)
     weight = bounded(context, scope, node.weight.value, WEIGHT, "`weight`") if node.weight else 1.0
     if found is None or weight is None:

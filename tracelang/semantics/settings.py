@@ -8,11 +8,11 @@ from tracelang.semantics.fields import Field
 from tracelang.semantics.layers import Measured, glob, sites, union
 from tracelang.semantics.numbers import bounded
 from tracelang.semantics.scope import Scope
-from tracelang.semantics.values import Layers, Window
+from tracelang.semantics.values import Auto, Layers, Window
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 
-Setting = str | int | float | Window | Layers | None
+Setting = str | int | float | Window | Auto | Layers | None
 
 
 class Wrong:
@@ -35,10 +35,10 @@ def setting(context: Context, scope: Scope, field: Field, node: tree.Setting) ->
     if field.absent and word == field.absent:
         return None
     if field.type == "window":
-        if isinstance(value, tree.Range | tree.Reference):
+        if isinstance(value, tree.WindowValue):
             found = window(context, scope, value)
             return WRONG if found is None else found
-        help = "write a range like `60%..100%`, or the name of a window"
+        help = "write a range like `60%..100%`, `auto 30%`, or the name of a window"
         context.report.error("TL212", f"`{name}` is a window", value.span, help=help)
         return WRONG
     if field.type == "choice":

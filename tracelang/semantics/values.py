@@ -7,14 +7,18 @@ from typing import Literal, get_args
 from tracelang.records import dataclass
 
 Unit = Literal["progress", "sigma", "logsnr", "t"]
-Reads = Literal["prompt", "text"]
+Reads = Literal["prompt", "text", "denoiser"]
 Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
 Place = Literal["down", "mid", "up", "double", "single"]
 Tokens = Literal["phrase", "last", "tail", "context", "all"]
 
 READS: tuple[Reads, ...] = get_args(Reads)
-"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections."""
+"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections. `denoiser`: every
+matrix of attention and feed-forward, `text` among them.
+"""
 ROLES: tuple[Role, ...] = get_args(Role)
+BLOCK: tuple[Role, ...] = ("query", "key", "value", "out", "feedforward")
+"""The roles of attention and feed-forward: what `denoiser` selects, as far as a model has it."""
 PLACES: tuple[Place, ...] = get_args(Place)
 TOKENS: dict[Tokens, tuple[Tokens, ...]] = {
     "phrase": ("last",),
@@ -45,8 +49,24 @@ class Window:
     high: float
 
 
-def ordered(window: Window) -> bool:
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """A stretch that is chosen for each concept when a plan is applied: where the model tells it from its anchor by at
+    least a `share` of the most that it does anywhere; or all of sampling `before` that.
+    """
+
+    share: float
+    part: Literal["inside", "before"] = "inside"
+
+
+AUTO = 0.3
+"""The share that a bare `auto` means (docs/methods.md §3.5)."""
+
+
+def ordered(window: Window | Auto) -> bool:
     """Whether a window has a length, inside what its unit reaches."""
+    if isinstance(window, Auto):
+        return 0 <= window.share <= 1
     least, most = LIMITS[window.unit]
     return least <= window.low < window.high <= most
 
@@ -56,7 +76,7 @@ WHOLE = Window("progress", 0.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ReadsSites:
-    """Sites by what they read: `prompt` states alone, or the `text` stream's projections."""
+    """Sites that a backend knows: by what they read, or all of the `denoiser`'s blocks."""
 
     reads: Reads
     kind: Literal["reads"] = "reads"

@@ -50,6 +50,10 @@ def _block(span: Span, values: list[Any]) -> tree.Block:
     )
 
 
+def _preserve(span: Span, values: list[Any]) -> tree.Preserve:
+    return tree.Preserve(values[0], _first(values, tree.Weight), _first(values, tree.Body), span=span)
+
+
 def _method(span: Span, values: list[Any]) -> tree.Method:
     return tree.Method(values[0], _first(values, tree.Body), span=span)
 
@@ -116,6 +120,8 @@ BUILD: dict[str, Build] = {
     "parentheses": _node(tree.Parentheses),
     "window": _node(tree.Window),
     "range": lambda span, values: tree.Range(_first(values, tree.Name), *values[-2:], span=span),
+    "auto": _node(tree.Auto),
+    "before": _node(tree.Before),
     "unit": _name,
     "layers": _node(tree.Layers),
     "sites_union": _collect(tree.SitesUnion, 0),
@@ -128,7 +134,8 @@ BUILD: dict[str, Build] = {
     "toward": _node(tree.Toward),
     "away": _node(tree.Away),
     "degree": _node(tree.Degree),
-    "preserve": lambda span, values: tree.Preserve(values[0], _first(values, tree.Weight), span=span),
+    "preserve": _preserve,
+    "prior": _collect(tree.Prior, 0),
     "weight": _node(tree.Weight),
     "method": _method,
     "define": _define,

@@ -317,7 +317,7 @@ def _items(node: tree.Node) -> tuple[tree.Node, ...] | None:
     match node:
         case tree.Recipe() | tree.Block():
             return node.body.items
-        case tree.Method() | tree.Define():
+        case tree.Method() | tree.Define() | tree.Preserve():
             return node.body.items if node.body else None
         case tree.Concept():
             return node.entries

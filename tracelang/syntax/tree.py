@@ -100,6 +100,21 @@ class Range(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Auto(Node):
+    """`auto 30%`: chosen from the model."""
+
+    share: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Before(Node):
+    """`0%..late`: from a progress to where a window begins."""
+
+    low: Number
+    window: Auto | Reference
+
+
+@dataclass(frozen=True, slots=True)
 class Glob(Node):
     pattern: Text
 
@@ -130,8 +145,8 @@ class SitesParentheses(Node):
 Sites = Reference | Glob | SitesIn | SitesDifference | SitesUnion | SitesParentheses
 
 Scalar = Number | Reference
-WindowValue = Range | Reference
-Value = Text | Number | Reference | Range | SitesParentheses
+WindowValue = Range | Auto | Before | Reference
+Value = Text | Number | WindowValue | SitesParentheses
 
 
 # Blocks
@@ -268,9 +283,17 @@ class Weight(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Prior(Node):
+    """`prior "…", list "…"`: given prompts. The vocabulary's prior is the name `prior` alone, a `Reference`."""
+
+    items: tuple[Text | ListFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Preserve(Node):
-    set: Set
+    set: Set | Prior
     weight: Weight | None
+    body: Body | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Tiny(Pipeline):
     }
 
     def sites(self, folder: Path) -> tuple[Site, ...]:
-        """Keys and values read the words and nothing else; queries read the picture."""
+        """Keys and values read the words and nothing else; the others read the picture."""
         size = self._transformer(folder)
         width, text = size["width"], size["text_width"]
         return tuple(
@@ -44,6 +44,7 @@ class Tiny(Pipeline):
                 ("q", "query", width, None),
                 ("k", "key", text, "tokens"),
                 ("v", "value", text, "tokens"),
+                ("out", "out", width, None),
             )
         )
 

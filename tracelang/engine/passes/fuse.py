@@ -7,7 +7,8 @@ With `W' = W T`, `Δ_i = B_i D_i` and `M = Σ S_i + λ I` this stays low-rank:
     W* − W = W (T − I) M C⁻¹ + Σ_i B_i (D_i S_i C⁻¹).
 
 Where a layer's input is mixed with image and time, `S_i` is measured while the model samples concept i with its own
-adapter alone, and `P_G` while the original samples what is preserved (`activations`).
+adapter alone, and `P_G` while the original samples what is preserved (`activations`). Of a concept nothing is kept
+there but `D_i S_i`, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tracelang.engine.activations import Inputs, inputs
+from tracelang.engine.activations import inputs
 from tracelang.engine.edit import Adapter, Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.low_rank import LowRank, add
@@ -31,10 +32,12 @@ from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import EMPTY, Prompt, edit_prompts
 from tracelang.plan.types import Member, Plan
-from tracelang.semantics.passes.fuse import Fuse
+from tracelang.semantics.passes.fuse import Fuse, groups
 
 needs: Literal["text", "model"] = "text"
 """There are adapters only where an earlier pass had the model."""
+CALIBRATE = "calibrate"
+"""What seeds of these trajectories are drawn for: no training shares them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,15 @@ def fusion(found: Grams, ridge: float, keep_weight: float) -> Fusion:
     total = torch.stack([found.S[targets] for targets in sorted(found.S)]).sum(0)
     λ = ridge * float(total.trace()) / len(total)
     M = total + λ * torch.eye(len(total), dtype=total.dtype)
-    L, failed = torch.linalg.cholesky_ex(M + keep_weight * found.P)
-    if failed or not torch.isfinite(L).all():
+    return Fusion(_factor(M + keep_weight * found.P, λ), M, found.S)
+
+
+def _factor(C: Tensor, λ: float) -> Tensor:
+    L: Tensor
+    L, failed = torch.linalg.cholesky_ex(C)
+    if failed or not torch.isfinite(L.diagonal()).all():
         raise EngineError(f"fuse: the states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
-    return Fusion(L, M, found.S)
+    return L
 
 
 def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
@@ -90,14 +98,17 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
         for name, found in (measure(plan, model, names) if names else {}).items()
     }
     of = {site: read[site.reads] for site in sites if site.reads is not None}
-    of |= _mixed(plan, settings, model, edit, [site for site in sites if site.reads is None])
     maps, fused = {}, dict[TextMap, TextMap]()
     for site, text_map in edit.maps.items():
         if site in sites:
             fused[text_map] = fused.get(text_map) or of[site].text_map(text_map)
             text_map = fused[text_map]
         maps[site] = text_map
-    factors = {site: add(_parts(edit.adapters, site, of)) for site in sites}
+    factors = {site: add(_parts(edit.adapters, site, found)) for site, found in of.items()}
+    mixed = {site: site.shape[1] for site in sites if site.reads is None}
+    for together in groups(mixed):
+        factors |= _mixed(plan, settings, model, edit, together, options)
+    factors = {site: factors[site] for site in sites}
     targets = tuple(dict.fromkeys(member for adapter in edit.adapters for member in adapter.targets))
     label = ", ".join(dict.fromkeys(adapter.label for adapter in edit.adapters))
     figures = {**edit.figures, settings.label: {"fused": len(edit.adapters)}}
@@ -126,29 +137,41 @@ def _gram(model: Model, prompts: Sequence[Prompt], everything: bool = False) -> 
     return result
 
 
-def _mixed(plan: Plan, settings: Fuse, model: Model, edit: Edit, sites: Sequence[Site]) -> dict[Site, Fusion]:
-    """The fusion at every site whose input is mixed; sites that read one tensor share it."""
-    if not sites:
-        return {}
-    S: dict[Member, Inputs] = {}
+def _mixed(
+    plan: Plan, settings: Fuse, model: Model, edit: Edit, sites: Sequence[Site], options: Options
+) -> dict[Site, LowRank]:
+    """The fused change of sites whose input is mixed; those that read one tensor share its Gram."""
+    first: dict[Site, Site] = {}
+    C: dict[Site, Tensor] = {}
+    DS: dict[tuple[int, Site], Tensor] = {}
     for erasure in plan.active:
-        own = tuple(adapter for adapter in edit.adapters if erasure.targets in adapter.targets)
-        patch = Edit(edit.maps, own).to(model)
+        own = [i for i, adapter in enumerate(edit.adapters) if erasure.targets in adapter.targets]
+        patch = Edit(edit.maps, tuple(edit.adapters[i] for i in own)).to(model)
         try:
-            S[erasure.targets] = inputs(model, sites, [(edit_prompts(plan, erasure.targets), 1.0)], "calibrate")
+            seen = inputs(model, sites, [(edit_prompts(plan, erasure.targets), 1.0)], CALIBRATE, options.progress)
         finally:
             patch.undo()
+        first = seen.first
+        for i in own:
+            for site in first.keys() & edit.adapters[i].factors.keys():
+                DS[i, site] = edit.adapters[i].factors[site].down @ seen.of(site) + DS.get((i, site), 0)
+        for site, S in seen.gram.items():
+            C[site] = C[site].add_(S) if site in C else S
     kept = [([EMPTY], 1.0), *((edit_prompts(plan, one.concepts), one.weight) for one in plan.preserve)]
-    P = inputs(model, sites, kept, "calibrate")
-    fused = {
-        first: fusion(
-            Grams({member: read.of(first) for member, read in S.items()}, gram), settings.ridge, settings.keep_weight
-        )
-        for first, gram in P.gram.items()
-    }
-    return {site: fused[P.first[site]] for site in sites}
+    P = inputs(model, sites, kept, CALIBRATE, options.progress).gram
+    factors: dict[Site, LowRank] = {}
+    for read in list(C):
+        S = C.pop(read)
+        λ = settings.ridge * float(S.trace()) / len(S)
+        S.diagonal().add_(λ)
+        L = _factor(S.add_(P.pop(read), alpha=settings.keep_weight), λ)
+        for site in (site for site in sites if first[site] == read):
+            parts = [
+                (edit.adapters[i].factors[site].up, DS[i, site]) for i in range(len(edit.adapters)) if (i, site) in DS
+            ]
+            factors[site] = add([LowRank(up, torch.cholesky_solve(part.T, L).T) for up, part in parts])
+    return factors
 
 
-def _parts(adapters: Sequence[Adapter], site: Site, of: Mapping[Site, Fusion]) -> list[LowRank]:
-    fused = of[site]
+def _parts(adapters: Sequence[Adapter], site: Site, fused: Fusion) -> list[LowRank]:
     return [fused.adapter(adapter.targets, adapter.factors[site]) for adapter in adapters if site in adapter.factors]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from tracelang.engine.edit import Edit
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.options import Options
+from tracelang.engine.prior import Held, held
 from tracelang.engine.statements import constraints
-from tracelang.engine.text_map import TextMap, fit, solve, spectrum
+from tracelang.engine.text_map import Constraints, TextMap, fit, solve, spectrum
 from tracelang.models.protocol import TextSide
 from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
@@ -26,19 +29,31 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
     assert isinstance(settings, Refine)
     sites = {site: site.reads for site in part.sites if site.reads is not None}
     inputs = list(dict.fromkeys(sites.values()))
-    solved, measured = dict[str, TextMap](), dict[str, dict[str, float]]()
+    solved, measured = dict[str, TextMap](), dict[str, Any]()
     absolute = settings.ridge_absolute
     statements = plan.active, plan.preserve
     problems = constraints(plan, *statements, text, inputs, settings.tokens, settings.erase_weight)
+    priors, told = held(plan, text, options)
     for name in inputs:
         problem = problems.pop(name)
-        solution = solve(problem, settings.ridge if absolute is None else absolute, absolute is not None)
+        prior = priors.get(name)
+        whole = problem if prior is None else _beside(problem, prior)
+        solution = solve(whole, settings.ridge if absolute is None else absolute, absolute is not None)
         solved[name], measured[name] = solution.map, fit(problem, solution)
-        del problem, solution  # at FLUX's size most of the memory, which the next line needs
+        del problem, whole, solution  # at FLUX's size most of the memory, which the next line needs
         measured[name] |= spectrum(solved[name])
+        if prior is not None:
+            measured[name]["prior"] = prior.figures(solved[name])
     maps = {site: solved[name] for site, name in sites.items()}
     adapters = tuple(replace(adapter, factors=_after(adapter.factors, maps)) for adapter in edit.adapters)
-    return Edit(_composed(edit.maps, maps), adapters, edit.gate, {**edit.figures, settings.label: measured})
+    figures = {**edit.figures, settings.label: measured, **({f"{settings.label}.prior": told} if told else {})}
+    return Edit(_composed(edit.maps, maps), adapters, edit.gate, figures)
+
+
+def _beside(problem: Constraints, prior: Held) -> Constraints:
+    """The problem with a prior's columns among the preserved."""
+    P = torch.cat([problem.P.T, prior.rows.to(problem.P)]).T
+    return replace(problem, P=P, w=torch.cat([problem.w, prior.weights]))
 
 
 def _composed(before: Mapping[Site, TextMap], maps: Mapping[Site, TextMap]) -> dict[Site, TextMap]:

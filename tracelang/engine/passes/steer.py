@@ -1,42 +1,60 @@
-"""Fine-tuning of one adapter per erased concept along cached trajectories (docs/methods.md §3.4, phase 2)."""
+"""Fine-tuning of an adapter for each erased concept, or a joint one, along cached trajectories.
+
+docs/methods.md §3.4, phase 2.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 from torch import Tensor
 
+from tracelang.engine.auto import choose, told
 from tracelang.engine.edit import Adapter, Edit
-from tracelang.engine.gate import gate_of
+from tracelang.engine.gate import Gate
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.options import Options
 from tracelang.engine.task import task_of
 from tracelang.engine.training import Shared, trained
 from tracelang.models.protocol import Model
 from tracelang.plan.bind import BoundPass
+from tracelang.plan.prompts import canonical_phrase
 from tracelang.plan.types import Plan
+from tracelang.semantics.passes.steer import Steer
 
 needs: Literal["text", "model"] = "model"
 
 
 def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
-    """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others.
+    """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others; or
+    with a joint one.
 
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
     model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
     """
-    adapters, figures = list(edit.adapters), []
+    settings = part.settings
+    assert isinstance(settings, Steer)
+    adapters, figures = list(edit.adapters), list[dict[str, Any]]()
     shared: Shared = {}
-    for number, erasure in enumerate(plan.active):
-        task = task_of(part, plan, model, erasure, number, options)
-        factors, curve = trained(model, edit, task, shared)
-        adapters.append(Adapter((task.targets,), task.label, factors))
+    gate: Gate | None = None
+    for number, erasures in enumerate(settings.taught(plan.active)):
+        task = task_of(part, plan, model, erasures, number, options)
+        own: Shared = {}
+        chosen = {}
+        if settings.chosen:
+            (erasure,) = erasures
+            found = told(model, task, own)
+            anchor = None if erasure.anchor is None else canonical_phrase(plan, erasure.anchor)
+            here, chosen = choose(found, part, model.clock, task.label, anchor), {"auto": found.figures(part)}
+            task = replace(task_of(here, plan, model, erasures, number, options), counts=task.counts)
+        factors, curve = trained(model, edit, task, shared, own)
+        adapters.append(Adapter(task.targets, task.label, factors))
         change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
         how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
-        figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change})
-    gate = part.window("gate")
-    opened = None if gate is None else gate_of(gate)
-    return Edit(edit.maps, tuple(adapters), opened, {**edit.figures, part.label: figures})
+        figures.append({**how, "evaluations": task.counts, "loss": curve, "change": change, **chosen})
+        gate = task.gate
+    return Edit(edit.maps, tuple(adapters), gate, {**edit.figures, part.label: figures})
 
 
 def _relative(change: LowRank, weight: Tensor) -> float | None:

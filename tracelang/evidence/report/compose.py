@@ -18,6 +18,7 @@ from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
 from tracelang.evidence.report.card import model_card
+from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import write_html
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Outcome, Provenance, Report, Verdict
@@ -52,6 +53,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
         degrees=tuple(figures.degrees(evidence)),
         noise=evidence.noise,
+        chosen=tuple(chosen(artifact.lock)),
         quality=figures.quality(evidence),
         judges=figures.cards(evidence),
         errors=errors,

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
 from tracelang.evidence.report import wording
+from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
@@ -89,6 +90,7 @@ def page(report: Report, folder: Path) -> str:
             trade_off=_trade_off(report.degrees),
             rises=[one.degree for one in rises(report.degrees)],
             levels=_levels(report.noise),
+            told_apart=[drawn(one) for one in report.chosen[:DRAWN]],
         )
     )
 
@@ -125,7 +127,7 @@ def _environment() -> Environment:
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "ticked",
+    "formula", "demand", "basis", "arithmetic", "strongest", "ticked", "level",
 )  # fmt: skip
 
 

@@ -39,8 +39,11 @@ def chart(
     y_top: float | None = None,
     x_ticks: Sequence[float] = (),
     y_step: float | None = None,
+    marked: tuple[float, float] | None = None,
 ) -> Markup:
-    """The lines with their intervals as bands, each named at its right end. `title` is what a screen reader says."""
+    """The lines with their intervals as bands, each named at its right end. `title` is what a screen reader says;
+    `marked` a stretch of x that is shaded.
+    """
     points = [point for line in lines for point in line.points]
     low, high = min(point.x for point in points), max(point.x for point in points)
     top = y_top or max(max(point.y, point.high) for point in points) * 1.05 or 1.0
@@ -57,6 +60,13 @@ def chart(
         + _text("tick", LEFT - 8, y(i * step) + 4, y_text(i * step), "end")
         for i in range(floor(top / step + 1e-9) + 1)
     ]
+    if marked is not None:
+        left, right = (x(min(max(end, low), high)) for end in marked)
+        parts.insert(
+            0,
+            f'<rect class="marked" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" '
+            f'height="{HEIGHT - TOP - BOTTOM}"/>',
+        )
     for tick in x_ticks or steps(low, high):
         parts.append(_text("tick", x(tick), HEIGHT - 24, x_text(tick), "middle"))
     parts.append(_text("axis", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, x_name, "middle"))

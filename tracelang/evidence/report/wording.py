@@ -168,7 +168,7 @@ def strongest(attacks: Sequence[AttackFinding]) -> AttackFinding | None:
 
 def ticked(share: float) -> str:
     """A share on an axis: `20 %`."""
-    return f"{100 * share:.3g}{NO_BREAK}%"
+    return f"{100 * share:.3g}{NO_BREAK}%".replace("-", "−")
 
 
 def level(logsnr: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracelang.diagnostics import Diagnostic
-from tracelang.plan.breaking.concepts import erase, names, preserve, probes, protected, templates
+from tracelang.plan.breaking.concepts import erase, names, preserve, prior, probes, protected, templates
 from tracelang.plan.breaking.expect import expect
 from tracelang.plan.breaking.header import header
 from tracelang.plan.breaking.method import method
@@ -11,7 +11,7 @@ from tracelang.plan.breaking.version import Version, renamed
 
 __all__ = ["Version", "breaking", "renamed"]
 
-PROMISES = (header, protected, erase, names, probes, templates, preserve, method, expect)
+PROMISES = (header, protected, erase, names, probes, templates, preserve, prior, method, expect)
 """Each yields what of its part of a recipe `before` promises and `after` does not."""
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Diagnostic
 from tracelang.plan.breaking.version import Version, less, weakest
 from tracelang.plan.explain import erasure, member, number, percent
+from tracelang.plan.explain import prior as called
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Member
+from tracelang.semantics.fields import settings
 from tracelang.syntax.text import quote
 
 LOST = {"name": "TL418", "probe": "TL422", "template": "TL424"}
@@ -148,3 +150,23 @@ def preserve(before: Version, after: Version) -> Iterator[Diagnostic]:
             here = after.here.preserved(new.concepts) or after.here.start
             message = f"{name} is preserved with a lower weight: {number(new.weight)} instead of {number(old.weight)}"
             yield less("TL417", message, f"write `{was}` or more", here, there, was, now)
+
+
+def prior(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """A prior that is gone, or holds less: fewer prompts, or with a lower weight."""
+    for old in before.plan.prior:
+        there = before.places.prior(old.prompts) if before.places else None
+        same = [one for one in after.plan.prior if one.kind == old.kind and set(one.prompts) >= set(old.prompts)]
+        if not same:
+            message, again = f"the {called(old)} is no longer preserved", f"write `preserve {called(old)}`"
+            yield less("TL416", message, again, after.here.start, there, "preserved", "not preserved")
+            continue
+        new = max(same, key=lambda one: one.weight)
+        here = after.here.prior(new.prompts) or after.here.start
+        for name, field in settings(old).items():
+            was, now = getattr(old, name), getattr(new, name)
+            if field.more and now < was:
+                code, message = "TL417" if name == "weight" else "TL419", f"`{name}` of the {called(old)} is lower"
+                message = f"{message}: {number(now)} instead of {number(was)}"
+                help = f"write `{name}{'' if name == 'weight' else ' ='} {number(was)}` or more"
+                yield less(code, message, help, here, there, number(was), number(now))

@@ -76,7 +76,7 @@ def _weaker(
 def _compared(field: Field, was: Any, now: Any) -> tuple[str, str, str, str] | None:
     """Code, message, what may be written besides, and a note, where a setting does less now."""
     if field.type == "window" and not window_holds(now, was):
-        return "TL412", "the window {} is narrower", "", UNPROVED if was and now and was.unit != now.unit else ""
+        return "TL412", "the window {} is narrower", "", UNPROVED if _apart(was, now) else ""
     if field.type == "sites" and not layers_hold(now, was):
         return "TL413", "the layer set {} is narrower", "", UNPROVED
     if field.holds and was not in (now, *field.holds[now]):
@@ -84,6 +84,11 @@ def _compared(field: Field, was: Any, now: Any) -> tuple[str, str, str, str] | N
     if field.more and now < was:
         return "TL419", "{} is lower", " or more", ""
     return None
+
+
+def _apart(was: Any, now: Any) -> bool:
+    """Whether two windows meet on a model alone."""
+    return bool(was and now) and getattr(was, "unit", None) != getattr(now, "unit", None)
 
 
 def _shown(value: object) -> str:

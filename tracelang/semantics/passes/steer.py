@@ -1,19 +1,25 @@
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, TypeVar, get_args
 
 from tracelang.records import dataclass
 from tracelang.semantics.fields import choice, integer, number, sites, window
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
 from tracelang.semantics.tables import MAX_SEED
-from tracelang.semantics.values import Layers, Window
+from tracelang.semantics.values import Auto, Layers, Window
 
 Loss = Literal["prediction", "velocity"]
+Adapters = Literal["each", "joint"]
+Row = TypeVar("Row")
+
+LEVELS, PICTURES, NOISES = 20, 16, 4
+"""Where a window is chosen: noise levels, pictures of the concept, and noises of each picture at each level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steer(Pass):
-    """Training one low-rank adapter for each erased concept along trajectories of the unedited model.
+    """Training low-rank adapters, one for each erased concept or a joint one, along trajectories of the unedited model.
 
     `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the denoiser's own prediction,
     or of the velocity that it stands for, which weighs the noise levels alike in every family.
@@ -22,6 +28,9 @@ class Steer(Pass):
     kind: str = "steer"
     label: str = "steer"
     on: Layers = sites("text", "layers that get an adapter")
+    adapters: Adapters = choice(
+        "each", "an adapter for each erased concept, or a joint one for all of them", among=get_args(Adapters)
+    )
     rank: int = integer(8, "rank of each adapter", low=1, high=512, more=True)
     steps: int = integer(400, "training steps for each erased concept", low=1, high=1_000_000, more=True)
     rate: float = number(
@@ -48,7 +57,7 @@ class Steer(Pass):
     refresh: int = integer(
         0, "after so many steps, sample trajectories anew from the model in training; 0: never", low=0, high=1_000_000
     )
-    gate: Window | None = window(
+    gate: Window | Auto | None = window(
         None, "scale the adapters by noise level; such an edit cannot be written to a file", absent="none"
     )
     seed: int = integer(0, "start of every random number of the pass", low=0, high=MAX_SEED)
@@ -68,7 +77,22 @@ class Steer(Pass):
                 result.append(Share(term, rows, met.inside[term.label]))
         return tuple(result)
 
+    @property
+    def chosen(self) -> tuple[Auto, ...]:
+        """The windows that are chosen from the model, each once."""
+        windows = [self.gate, *(term.during for term in self.terms)]
+        return tuple(dict.fromkeys(window for window in windows if isinstance(window, Auto)))
+
     def problem(self, met: Met) -> str | None:
+        if self.chosen and self.trajectories < PICTURES:
+            return f"`auto` looks at {PICTURES} pictures of a concept; let `trajectories` be {PICTURES} or more"
+        if isinstance(self.gate, Auto) and len(met.anchored) > 1:
+            return (
+                f"`gate` is one for the whole edit, and `auto` would choose {len(met.anchored)}, one a concept; "
+                "write a range, or erase one concept alone"
+            )
+        if self.chosen and any(len(concepts) > 1 for concepts in self.taught(met.anchored)):
+            return "`auto` chooses a window for each concept, and a joint adapter has one; write a range"
         if not met.shares:
             return "no term has anything to train on; give one a weight, or `preserve` for `keep`"
         empty = next((share.term.label for share in met.shares if not share.steps), None)
@@ -87,6 +111,16 @@ class Steer(Pass):
             return 0
         return max(2 * self.trajectories, met.preserved)
 
+    def taught(self, concepts: Sequence[Row]) -> tuple[tuple[Row, ...], ...]:
+        """What each adapter is trained to erase."""
+        if self.adapters == "joint":
+            return (tuple(concepts),) if concepts else ()
+        return tuple((one,) for one in concepts)
+
+    def together(self, concepts: int) -> int:
+        """The training steps of an adapter of so many concepts: as many as theirs apart take, at the same cost."""
+        return self.steps * concepts
+
     def held(self, met: Met) -> tuple[int, ...]:
         """The sampler steps at which a term asks what the model predicted before the pass."""
         return tuple(sorted({step for share in met.shares if share.term.before for step in share.steps}))
@@ -95,18 +129,25 @@ class Steer(Pass):
         """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
 
         A refresh samples anew from the student and asks the original model for the same predictions there. Where
-        earlier passes changed the model, `hold` asks it for predictions too.
+        earlier passes changed the model, `hold` asks it for predictions too. Choosing windows asks the original model
+        for the prompt, for none and for the anchor. Steps in a window that is not chosen yet count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
         before = len(self.held(met)) * self.trajectories if met.before.changed else 0
-        refreshes = (self.steps - 1) // self.refresh if self.refresh else 0
-        erased = [met.visited * self.trajectories * (3 if anchored else 2) for anchored in met.anchored]
-        again = sum(2 * (one + preserved) + before for one in erased)
-        frozen = sum(one + before for one in erased) + refreshes * again
-        trained = self.steps * sum(share.rows for share in met.shares)
-        return Cost(frozen + (preserved if erased else 0), trained * len(erased))
+        rows = sum(share.rows for share in met.shares)
+        frozen = trained = 0
+        for concepts in self.taught(met.anchored):
+            steps = self.together(len(concepts))
+            refreshes = (steps - 1) // self.refresh if self.refresh else 0
+            erased = sum(met.visited * self.trajectories * (3 if anchored else 2) for anchored in concepts)
+            held = before * len(concepts)
+            frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
+            trained += steps * rows
+        if self.chosen:
+            frozen += sum(LEVELS * PICTURES * NOISES * (3 if anchored else 2) for anchored in met.anchored)
+        return Cost(frozen + (preserved if met.anchored else 0), trained)
 
     def leaves(self, met: Met) -> Left:
         before = met.before
-        adapters, mixed = before.adapters + len(met.anchored), before.mixed or met.mixed
+        adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
         return Left(True, True, self.gate is not None, adapters, mixed)

@@ -39,6 +39,6 @@ TITLE = "nothing is preserved"
 def check(subject: Subject) -> Iterator[Diagnostic]:
     program = subject.program
     implied = {erasure.span for erasure in program.erase}  # `A & B` preserves A and B by itself
-    if all(one.span in implied for one in program.preserve):
+    if not program.prior and all(one.span in implied for one in program.preserve):
         help = 'write what has to stay: `preserve "…"`, near neighbours first'
         yield Diagnostic(CODE, SEVERITY, "this recipe preserves nothing", Label(subject.head), help=help)

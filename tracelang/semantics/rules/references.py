@@ -15,9 +15,9 @@ SORT_OF: dict[str, Sort] = {"window": "window", "sites": "layers"}
 """What a setting of a type names, if its value is a name."""
 
 
-def leaves(node: tree.Set) -> Iterator[tree.Text | tree.ListFile | tree.Reference]:
-    """The texts, lists and names of a set, in order."""
-    stack: list[tree.Set] = [node]
+def leaves(node: tree.Set | tree.Prior) -> Iterator[tree.Text | tree.ListFile | tree.Reference]:
+    """The texts, lists and names of a set, in order. A prior's are prompts, of no concept."""
+    stack: list[tree.Set] = [] if isinstance(node, tree.Prior) else [node]
     while stack:
         one = stack.pop()
         if isinstance(one, tree.Text | tree.ListFile | tree.Reference):
@@ -42,6 +42,7 @@ def uses(node: tree.Statement) -> Iterator[Use]:
             yield from _set(node.set)
             if node.weight:
                 yield from _scalar(node.weight.value)
+            yield from _body(node.body)
         case tree.Group():
             yield from _set(node.set)
         case tree.Concept():
@@ -72,7 +73,7 @@ def uses(node: tree.Statement) -> Iterator[Use]:
                 yield from _scalar(one.bound)
 
 
-def _set(node: tree.Set) -> Iterator[Use]:
+def _set(node: tree.Set | tree.Prior) -> Iterator[Use]:
     for leaf in leaves(node):
         if isinstance(leaf, tree.Reference):
             yield "concept", leaf
@@ -85,6 +86,8 @@ def _scalar(node: tree.Value) -> Iterator[Use]:
 
 
 def _window(node: tree.Value) -> Iterator[Use]:
+    if isinstance(node, tree.Before):
+        node = node.window
     if isinstance(node, tree.Reference):
         yield "window", node
 
@@ -115,6 +118,8 @@ def _body(body: tree.Body | None) -> Iterator[Use]:
             yield from _scalar(value)
             if isinstance(value, tree.SitesParentheses):
                 yield from _sites(value)
+            elif isinstance(value, tree.Before):
+                yield from _window(value)
             elif isinstance(value, tree.Reference) and (sort := _named_by(item.address[-1].text)) is not None:
                 yield sort, value
 

@@ -2,8 +2,8 @@
 
 ## What it does
 Looks at each pass that has both `push` and `hold` terms. Reports a stretch of sampling that neither covers, and one
-that both cover. Windows in different units meet only on a model's schedule and are not compared here; in other units
-than progress, what lies beyond the outermost ends is left alone.
+that both cover. Windows in different units meet only on a model's schedule, and `auto` ones only where they are
+chosen: they are not compared here. In other units than progress, what lies beyond the outermost ends is left alone.
 
 ## Why
 `push` moves the prediction for erased prompts away, `hold` keeps it as it was. Where both act they work against each
@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Label, Severity, Span
 from tracelang.semantics.kinds import Term
-from tracelang.semantics.values import Window
+from tracelang.semantics.values import Auto, Window
 from tracelang.syntax import tree
 
 if TYPE_CHECKING:
@@ -48,11 +48,12 @@ Act = tuple[Term, Window]
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     for one in subject.program.method.passes:
+        acting = [term for term in one.terms if term.kind in ("push", "hold") and term.weight]
         acts: dict[str, list[Act]] = {}
-        for term in one.terms:
-            if term.kind in ("push", "hold") and term.weight:
+        for term in acting:
+            if isinstance(term.during, Window):
                 acts.setdefault(term.during.unit, []).append((term, term.during))
-        if len(acts) != 1:
+        if len(acts) != 1 or any(isinstance(term.during, Auto) for term in acting):
             continue
         [(unit, found)] = acts.items()
         if {term.kind for term, _ in found} == {"push", "hold"}:

@@ -1,0 +1,76 @@
+"""An adapter on every matrix of attention and feed-forward, as plain diffusers reads it: whole, and as a file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import random_flux
+import random_sd
+import torch
+from diffusers import DiffusionPipeline
+
+import tracelang
+from tracelang.evidence.units.certificate import certify
+from tracelang.models.locate import family_of, locate
+
+RECIPE = """
+templates object = "a photo of a {}", "a {}"
+erase "cat" toward "ship"
+preserve "dog"
+define method wide {
+  steer on denoiser {
+    steps = 3  rate = 0.01  batch = 2  trajectories = 2  sampler_steps = 4
+    push {}
+    keep {}
+  }
+}
+method wide
+"""
+BASES = {
+    "sd": lambda folder: random_sd.build(folder),
+    "flux": lambda folder: random_flux.build(folder),
+    "schnell": lambda folder: random_flux.build(folder, layout="schnell"),
+    "micro-sd": lambda folder: locate("micro-sd"),
+    "micro-flux": lambda folder: locate("micro-flux"),
+}
+ROLES = {"query", "key", "value", "out", "feedforward"}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_folder_file_and_loaded_model_predict_the_same(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACELANG_CACHE", str(tmp_path / "cache"))
+    base, out = BASES[name](tmp_path / "base"), tmp_path / "out"
+    (tmp_path / "r.erase").write_text(RECIPE)
+    made = tracelang.apply(tracelang.bind(tracelang.compile(tmp_path / "r.erase"), base), device="cpu")
+    made.save(out, root=tmp_path)
+    model, deltas = made.model, made.edit.deltas(made.model)
+    assert {site.role for site in deltas} == ROLES
+    assert set(deltas) == {site for site in model.sites if site.role in ROLES}
+
+    latents, states = model.noise([0, 1]), model.encode(["a photo of a cat", "a dog"])
+    times = torch.tensor([model.clock.time(0.1), model.clock.time(0.6)])
+
+    def predicted(denoiser: torch.nn.Module) -> torch.Tensor:
+        with torch.no_grad():
+            return replace(model, denoiser=denoiser).predict(latents, times, states)
+
+    part = next(iter(deltas)).component
+    adapted = DiffusionPipeline.from_pretrained(base, local_files_only=True, dtype=torch.float32)
+    plain = predicted(getattr(adapted, part))
+    adapted.load_lora_weights(out, weight_name="lora.safetensors", use_safetensors=True)
+    whole, file = predicted(family_of(base).load(out / "model").denoiser), predicted(getattr(adapted, part))
+    with made.applied() as edited, torch.no_grad():
+        here = edited.predict(latents, times, states)
+    moved = (here - plain).abs().max()
+    assert moved > 100 * max((here - whole).abs().max(), (here - file).abs().max()), moved
+
+    adapted.fuse_lora()
+    for site, delta in deltas.items():
+        weight = model.weight(site)
+        fused = getattr(adapted, part).get_submodule(site.module).base_layer.weight
+        assert (fused - weight - delta.dense()).abs().max() <= 1e-5 * (1 + weight.abs().max()), site.tensor
+
+    certificate = certify(made.bound.plan, model, family_of(base).load(Path(out) / "model"))
+    assert {layer.tensor for layer in certificate.layers if layer.change > 0} == {site.tensor for site in deltas}
+    assert all(1 <= layer.rank <= 8 for layer in certificate.layers if layer.change > 0)
+    assert not any("self-attention" in line for line in certificate.untouched)
