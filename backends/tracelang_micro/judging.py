@@ -1,7 +1,7 @@
 """The judge of the embedded world: a small CNN that names things, style and ground of a 64 px picture.
 
-The first edition's, which is shipped, names one thing; the second's tells every thing that is there and how many. One
-code reads both: the width of a file's last layer says which it is.
+It tells every thing that is there and how many. The first edition's named one thing; one code reads both: the width of
+a file's last layer says which it is.
 """
 
 from __future__ import annotations

@@ -10,12 +10,15 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import tracelang
 from tests.benchmarks.erasure import RESULTS
+from tracelang.models.weights import fingerprint
+from tracelang_micro import micro_flux, micro_sd
 from tracelang_micro.table import BY_NAME, anchor
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +80,16 @@ def table(head: Sequence[str], rows: Sequence[Cells]) -> str:
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 
+@cache
+def shipped() -> frozenset[str]:
+    """The fingerprints of the embedded models as they are now."""
+    return frozenset(fingerprint(folder()) for folder in (micro_sd, micro_flux))
+
+
 def asked(name: str) -> str:
-    """The line that says where a table's figures come from and how they were measured."""
+    """The line that says where a table's figures come from and how they were measured, also where on none of today's
+    models.
+    """
     options = held(name)["options"]
     facts = [
         options.get("device", "a CPU"),
@@ -86,6 +97,7 @@ def asked(name: str) -> str:
         f"seed {options['seed']}",
         f"{options['n']} pictures for each erased prompt and synonym",
         *([f"{options['kept']} for each kept thing"] if "kept" in options else []),
+        *([] if options["model"] in shipped() else ["**on an earlier edition of the model**"]),
     ]
     return f"`{name}.json`: {', '.join(facts)}.\n"
 

@@ -23,9 +23,9 @@ from tracelang.evidence import panel as evidence_panel
 from tracelang.models import locate
 from tracelang.models.weights import fingerprint
 from tracelang.plan.family import ModelError
-from tracelang_micro import micro_flux, micro_sd, twins
+from tracelang_micro import MODELS, micro_flux, micro_sd, twins
 from tracelang_micro.judging import Micro
-from tracelang_micro.world import diffusion, flux, place, tokens
+from tracelang_micro.world import card, diffusion, flux, place, tokens
 from tracelang_micro.world.trainings import TRAININGS
 
 ROOT = Path(__file__).parents[2]
@@ -183,9 +183,17 @@ def test_its_models_are_looked_at_by_the_judge_of_the_first_ones(monkeypatch: py
 
 
 def test_the_installed_models_take_at_most_fifty_megabytes() -> None:
-    names = [folder.name for folder in (HOME / "models").glob("*")]
-    assert sum(file.stat().st_size for file in HOME.rglob("*") if file.is_file()) <= MOST
-    assert {*names} <= {*PROJECT["entry-points"]["tracelang.models"]}
+    held = [file for file in HOME.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in held if file.suffix != ".pyc") <= MOST
+    names = {folder.name for folder in (HOME / "models").iterdir()}
+    assert names == {*PROJECT["entry-points"]["tracelang.models"]}
+    assert {card.file_of(name) for name in names} == {file.name for file in HOME.glob("card-*.json")}
+    for name in names:
+        shared = json.loads((HOME / "models" / name / twins.SHARED).read_bytes())
+        assert {"vae", "tokenizer"} <= {*shared}
+        for part, of in shared.items():
+            if of["model"] in place.SHIPPED:
+                assert twins.digest(MODELS / of["model"] / part) == of["sha256"], (name, part)
 
 
 def test_what_was_made_goes_into_both_distributions(tmp_path: Path) -> None:

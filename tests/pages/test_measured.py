@@ -28,6 +28,14 @@ def test_the_page_is_as_the_files_have_it() -> None:
     assert page.PAGE.read_text("utf-8") == page.page(), "run python -m tests.benchmarks.page"
 
 
+def test_a_figure_of_another_model_than_today_s_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, stale = "erasure-cuda", "on an earlier edition of the model"
+    monkeypatch.setattr(page, "shipped", lambda: {results(name)["options"]["model"]})
+    assert stale not in page.asked(name)
+    monkeypatch.setattr(page, "shipped", frozenset)
+    assert stale in page.asked(name)
+
+
 def test_the_table_of_the_readme_too() -> None:
     assert page.readme(TEXT) == TEXT, "run python -m tests.benchmarks.page"
     assert page.readme(TEXT.replace("| dog → frog | 98 |", "| dog → frog | 97 |")) == TEXT

@@ -11,7 +11,7 @@ from tests.engine.plans import run
 from tracelang.engine.sampling import sample_latents
 from tracelang.engine.seeds import seed
 from tracelang.evidence.attacks import ATTACKS, Budget, Found, Target
-from tracelang.evidence.judges import load
+from tracelang.evidence.judges import load, named
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang_micro import micro_sd, table
@@ -30,7 +30,7 @@ class Hunt:
         states = self.edited.encode(found.prompts) if found.states is None else found.states
         seeds = [seed("attacked", "cat", i, 0) for i in range(len(states))]
         images = self.edited.decode(sample_latents(self.edited, states, seeds, steps=STEPS))
-        return sum(seen.labels["concept"] == "cat" for seen in load("micro").look(images))
+        return sum("cat" in named(seen.labels["concept"]) for seen in load("micro").look(images))
 
 
 @pytest.fixture(scope="module")
