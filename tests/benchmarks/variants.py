@@ -6,12 +6,10 @@ part switched off.
 
 from __future__ import annotations
 
-WIDE = "query, key, value, out, feedforward"
-
 
 def steered(
     name: str,
-    on: str = WIDE,
+    on: str = "denoiser",
     push: str = "late",
     hold: str = "hold during early { weight = 0.5 }",
     more: str = "",
@@ -24,19 +22,19 @@ def steered(
     return f"define method {name} {{ {first} steer on {on} {{ {settings} {terms} }} {close} }}\nmethod {name} {{}}"
 
 
-REFINE = "refine on prompt { tokens = tail  ridge = 0.01 }"
-PRIOR = "preserve prior weight 0.1\n"
-ROWS: dict[str, str] = {
-    "trace": "method trace {}",
-    "uce": "method uce {}",
-    "esd": "method esd {}",
-    "ant": "method ant {}",
-    "closed form": f"define method closed {{ {REFINE} }}\nmethod closed {{}}",
-    "closed form, prior": f"{PRIOR}define method closed {{ {REFINE} }}\nmethod closed {{}}",
-    "wide steer": steered("wide"),
-    "wide steer, no window": steered("wide", push="whole", hold=""),
-    "wide steer, closed form": steered("wide", close=REFINE),
-    "wide steer, closed form, prior": PRIOR + steered("wide", close=REFINE),
-    "closed form, wide steer": steered("wide", first=REFINE),
+REFINE = "refine on prompt { tokens = tail  ridge = 0.01  %s }"
+HELD, BARE = REFINE % "prior = 0.1", REFINE % ""
+SHIPPED: dict[str, str] = {
+    name: f"method {name} {{}}" for name in ("trace", "trace_robust", "trace_fast", "trace_paper", "uce", "esd", "ant")
 }
-SHIPPED = ("trace", "uce", "esd", "ant")
+WITHOUT: dict[str, str] = {
+    "without closed form": steered("wide"),
+    "without window": steered("wide", push="whole", hold="", close=HELD),
+    "without hold": steered("wide", hold="", close=HELD),
+    "without prior": steered("wide", close=BARE),
+    "without wide sites": steered("narrow", on="text", close=HELD),
+    "closed form first": steered("first", first=HELD),
+    "window auto": steered("chosen", push="auto 30%", hold="hold during 0%..auto 30% { weight = 0.5 }", close=HELD),
+}
+ROWS = SHIPPED | WITHOUT
+"""All that the table can be asked for; `trace` stands for `trace_robust` without its adversary."""

@@ -47,10 +47,11 @@ class Preservation:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A prior, and where it is stated."""
+    """A prior, and where it is stated. `implied`: not by the recipe, but by a pass of its method."""
 
     prior: Prior
     span: Span
+    implied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def resolve(
     inflected = check(context, erase, kept, expect)
     if report.failed or chosen is None:
         return None
+    priors += _implied(chosen, priors)
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
     concepts |= {one.key: one for one in context.concepts.protected()}
     files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
@@ -190,6 +191,14 @@ def _once(context: Context, found: list[Held]) -> list[Held]:
     from tracelang.semantics.preserving import once
 
     return once(context, found)
+
+
+def _implied(chosen: Method, stated: list[Held]) -> list[Held]:
+    if not any(getattr(step, PRIOR, 0) for step in chosen.passes):
+        return []
+    from tracelang.semantics.preserving import implied
+
+    return implied(chosen, stated)
 
 
 def _preserve(context: Context, scope: Scope, node: tree.Preserve) -> list[Preservation]:

@@ -27,6 +27,13 @@ class Refine(Pass):
         absent="none",
     )
     erase_weight: float = number(1.0, "weight of the erased states against the preserved ones", above=0, more=True)
+    prior: float = number(
+        0.0,
+        "weight of the model's own vocabulary among the preserved, where no `preserve prior` says it; 0: none",
+        low=0,
+        more=True,
+        later=True,
+    )
     closed_form = True
     maps_states = True
 

@@ -41,10 +41,11 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     program = subject.program
     implied = {erasure.span for erasure in program.erase}  # `A & B` preserves A and B by itself
     held = any(step.holds_prior(len(program.erase)) for step in program.method.passes)
-    for one in () if held else program.prior:
+    stated = [one for one in program.prior if not one.implied]
+    for one in () if held else stated:
         message = f"no pass of the method `{program.method.name}` holds a prior"
         help = "use a method with a `refine` pass, or preserve by name"
         yield Diagnostic(CODE, SEVERITY, message, Label(one.span), help=help)
-    if not program.prior and all(one.span in implied for one in program.preserve):
+    if not stated and all(one.span in implied for one in program.preserve):
         help = 'write what has to stay: `preserve "…"`, near neighbours first'
         yield Diagnostic(CODE, SEVERITY, "this recipe preserves nothing", Label(subject.head), help=help)
