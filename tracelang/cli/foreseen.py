@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 HIGH = 0.2
-"""Above it one map of text states does only part of what was asked while it keeps what is preserved. On the embedded
-model most single things lie below it, all pairs above. How much of the concept a picture then shows, it does not say.
+"""Above it one map of text states does only part of what was asked while it keeps what is preserved. How much of the
+concept a picture then shows, it does not say.
 """
 UNREACHED = ": one map of text states does not get there and keep what is preserved"
 
