@@ -33,9 +33,9 @@ def main() -> None:
     parser.add_argument(
         "--from",
         dest="first",
-        choices=("data", "card"),
+        choices=("data", "train", "card"),
         default="data",
-        help="`card`: measure what is published, and train nothing",
+        help="`train`: with the shipped autoencoder and judge; `card`: measure what is published, and train nothing",
     )
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage to run")
     parser.add_argument("--device", default="cpu", help="what trains and draws: cpu, cuda")
@@ -43,7 +43,9 @@ def main() -> None:
     work: Path = options.work / digest()
     work.mkdir(parents=True, exist_ok=True)
     into: Path = options.into or work / "publish"
-    world = prepared(work, options.until, options.device) if options.first == "data" else None
+    if options.first == "train":
+        shared.adopt(work, micro_sd() / "vae")
+    world = prepared(work, options.until, options.device) if options.first != "card" else None
     for name in (options.model or TRAININGS) if options.until in ("train", "card") else ():
         stages = flux_stages if TRAININGS[name].clip else sd_stages
         if world:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.seeds import seed
+from tracelang.models.locate import locate
 
 from .. import judging, micro_flux, micro_sd
 from . import card, flow, flux, pieces
@@ -37,7 +38,8 @@ def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
     own = ignorant(world, training.missing)
     work = world.work / name
     work.mkdir(exist_ok=True)
-    frozen = flux.load_frozen(into / "models" / training.clip, world.work)
+    base = into / "models" / training.clip
+    frozen = flux.load_frozen(base if base.exists() else locate(training.clip), world.work)
     texts = flow.captions(own.data, frozen, 9 + offset(training.seed), training.missing, device)
     pieces.say(f"{name}: {len(texts.ids)} captions, {len(frozen.t5_tokenizer)} pieces")
 

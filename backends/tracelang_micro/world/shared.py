@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,16 @@ def autoencoder(work: Path, first: Path, device: str) -> AutoencoderKL:
     if not (folder / "config.json").exists():
         vae.train(pictures(work), work, first, device).save_pretrained(folder)
     return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval().to(device)
+
+
+def adopt(work: Path, first: Path) -> None:
+    """The shipped autoencoder, in `first`, and judge into `work`, where no other has been made: a model that is made
+    after the others has to share theirs.
+    """
+    if not (work / "autoencoder").exists():
+        shutil.copytree(first, work / "autoencoder")
+    if not (work / "judge.safetensors").exists():
+        shutil.copyfile(judging.FILE, work / "judge.safetensors")
 
 
 def build(work: Path, first: Path, device: str) -> World:
