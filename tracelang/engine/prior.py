@@ -93,6 +93,8 @@ def held(plan: Plan, text: TextSide, options: Options) -> tuple[dict[str, Held],
     told = []
     for prior in plan.prior:
         prompts = prior.prompts or sampled(text.vocabulary(), prior.sample, prior.seed)
+        if not prompts:
+            raise EngineError(f'{_called(prior)}: the tokenizer has no whole words; name prompts: `preserve prior "…"`')
         found = states(text, prompts, options)
         stay = _apart(plan, prior, prompts, found, text)
         if not stay:

@@ -46,10 +46,11 @@ def once(context: Context, found: Iterable[Held]) -> list[Held]:
 
 def implied(method: Method, stated: Sequence[Held]) -> list[Held]:
     """The vocabulary, where a pass of the method wants it and no statement holds it: at the largest weight wanted."""
-    wanted = max((getattr(step, PRIOR, 0.0) for step in method.passes), default=0.0)
+    step = max(method.passes, key=lambda one: getattr(one, PRIOR, 0.0))
+    wanted = getattr(step, PRIOR, 0.0)
     if not wanted or any(one.prior.kind == "vocabulary" for one in stated):
         return []
-    span = next(span for address, span in method.spans.items() if address.endswith(f".{PRIOR}"))
+    span = method.spans.get(f"{step.label}.{PRIOR}", method.spans[step.label])
     return [Held(Prior(weight=wanted), span, implied=True)]
 
 

@@ -111,7 +111,7 @@ def resolve(
     inflected = check(context, erase, kept, expect)
     if report.failed or chosen is None:
         return None
-    priors += _implied(chosen, priors)
+    priors = _implied(chosen, priors) + priors
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
     concepts |= {one.key: one for one in context.concepts.protected()}
     files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))

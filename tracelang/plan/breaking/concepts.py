@@ -168,5 +168,6 @@ def prior(before: Version, after: Version) -> Iterator[Diagnostic]:
             if field.more and now < was:
                 code, message = "TL417" if name == "weight" else "TL419", f"`{name}` of the {called(old)} is lower"
                 message = f"{message}: {number(now)} instead of {number(was)}"
-                help = f"write `{name}{'' if name == 'weight' else ' ='} {number(was)}` or more"
+                again = f"preserve {called(old)} weight" if name == "weight" else f"{name} ="
+                help = f"write `{again} {number(was)}` or more"
                 yield less(code, message, help, here, there, number(was), number(now))
