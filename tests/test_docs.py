@@ -86,7 +86,7 @@ def concepts() -> list[Row]:
 
 def windows() -> list[Row]:
     def meaning(name: str) -> str:
-        step = compile(f'erase "x" method trace {{ steer.gate = {name} }}').method.passes[1]
+        step = compile(f'erase "x" method trace {{ steer.gate = {name} }}').method.passes[0]
         assert isinstance(step, Steer) and step.gate is not None
         return window(step.gate)
 
