@@ -45,8 +45,10 @@ class Places:
     def prior(self, prompts: tuple[str, ...]) -> Span | None:
         """Where a prior is stated; one that a pass implies, where its method is taken or changed."""
         found = next((one for one in self._program.prior if one.prior.prompts == prompts), None)
-        if found is None or not found.implied:
-            return found and found.span
+        if found is None:
+            return None
+        if not found.implied:
+            return found.span
         method = self._program.method
         address = next(address for address, span in method.spans.items() if span == found.span)
         return self.setting(method.name, address)
