@@ -1,4 +1,4 @@
-"""What `preserve prior` holds: states of a model's own vocabulary, or of given prompts (docs/methods.md §2.7).
+"""What `preserve prior` holds: states of a model's own vocabulary, or of given prompts (docs/methods.md §2.8).
 
 Of a prompt every state of its content and its end counts once, the mean of its padding as often as there is some; of an
 input with one state a prompt, that state. However many prompts there are, together they weigh what `WORDS` preserved at
