@@ -113,7 +113,7 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
         sys.modules.pop(name, None)
 
 
-DIMS = 'define method dims { dim { share = 0.75 } }\nerase "cat" preserve "dog" method dims'
+DIMS = 'define method dims { dim { share = 0.75 } }\nerase "cat" preserve "house" method dims'
 SOFTENS = """
 define method softens {
   steer { steps = 60  trajectories = 6  sampler_steps = 5  batch = 8  rate = 1e-2  soften { amount = 0.8 } }
@@ -143,7 +143,7 @@ def test_a_pass_runs_on_a_model(add: Add, tmp_path: Path, monkeypatch: pytest.Mo
     assert told.exit_code == 0, told.output
     shown = json.loads(told.stdout)
     assert shown["passes"][0]["kind"] == "dim" and shown["passes"][0]["tensors"] == len(shown["tensors"]) > 0
-    assert shown["collateral"]["erased"]["cat"] > shown["collateral"]["preserved"]["dog"] > 0
+    assert shown["collateral"]["erased"]["cat"] > shown["collateral"]["preserved"]["house"] > 0
     words = ["apply", "dims.erase", "--model", "micro-sd", "--device", "cpu", "--out", "out"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0 and f"{len(shown['tensors'])} matrices changed" in done.output

@@ -53,7 +53,7 @@ def test_compiling(here: Path) -> None:
 @says(
     LANGUAGE,
     "A plan is JSON with sorted keys: `format_version`, `language`, `recipe` (the header), `concepts`, `erase`, "
-    "`preserve`, `method`, `expect`, `sources`, `digest`.",
+    "`preserve`, `prior` where there is one, `method`, `expect`, `sources`, `digest`.",
     "Concepts that no statement uses are left out.",
     "The same sources give the same bytes.",
 )
@@ -61,10 +61,11 @@ def test_what_a_plan_is(here: Path) -> None:
     path = write(here, r='concept unused { names "x" } erase "a" method trace { steer.push.during = late }')
     text = tracec("compile", path, "-o", "-").stdout
     data = json.loads(text)
-    named = "format_version language recipe concepts erase preserve method expect sources digest"
+    named = "format_version language recipe concepts erase preserve prior method expect sources digest"
     assert set(data) == {*named.split()}
     assert json.dumps(data, sort_keys=True) == json.dumps(data) and "unused" not in text and '"late"' not in text
     assert tracec("compile", path, "-o", "-").stdout == text
+    assert "prior" not in json.loads(plan('erase "a" method uce').canonical_json())
 
 
 @says(

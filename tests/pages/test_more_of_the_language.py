@@ -46,7 +46,7 @@ def test_what_each_statement_brings(here: Path) -> None:
     assert compile(write(here, top='import "sub/x.erase" as n erase n.a')).erase[0].targets == ("lion",)
     both = 'from "sub/x.erase" import a erase a method trace { steer.push.during = a }'
     found = compile(write(here, top=both))
-    assert found.concept("lion").templates == ("my {}",) and found.method.passes[1].terms[0].during.high == 0.09  # type: ignore[union-attr]
+    assert found.concept("lion").templates == ("my {}",) and found.method.passes[0].terms[0].during.high == 0.09  # type: ignore[union-attr]
     included = compile(write(here, top='include "sub/x.erase" erase "cat"'))
     assert [one.targets for one in included.erase] == [("cat",), ("e",)] and len(included.preserve) == 1
     assert included.concept("cat").templates != ("my {}",) == included.concept("e").templates

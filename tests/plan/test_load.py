@@ -85,7 +85,7 @@ def test_a_new_digest_is_no_key_to_anything_else() -> None:
     assert parsed(Source("<plan>", sealed(at("erase", 0, "degree", value=0.5)))).erase[0].degree == 0.5
 
 
-STEER = ("method", "passes", 1)
+STEER = ("method", "passes", 0)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,16 @@ STEER = ("method", "passes", 1)
         at(*STEER, "trajectories", value=10**9),
         at(*STEER, "seed", value=2**63),
         at(*STEER, "terms", 0, "during", "high", value=1.5),
+        *(at(*STEER, "adversary", value=value) for value in (None, "word", ["word", "prefix"], [["word"]], ["evil"])),
+        *(at(*STEER, "adversary_share", value=value) for value in (None, 0, 1.5, True, "x")),
+        *(at(*STEER, "terms", 0, "during", value={"share": x, "part": "inside"}) for x in (-1, 1.01, True, None)),
+        at(*STEER, "terms", 0, "during", value={"share": 0.3, "part": "after"}),
+        at(*STEER, "terms", value=None),
+        *(at("prior", 0, "prompts", value=value) for value in (None, 5, {"a": 1}, ["b", "a"], ["a", "a"], [" "], [1])),
+        *(at("prior", 0, "kind", value=value) for value in ("given", None, ["vocabulary"])),
+        *(at("prior", 0, name, value=value) for name in ("weight", "cosine", "sample") for value in (0, None, "x")),
+        at("prior", value=None),
+        twice("prior"),
         at("expect", value=[{"metric": "x", "concepts": [["cat"]], "attack": None, "comparison": "<=", "bound": 0.1,
                              "samples": 1, "seed": 0}]),
     ],

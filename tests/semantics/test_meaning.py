@@ -109,7 +109,19 @@ def test_what_is_declared_is_whole(package: str, kind: str) -> None:
 
 
 def test_all_methods_are_known() -> None:
-    names = ("ant", "eraseanything", "esd", "mace", "rece", "speed", "trace", "uce")
+    names = (
+        "ant",
+        "eraseanything",
+        "esd",
+        "mace",
+        "rece",
+        "speed",
+        "trace",
+        "trace_fast",
+        "trace_paper",
+        "trace_robust",
+        "uce",
+    )
     assert tuple(method_names()) == names
     for name in names:
         assert compile(f'erase "x" method {name}').method.name == name
@@ -123,7 +135,7 @@ def test_passes_terms_and_windows_know_where_they_stand() -> None:
     resolution = resolve(file, report, folder=Path(), root=Path())
     assert resolution is not None
     texts = {address: span.text for address, span in resolution.program.method.spans.items()}
-    assert texts["steer"].startswith("steer on text {")
+    assert texts["steer"].startswith("steer on denoiser {")
     assert texts["steer.blank"] == "blank             { weight = 0.5 }"
     windows = {label: texts.get(f"steer.{label}.during") for label in ("push", "hold", "blank", "keep")}
     assert windows == {"push": "1%..2%", "hold": "late", "blank": None, "keep": None}

@@ -125,7 +125,7 @@ def told(model: Model, task: Task, known: Shared) -> Told:
     """
     (concept,) = task.erased
     starts, progress, clock = concept.starts[:PICTURES], task.options.progress, model.clock
-    name = trajectories_key(model, starts, task.settings.sampler_steps, task.guidance)
+    name = trajectories_key(model, concept.starts, task.settings.sampler_steps, task.guidance)
     where = task.options.cache
     levels, pictures = [], None
     for number, time in enumerate(clock.times(LEVELS)):

@@ -1,4 +1,4 @@
-"""What `preserve prior` holds: states of a model's own vocabulary, or of given prompts (docs/methods.md §2.7).
+"""What `preserve prior` holds: states of a model's own vocabulary, or of given prompts (docs/methods.md §2.8).
 
 Of a prompt every state of its content and its end counts once, the mean of its padding as often as there is some; of an
 input with one state a prompt, that state. However many prompts there are, together they weigh what `WORDS` preserved at
@@ -93,6 +93,8 @@ def held(plan: Plan, text: TextSide, options: Options) -> tuple[dict[str, Held],
     told = []
     for prior in plan.prior:
         prompts = prior.prompts or sampled(text.vocabulary(), prior.sample, prior.seed)
+        if not prompts:
+            raise EngineError(f'{_called(prior)}: the tokenizer has no whole words; name prompts: `preserve prior "…"`')
         found = states(text, prompts, options)
         stay = _apart(plan, prior, prompts, found, text, options)
         if not stay:

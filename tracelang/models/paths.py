@@ -23,7 +23,8 @@ from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.models.streamed import held_or_streamed, is_streamed
 from tracelang.plan.prompts import Prompt, spans
 
-WORD = re.compile(r"([A-Za-z]{3,})</w>|\u2581([A-Za-z]{3,})")
+MARKED = re.compile(r"([A-Za-z]{3,})</w>|\u2581([A-Za-z]{3,})")
+PLAIN = re.compile(r"([A-Za-z]{3,})")
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ class TextPath(ABC):
         """
 
     def words(self) -> set[str]:
-        """The whole words of the tokenizer: entries that end a word in CLIP's kind, or begin one in T5's."""
-        found = map(WORD.fullmatch, self.tokenizer.get_vocab())
-        return {(one[1] or one[2]).lower() for one in found if one}
+        """The whole words of the tokenizer: entries that end a word in CLIP's kind, or begin one in T5's; of one that
+        marks neither, all that are words.
+        """
+        entries = list(self.tokenizer.get_vocab())
+        found = [list(filter(None, map(kind.fullmatch, entries))) for kind in (MARKED, PLAIN)]
+        return {one[one.lastindex or 0].lower() for one in found[0] or found[1]}
 
     def ids(self, prompts: Sequence[str]) -> Tensor:
         """Token ids `[n, length]` on the CPU."""

@@ -43,7 +43,15 @@ class Places:
         return next((one.span for one in self._program.preserve if self._member(one.concepts) == concepts), None)
 
     def prior(self, prompts: tuple[str, ...]) -> Span | None:
-        return next((one.span for one in self._program.prior if one.prior.prompts == prompts), None)
+        """Where a prior is stated; one that a pass implies, where its method is taken or changed."""
+        found = next((one for one in self._program.prior if one.prior.prompts == prompts), None)
+        if found is None:
+            return None
+        if not found.implied:
+            return found.span
+        method = self._program.method
+        address = next(address for address, span in method.spans.items() if span == found.span)
+        return self.setting(method.name, address)
 
     def concept(self, name: str) -> Span | None:
         """Where a concept is declared, used or not; an implicit one, where it is first used."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from tracelang.diagnostics import Label, Span
@@ -11,8 +11,8 @@ from tracelang.records import replace
 from tracelang.semantics.context import Context
 from tracelang.semantics.fields import settings
 from tracelang.semantics.numbers import bounded
-from tracelang.semantics.prior import PRIOR, Prior, sampled
-from tracelang.semantics.program import Held, Method
+from tracelang.semantics.prior import Prior, sampled
+from tracelang.semantics.program import Held
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.settings import Wrong, setting
 from tracelang.syntax import tree
@@ -42,15 +42,6 @@ def once(context: Context, found: Iterable[Held]) -> list[Held]:
             message = "this prior is preserved twice, in two ways"
             context.report.error("TL309", message, one.span, also=also, help="keep one of the two")
     return [held[prompts] for prompts in sorted(held)]
-
-
-def implied(method: Method, stated: Sequence[Held]) -> list[Held]:
-    """The vocabulary, where a pass of the method wants it and no statement holds it: at the largest weight wanted."""
-    wanted = max((getattr(step, PRIOR, 0.0) for step in method.passes), default=0.0)
-    if not wanted or any(one.prior.kind == "vocabulary" for one in stated):
-        return []
-    span = next(span for address, span in method.spans.items() if address.endswith(f".{PRIOR}"))
-    return [Held(Prior(weight=wanted), span, implied=True)]
 
 
 def _given(context: Context, scope: Scope, items: tuple[tree.Text | tree.ListFile, ...]) -> list[str] | None:

@@ -22,7 +22,7 @@ from tracelang.semantics.modules import Modules
 from tracelang.semantics.numbers import bounded, share
 from tracelang.semantics.params import overrides, params
 from tracelang.semantics.paths import Place
-from tracelang.semantics.prior import PRIOR
+from tracelang.semantics.prior import PRIOR, Prior
 from tracelang.semantics.program import Assertion, Erasure, Held, Member, Method, Preservation, Program
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
@@ -111,7 +111,7 @@ def resolve(
     inflected = check(context, erase, kept, expect)
     if report.failed or chosen is None:
         return None
-    priors += _implied(chosen, priors)
+    priors = _implied(chosen, priors) + priors
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
     concepts |= {one.key: one for one in context.concepts.protected()}
     files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
@@ -194,11 +194,13 @@ def _once(context: Context, found: list[Held]) -> list[Held]:
 
 
 def _implied(chosen: Method, stated: list[Held]) -> list[Held]:
-    if not any(getattr(step, PRIOR, 0) for step in chosen.passes):
+    """The vocabulary, where a pass of the method wants it and no statement holds it: at the largest weight wanted."""
+    step = max(chosen.passes, key=lambda one: getattr(one, PRIOR, 0.0))
+    wanted = getattr(step, PRIOR, 0.0)
+    if not wanted or any(one.prior.kind == "vocabulary" for one in stated):
         return []
-    from tracelang.semantics.preserving import implied
-
-    return implied(chosen, stated)
+    span = chosen.spans.get(f"{step.label}.{PRIOR}", chosen.spans[step.label])
+    return [Held(Prior(weight=wanted), span, implied=True)]
 
 
 def _preserve(context: Context, scope: Scope, node: tree.Preserve) -> list[Preservation]:

@@ -31,7 +31,6 @@ class Refine(Pass):
         0.0,
         "weight of the model's own vocabulary among the preserved, where no `preserve prior` says it; 0: none",
         low=0,
-        more=True,
         later=True,
     )
     closed_form = True
