@@ -119,7 +119,7 @@ def test_size(here: Path) -> None:
     "The shipped method is TRACE (arXiv 2505.23312), written as a recipe in `recipes/methods/trace.erase`:",
 )
 def test_trace(here: Path) -> None:
-    assert [step.kind for step in plan('erase "a"').method.passes] == ["steer", "fuse", "refine"]
+    assert [step.kind for step in plan('erase "a"').method.passes] == ["steer", "refine"]
     assert "2505.23312" in (ROOT / "recipes" / "methods" / "trace.erase").read_text()
 
 

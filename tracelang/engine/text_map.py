@@ -163,7 +163,7 @@ def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
 
 
 def residual(problem: Constraints, T: TextMap) -> float:
-    """‖TF − G‖/‖F − G‖."""
+    """‖TF − G‖/‖F − G‖ (docs/methods.md §2.7)."""
     return _ratio((T.left @ (T.right.T @ problem.F)).add_(problem.F).sub_(problem.G), problem.F - problem.G)
 
 
