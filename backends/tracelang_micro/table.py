@@ -159,11 +159,13 @@ def ask(
 
 @dataclass(frozen=True)
 class Outcome:
-    """One model's rates by row, and the scenes: `subject` still shows a recognisable thing, `placed` on its ground."""
+    """One model's rates by row, and the scenes: `subject` still shows a recognisable thing, `placed` on its ground;
+    None where too few pictures were asked for to spread over the grounds.
+    """
 
     rates: Mapping[tuple[str, str], Rate]
     subject: Rate
-    placed: Rate
+    placed: Rate | None
 
     def group(self, name: str) -> dict[str, Rate]:
         return {row: found for (group, row), found in self.rates.items() if group == name}
@@ -179,13 +181,13 @@ def outcome(asked: Sequence[Question], seen: Sequence[Presence]) -> Outcome:
     return Outcome(
         {row: rate(sum(hits), len(hits)) for row, hits in shows.items()},
         rate(sum(bool(one.subject) for one in things), len(things)),
-        rate(sum(bool(one.subject) and one.shows for one in scenes), len(scenes)),
+        rate(sum(bool(one.subject) and one.shows for one in scenes), len(scenes)) if scenes else None,
     )
 
 
 def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
     """The row of an edit: shares after it, and changes against the base where things are kept. A style, which has no
-    synonyms, has no figures of probes.
+    synonyms, has no figures of probes, and what was never drawn on a ground none of its place.
     """
 
     def change(group: str) -> dict[str, float]:
@@ -212,7 +214,7 @@ def figures(base: Outcome, after: Outcome) -> dict[str, float | str]:
         "kept_worst": kept[worst],
         "kept_worst_row": worst,
         "subject": after.subject.share,
-        "placed": after.placed.share,
+        **({"placed": after.placed.share} if after.placed else {}),
         "style_change": sum(styles.values()) / len(styles),
         "background_change": sum(change("background").values()) / len(BACKGROUNDS),
     }

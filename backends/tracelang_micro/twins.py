@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -86,11 +87,11 @@ def complete(folder: Path, where: Path | None = None) -> Path:
 
 
 def _assembled(folder: Path, draft: Path) -> None:
-    for name, of in json.loads((folder / SHARED).read_bytes()).items():
-        part = locate(of["model"]) / name
-        if not part.is_dir() or digest(part) != of["sha256"]:
+    for name, (model, own) in _shared(folder).items():
+        part = locate(model) / name
+        if not part.is_dir() or digest(part) != own:
             raise ModelError(
-                f"{folder.name}: the {name} of {of['model']} is not the one that it was trained with; "
+                f"{folder.name}: the {name} of {model} is not the one that it was trained with; "
                 "install tracelang-micro and tracelang-micro-twins of one version"
             )
         for file in (file for file in part.rglob("*") if file.is_file()):
@@ -98,9 +99,25 @@ def _assembled(folder: Path, draft: Path) -> None:
     for file in (file for file in folder.rglob("*") if file.is_file() and file.name != SHARED):
         place = draft / file.relative_to(folder)
         if file.suffix == PACKED:
-            _written(place.with_suffix(""), unpack(file.read_bytes()))
+            try:
+                _written(place.with_suffix(""), unpack(file.read_bytes()))
+            except lzma.LZMAError:
+                raise ModelError(f"{folder.name}: {file.name} is damaged; install its distribution again") from None
         else:
             _written(place, file.read_bytes())
+
+
+def _shared(folder: Path) -> dict[str, tuple[str, str]]:
+    """Of each part that is taken, by its plain name, which embedded model has it, and its digest."""
+    try:
+        stated = json.loads((folder / SHARED).read_bytes())
+        found = {name: (of["model"], of["sha256"]) for name, of in stated.items()}
+        plain = all(re.fullmatch(r"\w+", name) and re.fullmatch(r"[\w-]+", of[0]) for name, of in found.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        plain = False
+    if not plain:
+        raise ModelError(f"{folder.name}: {SHARED} cannot be read; install its distribution again")
+    return found
 
 
 def _written(file: Path, data: bytes) -> None:

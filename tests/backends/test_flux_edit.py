@@ -40,7 +40,7 @@ method %s
 """
 METHODS = {
     "uce": "uce",
-    "trace": "trace { steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 8 }",
+    "trace_paper": "trace_paper { steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 8 }",
 }
 PROMPTS = ["a photo of a cat", "a dog"]
 
@@ -79,7 +79,7 @@ def draw(pipe: FluxPipeline) -> torch.Tensor:
     ).images
 
 
-@pytest.mark.parametrize("method", ["uce", "trace"])
+@pytest.mark.parametrize("method", ["uce", "trace_paper"])
 def test_one_recipe_from_text_to_pictures(method, base, caplog):
     Path("r.erase").write_text(RECIPE % METHODS[method])
     made = tracelang.apply(tracelang.bind(tracelang.compile("r.erase"), base), device="cpu")
@@ -87,7 +87,7 @@ def test_one_recipe_from_text_to_pictures(method, base, caplog):
     deltas = made.edit.deltas(made.model)
     prompt_only = {site.module: site.reads for site in deltas if site.reads}
     assert prompt_only == {"context_embedder": "tokens", "time_text_embed.text_embedder.linear_1": "pooled"}
-    streams = {site for site in made.model.sites if site.text} if method == "trace" else set()
+    streams = {site for site in made.model.sites if site.text} if method == "trace_paper" else set()
     assert {site for site in deltas if site.reads is None} == streams
 
     plain, edited, adapted = pipeline(base), pipeline(Path("out/model")), pipeline(base)
@@ -269,7 +269,7 @@ def test_an_edit_is_drawn_and_verified_under_every_attack(dev, monkeypatch):
 
 
 def test_the_same_plan_gives_the_same_bytes_and_the_command_line_agrees(dev):
-    Path("r.erase").write_text(RECIPE % METHODS["trace"])
+    Path("r.erase").write_text(RECIPE % METHODS["trace_paper"])
     for out in ("one", "two"):
         result = CliRunner().invoke(main, ["apply", "r.erase", "--model", str(dev), "--out", out, "--device", "cpu"])
         assert result.exit_code == 0, result.stderr

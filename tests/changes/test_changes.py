@@ -46,6 +46,20 @@ def test_breaking(note: str, case: str) -> None:
     assert all(one.code in CODES and one.severity == "error" and one.help and one.secondary for one in found)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "again"),
+    [
+        ("preserve prior", "", "preserve prior"),
+        ('preserve prior "x"', 'preserve prior "y"', 'preserve prior "x"'),
+        ('preserve prior "x", "y"', 'preserve prior "y"', 'preserve prior "x", …'),
+        ('preserve prior "x", "y" weight 2', 'preserve prior "x", "y"', 'preserve prior "x", … weight 2'),
+    ],
+)
+def test_what_is_asked_for_again_is_a_statement(before: str, after: str, again: str) -> None:
+    found = breaking(version(f'erase "a" method uce {before}'), version(f'erase "a" method uce {after}'))
+    assert [one.help.removesuffix(" or more") for one in found] == [f"write `{again}`"]
+
+
 def test_every_code_is_tried() -> None:
     used = {line.split()[0] for _, case in BREAKS for line in parts(case)[2]}
     assert used == {code for code in CODES if "TL410" <= code <= "TL429"}

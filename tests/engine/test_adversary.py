@@ -90,6 +90,7 @@ def test_a_share_of_push_and_keep_gets_what_was_found_and_nothing_else_does() ->
     for slot in task.slots:
         rows[slot.term.kind] = int(moved[begin : begin + slot.rows].sum()), slot.rows
         begin += slot.rows
+    assert not finds.pool[0].encoded  # states cost no encoder, so that none are kept
     assert rows["push"] == (2, 4) and rows["keep"] == (4, 8) and rows["hold"][0] == rows["blank"][0] == 0
 
 
@@ -160,7 +161,8 @@ def test_an_adversary_that_has_nothing_to_do_is_refused() -> None:
         return str(caught.value)
 
     assert refused(terms=(term("keep"),)).endswith("an adversary has nothing to search on: give `push` a weight")
-    assert refused(adversary_after=12) == "steer: the adversary would begin after step 12 of 12"
+    late = refused(adversary_after=12)
+    assert late == "steer: the adversary would begin after step 12 of 12; lower `adversary_after`"
 
 
 MICRO = """

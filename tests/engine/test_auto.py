@@ -228,5 +228,8 @@ def test_a_plan_leaves_it_open_and_refuses_what_it_can() -> None:
         bound(plan((erasure("cat"), erasure("car")), *chosen_plan(adapters="joint").method.passes), model)
     with pytest.raises(BindError, match="the window of push holds none of the 5 sampler steps"):
         settled(part, model.clock, lambda asked: Window("logsnr", 90.0, 91.0))
+    gated = bound(chosen_plan(gate=BEFORE), model).passes[0]
+    with pytest.raises(BindError, match="nothing lies before the chosen window, where `gate` would end"):
+        settled(gated, model.clock, lambda asked: None if asked == BEFORE else Window("logsnr", -FAR, 0.0))
     nothing_before = settled(part, model.clock, lambda asked: None if asked == BEFORE else Window("logsnr", -FAR, 0.0))
     assert [share.term.kind for share in nothing_before.met.shares] == ["push", "keep", "blank"]

@@ -107,6 +107,40 @@ def test_a_part_that_is_another_is_refused_and_nothing_is_left(
     assert not [*(tmp_path / "cache").iterdir()]
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        None,
+        "{",
+        "[]",
+        '{"vae": {"model": "micro-sd"}}',
+        *(
+            json.dumps({name: {"model": model, "sha256": "0"}})
+            for name, model in (("../vae", "micro-sd"), ("/tmp", "micro-sd"), ("..", "micro-sd"), ("", "micro-sd"))
+        ),
+        *(json.dumps({"vae": {"model": model, "sha256": "0"}}) for model in ("owner/name", "../x", "", None)),
+    ],
+)
+def test_a_part_has_a_plain_name_and_an_embedded_model(
+    twin: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str | None
+) -> None:
+    monkeypatch.setattr(twins, "locate", lambda name: pytest.fail(f"looked for {name}"))
+    folder = shutil.copytree(twin[1], tmp_path / "hostile")
+    (folder / twins.SHARED).unlink()
+    if stated is not None:
+        (folder / twins.SHARED).write_text(stated)
+    with pytest.raises(ModelError, match=r"hostile: shared\.json cannot be read; install"):
+        twins.complete(folder, tmp_path / "cache")
+    assert not [*(tmp_path / "cache").iterdir()]
+
+
+def test_damaged_weights_are_told(twin: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(twin[1], tmp_path / "damaged")
+    next(folder.rglob("*.xz")).write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"safetensors\.xz is damaged; install"):
+        twins.complete(folder, tmp_path / "cache")
+
+
 def test_a_cache_that_cannot_be_written_is_told(twin: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match=r"cannot be unpacked in .*; set TRACELANG_CACHE to a folder"):

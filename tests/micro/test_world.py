@@ -11,6 +11,7 @@ import torch
 
 import tracelang
 import tracelang_micro
+from tracelang.evidence.bench import Presence
 from tracelang.evidence.judges import Answer, Class, load
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.schema import JudgeCard
@@ -164,3 +165,12 @@ def test_a_measurement_goes_on_after_a_stop_and_tables_share_their_rows(
     measure.answered(None, Fixed(), other, 20, work)  # type: ignore[arg-type]
     kept = sum(one.row[0] == "kept" for one in other)
     assert 0 < sum(drawn) <= len(other) - kept + 1  # of the other's kept things all but the one erased here are there
+
+
+def test_a_table_of_few_pictures_leaves_out_what_it_never_asked_for() -> None:
+    asked = table.ask(OBJECTS[0], 6, 1, 1, seed=0)
+    assert not any(one.row[0] == "scene" for one in asked)
+    seen = table.outcome(asked, [Presence(shows=True, subject=True)] * len(asked))
+    figures = table.figures(seen, seen)
+    json.dumps(figures, allow_nan=False)
+    assert "placed" not in figures and figures["subject"] == 1 and "–" in table.render({"base": figures})

@@ -194,3 +194,11 @@ def test_a_sample_asks_neither_for_order_nor_for_what_else_there_is() -> None:
     assert sampled(words, 100, 1) != drawn and sampled(drawn, 100, 0) == drawn
     assert len(set(drawn) - set(sampled([*words, "more"], 100, 0))) <= 1
     assert sampled(["b", "a"], 5, 0) == ("a", "b")
+
+
+@pytest.mark.parametrize("text", ['preserve prior, "dog"', 'preserve prior except "dog"', "preserve (prior)"])
+def test_the_vocabulary_in_a_set_is_told_to_stand_alone(text: str) -> None:
+    found = [one for one in compile_with_findings(ERASE + text)[1] if one.code == "TL201"]
+    assert [one.help for one in found] == [
+        'the vocabulary has a statement to itself: `preserve prior`; quote a text: `"prior"`'
+    ]

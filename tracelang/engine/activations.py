@@ -46,7 +46,8 @@ class Inputs:
             rows = rows.flatten(0, -2)
             gram = exact(rows.T @ rows)
             self.first[site] = site
-            self.gram.setdefault(site, torch.zeros_like(gram)).add_(gram)
+            held = self.gram.get(site)
+            self.gram[site] = gram if held is None else held.add_(gram)
 
         def hook(site: Site) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             return lambda module, inputs: add(site, inputs[0])

@@ -13,7 +13,8 @@ of `keep` takes one beside what is preserved: else a model learns that whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -220,8 +221,9 @@ class Adversary:
                     value.copy_(self._bounded(kind, value))
             with torch.no_grad():
                 errors.append(error(value))
-        if not (torch.isfinite(value).all() and all(map(_finite, errors))):
-            raise EngineError(f"steer: the search for {kind} at step {step} of {self.task.label!r} is not finite")
+        if not (torch.isfinite(value).all() and all(map(math.isfinite, errors))):
+            where = f"the search for {kind} at step {step} of {self.task.label!r}"
+            raise EngineError(f"steer: {where} is not finite; lower adversary_rate")
         return errors[0], value.detach(), errors[-1]
 
     def _bounded(self, kind: Search, value: Tensor) -> Tensor:
@@ -264,8 +266,11 @@ class Adversary:
 
     @torch.no_grad()
     def _remembered(self, found: Found, prompt: str, kept: bool) -> TextStates:
+        if found.kind == "states":  # which no encoder has to read: nothing is worth the memory
+            return self._with(found, prompt, kept)
         if prompt not in found.encoded:
-            found.encoded[prompt] = self._with(found, prompt, kept)
+            made = self._with(found, prompt, kept).inputs
+            found.encoded[prompt] = TextStates({name: value.cpu() for name, value in made.items()})
         return found.encoded[prompt]
 
 
@@ -292,7 +297,7 @@ def pushes(slot: Slot) -> bool:
 
 
 @contextmanager
-def still(parameters: Sequence[nn.Parameter]) -> Any:
+def still(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Without gradients for the parameters, which are left as they were."""
     for part in parameters:
         part.requires_grad_(False)
@@ -301,7 +306,3 @@ def still(parameters: Sequence[nn.Parameter]) -> Any:
     finally:
         for part in parameters:
             part.requires_grad_(True)
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

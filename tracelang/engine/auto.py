@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tracelang.engine.cache import key as trajectories_key
 from tracelang.engine.errors import EngineError
+from tracelang.engine.exact import exact
 from tracelang.engine.rollout import Start, Trajectories, chunks, encoder
 from tracelang.engine.sampling import predict
 from tracelang.engine.seeds import seed
@@ -125,7 +126,7 @@ def told(model: Model, task: Task, known: Shared) -> Told:
     """
     (concept,) = task.erased
     starts, progress, clock = concept.starts[:PICTURES], task.options.progress, model.clock
-    name = trajectories_key(model, starts, task.settings.sampler_steps, task.guidance)
+    name = trajectories_key(model, concept.starts, task.settings.sampler_steps, task.guidance)
     where = task.options.cache
     levels, pictures = [], None
     for number, time in enumerate(clock.times(LEVELS)):
@@ -189,7 +190,7 @@ def _level(model: Model, task: Task, starts: Sequence[Start], pictures: Tensor, 
         if rows[0].anchor is not None:
             asked.append(encode([one.anchor for one in rows]))
         predicted = torch.split(predict(model, x, time, TextStates.cat(asked)).float(), len(rows))
-        D = [(one - target.float()).square().flatten(1).mean(1).double().cpu() for one in predicted]
+        D = [exact((one - target.float()).square().flatten(1).mean(1)) for one in predicted]
         if not all(torch.isfinite(one).all() for one in D):
             raise EngineError(f"{task.settings.label}: the model's prediction at time {time:g} holds NaN or infinity")
         index = torch.tensor([i for i, _ in batch])

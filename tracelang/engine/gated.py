@@ -17,8 +17,8 @@ from tracelang.plan.family import Site
 
 
 class Gated:
-    """Delegates to a model; while it predicts, `scale` holds the gate's value for every row. Where gradients flow it
-    does so until the next prediction: a checkpointed block is computed again in the backward pass.
+    """Delegates to a model; while it predicts, `scale` holds the gate's value for every row. Where gradients flow a
+    backward pass finds it there until the next prediction: a checkpointed block is computed again in it.
 
     Every module that an adapter sits in must keep one row per prediction, first.
     """
@@ -27,21 +27,23 @@ class Gated:
         self.model = model
         self.gate = gate
         self.scale: Tensor | None = None
+        self.predicting = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
-        self.scale = self.gate.scale(times, self.model.clock)
+        self.scale, self.predicting = self.gate.scale(times, self.model.clock), True
         try:
             return self.model.predict(latents, times, states)
         finally:
+            self.predicting = False
             if not torch.is_grad_enabled():
                 self.scale = None
 
     def scaled(self, output: Tensor) -> Tensor:
         """`output [n, …]` times each row's scale. Raises `EngineError` where the wrapper was gone round."""
-        if self.scale is None:
+        if self.scale is None or not (self.predicting or torch._C._current_graph_task_id() >= 0):
             raise EngineError("a gated edit acts only through the model that `applied` yields")
         return output * self.scale.to(output).view(-1, *[1] * (output.dim() - 1))
 

@@ -1,4 +1,4 @@
-"""What `preserve prior` holds: states of a model's own vocabulary, or of given prompts (docs/methods.md §2.7).
+"""What `preserve prior` holds: states of a model's own vocabulary, or of given prompts (docs/methods.md §2.8).
 
 Of a prompt every state of its content and its end counts once, the mean of its padding as often as there is some; of an
 input with one state a prompt, that state. However many prompts there are, together they weigh what `WORDS` preserved at
@@ -96,7 +96,7 @@ def held(plan: Plan, text: TextSide, options: Options) -> tuple[dict[str, Held],
         if not prompts:
             raise EngineError(f'{_called(prior)}: the tokenizer has no whole words; name prompts: `preserve prior "…"`')
         found = states(text, prompts, options)
-        stay = _apart(plan, prior, prompts, found, text)
+        stay = _apart(plan, prior, prompts, found, text, options)
         if not stay:
             raise EngineError(f"{_called(prior)}: none of its {len(prompts):,} prompts lies far enough from the erased")
         kept = [prompts[i] for i in stay]
@@ -152,12 +152,14 @@ def states(text: TextSide, prompts: Sequence[str], options: Options) -> dict[str
     }
 
 
-def _apart(plan: Plan, prior: Prior, prompts: Sequence[str], found: Mapping[str, States], text: TextSide) -> list[int]:
+def _apart(
+    plan: Plan, prior: Prior, prompts: Sequence[str], found: Mapping[str, States], text: TextSide, options: Options
+) -> list[int]:
     """Which prompts neither hold an erased name, inflected or not, nor lie near one."""
     names = list(dict.fromkeys(one.phrase for erasure in plan.active for one in edit_prompts(plan, erasure.targets)))
     table = forms(names, prompts)
     said = Phrases(((name, name) for name in names), stems_by(table))
-    near = nearness(found, reduced(text, names)) > prior.cosine
+    near = nearness(found, states(text, names, options)) > prior.cosine
     return [i for i, prompt in enumerate(prompts) if not near[i] and not said.inside(prompt)]
 
 

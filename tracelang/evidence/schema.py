@@ -285,7 +285,7 @@ class ChosenWindow(Frozen):
 
 
 class Chosen(Frozen):
-    """Where along sampling the model tells an erased concept from its anchor (docs/methods.md §3.5), each level with
+    """Where along sampling the model tells an erased concept from its anchor (docs/methods.md §3.6), each level with
     its 95 % interval, and the windows that it chose there.
     """
 

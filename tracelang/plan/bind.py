@@ -124,7 +124,7 @@ def _bound(step: Pass, facts: Facts, met: Met) -> BoundPass:
 def settled(part: BoundPass, clock: Clock, chosen: Callable[[Auto], Window | None]) -> BoundPass:
     """The pass with windows in the place of those that were left open. A term for which there is none does not act.
 
-    Raises BindError where the pass cannot be carried out with them.
+    Raises BindError where the pass cannot be carried out with them, or has none for a setting of its own.
     """
 
     def of(one: BoundWindow) -> BoundWindow | None:
@@ -134,6 +134,8 @@ def settled(part: BoundPass, clock: Clock, chosen: Callable[[Auto], Window | Non
         return None if found is None else _window(one.label, found, clock)
 
     terms, own = (tuple(filter(None, map(of, windows))) for windows in (part.terms, part.own))
+    if len(own) < len(part.own):
+        raise BindError(f"{part.label}: nothing lies before the chosen window, where `{part.own[0].label}` would end")
     acting = {one.label for one in terms}
     step = part.settings
     if len(acting) < len(part.terms):

@@ -166,7 +166,7 @@ class _Value(Frozen):
 
 
 def _setting(field: Setting, value: Any) -> Any:
-    if value is None and field.absent:
+    if value is None and field.absent and field.type != "choices":
         return None
     if field.type in ("window", "sites"):
         found = _Value.model_validate_json(json.dumps({"value": value}), strict=True).value
@@ -191,7 +191,7 @@ def _step(package: str) -> Callable[[Any], Any]:
         if declaration is None:
             raise ValueError(f"{package.rpartition('.')[2]} of no known kind")
         fields = settings(declaration)
-        parts = {"terms": tuple(map(_step(TERMS), stated.get("terms", ())))} if takes_terms(declaration) else {}
+        parts = {"terms": tuple(map(_step(TERMS), _several(stated, "terms")))} if takes_terms(declaration) else {}
         later = {name for name, field in fields.items() if field.later} - stated.keys()
         if stated.keys() | later != {"kind", "label", *fields, *parts}:
             raise ValueError(f"`{kind}` has other settings")
@@ -202,6 +202,14 @@ def _step(package: str) -> Callable[[Any], Any]:
         return declaration(label=stated["label"], **values, **parts)
 
     return read
+
+
+def _several(stated: dict[str, Any], name: str) -> list[Any]:
+    """A list of a plan file."""
+    found = stated.get(name)
+    if not isinstance(found, list):
+        raise ValueError(f"`{name}` is no list")
+    return found
 
 
 def _stated(step: Pass | Term) -> dict[str, Any]:
@@ -222,7 +230,7 @@ def _prior(stated: Any) -> Prior:
     if not isinstance(stated, dict) or stated.keys() != {"kind", "prompts", *fields}:
         raise ValueError("a prior has other settings")
     values = {name: _setting(field, stated[name]) for name, field in fields.items()}
-    kind, prompts = stated["kind"], tuple(stated["prompts"])
+    kind, prompts = stated["kind"], tuple(_several(stated, "prompts"))
     if not all(isinstance(text, str) and text.strip() for text in prompts):
         raise ValueError("a prior's prompts are texts")
     if kind != ("given" if prompts else "vocabulary") or prompts != sampled(prompts, values["sample"], values["seed"]):

@@ -50,7 +50,7 @@ class Field:
 
     def ordered(self, words: Iterable[object]) -> tuple[str, ...]:
         """Those of the choices that are among `words`, in their own order."""
-        given = set(words)
+        given = tuple(words)
         return tuple(word for word in self.choices if word in given)
 
 

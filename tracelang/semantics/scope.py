@@ -9,6 +9,7 @@ from tracelang.diagnostics import Findings, Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import STANDARD, Place
+from tracelang.semantics.prior import PRIOR
 from tracelang.syntax import tree
 
 Sort = Literal["concept", "templates", "window", "layers", "method", "param"]
@@ -32,6 +33,7 @@ WHAT: dict[Sort, tuple[str, str, str]] = {
     "param": ("TL208", "param", "define it: `param {} = 100% in 0%..100%`"),
 }
 """Of each sort: the code for an unknown name, what it is called, and what to do where no known name is near."""
+VOCABULARY = 'the vocabulary has a statement to itself: `preserve prior`; quote a text: `"prior"`'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +153,8 @@ def find(
     if len(reference.parts) == 1:
         found = scope.find(sort, first)
         if found is None and first not in scope.missing:
-            help = _behind(scope, sort, first) or did_you_mean(first, {*scope.known(sort), *more()})
+            alone = VOCABULARY if sort == "concept" and first == PRIOR else ""
+            help = _behind(scope, sort, first) or alone or did_you_mean(first, {*scope.known(sort), *more()})
             report.error(code, f"no {what} is called `{first}`", reference.span, help=help or other.format(first))
         return found
     if len(reference.parts) > 2 or first not in scope.imports:

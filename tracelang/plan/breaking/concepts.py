@@ -9,7 +9,7 @@ from tracelang.plan.breaking.version import Version, less, weakest
 from tracelang.plan.explain import erasure, member, number, percent
 from tracelang.plan.explain import prior as called
 from tracelang.plan.protected import guard
-from tracelang.plan.types import Member
+from tracelang.plan.types import Member, Prior
 from tracelang.semantics.fields import settings
 from tracelang.syntax.text import quote
 
@@ -158,7 +158,7 @@ def prior(before: Version, after: Version) -> Iterator[Diagnostic]:
         there = before.places.prior(old.prompts) if before.places else None
         same = [one for one in after.plan.prior if one.kind == old.kind and set(one.prompts) >= set(old.prompts)]
         if not same:
-            message, again = f"the {called(old)} is no longer preserved", f"write `preserve {called(old)}`"
+            message, again = f"the {called(old)} is no longer preserved", f"write `{_prior(old)}`"
             yield less("TL416", message, again, after.here.start, there, "preserved", "not preserved")
             continue
         new = max(same, key=lambda one: one.weight)
@@ -168,6 +168,12 @@ def prior(before: Version, after: Version) -> Iterator[Diagnostic]:
             if field.more and now < was:
                 code, message = "TL417" if name == "weight" else "TL419", f"`{name}` of the {called(old)} is lower"
                 message = f"{message}: {number(now)} instead of {number(was)}"
-                again = f"preserve {called(old)} weight" if name == "weight" else f"{name} ="
+                again = f"{_prior(old)} weight" if name == "weight" else f"{name} ="
                 help = f"write `{again} {number(was)}` or more"
                 yield less(code, message, help, here, there, number(was), number(now))
+
+
+def _prior(one: Prior) -> str:
+    """The statement, of several prompts the beginning."""
+    first = "".join(f" {quote(text)}" for text in one.prompts[:1])
+    return f"preserve prior{first}{', …' if len(one.prompts) > 1 else ''}"

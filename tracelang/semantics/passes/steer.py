@@ -138,7 +138,9 @@ class Steer(Pass):
         if self.adversary and not self._searched(met):
             return "an adversary has nothing to search on: give `push` a weight"
         if self.adversary and self.adversary_after >= self.steps:
-            return f"the adversary would begin after step {self.adversary_after} of {self.steps}"
+            return (
+                f"the adversary would begin after step {self.adversary_after} of {self.steps}; lower `adversary_after`"
+            )
         if met.before.gated or (self.gate is not None and met.before.trained):
             return "one gated pass per method, and no other `steer` beside it"
         return None
