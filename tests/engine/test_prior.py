@@ -54,6 +54,12 @@ def test_the_name_its_inflections_and_what_lies_near_it_are_left_out(thing: str)
     assert open_["left_out"] == 1, "the name itself is found by its letters"
 
 
+def test_a_tokenizer_without_whole_words_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PromptSide, "vocabulary", lambda self: ())
+    with pytest.raises(EngineError, match="preserve prior: the tokenizer has no whole words; name prompts"):
+        held(recipe("preserve prior"), text(), NONE)
+
+
 def test_the_name_is_found_inflected_and_inside_a_prompt() -> None:
     given = '"cats", "a cat on a roof", "a catalogue", "two dogs" { cosine = 1 }'
     (told,) = held(recipe(f"preserve prior {given}"), text(), NONE)[1]

@@ -114,6 +114,7 @@ def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(
     bound = bind(tracelang.compile('erase "cat" method uce'), facts(family, base))
     assert {site.reads for site in bound.sites} == {"tokens"}
     model = family.load(base)
+    assert model.vocabulary() == ("cat", "dog", "photo", "picture", "red", "ship", "the")  # its entries bear no mark
     states = model.encode(["a photo of a cat", ""])
     assert not model.unconditional().inputs["tokens"].any() and states.inputs["tokens"][1].any()
     with_zeros = sample(model, ["a photo of a cat"], [0], steps=4)
