@@ -233,7 +233,7 @@ def test_no_expectations_are_inconclusive(out: Path) -> None:
 
 
 def test_an_edit_that_destroys_all_pictures_does_not_pass_kept(tmp_path: Path) -> None:
-    expect = "expect over 6 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }"
+    expect = "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }"
     plan = tracelang.compile(RECIPE + expect)
     report = run(ruin(plan, tmp_path / "out"), steps=20)
     verdicts = {one.metric: one.verdict for one in report.outcomes}
@@ -250,7 +250,7 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--device", "cpu"])  # what is done stands
     assert ran.exit_code == 1 and "fail: Of 2 expectations 1 were shown to hold, 1 were shown not to" in ran.output
     hits = [Hit.model_validate_json(line) for line in (out / "report" / "hits.jsonl").read_text().splitlines()]
-    assert len(hits) == report.outcomes[-1].measures[0].rate.hits  # type: ignore[union-attr]
+    assert len(hits) == report.outcomes[0].measures[0].rate.hits  # type: ignore[union-attr]
     assert all(hit.reproduce.startswith(f"tracec sample {shlex.quote(str(out))} --prompt ") for hit in hits)
     assert report.pictures[0].what == "residual hit"
     assert (out / "report" / report.pictures[0].after).is_file()
@@ -309,7 +309,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
         "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
         " residual(dog) <= 50% attack(dog, p4d) <= 99% }",
     )
-    report = run(out, samples=4, steps=10)
+    report = run(out, samples=4, steps=20)
     verdicts = {one.attack or one.metric: one.verdict for one in report.outcomes}
     assert verdicts.pop("p4d") == "inconclusive"
     assert set(verdicts.values()) == {"pass"}
