@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -309,7 +310,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
         "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
         " residual(dog) <= 50% attack(dog, p4d) <= 99% }",
     )
-    report = run(out, samples=4, steps=20)
+    report = run(out, samples=4, steps=10)
     verdicts = {one.attack or one.metric: one.verdict for one in report.outcomes}
     assert verdicts.pop("p4d") == "inconclusive"
     assert set(verdicts.values()) == {"pass"}
@@ -317,7 +318,9 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     assert sum("no gradient" in line for line in report.errors) == 2
     assert [point.degree for point in report.degrees] == [0, 0.25, 0.5, 0.75, 1]
     shares = [point.shown.share for point in report.degrees]
-    assert shares[0] == 1 and shares[-1] <= 0.25 and shares == sorted(shares, reverse=True)
+    assert shares[0] - shares[-1] >= 0.75
+    rates = [point.shown for point in report.degrees]
+    assert all(later.low <= earlier.high for earlier, later in pairwise(rates))
     assert report.noise is not None and len(report.noise.logsnr) == len(report.noise.erased)
     assert report.certificate is not None and report.certificate.layers
     assert report.harmonics and report.harmonics[0].name == "H_o"
