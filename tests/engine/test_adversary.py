@@ -161,9 +161,8 @@ def test_an_adversary_that_has_nothing_to_do_is_refused() -> None:
         return str(caught.value)
 
     assert refused(terms=(term("keep"),)).endswith("an adversary has nothing to search on: give `push` a weight")
-    assert (
-        refused(adversary_after=12) == "steer: the adversary would begin after step 12 of 12; lower `adversary_after`"
-    )
+    late = refused(adversary_after=12)
+    assert late == "steer: the adversary would begin after step 12 of 12; lower `adversary_after`"
 
 
 MICRO = """
