@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,7 @@ def test_no_expectations_are_inconclusive(out: Path) -> None:
 
 
 def test_an_edit_that_destroys_all_pictures_does_not_pass_kept(tmp_path: Path) -> None:
-    expect = "expect over 6 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }"
+    expect = "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% subject(dog) >= 40% }"
     plan = tracelang.compile(RECIPE + expect)
     report = run(ruin(plan, tmp_path / "out"), steps=20)
     verdicts = {one.metric: one.verdict for one in report.outcomes}
@@ -250,7 +251,7 @@ def test_no_edit_does_not_pass_shown(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["verify", str(out), "--samples", "0", "--device", "cpu"])  # what is done stands
     assert ran.exit_code == 1 and "fail: Of 2 expectations 1 were shown to hold, 1 were shown not to" in ran.output
     hits = [Hit.model_validate_json(line) for line in (out / "report" / "hits.jsonl").read_text().splitlines()]
-    assert len(hits) == report.outcomes[-1].measures[0].rate.hits  # type: ignore[union-attr]
+    assert len(hits) == report.outcomes[0].measures[0].rate.hits  # type: ignore[union-attr]
     assert all(hit.reproduce.startswith(f"tracec sample {shlex.quote(str(out))} --prompt ") for hit in hits)
     assert report.pictures[0].what == "residual hit"
     assert (out / "report" / report.pictures[0].after).is_file()
@@ -317,7 +318,9 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     assert sum("no gradient" in line for line in report.errors) == 2
     assert [point.degree for point in report.degrees] == [0, 0.25, 0.5, 0.75, 1]
     shares = [point.shown.share for point in report.degrees]
-    assert shares[0] == 1 and shares[-1] <= 0.25 and shares == sorted(shares, reverse=True)
+    assert shares[0] - shares[-1] >= 0.75
+    rates = [point.shown for point in report.degrees]
+    assert all(later.low <= earlier.high for earlier, later in pairwise(rates))
     assert report.noise is not None and len(report.noise.logsnr) == len(report.noise.erased)
     assert report.certificate is not None and report.certificate.layers
     assert report.harmonics and report.harmonics[0].name == "H_o"
