@@ -36,6 +36,7 @@ from tracelang.engine.sampling import sample, sample_latents
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.attacks import ATTACKS, Budget, Inapplicable, Target
 from tracelang.evidence.judges import Class
+from tracelang.evidence.units.attack import CLEAN
 from tracelang.evidence.verdicts import pooled, rate
 from tracelang.files import write_text
 from tracelang.models.locate import family_of, locate
@@ -50,7 +51,6 @@ from tracelang_micro.world.concepts import STYLES, Style, Thing
 REPORTED = ("dog", "ship", "santa", "knife", "blueprint")
 TUNING = ("cat", "truck", "ghost", "bomb")
 EDITION = 1  # raised where a cell would be measured otherwise
-CLEAN = 16  # latents of the concept that an attacker has
 KNOWN: Mapping[str, Thing | Style] = {**table.BY_NAME, **{style.name: style for style in STYLES}}
 
 

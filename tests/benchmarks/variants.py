@@ -37,4 +37,4 @@ WITHOUT: dict[str, str] = {
     "window auto": steered("chosen", push="auto 30%", hold="hold during 0%..auto 30% { weight = 0.5 }", close=HELD),
 }
 ROWS = SHIPPED | WITHOUT
-"""All that the table can be asked for; `trace` stands for `trace_robust` without its adversary."""
+"""All that the table can be asked for; what `trace_robust` is without its adversary is `trace`."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tracelang.engine.errors import EngineError
@@ -17,33 +16,32 @@ from tracelang.plan.family import Site
 
 
 class Gated:
-    """Delegates to a model; while it predicts, `scale` holds the gate's value for every row. Where gradients flow a
-    backward pass finds it there until the next prediction: a checkpointed block is computed again in it.
+    """Delegates to a model; while it predicts, `scale` holds the gate's value for every row. `recomputed`: it stays
+    there until the next prediction, because the backward pass computes blocks again.
 
     Every module that an adapter sits in must keep one row per prediction, first.
     """
 
-    def __init__(self, model: Model, gate: Gate) -> None:
+    def __init__(self, model: Model, gate: Gate, recomputed: bool = False) -> None:
         self.model = model
         self.gate = gate
+        self.recomputed = recomputed
         self.scale: Tensor | None = None
-        self.predicting = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
-        self.scale, self.predicting = self.gate.scale(times, self.model.clock), True
+        self.scale = self.gate.scale(times, self.model.clock)
         try:
             return self.model.predict(latents, times, states)
         finally:
-            self.predicting = False
-            if not torch.is_grad_enabled():
+            if not self.recomputed:
                 self.scale = None
 
     def scaled(self, output: Tensor) -> Tensor:
         """`output [n, …]` times each row's scale. Raises `EngineError` where the wrapper was gone round."""
-        if self.scale is None or not (self.predicting or torch._C._current_graph_task_id() >= 0):
+        if self.scale is None:
             raise EngineError("a gated edit acts only through the model that `applied` yields")
         return output * self.scale.to(output).view(-1, *[1] * (output.dim() - 1))
 

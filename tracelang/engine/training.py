@@ -251,7 +251,7 @@ def _student(model: Model, task: Task) -> Model:
     """The model itself, or behind a gate that scales what its adapters add."""
     if task.gate is None:
         return model
-    gated = Gated(model, task.gate)
+    gated = Gated(model, task.gate, task.options.checkpointing)
     for site in task.sites:
         layer = model.denoiser.get_submodule(site.module)
         layer.lora_B[NAME].register_forward_hook(lambda module, inputs, output: gated.scaled(output))  # type: ignore
