@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,8 +53,8 @@ def copy(
     OSError.
     """
     edits: dict[str, dict[str, patch.Change]] = {}
-    for site, delta in deltas.items():
-        edits.setdefault(site.component, {})[site.tensor] = change(site.tensor, delta)
+    for site in deltas:
+        edits.setdefault(site.component, {})[site.tensor] = change(site.tensor, partial(deltas.__getitem__, site))
     for component, changes in edits.items():
         for tensor in changes.keys() - weights.find(base / component).tensors.keys():
             raise ModelError(f"{base / component}: there is no tensor {tensor!r} to edit; is this the plan's model?")
