@@ -58,10 +58,11 @@ def diffusers(path: Path, base: Path, component: str) -> dict[str, LowRank]:
 
 def loader(base: Path) -> Any:
     """The class of the base's pipeline. Raises ModelError where it reads no LoRA."""
-    import diffusers as library
-
     name = str(configs.index(base).get("_class_name"))
-    pipeline = getattr(library, name, None)
+    with _quiet():
+        import diffusers as library
+
+        pipeline = getattr(library, name, None)
     if not hasattr(pipeline, "lora_state_dict"):
         raise ModelError(f"{base}: diffusers' {name} reads no LoRA; emit the folder")
     return pipeline
@@ -108,11 +109,15 @@ def _apart(one: LowRank, other: LowRank) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """diffusers warns of a text encoder that the file leaves alone, as every one of ours does."""
-    told = logging.getLogger("diffusers")
-    level = told.level
-    told.setLevel(logging.ERROR)
+    """diffusers warns of a text encoder that the file leaves alone, as every one of ours does, and transformers, when a
+    pipeline's class is read, of what it would do without torchvision.
+    """
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        told.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -154,7 +154,7 @@ def larger(path: Path, dtype: str, sites: Iterable[Site]) -> tuple[str, ...]:
 
 def megabytes(size: int) -> str:
     """Bytes for people."""
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def _rounded(name: str, factor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -64,6 +64,11 @@ class Artifact:
         return hashlib.sha256(both.encode()).hexdigest()
 
     @property
+    def left_out(self) -> float:
+        """The share of a matrix's change that the adapter leaves out, at most, as the manifest says."""
+        return float(self.manifest.get("lora", {}).get("error", 0.0))
+
+    @property
     def adapter_digest(self) -> str:
         """sha256 of the adapter that lies beside a model, empty where there is none."""
         return weights.sha256(self.adapter) if self.model is not None and self.adapter.is_file() else ""
@@ -87,7 +92,7 @@ class Artifact:
         if self.model is not None and self.adapter.is_file():
             lines.append(
                 "lora.safetensors: no picture was drawn with it; its matrices were compared with those of "
-                "model/ and are the same edit up to rounding"
+                f"model/ and are the same edit within {self.left_out:.2%} of each change"
             )
         for component in weights.components(self.model) if self.model is not None else ():
             held = self.out / "model" / component
