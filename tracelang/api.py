@@ -121,6 +121,7 @@ class Applied:
             untouched=untouched,
             params=params,
             size=Size(lora_error, lora_rank),
+            maps={} if self.edit.adapters else self.edit.maps,
         )
 
     def applied(self) -> AbstractContextManager[Model]:

@@ -13,6 +13,7 @@ from tracelang.checkpoint import loaded, lora
 from tracelang.checkpoint.forms import Emitted, Work
 from tracelang.checkpoint.lora import Layer, Stored
 from tracelang.checkpoint.merge import DTYPES
+from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import Site
 
@@ -49,7 +50,7 @@ def emitted(
         layer = holds[site]
         stored, norm = found[layer.name], work.deltas[site].norm()
         whole = sum(work.deltas[part].norm() ** 2 for part, _ in layer.parts) ** 0.5
-        rounding = 2 * eps * float(stored.up.double().norm()) * float(stored.down.double().norm())
+        rounding = 2 * eps * float(exact(stored.up).norm()) * float(exact(stored.down).norm())
         return float((stored.error * whole + rounding) / norm + 1e-6)
 
     errors = dict[str, float]()

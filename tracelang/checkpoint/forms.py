@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
     from tracelang.checkpoint.lora import Size
     from tracelang.engine.low_rank import LowRank
+    from tracelang.engine.text_map import TextMap
     from tracelang.models.family import Family
     from tracelang.plan.family import Site
     from tracelang.plan.types import Plan
@@ -28,7 +29,8 @@ USUAL = ("folder", "lora")
 class Work:
     """What a form is written from. `deltas` are changes `ΔW = up @ down` of the base's matrices; `sites` are all that
     the base has. `out` is where OUT will be, for messages. `untouched` as in `folder.copy`. `name` and
-    `fingerprint` are the base's, `size` is that of LoRAs.
+    `fingerprint` are the base's, `size` is that of LoRAs, `maps` are
+    the closed forms that the deltas come from, as far as they do.
     """
 
     out: Path
@@ -41,6 +43,7 @@ class Work:
     name: str
     fingerprint: str
     size: Size
+    maps: Mapping[Site, TextMap]
 
 
 @dataclass(frozen=True, slots=True)

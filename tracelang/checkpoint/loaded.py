@@ -112,6 +112,9 @@ def _quiet() -> Iterator[None]:
     """diffusers warns of a text encoder that the file leaves alone, as every one of ours does, and transformers, when a
     pipeline's class is read, of what it would do without torchvision.
     """
+    import diffusers  # noqa: F401  (it sets the levels of its loggers when it is imported)
+    import transformers  # noqa: F401
+
     loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

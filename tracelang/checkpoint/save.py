@@ -13,6 +13,7 @@ from tracelang.checkpoint.folder import Untouched
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
+from tracelang.engine.text_map import TextMap
 from tracelang.models import weights
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
@@ -36,14 +37,15 @@ def save(
     untouched: Untouched = "copy",
     params: Mapping[str, str] | None = None,
     size: Size | None = None,
+    maps: Mapping[Site, TextMap] | None = None,
 ) -> tuple[str, ...]:
     """Write `out`: what `emit` asks for, by name (`forms`), with recipe, plan, lock, manifest and model card.
 
     `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes checkpoints copies, bit for bit, and
     leaves adapters out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
     the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those that the
-    recipe was compiled with, `size` is that of LoRAs. `out` appears whole or not at all; finished work and
-    reports of verification in an `out` that is replaced stay in it.
+    recipe was compiled with, `size` is that of LoRAs, `maps` as in `forms.Work`. `out` appears whole or not at all;
+    finished work and reports of verification in an `out` that is replaced stay in it.
 
     What is not as in the base is returned in words. Raises what `refuse` and the forms do, and ModelError for an edit
     that does not fit the base.
@@ -55,7 +57,8 @@ def save(
     name = str(extra.get("base_model", base.resolve().name))
     emitted = tuple(kind for kind in forms.known() if kind in emit and (deltas or forms.form(kind).EMPTY))
     fingerprint = weights.fingerprint(base)
-    work = forms.Work(out, base, family, sites, deltas, plan, untouched, name, fingerprint, size or Size())
+    held = maps or {}
+    work = forms.Work(out, base, family, sites, deltas, plan, untouched, name, fingerprint, size or Size(), held)
     told, written = list[str](), list[str]()
     with output.staged(out, force) as draft:
         earlier.carry(out, draft)
