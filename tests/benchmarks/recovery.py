@@ -3,9 +3,9 @@
 Takes valid recipes, the repository's and generated ones, and plants up to six mistakes, one a statement: of syntax (a
 token lost, doubled, swapped or strange, a keyword with a slip, a quote or a brace that is gone) and of meaning (an
 unknown name, a value out of bounds, a bound of the wrong direction, a file that is not there). Each makes its file
-wrong by itself. A mistake is found where an error of the run lies in its statement; every other error, and every further one
-in the same statement, is a cascade. Prints both shares, of all and by the sort of mistake, and exits with 1 where less
-than 95 % are found or more than 5 % of the errors are cascades.
+wrong by itself. A mistake is found where an error of the run lies in its statement; every other error, and every
+further one in the same statement, is a cascade. Prints both shares, of all and by the sort of mistake, and exits with
+1 where less than 95 % are found or more than 5 % of the errors are cascades.
 """
 
 from __future__ import annotations
