@@ -506,6 +506,16 @@ def test_a_picture_of_two_is_drawn_as_often_as_both_together(icons: pictures.Ico
     assert diffusion.chances(data)(weights).tolist() == [3.0, 4.0, 3.0]
 
 
+def test_a_card_says_how_its_model_was_trained_not_how_today_trains(tmp_path: Path) -> None:
+    held = json.loads((HOME / card.file_of("micro-flux")).read_text())
+    (tmp_path / card.file_of("micro-flux")).write_text(json.dumps(held))
+    assert card.trained(tmp_path, "micro-flux") == {"edition": held["edition"], "training": held["training"]}
+    card.train(tmp_path, "micro-flux", {"steps": 7})
+    assert card.trained(tmp_path, "micro-flux") == {"edition": 2, "training": {"steps": 7, "seed": 1}}
+    with pytest.raises(FileNotFoundError, match="micro-sd"):
+        card.trained(tmp_path, "micro-sd")
+
+
 def test_a_model_that_takes_over_a_clip_is_made_after_the_one_that_has_it() -> None:
     assert world.waves(["micro-flux", "micro-sd-seed-2"]) == (["micro-flux", "micro-sd-seed-2"], [])
     assert world.waves(["micro-flux", "micro-sd", "micro-flux-never-1"]) == (
@@ -592,6 +602,7 @@ def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
 
     written = json.loads((into / "card-micro-sd-never-1.json").read_text())
     assert {*written["never"]} == {*NEVER} and all(one["n"] == 3 for one in written["never"].values())
+    assert written["training"] == {"steps": 8700 + 5000, "batch": 4, "seed": 1}
     assert written["edition"] == 2 and {*map(tuple, written["pairs"]["reporting"])} == {*REPORTING_PAIRS}
     assert all(
         bounds["low"] <= written["summary"][group] <= bounds["high"] for group, bounds in written["intervals"].items()

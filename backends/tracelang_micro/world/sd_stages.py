@@ -65,6 +65,8 @@ def build(name: str, world: World, into: Path, device: str = "cpu", start: Path 
         unet, text = diffusion.train(own.data, own.latents, tokenizer, work, weigh=weigh, **given)
     unet = diffusion.compose(unet, text, own.data, own.latents, tokenizer, work, between=composed, **given)
     publish(into / "models" / name, unet, text, tokenizer, world.autoencoder)
+    steps = diffusion.STEPS + diffusion.FINISH + diffusion.COMPOSE
+    card.train(into, name, {"steps": steps, "batch": diffusion.BATCH})
     judging.save(world.judge, into / "judge" / "judge.safetensors")
     pieces.say(f"{name}: published in {into / 'models' / name}")
 
@@ -111,7 +113,7 @@ def drawer(folder: Path, device: str = "cpu") -> card.Draw:
 
 def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
     """The card of what is published: autoencoder, judge, and the model's table."""
-    training, folder = TRAININGS[name], into / "models" / name
+    folder = into / "models" / name
     judged = judging.load(into / "judge" / "judge.safetensors")
     figures: dict[str, object] = {
         "megabytes": {
@@ -120,11 +122,6 @@ def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
         },
         **shared.tested(work, folder / "vae", judged, device),
         "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
-        "training": {
-            "steps": diffusion.STEPS + diffusion.FINISH + diffusion.COMPOSE,
-            "batch": diffusion.BATCH,
-            "seed": training.seed,
-        },
     }
     pieces.say(json.dumps(figures))
     card.finish(into, name, drawer(folder, device), judged, figures, work)
