@@ -63,7 +63,7 @@ class StableDiffusion(Pipeline):
         text = check.clip(folder, self.title)
         vae = check.config(folder, "vae", self.title, "AutoencoderKL")
         _together(folder, unet, text, vae)
-        layout.plain(folder, ("unet", "vae", "text_encoder"))
+        layout.plain(folder, ("unet", "vae", "text_encoder"), found)
         stored = weights.find(folder / "unet")
         for site in found:
             layout.holds(folder / "unet", stored, site.tensor, site.shape)
