@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -27,17 +27,19 @@ Table = dict[str, tuple[tuple[int, ...], tuple[str, ...]]]
 """Of each tensor its shape, and the other names under which the library reads it."""
 
 
-def refuse(folder: Path, names: Iterable[str] | None = None) -> None:
+def refuse(folder: Path) -> None:
     """Raise ModelError, one line, where a component of a checkpoint lacks a tensor that its config asks for, or holds
-    one of another shape. `names` are its components that are looked at, by default all that are diffusers' or
-    transformers' own and have a config. Reads headers alone.
+    one of another shape. Looks at those that are diffusers' or transformers' own and have weights; reads headers alone.
     """
-    index = configs.named(folder)
-    for name in index if names is None else names:
-        library, kind = index[name]
+    for name, (library, kind) in configs.named(folder).items():
         path = folder / name / "config.json"
-        if library in LIBRARIES and Path(name).name == name and path.is_file() and not kind.startswith("Auto"):
-            fits(folder / name, table(library, kind, path))
+        if library not in LIBRARIES or Path(name).name != name or not path.is_file() or kind.startswith("AutoModel"):
+            continue
+        try:
+            weights.find(folder / name)
+        except ModelError:  # a component that no edit needs
+            continue
+        fits(folder / name, table(library, kind, path))
 
 
 def fits(component: Path, asked: Table, spare: str = "") -> None:
@@ -70,7 +72,9 @@ def table(library: str, kind: str, config: Path) -> Table:
     facts = json.dumps([FORMAT, library, version(library), version("torch"), kind, told], sort_keys=True)
     kept = cache_folder("expected") / f"{hashlib.sha256(facts.encode('utf-8', 'surrogatepass')).hexdigest()}.json"
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-        return {str(name): (tuple(shape), tuple(others)) for name, (shape, others) in json.loads(kept.read_bytes()).items()}
+        return {
+            str(name): (tuple(shape), tuple(others)) for name, (shape, others) in json.loads(kept.read_bytes()).items()
+        }
     made = _made(library, kind, config)
     with contextlib.suppress(OSError):
         write_text(kept, json.dumps(made))

@@ -38,8 +38,8 @@ OTHER = (
     (b"\x80\x02", "a pickle under another name, which can run code and is never loaded; save the pipeline once with "
      "save_pretrained(…, safe_serialization=True)"),
     (b"version https://git-lfs", "a pointer of git-lfs in the place of the file; run `git lfs pull`, or download it"),
-    (b"<!DOCTYPE", "a web page in the place of the file; download the file itself, logged in where the hub asks for it"),
-    (b"<html", "a web page in the place of the file; download the file itself, logged in where the hub asks for it"),
+    (b"<!DOCTYPE", "a web page in the place of the file; download the file itself; the hub may ask for a login"),
+    (b"<html", "a web page in the place of the file; download the file itself; the hub may ask for a login"),
 )  # fmt: skip
 """How files begin that are none of this format, whatever their name says, and what to do."""
 LARGEST = 1 << 63
@@ -183,7 +183,9 @@ def _entry(name: str, row: object) -> Entry:
     if isinstance(dtype, str) and dtype not in SIZES and CODES.fullmatch(dtype):
         raise _Foreign(f"{_said(name)} is {_said(dtype)}, quantised; {WAY_OUT}")
     if not isinstance(dtype, str) or dtype not in SIZES:
-        raise _Foreign(f"the dtype {_said(dtype)} of {_said(name)} is unknown here; use the model's bf16 or fp16 weights")
+        raise _Foreign(
+            f"the dtype {_said(dtype)} of {_said(name)} is unknown here; use the model's bf16 or fp16 weights"
+        )
     if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
         raise _Lie(f"its entry for {_said(name)} is malformed")
     begin, end = offsets

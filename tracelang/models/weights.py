@@ -83,7 +83,7 @@ def find(component: Path) -> Weights:
     strays = [path.name for path in there if path.suffix == ".safetensors"]
     if strays:
         raise ModelError(
-            f"{component}: there is no safetensors weights file of a name that is looked for; give {strays[0]} the name "
+            f"{component}: there is no safetensors weights file of a name that is looked for; call {strays[0]} "
             f"{STEMS[0]}.safetensors, or {STEMS[1]}.safetensors in a text encoder"
         )
     raise ModelError(f"{component}: there is no safetensors weights file; download the component again")
