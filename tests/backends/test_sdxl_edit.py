@@ -1,5 +1,6 @@
-"""The main job on SDXL: compile, bind, apply, save, and reload in a plain StableDiffusionXLPipeline. Of the matrix behind the
-pooled state an edit changes the columns of that state, and no other byte.
+"""The main job on SDXL: compile, bind, apply, save, and reload in a plain StableDiffusionXLPipeline.
+
+Of the matrix behind the pooled state an edit changes the columns of that state, and no other byte.
 """
 
 import json
@@ -40,7 +41,7 @@ method %s
 """
 METHODS = {
     "uce": "uce",
-    "trace": "trace { steer.steps = 3 steer.batch = 2 steer.trajectories = 2 steer.sampler_steps = 8 refine.prior = 0 }",
+    "trace": "trace { steer.steps = 3  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 8 }",
 }
 PROMPTS = ["a photo of a cat", "a dog"]
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
