@@ -14,8 +14,8 @@ from unicodedata import category, name, normalize
 
 from tracelang.confusables import ASCII_OF
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Source, Span
-from tracelang.syntax.unseen import DOUBTFUL, MAX_FINDINGS, Piece, called, literal, raw
 from tracelang.syntax.tree import Comment, Token
+from tracelang.syntax.unseen import DOUBTFUL, MAX_FINDINGS, Piece, called, literal, raw
 
 WORD = re.compile(r"[^\W_]+")
 OF_ASCII: dict[str, dict[str, str]] = {
