@@ -37,7 +37,7 @@ def diffusers(path: Path, base: Path, component: str) -> dict[str, LowRank]:
         for name, meta in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.zeros(()).expand(meta.shape), requires_grad=False))
     options: dict[str, Any] = {"unet_config": denoiser.config} if component == "unet" else {}
-    with _quiet():
+    with _quiet(), _refused(path):
         told = pipeline.lora_state_dict(
             str(path.parent), weight_name=path.name, use_safetensors=True, local_files_only=True,
             return_lora_metadata=True, **options,
@@ -105,6 +105,16 @@ def _apart(one: LowRank, other: LowRank) -> float:
     left = torch.linalg.qr(torch.cat([one.up, -other.up], 1), mode="r")[1]
     right = torch.linalg.qr(torch.cat([one.down, other.down]).T, mode="r")[1]
     return float((left @ right.T).norm())
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Raises OutputError where the loader stops at the file, in whatever way it does."""
+    try:
+        yield
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise OutputError(f"{path.name}: not written: diffusers would not load it ({reason})") from error
 
 
 @contextmanager

@@ -80,5 +80,5 @@ def _architecture(family: str, base: Path, prediction: str) -> str:
 
 def _prediction(base: Path) -> str:
     path = base / "scheduler" / "scheduler_config.json"
-    told = configs.read(path).get("prediction_type") if path.is_file() else None
-    return PREDICTIONS.get(str(told), "")
+    table = configs.read(path) if path.is_file() else {}
+    return PREDICTIONS.get(str(table.get("prediction_type", "epsilon")), "") if "beta_start" in table else ""

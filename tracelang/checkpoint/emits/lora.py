@@ -27,7 +27,7 @@ FILE = "lora.safetensors"
 
 
 def refuse(base: Path, plan: Plan) -> None:
-    loaded.loader(base)
+    """Nothing is known without diffusers, which `plan` does not wait for."""
 
 
 def write(work: Work, draft: Path) -> Emitted:
