@@ -22,12 +22,12 @@ LESS = "try --micro-batch 1 and --gradient-checkpointing"
 
 
 def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    from tracelang.checkpoint.output import EMITS
+    from tracelang.checkpoint.forms import known
 
     kinds = tuple(dict.fromkeys(kind.strip() for kind in value.split(",")))
     for kind in kinds:
-        if kind not in EMITS:
-            raise click.BadParameter(f"{kind!r} is not one of {', '.join(EMITS)}", ctx, param)
+        if kind not in known():
+            raise click.BadParameter(f"{kind!r} is not one of {', '.join(known())}", ctx, param)
     return kinds
 
 
@@ -43,7 +43,12 @@ def _verdict(report: Path) -> str:
 @model_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
 @click.option(
-    "--emit", default="folder,lora", callback=_kinds, show_default=True, metavar="KINDS", help="folder, lora, or both."
+    "--emit",
+    default="folder,lora",
+    callback=_kinds,
+    show_default=True,
+    metavar="KINDS",
+    help="What OUT holds: one form or several, joined by commas.",
 )
 @click.option(
     "--untouched",
@@ -89,12 +94,14 @@ def command(
     plan, home = read_plan(recipe, params, root)
     state = out.parent / f".{out.name}.state"
     with mistakes(LESS):
-        from tracelang.checkpoint.output import refuse
+        from tracelang.checkpoint.output import refuse, sweep
 
         refuse(out, force)  # before a hub is asked for gigabytes
+        for left in sweep(out):
+            click.echo(safe(f"note: {left}: what a killed run left of its output is removed"), err=True)
         bound = api.bind(plan, model)
         stood = (out / "report" / "report.json").is_file()
-        api.check_output(bound, out, emit=emit, force=force, root=home)
+        api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched)
         try:
             with progress() as report:
                 applied = api.apply(
