@@ -613,6 +613,14 @@ def test_a_thousand_of_a_kind_are_said_once() -> None:
     assert found == ['TL132 the anchor "kite 0 in the sky" contains its target "kite 0": left out (and 999 more)']
 
 
+def test_an_anchor_that_speaks_of_what_goes_is_said_and_left_out() -> None:
+    plan, found, _ = imported(
+        "leco", "- {target: brick, neutral: a red kite}\n- {target: kites}\n- {target: tin, neutral: sky}\n"
+    )
+    assert plan is not None and [one.anchor for one in plan.erase] == [None, None, ("sky",)]
+    assert found == ['TL132 the anchor "a red kite" of "brick" holds "kites", which is erased: left out']
+
+
 @pytest.mark.parametrize("name", ["config.yaml", "prompts.yaml", "<stdin>", "configs/kite/prompt.yaml"])
 def test_a_recipe_is_called_after_what_it_erases(name: str) -> None:
     plan, _, recipe = imported("leco", "- target: old kite\n- target: brick\n", name)
