@@ -1,5 +1,6 @@
-"""One column of a CSV, as the standard library's `csv` reads it from the whole text; with `where`, of the rows that
-have a text in another column.
+"""One column of a CSV, as the standard library's `csv` reads it from the whole text.
+
+With `where`, of those rows that have a text in another column.
 
 Lines that are blank or start with `# ` are left out where a row could begin, never inside a quoted cell. A line break
 in a cell becomes a space: a prompt has one line. What would be lost or altered is an error at its row.
