@@ -20,6 +20,7 @@ from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
 from tracelang.models import header, loading, weights
+from tracelang.models.inside import inside
 from tracelang.plan.family import ModelError, Site
 
 FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}
@@ -142,14 +143,7 @@ def files(base: Path) -> tuple[list[Path], list[Path]]:
 
     A link may lead to another place in the base, or to the blobs of the hub cache that the base is a snapshot of.
     """
-    homes = [Path(os.path.realpath(base))]
-    if homes[0].parent.name == "snapshots":
-        homes.append(homes[0].parents[1] / "blobs")
-
-    def inside(path: Path) -> bool:
-        real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(home) for home in homes)
-
+    belongs = inside(base)
     kept, strange, seen = list[Path](), list[Path](), set[str]()
     for root, folders, names in os.walk(base, followlinks=True):
         here, real = Path(root), os.path.realpath(root)
@@ -158,8 +152,8 @@ def files(base: Path) -> tuple[list[Path], list[Path]]:
             continue
         seen.add(real)
         visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in visible if inside(here / name)]
+        folders[:] = [name for name in visible if belongs(here / name)]
         strange += [here / name for name in visible if name not in folders]
         for path in (here / name for name in sorted(names) if not name.startswith(".")):
-            (kept if path.is_file() and inside(path) else strange).append(path)
+            (kept if path.is_file() and belongs(path) else strange).append(path)
     return [path.relative_to(base) for path in kept], [path.relative_to(base) for path in strange]

@@ -10,6 +10,7 @@ from typing import Any
 
 from tracelang.models import configs
 from tracelang.models.header import FLOATS
+from tracelang.models.single.reference import told
 from tracelang.models.weights import Weights, components, find
 from tracelang.plan.family import ModelError
 
@@ -27,9 +28,13 @@ WAY_OUT = "quantised weights are not supported; use the model's bf16 or fp16 wei
 
 @contextmanager
 def suspicious(folder: Path) -> Iterator[None]:
-    """Reading configs: a value of a kind that nobody thought of is the folder's fault, in one line: ModelError."""
+    """Reading configs: a value of a kind that nobody thought of is the folder's fault, in one line: ModelError. Of a
+    folder that stands for a single file, the file's.
+    """
     try:
         yield
+    except ModelError as error:
+        raise ModelError(told(folder, str(error))) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: a config holds a value of another kind ({reason}); download it again") from None
