@@ -1,4 +1,6 @@
-"""Randomly initialised Stable Diffusion folders: `tiny` for unit tests, `sd14` with SD 1.4's exact shapes in fp16."""
+"""Randomly initialised Stable Diffusion folders: `tiny` and `sd2` (Stable Diffusion 2.x's architecture) for unit tests,
+`sd14` with SD 1.4's exact shapes in fp16.
+"""
 
 from __future__ import annotations
 
@@ -96,12 +98,20 @@ TINY_TEXT = {
     "max_position_embeddings": 16,
     "projection_dim": 16,
 }
+SECOND_UNET = TINY_UNET | {"cross_attention_dim": 24, "use_linear_projection": True}
+SECOND_TEXT = TINY_TEXT | {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 3, "hidden_act": "gelu"}
+"""OpenCLIP's tower as 2.x has it: its activation is `gelu`, and `!` pads."""
 WORDS = ("photo", "of", "cat", "dog", "ship", "an", "truck", "red")
 
 
-def build(folder: Path, *, config: Literal["tiny", "sd14"] = "tiny", seed: int = 0) -> Path:
+def build(folder: Path, *, config: Literal["tiny", "sd2", "sd14"] = "tiny", seed: int = 0) -> Path:
     """Write a complete random checkpoint into `folder` (made where missing) and return it."""
-    (_tiny if config == "tiny" else _sd14)(folder, seed)
+    if config == "sd14":
+        _sd14(folder, seed)
+    elif config == "sd2":
+        _tiny(folder, seed, SECOND_UNET, SECOND_TEXT, "!")
+    else:
+        _tiny(folder, seed, TINY_UNET, TINY_TEXT, END)
     _json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
     _json(folder / "model_index.json", {
         "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1", "feature_extractor": [None, None],
@@ -112,19 +122,21 @@ def build(folder: Path, *, config: Literal["tiny", "sd14"] = "tiny", seed: int =
     return folder
 
 
-def _tiny(folder: Path, seed: int) -> None:
+def _tiny(folder: Path, seed: int, unet: dict[str, Any], told: dict[str, Any], pad: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         words, merges = _words(WORDS)
-        tokenizer = CLIPTokenizer(vocab=words, merges=merges, model_max_length=TINY_TEXT["max_position_embeddings"])
-        tokenizer.save_pretrained(folder / "tokenizer")
-        ends = {"bos_token_id": words[START], "eos_token_id": words[END], "pad_token_id": words[END]}
-        text = CLIPTextModel(CLIPTextConfig(vocab_size=len(words), **ends, **TINY_TEXT))
+        length = told["max_position_embeddings"]
+        CLIPTokenizer(vocab=words, merges=merges, model_max_length=length, pad_token=pad).save_pretrained(
+            folder / "tokenizer"
+        )
+        ends = {"bos_token_id": words[START], "eos_token_id": words[END], "pad_token_id": words[pad]}
+        text = CLIPTextModel(CLIPTextConfig(vocab_size=len(words), **ends, **told))
         with torch.no_grad():
             for parameter in text.parameters():  # the library's 0.02 would make all prompts look alike
                 parameter.mul_(5.0 if parameter.ndim > 1 else 1.0)
         text.save_pretrained(folder / "text_encoder")
-        UNet2DConditionModel(**TINY_UNET).save_pretrained(folder / "unet")
+        UNet2DConditionModel(**unet).save_pretrained(folder / "unet")
         AutoencoderKL(**TINY_VAE).save_pretrained(folder / "vae")
 
 

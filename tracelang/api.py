@@ -16,6 +16,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracelang.checkpoint.forms import USUAL
 from tracelang.models.family import Family, facts
 from tracelang.plan.bind import BoundPass, BoundPlan
 from tracelang.plan.bind import bind as bind_plan
@@ -77,7 +78,7 @@ class Applied:
         self,
         out: str | Path,
         *,
-        emit: Sequence[str] = ("folder", "lora"),
+        emit: Sequence[str] = USUAL,
         force: bool = False,
         root: str | Path | None = None,
         untouched: Untouched = "copy",
@@ -148,7 +149,7 @@ def check_output(
     bound: Bound,
     out: str | Path,
     *,
-    emit: Sequence[str] = ("folder", "lora"),
+    emit: Sequence[str] = USUAL,
     force: bool = False,
     root: str | Path | None = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The Stable Diffusion family, as the compiler sees it."""
+"""The families of Stable Diffusion 1.x and 2.x, as the compiler sees them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.models import check, configs, layout, weights
+from tracelang.models import check, configs, layout
 from tracelang.models.diffusion import DiffusionClock, clock
 from tracelang.models.pipeline import Pipeline
-from tracelang.plan.family import ModelError, Site
+from tracelang.plan.family import Site
+from tracelang_sd import unet
 from tracelang_sd.sites import sites
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 GUIDANCE = 7.5
 SD2 = 1024
 """Width of the states that a UNet of Stable Diffusion 2.x reads, from OpenCLIP; 1.x reads 768."""
+UNGUIDED = (
+    "1 is the prompt's picture without guidance, as for models that were trained to need none, and 0 would be the "
+    "unconditional picture"
+)
 
 
 class StableDiffusion(Pipeline):
@@ -30,8 +35,18 @@ class StableDiffusion(Pipeline):
     """
 
     names = ("sd1", "sd2")
-    title = "Stable Diffusion 1.x"
+    title = "Stable Diffusion 1.x or 2.x"
     pipeline = "StableDiffusionPipeline"
+    refused = {
+        "StableDiffusionInpaintPipeline": "fills in pictures: inpainting is not supported",
+        "StableDiffusionImg2ImgPipeline": "starts from a picture; save it once with StableDiffusionPipeline",
+        "StableDiffusionDepth2ImgPipeline": "follows the depths of a picture, which is not supported",
+        "StableDiffusionInstructPix2PixPipeline": "changes a picture that it is told, which is not supported",
+        "StableDiffusionUpscalePipeline": "enlarges a picture, which is not supported",
+        "StableUnCLIPPipeline": "draws from an embedding that a prior makes of the prompt, which is not supported",
+        "StableUnCLIPImg2ImgPipeline": "draws from the embedding of a picture, which is not supported",
+        "LatentConsistencyModelPipeline": "is told guidance beside the time; edit the model that it was distilled from",
+    }
     classes = {
         "unet": ("diffusers", frozenset({"UNet2DConditionModel"})),
         "vae": ("diffusers", frozenset({"AutoencoderKL"})),
@@ -40,10 +55,13 @@ class StableDiffusion(Pipeline):
     }
 
     def name(self, folder: Path) -> str:
-        return "sd2" if self._unet(folder).get("cross_attention_dim") == SD2 else "sd1"
+        """2.x projects linearly around its transformers and reads OpenCLIP's states; 1.x does neither."""
+        table = self._unet(folder)
+        second = table.get("use_linear_projection") is True or table.get("cross_attention_dim") == SD2
+        return "sd2" if second else "sd1"
 
     def sites(self, folder: Path) -> tuple[Site, ...]:
-        return sites(self._unet(folder), folder / "unet" / "config.json")
+        return sites(self._unet(folder), folder / "unet" / "config.json", self.name(folder))
 
     def clock(self, folder: Path) -> DiffusionClock:
         path = folder / "scheduler" / "scheduler_config.json"
@@ -51,25 +69,16 @@ class StableDiffusion(Pipeline):
 
     def conditions(self, folder: Path) -> Mapping[str, float]:
         """The model's own guidance scale: from `tracelang.json` where the folder has one, else SD's customary 7.5."""
-        remedy = (
-            "1 is the prompt's picture without guidance, as for models that were trained to need none, and 0 would be "
-            "the empty prompt's"
-        )
-        return {"guidance": check.guidance(folder, GUIDANCE, 1, remedy)}
+        return {"guidance": check.guidance(folder, GUIDANCE, 1, UNGUIDED)}
 
     def fits(self, folder: Path) -> None:
         check.tokenizer(folder / "tokenizer", "vocab.json", "merges.txt")
-        unet, found = self._unet(folder), self.sites(folder)
+        table, found = self._unet(folder), self.sites(folder)
         text = check.clip(folder, self.title)
         vae = check.config(folder, "vae", self.title, "AutoencoderKL")
-        _together(folder, unet, text, vae)
+        unet.together(folder, table, [text], vae)
         layout.plain(folder, ("unet", "vae", "text_encoder"))
-        stored = weights.find(folder / "unet")
-        for site in found:
-            layout.holds(folder / "unet", stored, site.tensor, site.shape)
-        width, latents = unet.get("block_out_channels", (320, 640, 1280, 1280))[0], unet.get("in_channels", 4)
-        layout.holds(folder / "unet", stored, "conv_in.weight", (width, latents, 3, 3))
-        layout.holds(folder / "unet", stored, "conv_out.weight", (latents, width, 3, 3))
+        unet.holds(folder, table, found)
         check.holds_vae(folder, vae)
         check.holds_clip(folder, text)
 
@@ -84,24 +93,4 @@ class StableDiffusion(Pipeline):
         return load(text, self.clock(text.folder))
 
     def _unet(self, folder: Path) -> dict[str, Any]:
-        path = folder / "unet" / "config.json"
-        table = configs.read(path)
-        if table.get("_class_name") != "UNet2DConditionModel":
-            raise ModelError(f"{path}: describes {table.get('_class_name')!r}, not UNet2DConditionModel; not SD 1.x")
-        return table
-
-
-def _together(folder: Path, unet: dict[str, Any], text: dict[str, Any], vae: dict[str, Any]) -> None:
-    """Do the components' widths meet?"""
-    try:
-        reads, writes = unet.get("cross_attention_dim", 1280), text["hidden_size"]
-        latents = {unet.get("in_channels", 4), unet.get("out_channels", 4), vae.get("latent_channels", 4)}
-        met = set(reads if isinstance(reads, list) else [reads]) == {writes}
-        text["vocab_size"], vae["block_out_channels"][-1], unet["sample_size"]
-    except (KeyError, TypeError, IndexError) as error:
-        raise ModelError(f"{folder}: a config lacks {error}; download the model again") from None
-    if not met:
-        raise ModelError(f"{folder}: the UNet reads states of width {reads}, the text encoder gives {writes}")
-    if len(latents) > 1:
-        found = sorted(latents, key=str)
-        raise ModelError(f"{folder}: UNet and VAE differ in channels {found}; inpainting is not supported")
+        return unet.config(folder, self.title)

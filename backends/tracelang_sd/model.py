@@ -1,13 +1,15 @@
-"""A Stable Diffusion model with weights."""
+"""A Stable Diffusion 1.x or 2.x model with weights, and the parts that Stable Diffusion XL has as well."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
+from tracelang.models import configs
 from tracelang.models.diffusion import DiffusionClock
 from tracelang.models.latents import Grid
 from tracelang.models.model import PipelineModel, part
@@ -25,10 +27,29 @@ class StableDiffusionModel(PipelineModel):
 
 def load(text: PromptSide, clock: DiffusionClock) -> StableDiffusionModel:
     """The model around its prompt side. Raises ModelError: tensors missing."""
-    unet, vae = part(text, UNet2DConditionModel, "unet"), part(text, AutoencoderKL, "vae")
+    unet = plain_unet(text)
+    return StableDiffusionModel.around(text, clock, unet, autoencoder(text), grid(unet), text.conditions["guidance"])
+
+
+def plain_unet(text: PromptSide) -> UNet2DConditionModel:
+    unet = part(text, UNet2DConditionModel, "unet")
     if text.device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # fused attention's backward is slow there
+    return unet
+
+
+def autoencoder(text: PromptSide, upcast: bool = False) -> AutoencoderKL:
+    """In float32 where it overflows in float16: `upcast` lets its config's `force_upcast` say so, as SDXL's pipeline
+    does.
+    """
+    forced = configs.read(text.folder / "vae" / "config.json").get("force_upcast", True)
+    if upcast and forced and text.dtype is torch.float16:
+        text = replace(text, dtype=torch.float32)
+    return part(text, AutoencoderKL, "vae")
+
+
+def grid(unet: UNet2DConditionModel) -> Grid:
+    """Latents of the size that it was trained on."""
     size = unet.config.sample_size
     height, width = (size, size) if isinstance(size, int) else size
-    latents = Grid((unet.config.in_channels, height, width))
-    return StableDiffusionModel.around(text, clock, unet, vae, latents, text.conditions["guidance"])
+    return Grid((unet.config.in_channels, height, width))

@@ -2,6 +2,9 @@
 
 A transformer block holds self-attention `attn1`, cross-attention `attn2` (its key and value read the prompt's token
 states and nothing else) and a gated feed-forward `ff`: inner width 4·w, and twice that before the gate.
+
+Stable Diffusion XL has one more way in: `add_embedding.linear_1` reads the pooled state and, in columns of their own
+behind it, the sinusoids of six sizes. kohya's name for it is `label_emb.0.0`, as in the original checkpoints.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from typing import Any
 
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Place, Role
+from tracelang_sd.titles import TITLES
 
 DOWN = {"CrossAttnDownBlock2D": True, "DownBlock2D": False}
 UP = {"CrossAttnUpBlock2D": True, "UpBlock2D": False}
 MID = {"UNetMidBlock2DCrossAttn": True, "UNetMidBlock2D": False, None: False}
 """By block type: does it hold transformers?"""
+POOLED = "add_embedding.linear_1.weight"
 FOREIGN = {
     "time_cond_proj_dim": "is told guidance beside the time, as latent consistency models are; edit the model that it "
     "was distilled from",
@@ -24,26 +29,46 @@ FOREIGN = {
     "only_cross_attention": "",
     "encoder_hid_dim_type": "",
     "encoder_hid_dim": "",
-    "addition_embed_type": "",
     "class_embed_type": "",
     "num_class_embeds": "",
 }
-"""Settings under which the UNet has more inputs than noise, time and token states; and the reason where it helps."""
+"""Settings under which the UNet has more inputs than noise, time and text states; and the reason where it helps."""
+SIZES = ("original_height", "original_width", "crop_top", "crop_left", "target_height", "target_width")
+"""What Stable Diffusion XL is told beside the prompt, in pixels and in this order."""
 
 
-def sites(config: dict[str, Any], source: Path) -> tuple[Site, ...]:
-    """The sites in the order of the modules. Raises ModelError naming `source` for a UNet of another kind."""
-    for key, reason in FOREIGN.items():
-        if config.get(key):
-            why = reason or "is no Stable Diffusion 1.x UNet"
-            raise ModelError(f"{source}: has {key} = {config[key]!r}, so it {why}")
+def sites(config: dict[str, Any], source: Path, name: str) -> tuple[Site, ...]:
+    """The sites of the family `name` in the order of the modules. Raises ModelError naming `source` for a UNet of
+    another kind.
+    """
+    title = TITLES[name]
+    added = {"addition_embed_type": "text_time" if name == "sdxl" else None}
+    for key, told in (added | dict.fromkeys(FOREIGN)).items():
+        if (config.get(key) or None) != told:
+            why = FOREIGN.get(key) or f"is no {title} UNet"
+            raise ModelError(f"{source}: has {key} = {config.get(key)!r}, so it {why}")
     if config.get("attention_type", "default") != "default":
         raise ModelError(f"{source}: has attention_type = {config['attention_type']!r}; only the default is supported")
     try:
-        return tuple(_sites(config))
+        pooled = (_pooled(config),) if name == "sdxl" else ()
+        return *pooled, *_sites(config)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         reason = f"unknown block {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelError(f"{source}: describes no Stable Diffusion 1.x UNet ({reason})") from None
+        raise ModelError(f"{source}: describes no {title} UNet ({reason})") from None
+
+
+def _pooled(config: dict[str, Any]) -> Site:
+    """The matrix behind the pooled state and the sizes, of which the state's columns alone are a text input."""
+    widths = (
+        config.get("projection_class_embeddings_input_dim"),
+        config.get("addition_time_embed_dim"),
+        config.get("time_embedding_dim") or 4 * config.get("block_out_channels", (320,))[0],
+    )
+    whole, each, width = (_each(value, 1, 1 << 16)[0] for value in widths)
+    state = whole - len(SIZES) * each
+    if state <= 0:
+        raise ValueError(f"of {whole} columns the sizes leave none for the pooled state")
+    return Site("unet", POOLED, (width, whole), "pooled", None, "pooled", False, (0, state))
 
 
 def _sites(config: dict[str, Any]) -> Iterator[Site]:

@@ -32,7 +32,7 @@ def test_sites_are_the_transformers_matrices_of_the_real_unet(config, tmp_path):
         unet = UNet2DConditionModel(**config)
     pattern = re.compile(r"transformer_blocks\.\d+\.(attn[12]\.to_|ff\.net\.).*weight$")
     real = {name: tuple(p.shape) for name, p in unet.named_parameters() if pattern.search(name)}
-    found = sites(dict(config), tmp_path)
+    found = sites(dict(config), tmp_path, "sd1")
     assert {site.tensor: site.shape for site in found} == real
     assert len(found) == len(real)
     for site in found:
@@ -51,7 +51,7 @@ def test_the_name_is_told_by_the_width_of_the_states(config, name, tmp_path):
 
 
 def test_sd14_has_32_key_and_value_matrices(tmp_path):
-    text = [site for site in sites(dict(SD14_UNET), tmp_path) if site.text]
+    text = [site for site in sites(dict(SD14_UNET), tmp_path, "sd1") if site.text]
     assert Counter(site.role for site in text) == {"key": 16, "value": 16}
     assert Counter(site.place for site in text) == {"down": 12, "mid": 2, "up": 18}
     assert {site.shape[1] for site in text} == {768}
@@ -72,7 +72,7 @@ def test_sd14_has_32_key_and_value_matrices(tmp_path):
 )
 def test_a_foreign_unet_is_refused_in_one_line(change, tmp_path):
     with pytest.raises(ModelError) as caught:
-        sites(dict(TINY_UNET) | change, tmp_path / "config.json")
+        sites(dict(TINY_UNET) | change, tmp_path / "config.json", "sd1")
     assert "\n" not in str(caught.value) and "config.json" in str(caught.value)
 
 

@@ -140,7 +140,7 @@ def model_of(shape: Shape, device: torch.device) -> RandomSd | RandomFlux:
     if shape.family == "sd1":
         side, clock = shape.config["sample_size"], diffusion.clock(random_sd.SCHEDULER, config)
         latents = Grid((shape.config["in_channels"], side, side))
-        found = sd_sites.sites(shape.config, config)
+        found = sd_sites.sites(shape.config, config, shape.family)
         return RandomSd(**told, sites=found, conditions={}, clock=clock, latents=latents, guidance=7.5)
     tokens = shape.side**2
     return RandomFlux(

@@ -17,7 +17,6 @@ from transformers import CLIPConfig, CLIPImageProcessor
 import tracelang
 import tracelang.api
 from tracelang.checkpoint import folder as folders
-from tracelang.checkpoint.card import card
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
 from tracelang.evidence import artifact, compared
@@ -414,5 +413,6 @@ def test_the_card_of_an_adapter_has_its_line(kind, base, tmp_path, monkeypatch):
     assert pipe.get_active_adapters()
 
 
-def test_a_card_without_a_folder_has_no_lines(plan):
-    assert "```python" not in card(plan, {}, base="x", fingerprint="f", edited=1, emit=("lora",))
+def test_a_card_without_a_folder_has_no_lines(base, tmp_path):
+    apply(base, emit=("lora",))
+    assert "```python" not in (tmp_path / "out/README.md").read_text()

@@ -259,7 +259,7 @@ def test_the_card_shows_names_as_they_are_and_steers_no_terminal(plan):
     info = plan.recipe.model_copy(update={"name": "x\x1b[31m\u202ey"})
     given = plan.model_copy(update={"method": method, "recipe": info})
     source = 'erase "cat"\t# ```\x1b```\x9b\r\n# next\u2028'.encode()
-    text = card(given, {"a_b & c.erase": source}, base="o_o/m", fingerprint="f", edited=1, emit=("folder",))
+    text = card(given, {"a_b & c.erase": source}, base="o_o/m", fingerprint="f", edited=1)
     assert "`` a`b & <i>\\|c ``" in text and "`a_b & c.erase`" in text and "`o_o/m`" in text
     assert "\n# x&#91;31my\n" in text
     assert '\n```````erase\nerase "cat"\t# ``````\n# next\n```````\n' in text

@@ -106,7 +106,7 @@ include "c.erase"
 param p = 100% in 0%..100%
 templates plain = "a {}"
 concept cat kind object { names "cat" probes "kitty" templates plain }
-group g = list "l.csv" column "c" except "x"
+group g = list "l.csv" column "c" where "d" is "e" except "x"
 window w = sigma 0.1..80
 window v = logsnr -3..2
 window s = auto 30%

@@ -33,9 +33,8 @@ PLAN = Plan(
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     (tmp_path / "model").mkdir()
-    changed, same = {"before": "a", "after": "b"}, {"before": "a", "after": "a"}
-    tensors = {"unet/x.safetensors": {"k": changed, "v": same}, "unet/x.fp16.safetensors": {"k": changed, "v": same}}
-    (tmp_path / "manifest.json").write_text(json.dumps({"model": {"tensors": tensors}}))
+    facts = {"emit": ["folder"], "edited": 1, "remarks": [], "model": {"tensors": {}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
     return tmp_path
 
 
@@ -86,14 +85,14 @@ def test_nothing_measured_is_no_result(make, out):
 
 
 def test_an_adapter_alone_is_one(tmp_path):
-    (tmp_path / "lora.safetensors").touch()
-    (tmp_path / "manifest.json").write_text('{"lora": {"tensors": 6}}')
+    facts = {"emit": ["lora"], "edited": 3, "remarks": [], "lora": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
     text = model_card(sample.full(), PLAN, tmp_path)
     assert ModelCard(text).data.base_model_relation == "adapter" and "| edited matrices | 3 |" in text
 
 
 def test_the_card_before_verification_says_that_nothing_was_measured():
-    text = card(PLAN, {}, base="owner/tiny", fingerprint="f", edited=1, emit=("folder",))
+    text = card(PLAN, {}, base="owner/tiny", fingerprint="f", edited=1)
     assert "was not measured by the step" in text and "## Results" not in text
     assert ModelCard(text).data.eval_results is None
 

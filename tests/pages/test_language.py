@@ -275,14 +275,14 @@ def test_supports(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "The families that this version can edit are `flux`, `sd1` and `sd2`.",
+    "The families that this version can edit are `flux`, `sd1`, `sd2` and `sdxl`",
 )
 @says(
     README,
-    "Stable Diffusion 1.x and FLUX.1 in diffusers layout. Stable Diffusion 2.x goes by its own name (`sd2`)",
+    "Stable Diffusion 1.x, 2.x (`sd2`), XL (`sdxl`) and FLUX.1 in diffusers layout.",
 )
 def test_families(here: Path) -> None:
-    assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1", "sd2"]
+    assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1", "sd2", "sdxl"]
 
 
 @says(

@@ -248,3 +248,77 @@ def test_lint_shows_the_line_of_the_list(tmp_path: Path, monkeypatch: pytest.Mon
     ]
     run = CliRunner().invoke(main, ["lint", "--format", "github", "r.erase"])
     assert "file=l.csv,line=3" in run.output
+
+
+# Rows that count.
+
+BENCHMARK = """,type,prompt,name,evaluation_seed
+0,erase,"a portrait, by hand",Kim Example,1
+1,retain,a sketch,Lee Sample,1
+2,erase,a sketch,,2
+3, erase ,a sketch,Ann Other,2
+4,"two
+lines",a sketch,Two,3
+5,,a sketch,None,3
+6,Erase,a sketch,Capital,3
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("erase", ["Ann Other", "Kim Example"]),
+        (" erase ", ["Ann Other", "Kim Example"]),
+        ("retain", ["Lee Sample"]),
+        ("two lines", ["Two"]),
+        ("", ["None"]),
+        ("Erase", ["Capital"]),
+    ],
+)
+def test_only_the_rows_of_where_count(
+    where: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("l.csv").write_text(BENCHMARK, "utf-8")
+    recipe = f'erase list "l.csv" column "name" where "type" is "{where}"'
+    plan, findings = compile_with_findings(recipe)
+    assert plan is not None and sorted(one.targets[0] for one in plan.erase) == names
+    # The digest is that of the texts, wherever they stand, and a row without a cell is said where it counts.
+    assert plan.digest == compile(f"erase {', '.join(map(chr(34).__add__, [name + chr(34) for name in names]))}").digest
+    assert ("this row has no `name`" in " ".join(one.message for one in findings)) == (where.strip() == "erase")
+
+
+def test_one_file_gives_what_is_erased_and_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("l.csv").write_text("type,name\nerase,cat\nretain,dog\nprobe,kitten\n", "utf-8")
+    rows = 'list "l.csv" column "name" where "type" is'
+    recipe = f'concept c {{ names {rows} "erase" probes {rows} "probe" }}\nerase c\npreserve {rows} "retain"'
+    plan = compile(recipe)
+    assert plan.concept("c").names == ("cat",) and plan.concept("c").probes == ("kitten",)
+    assert [one.concepts for one in plan.preserve] == [("dog",)]
+    erased = f'group all = list "l.csv" column "name"\nerase {rows} "erase"\npreserve all except ({rows} "erase")'
+    assert {one.concepts for one in compile(erased).preserve} == {("dog",), ("kitten",)}
+
+
+@pytest.mark.parametrize(
+    ("where", "place", "message", "help"),
+    [
+        ('"typ" is "erase"', "1:40", "the list has no column `typ`", "did you mean `type`?"),
+        ('"type" is "erased"', "1:50", 'no row has "erased" in the column `type`', "did you mean `erase`?"),
+        ('"type" is "1"', "1:50", 'no row has "1" in the column `type`', "known here: erase, retain"),
+    ],
+)
+def test_a_filter_that_meets_no_row_is_said(
+    where: str, place: str, message: str, help: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("l.csv").write_text("type,name\nerase,cat\nretain,dog\n", "utf-8")
+    plan, findings = compile_with_findings(f'erase list "l.csv" column "name" where {where}', shown="r.erase")
+    found = next(one for one in findings if one.code == "TL218")
+    assert plan is None and (found.location, found.message, found.help) == (f"r.erase:{place}", message, help)
+
+
+def test_rows_that_do_not_count_have_to_be_whole_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("l.csv").write_text("type,name\nerase,cat\nretain,dog, brown\n", "utf-8")
+    assert compile_with_findings('erase list "l.csv" column "name" where "type" is "erase"')[1][0].code == "TL226"

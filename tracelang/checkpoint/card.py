@@ -44,22 +44,16 @@ $limits
 
 $recipe
 """)
-FILES = {
-    "folder": "`model/` is the edited checkpoint$load`manifest.json` holds the digest of every file, and of every "
-    "tensor in an edited file, before and after.",
-    "lora": "`lora.safetensors` is the same edit as an adapter for the base: "
-    '`pipe.load_lora_weights(".", weight_name="lora.safetensors")`.',
-}
 UNMEASURED = """\
 - What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
   that and writes `report/`. Without a report, assume nothing."""
 
 
-def metadata(base: str, emit: tuple[str, ...]) -> dict[str, Any]:
-    """The front matter. `base` is named there where it is a hub id."""
+def metadata(base: str, relation: str) -> dict[str, Any]:
+    """The front matter. `base` is named there where it is a hub id; `relation` is what the output is to it."""
     known = {"base_model": line(base)} if "/" in base else {}
     return known | {
-        "base_model_relation": "finetune" if "folder" in emit else "adapter",
+        "base_model_relation": relation,
         "library_name": "diffusers",
         "pipeline_tag": "text-to-image",
         "tags": ["tracelang", "concept-erasure"],
@@ -73,20 +67,20 @@ def card(
     base: str,
     fingerprint: str,
     edited: int,
-    emit: tuple[str, ...],
+    relation: str = "finetune",
+    files: Sequence[str] = (),
     front: str | None = None,
     results: str = "",
     limits: str = UNMEASURED,
-    load: str = "",
     remarks: Sequence[str] = (),
 ) -> str:
-    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices. `load` are the lines of
-    Python that load the folder `model/`, `remarks` what is not in it as in the base.
+    """The card as Markdown. `base` is a hub id or a folder's name; `edited` counts matrices. `files` say what the
+    output holds and how it is used, in Markdown, `remarks` what is not in it as in the base.
 
     A verified output passes `front` (YAML, in place of `metadata`), a section of `results`, and `limits` as a list.
     """
     if front is None:
-        told = metadata(base, emit)
+        told = metadata(base, relation)
         front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in told.items())
     prior = (f"{len(p.prompts):,} prompts" if p.prompts else "the text encoders' vocabulary" for p in plan.prior)
     weighed = ", ".join([*(named(p.concepts) for p in plan.preserve), *prior])
@@ -103,27 +97,9 @@ def card(
         against=f"| trained against | {', '.join(map(code, plan.trained_against))} |\n" if plan.trained_against else "",
         edited=edited or "none: the recipe asks for nothing here, the weights are the base's",
         fingerprint=fingerprint,
-        files="\n\n".join([*(_file(kind, load) for kind in emit), *(f"Note: {markdown(text)}." for text in remarks)]),
+        files="\n\n".join([*files, *(f"Note: {markdown(text)}." for text in remarks)]),
         recipe="\n\n".join(_source(path, text) for path, text in sources.items()),
     )
-
-
-def remarks(model: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a reader would not expect of the copy, one line each, from the manifest's account of it."""
-    told = [
-        f"the copy is without its {name}, which model_index.json now calls [null, null]: {reason}"
-        for name, reason in model.get("without", {}).items()
-    ]
-    lost = [path for path in model.get("left_out", []) if path.partition("/")[0] not in model.get("without", {})]
-    if lost:
-        shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-        told.append(f"not copied, since unedited weights could come back through it: {shown}")
-    return tuple(told)
-
-
-def _file(kind: str, load: str) -> str:
-    where, lines = ("; from this folder:", f"\n\n```python\n{load}\n```\n\n") if load else (".", " ")
-    return Template(FILES[kind]).substitute(load=f"{where}{lines}")
 
 
 def _line(plan: Plan, erasure: Erasure) -> str:

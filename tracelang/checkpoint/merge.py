@@ -23,15 +23,18 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 def merged(weight: Tensor, delta: LowRank, name: str = "a matrix") -> Tensor:
-    """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype; of rank 0, W bit for bit.
+    """`W' = W + up @ down`, summed in float64 and rounded once to W's dtype. Columns that are not changed, of rank 0
+    all of W, stay bit for bit: adding 0 would turn a -0 into 0.
 
     Raises ModelError on NaN or infinity, in W or in what becomes of it.
     """
     if not delta.rank:
-        return weight  # adding 0 would turn a -0 into 0
+        return weight
     up, down = exact(delta.up), exact(delta.down)
     with storable():
-        return rounded(name, exact(finite(name, weight)) + up @ down, weight.dtype)
+        new = rounded(name, exact(finite(name, weight)) + up @ down, weight.dtype)
+    changed = down.ne(0).any(0)
+    return new if changed.all() else torch.where(changed, new, weight)
 
 
 @contextmanager

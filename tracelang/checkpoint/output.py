@@ -14,8 +14,6 @@ from pathlib import Path
 
 from tracelang.files import sync
 
-EMITS = ("folder", "lora")
-"""What an output may hold."""
 MARK = "manifest.json"
 """The file by which `--force` knows a folder of ours from somebody's home directory."""
 EXCHANGE = 2  # renameat2(2), RENAME_EXCHANGE

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tracelang.checkpoint import earlier, folder, lora, output, recipe
-from tracelang.checkpoint.card import card, remarks
-from tracelang.checkpoint.merge import DTYPES
-from tracelang.checkpoint.output import EMITS, OutputError
+from tracelang.checkpoint import earlier, folder, forms, output, recipe
+from tracelang.checkpoint.card import card
+from tracelang.checkpoint.folder import Untouched
+from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
-from tracelang.models import header, loading, weights
+from tracelang.models import weights
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
@@ -30,39 +29,40 @@ def save(
     deltas: Mapping[Site, LowRank],
     plan: Plan,
     sources: Mapping[str, bytes],
-    emit: Sequence[str] = EMITS,
+    emit: Sequence[str] = forms.USUAL,
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
-    untouched: folder.Untouched = "copy",
+    untouched: Untouched = "copy",
     params: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """Write `out`: `model/` and `lora.safetensors` as `emit` asks, recipe, plan, lock, manifest and model card.
+    """Write `out`: what `emit` asks for, by name (`forms`), with recipe, plan, lock, manifest and model card.
 
-    `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes `model/` a copy, bit for bit, and
-    leaves the adapter out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
+    `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes checkpoints copies, bit for bit, and
+    leaves adapters out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
     the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those that the
-    recipe was compiled with. `out` appears whole or not at all, and with a `model/` whose every component plain
-    diffusers finds the weights of; finished work and reports of verification in an `out` that is replaced stay in it.
-    What is not as in the base is returned in words. Raises what `refuse` does, ModelError for an edit that cannot be
-    stored in the base, and OutputError for a link that cannot be made.
+    recipe was compiled with. `out` appears whole or not at all; finished work and reports of verification in
+    an `out` that is replaced stay in it.
+    What is not as in the base is returned in words. Raises what `refuse` and the forms do, and ModelError for an edit
+    that does not fit the base.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
     refuse(out, base, plan, sources, emit, force)
     sites = _fitting(family.sites(base), deltas, base)
     name = str(extra.get("base_model", base.resolve().name))
-    emitted = tuple(kind for kind in EMITS if kind in emit and (kind == "folder" or deltas))
-    told, load = tuple[str, ...](), ""
+    emitted = tuple(kind for kind in forms.known() if kind in emit and (deltas or forms.form(kind).EMPTY))
+    work = forms.Work(out, base, family, sites, deltas, plan, untouched)
+    told, written = list[str](), list[str]()
     with output.staged(out, force) as draft:
         earlier.carry(out, draft)
-        facts: dict[str, Any] = {"format_version": 1, "plan": plan.digest}
-        if "folder" in emitted:
-            components = frozenset(site.component for site in sites)
-            copied = folder.copy(base, draft / "model", deltas, components, untouched)
-            facts["model"] = dataclasses.asdict(copied)
-            told, load = remarks(facts["model"]), _loading(draft / "model", out)
-        if "lora" in emitted:
-            facts["lora"] = _adapter(draft / "lora.safetensors", base, deltas, plan)
+        facts: dict[str, Any] = {"format_version": 2, "plan": plan.digest, "emit": emitted, "edited": len(deltas)}
+        for kind in emitted:
+            form = forms.form(kind)
+            made = form.write(work, draft)
+            facts[form.KEY] = made.facts
+            told += made.remarks
+            written += made.files
+        facts["remarks"] = told
         for path, text in sources.items():
             _source(draft / "recipe", path, text)
         entry = recipe.settle(draft / "recipe", plan, params or {})
@@ -91,45 +91,36 @@ def save(
         about = card(
             plan,
             {path: text for path, text in sources.items() if path.endswith(".erase")},
-            emit=emitted,
+            relation=forms.relation(emitted),
             base=name,
             fingerprint=fingerprint,
             edited=len(deltas),
-            load=load,
+            files=forms.cards(facts, draft),
             remarks=told,
         )
         (draft / "README.md").write_text(about, encoding="utf-8")
-        names = ("README.md", "lock.json", "plan.json", *(f"recipe/{path}" for path in sources))
+        names = ("README.md", "lock.json", "plan.json", *written, *(f"recipe/{path}" for path in sources))
         facts["files"] = {name: weights.sha256(draft / name) for name in names}
         _json(draft / output.MARK, facts)
-    return told
-
-
-def _loading(written: Path, out: Path) -> str:
-    """The lines that load what was written. Raises OutputError where plain diffusers could not."""
-    try:
-        return loading.call(written)
-    except ModelError as error:
-        reason = str(error).replace(f"{written}/", "")
-        raise OutputError(f"{out}: not written, plain diffusers could not load it: {reason}") from None
+    return tuple(told)
 
 
 def refuse(
-    out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str] = EMITS, force: bool = False
+    out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str] = forms.USUAL, force: bool = False
 ) -> None:
     """Raise what `save` would raise whatever the edit turns out to be: ask before long work.
 
     OutputError for `out`, what to emit, the paths of the sources, and a gated edit; ModelError for a base that keeps
-    a part of itself elsewhere.
+    a part of itself elsewhere; and what each form raises.
     """
-    unknown = [kind for kind in emit if kind not in EMITS]
+    unknown = [kind for kind in emit if kind not in forms.known()]
     if unknown or not emit:
-        raise OutputError(f"cannot emit {unknown[0] if unknown else 'nothing'!r}; known: {', '.join(EMITS)}")
+        raise OutputError(f"cannot emit {unknown[0] if unknown else 'nothing'!r}; known: {', '.join(forms.known())}")
     output.refuse(out, force)
     if out.resolve().is_relative_to(base.resolve()):
         raise OutputError(f"{out}: lies inside the base model; choose a place outside of it")
-    if "folder" in emit:
-        loading.variant(base, loading.without(base))
+    for kind in emit:
+        forms.form(kind).refuse(base, plan)
     for path in sources:
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or not parts.name or "\0" in path:
@@ -154,15 +145,6 @@ def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) 
         if (delta.up.shape[0], delta.down.shape[1]) != site.shape or delta.up.shape[1] != delta.down.shape[0]:
             raise ModelError(f"{site.tensor}: the edit's factors do not multiply to {list(site.shape)}")
     return sites
-
-
-def _adapter(path: Path, base: Path, deltas: Mapping[Site, LowRank], plan: Plan) -> dict[str, Any]:
-    """Write the adapter in the dtype of the matrices it changes (float32 for a float64 base)."""
-    site = next(iter(deltas))
-    dtype = weights.find(base / site.component).tensors[site.tensor][1].dtype
-    stored = dtype if dtype in DTYPES and dtype != "F64" else "F32"
-    lora.write(path, deltas, stored, {"format": "pt", "tracelang.plan": plan.digest})
-    return {"sha256": weights.sha256(path), "tensors": len(header.read(path).tensors)}
 
 
 def _source(root: Path, path: str, text: bytes) -> None:

@@ -22,12 +22,12 @@ LESS = "try --micro-batch 1 and --gradient-checkpointing"
 
 
 def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    from tracelang.checkpoint.output import EMITS
+    from tracelang.checkpoint.forms import known
 
     kinds = tuple(dict.fromkeys(kind.strip() for kind in value.split(",")))
     for kind in kinds:
-        if kind not in EMITS:
-            raise click.BadParameter(f"{kind!r} is not one of {', '.join(EMITS)}", ctx, param)
+        if kind not in known():
+            raise click.BadParameter(f"{kind!r} is not one of {', '.join(known())}", ctx, param)
     return kinds
 
 
@@ -43,7 +43,12 @@ def _verdict(report: Path) -> str:
 @model_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
 @click.option(
-    "--emit", default="folder,lora", callback=_kinds, show_default=True, metavar="KINDS", help="folder, lora, or both."
+    "--emit",
+    default="folder,lora",
+    callback=_kinds,
+    show_default=True,
+    metavar="KINDS",
+    help="What OUT holds: one form or several, joined by commas.",
 )
 @click.option(
     "--untouched",

@@ -24,7 +24,7 @@ UNREACHED = ": one map of text states does not get there and keep what is preser
 def facts_of(bound: Bound) -> dict[str, Any]:
     from tracelang.models.weights import find
 
-    edited = sum(prod(site.shape) for site in bound.sites)
+    edited = sum(site.size for site in bound.sites)
     components = {site.component for site in bound.sites}
     total = sum(prod(entry.shape) for name in components for _, entry in find(bound.folder / name).tensors.values())
     return {

@@ -65,7 +65,7 @@ class Edit:
         """
         if self.gate is not None:
             raise EngineError("steer: an edit gated by noise level cannot be merged into a checkpoint")
-        return _patched(site.tensor, weight, self.maps.get(site), self._factors(site))
+        return _patched(site, weight, self.maps.get(site), self._factors(site))
 
     def delta(self, site: Site, weight: Tensor) -> LowRank:
         """`W' − W` as factors at its numerical rank, from the site's original matrix (any gate fully open).
@@ -75,8 +75,9 @@ class Edit:
         finite(site.tensor, weight)
         parts = self._factors(site)
         if site in self.maps:
-            text_map = self.maps[site]
-            parts = [LowRank(exact(weight) @ text_map.left, text_map.right.T), *parts]
+            text_map, part = self.maps[site], site.part
+            mapped = LowRank(exact(weight[:, part]) @ text_map.left, text_map.right.T)
+            parts = [mapped.widened(part, site.shape[1]), *parts]
         change = add(parts)
         for factor in (change.up, change.down):
             finite(f"the change of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32")
@@ -145,14 +146,15 @@ def applied(model: Model, edit: Edit) -> Iterator[Model]:
         patch.undo()
 
 
-def _patched(name: str, weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
-    finite(name, weight)
+def _patched(site: Site, weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
+    finite(site.tensor, weight)
     W = weight.to(torch.float32 if weight.device.type == "mps" else torch.float64, copy=True)
+    part = W[:, site.part]
     if text_map is not None:
-        apply_(W, text_map)
+        apply_(part, text_map)
     for change in factors:
-        W.addmm_(change.up.to(W), change.down.to(W))
-    return rounded(name, W, weight.dtype)
+        part.addmm_(change.up.to(W), change.narrowed(site.part).down.to(W))
+    return rounded(site.tensor, W, weight.dtype)
 
 
 def _replace(weights: Mapping[Site, nn.Parameter], new: Mapping[Site, Tensor]) -> Patch:

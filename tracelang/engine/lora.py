@@ -98,6 +98,11 @@ def _start(layer: nn.Module, site: Site, purpose: str, base: int) -> Lora:
         up.zero_()
     down.requires_grad_(True)
     up.requires_grad_(True)
+    if site.columns is not None:
+        inside = torch.zeros_like(down[0])
+        inside[site.part] = 1
+        down.data.mul_(inside)
+        down.register_hook(lambda gradient: gradient * inside)  # so the other columns stay at zero
     return Lora(down, up)
 
 

@@ -21,6 +21,16 @@ class LowRank:
     def rank(self) -> int:
         return len(self.down)
 
+    def narrowed(self, part: slice) -> LowRank:
+        """Of some columns of the matrix alone, such as those that an edit may change (`Site.part`)."""
+        return LowRank(self.up, self.down[:, part])
+
+    def widened(self, part: slice, width: int) -> LowRank:
+        """The way back, in a matrix of `width` columns: the others are not changed."""
+        down = self.down.new_zeros(self.rank, width)
+        down[:, part] = self.down
+        return LowRank(self.up, down)
+
     def dense(self) -> Tensor:
         return self.up @ self.down
 
@@ -40,8 +50,14 @@ def add(parts: Sequence[LowRank]) -> LowRank:
 def compress(change: LowRank, tolerance: float = 1e-7) -> LowRank:
     """The same change at its numerical rank: singular values below `tolerance` × the largest are dropped.
 
-    Of every row of `down` the largest entry is positive.
+    Of every row of `down` the largest entry is positive. Columns that are not changed stay exactly so.
     """
+    seen = change.down.ne(0).any(0)
+    if not seen.all() and seen.any():
+        narrow = compress(LowRank(change.up, change.down[:, seen]), tolerance)
+        down = narrow.down.new_zeros(narrow.rank, len(seen))
+        down[:, seen] = narrow.down
+        return LowRank(narrow.up, down)
     Qu, Ru = torch.linalg.qr(change.up)
     Qd, Rd = torch.linalg.qr(change.down.T)
     middle = Ru @ Rd.T

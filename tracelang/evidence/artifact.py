@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tracelang.checkpoint import earlier, lora
+from tracelang.checkpoint import earlier, forms, lora
 from tracelang.checkpoint.merge import merged
 from tracelang.checkpoint.recipe import compiled
 from tracelang.diagnostics import CompileError
@@ -200,16 +200,16 @@ def _check(artifact: Artifact) -> None:
     writes anew.
     """
     out, manifest = artifact.out, artifact.manifest
-    if not isinstance(manifest.get("files"), dict):
+    if manifest.get("format_version") != 2:
         raise EvidenceError(
-            f"{out / 'manifest.json'}: has no digests of recipe and plan: it was written by an earlier "
-            "version; apply the recipe again"
+            f"{out / 'manifest.json'}: does not say all that is checked here: it was written by an earlier version of "
+            "tracelang; apply the recipe again"
         )
+    if set(manifest["emit"]) - set(forms.known()) or not isinstance(manifest["edited"], int):
+        raise KeyError
     stated: dict[str, str] = dict(manifest["files"])
     if "model" in manifest:
         stated |= {f"model/{path}": file["after"] for path, file in manifest["model"]["files"].items()}
-    if "lora" in manifest:
-        stated["lora.safetensors"] = manifest["lora"]["sha256"]
     found = {path.relative_to(out).as_posix(): path for path in _held(out)}
     for name in sorted(stated.keys() - found.keys() - {"README.md"}):
         raise EvidenceError(f"{out / name}: is in the manifest and not there; apply the recipe again")

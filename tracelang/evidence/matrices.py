@@ -32,6 +32,10 @@ class Matrix:
     W: Tensor
     Δ: Tensor
 
+    def of(self, part: slice) -> Matrix:
+        """Some columns of it."""
+        return Matrix(self.W[:, part], self.Δ[:, part])
+
 
 def compared(site: Site, before: Tensor, after: Tensor) -> Matrix:
     if before.shape != after.shape:
@@ -48,7 +52,7 @@ def change_of(site: Site, matrix: Matrix, after: Tensor, same: bool) -> LayerCha
     shape = (matrix.W.shape[0], matrix.W.shape[1])
     if same:
         return LayerChange(tensor=site.tensor, shape=shape, reads=site.reads, change=0.0, rank=0, condition=1.0)
-    new = matrix.W + matrix.Δ
+    new, read = matrix.W + matrix.Δ, matrix.of(site.part)
     # What rounding to the stored precision adds to a change of low rank is a random matrix: its norm, from above.
     rounding = _precision(after) / 2 * float(new.square().mean().sqrt()) * (math.sqrt(shape[0]) + math.sqrt(shape[1]))
     return LayerChange(
@@ -57,7 +61,7 @@ def change_of(site: Site, matrix: Matrix, after: Tensor, same: bool) -> LayerCha
         reads=site.reads,
         change=ratio(matrix.Δ, matrix.W),
         rank=_rank(matrix.Δ, rounding),
-        condition=None if site.reads is None else _condition(new) / _condition(matrix.W),
+        condition=None if site.reads is None else _condition(read.W + read.Δ) / _condition(read.W),
     )
 
 

@@ -14,11 +14,20 @@ from typing import Any
 from tracelang.models.parametrisation import NOISE, Level, Parametrisation, V
 from tracelang.plan.family import ModelError
 
-SMALLEST = 1e-12
-"""ᾱ is kept above it, so that a schedule with zero terminal SNR still has a finite log-SNR."""
+SMALLEST = 2.0**-24
+"""ᾱ is kept above it, so that a schedule with zero terminal SNR has a finite log-SNR; it is the ᾱ that Euler takes."""
+OTHERS = {
+    "EDM": "its noise is scaled as EDM does, which is not supported",
+    "FlowMatch": "its model follows a flow, which this family does not",
+}
+"""How classes of schedulers begin whose settings look like a diffusion's and mean something else."""
 
 PREDICTIONS = {"epsilon": NOISE, "v_prediction": V}
 """By the config's `prediction_type`: noise, v."""
+UNPREDICTED = {
+    "sample": "is of the clean image, as of distillates of one step; take those of several steps, which predict noise",
+    "flow_prediction": "is of a flow's velocity, which this family does not predict",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,8 @@ class DiffusionClock:
     """A `Clock` over training timesteps `t`; larger is noisier.
 
     `alphas` is ᾱ of every timestep, `final` the ᾱ that the last sampler step ends at. Between two timesteps log-SNR
-    is interpolated linearly in t.
+    is interpolated linearly in t. `euler`: each sampler step leads to the next time that is visited, and the last one
+    to the clean end.
     """
 
     alphas: tuple[float, ...]
@@ -34,6 +44,7 @@ class DiffusionClock:
     spacing: str
     offset: int
     parametrisation: Parametrisation
+    euler: bool = False
     unit: str = "t"
     _falling: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
@@ -84,29 +95,38 @@ class DiffusionClock:
         return alpha.sqrt(), (1 - alpha).sqrt()
 
     def span(self, index: int, steps: int) -> tuple[Level, Level]:
-        """The levels at the sampler's `index`-th time and where its step leads to, as DDIM spaces them."""
-        now = int(self.times(steps)[index])
-        after = now - len(self.alphas) // steps
+        """The levels at the sampler's `index`-th time and where its step leads to: as DDIM spaces them, or Euler."""
+        visited = [*map(int, self.times(steps)), -1]
+        now = visited[index]
+        after = visited[index + 1] if self.euler else now - len(self.alphas) // steps
         alphas = self.alphas[now], self.alphas[after] if after >= 0 else self.final
         before, later = ((alpha**0.5, (1 - alpha) ** 0.5) for alpha in alphas)
         return before, later
 
 
 def clock(config: dict[str, Any], source: Path) -> DiffusionClock:
-    """The clock of a scheduler's config, read as DDIMScheduler reads it. Raises ModelError naming `source`."""
+    """The clock of a scheduler's config, read as EulerDiscreteScheduler reads it where that or another Euler is its
+    class, else as DDIMScheduler. Raises ModelError naming `source`.
+    """
+    kind = str(config.get("_class_name", ""))
+    for begins, reason in OTHERS.items():
+        if kind.startswith(begins):
+            raise ModelError(f"{source}: is a {kind}: {reason}")
+    euler = kind.startswith("Euler")
     spacing = config.get("timestep_spacing", "leading")
     prediction = config.get("prediction_type", "epsilon")
     if spacing not in ("leading", "trailing", "linspace"):
         raise ModelError(f"{source}: timestep_spacing {spacing!r} is unknown; it is leading, trailing or linspace")
     if prediction not in PREDICTIONS:
-        raise ModelError(f"{source}: prediction_type {prediction!r} is not supported; it is epsilon or v_prediction")
+        why = UNPREDICTED.get(prediction, "is unknown") if isinstance(prediction, str) else "is unknown"
+        raise ModelError(f"{source}: prediction_type {prediction!r} {why}; supported are epsilon and v_prediction")
     try:
         alphas = _alphas(config)
         offset = int(config.get("steps_offset", 0))
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ModelError(f"{source}: describes no noise schedule of a diffusion model ({error})") from None
-    final = 1.0 if config.get("set_alpha_to_one", True) else alphas[0]
-    return DiffusionClock(alphas, final, spacing, offset, PREDICTIONS[prediction])
+    final = 1.0 if euler or config.get("set_alpha_to_one", True) else alphas[0]
+    return DiffusionClock(alphas, final, spacing, offset, PREDICTIONS[prediction], euler)
 
 
 def _alphas(config: dict[str, Any]) -> tuple[float, ...]:

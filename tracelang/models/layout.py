@@ -46,6 +46,15 @@ def named(index: Mapping[str, Any], classes: Classes, name: str) -> bool:
     return any(index.get(name) == [library, kind] for kind in accepted)
 
 
+def pipeline(folder: Path) -> str | None:
+    """The pipeline's class by `model_index.json`; None where that is missing or unreadable."""
+    try:
+        kind = configs.index(folder).get("_class_name")
+    except ModelError:
+        return None
+    return kind if isinstance(kind, str) else None
+
+
 def claims(folder: Path, pipeline: str, classes: Classes) -> bool:
     """Is it that pipeline by its `model_index.json`, with all of these components?"""
     try:

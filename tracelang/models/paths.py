@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +30,9 @@ PLAIN = re.compile(r"([A-Za-z]{3,})")
 
 @dataclass(frozen=True)
 class TextPath(ABC):
-    """One path from a prompt to a text input. `reads` is the input's name, as in `Site.reads`; every prompt is cut or
-    padded to `length` tokens. The encoder lies in `folder` and is loaded when a prompt has to be encoded; the tokenizer
-    lies in `tokens`.
+    """One path from a prompt to a text input, or to several where encoders share their tokens. `reads` is the input's
+    name, as in `Site.reads`; every prompt is cut or padded to `length` tokens. The encoder lies in `folder` and is
+    loaded when a prompt has to be encoded; the tokenizer lies in `tokens`.
     """
 
     reads: str
@@ -58,6 +59,21 @@ class TextPath(ABC):
         Gradients flow, and no attention mask hides the padding: the models were trained with it in view.
         """
 
+    def inputs(self, ids: Tensor, embeddings: Tensor | None = None) -> dict[str, Tensor]:
+        """As `states`, by the text input that reads them."""
+        return {self.reads: self.states(ids, embeddings)}
+
+    @property
+    def table(self) -> Tensor:
+        """The embedding of every token id, `[V, d]`."""
+        table: Tensor = self.encoder.get_input_embeddings().weight.detach()
+        return table
+
+    @property
+    def components(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The folders that decide its states: of encoders, of tokenizers."""
+        return (self.folder.name,), (self.tokens.name,)
+
     def words(self) -> set[str]:
         """The whole words of the tokenizer: entries that end a word in CLIP's kind, or begin one in T5's; of one that
         marks neither, all that are words.
@@ -74,14 +90,15 @@ class TextPath(ABC):
         ids: Tensor = found.input_ids
         return ids
 
-    def encode(self, prompts: Sequence[str]) -> Tensor:
+    def encode(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """Each prompt by itself, so that its states do not depend on what stands beside it; a streamed encoder does so
         block by block.
         """
         with blamed(self.folder, "run"):
             ids = self.ids(prompts).to(self.device)
             parts = [ids] if is_streamed(self.encoder) else torch.split(ids, 1)
-            return torch.cat([self.states(part) for part in parts])
+            found = [self.inputs(part) for part in parts]
+            return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 
     def layout(self, prompt: Prompt) -> TokenLayout:
         """Where the prompt's tokens stand, from the fast tokenizer's character offsets.
@@ -102,6 +119,19 @@ class TextPath(ABC):
         return TokenLayout(self.start, end, self.length, phrase, self.causal)
 
 
+@contextmanager
+def embedded(encoder: Any, embeddings: Tensor | None) -> Iterator[None]:
+    """Inside, an encoder that takes no embeddings itself has these in the place of its table's rows."""
+    if embeddings is None:
+        yield
+        return
+    hook = encoder.get_input_embeddings().register_forward_hook(lambda *_: embeddings)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 @dataclass(frozen=True)
 class ClipPath(TextPath):
     """CLIP's last hidden states, or its pooled state `[n, 1, d]`."""
@@ -115,14 +145,8 @@ class ClipPath(TextPath):
         return encoder(CLIPTextModel, self.folder, self.device, self.dtype)
 
     def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
-        """The encoder takes no embeddings itself: a hook puts them in the table's place."""
-        layer = self.encoder.get_input_embeddings()
-        hook = layer.register_forward_hook(lambda *_: embeddings) if embeddings is not None else None
-        try:
+        with embedded(self.encoder, embeddings):
             answer = self.encoder(ids)
-        finally:
-            if hook is not None:
-                hook.remove()
         states: Tensor = answer.pooler_output[:, None] if self.pooled else answer.last_hidden_state
         return states
 
@@ -151,7 +175,7 @@ class PathEncoder:
     def __init__(self, paths: Sequence[TextPath]) -> None:
         self._first, *self._others = paths
         self._tokenizer = self._first.tokenizer
-        self.table: Tensor = self._first.encoder.get_input_embeddings().weight.detach()
+        self.table = self._first.table
         self.free = torch.ones(len(self.table), dtype=torch.bool)
         self.free[len(self._tokenizer) :] = False
         self.free[torch.tensor(self._tokenizer.all_special_ids)] = False
@@ -160,10 +184,10 @@ class PathEncoder:
         return self._first.ids(prompts)
 
     def encode(self, ids: Tensor, embeddings: Tensor | None = None) -> TextStates:
-        inputs = {self._first.reads: self._first.states(ids.to(self.table.device), embeddings)}
-        if self._others:
-            texts = self.spell(ids)
-            inputs |= {path.reads: path.states(path.ids(texts).to(path.device)) for path in self._others}
+        inputs = self._first.inputs(ids.to(self.table.device), embeddings)
+        texts = self.spell(ids) if self._others else []
+        for path in self._others:
+            inputs |= path.inputs(path.ids(texts).to(path.device))
         return TextStates(inputs)
 
     def spell(self, ids: Tensor) -> list[str]:

@@ -36,15 +36,20 @@ class Pipeline(ABC):
     """`_class_name` in `model_index.json`."""
     classes: Classes
     """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
+    refused: Mapping[str, str] = {}
+    """Pipelines of the family's own that are not supported, and what each of them does: claimed, in order to say so."""
 
     def name(self, folder: Path) -> str:
         return self.names[0]
 
     def claims(self, folder: Path) -> bool:
-        return layout.claims(folder, self.pipeline, self.classes)
+        return layout.claims(folder, self.pipeline, self.classes) or layout.pipeline(folder) in self.refused
 
     def check(self, folder: Path) -> None:
         with layout.suspicious(folder):
+            kind = layout.pipeline(folder)
+            if why := self.refused.get(kind or ""):
+                raise ModelError(f"{folder}: is a {kind}, which {why}")
             layout.complete(folder, self.pipeline, self.classes, self.title)
             self.fits(folder)
             self.clock(folder)

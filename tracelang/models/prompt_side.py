@@ -57,10 +57,11 @@ class PromptSide:
         if not prompts:
             return TextStates({name: value[:0] for name, value in self._encode([""]).inputs.items()})
         batches = [prompts[i : i + BATCH] for i in range(0, len(prompts), BATCH)]
-        return TextStates.cat([TextStates({path.reads: path.encode(some) for path in self.paths}) for some in batches])
+        found = ({name: value for path in self.paths for name, value in path.encode(some).items()} for some in batches)
+        return TextStates.cat([TextStates(inputs) for inputs in found])
 
     @cached_property
     def encoders(self) -> str:
-        encoders, tokenizers = zip(*((path.folder.name, path.tokens.name) for path in self.paths), strict=True)
+        encoders, tokenizers = (sum(names, ()) for names in zip(*(path.components for path in self.paths), strict=True))
         facts = (str(self.dtype), self.device.type, self.paths[0].length)
         return weights.prompt_side(self.folder, encoders, tokenizers, *facts)

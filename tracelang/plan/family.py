@@ -19,7 +19,8 @@ class Site:
     `tensor` is its name inside the component's weights file, `shape` is `(out, in)` in PyTorch's layout.
     `reads` names the text input whose states alone it multiplies (`"tokens"`, `"pooled"`), or is None where its
     input is mixed with image content or time. `text` marks the text stream's projections, where adapters go. `place`
-    is None for a matrix that stands before all blocks.
+    is None for a matrix that stands before all blocks. `columns`, begin and end, are those of its input that the text
+    input is; the others read something else beside it, such as sizes, and keep their bytes. None: all are.
     """
 
     component: str
@@ -29,6 +30,18 @@ class Site:
     place: Place | None
     reads: str | None
     text: bool
+    columns: tuple[int, int] | None = None
+
+    @property
+    def part(self) -> slice:
+        """The columns that an edit may change: `weight[:, site.part]`."""
+        return slice(*(self.columns or (0, self.shape[1])))
+
+    @property
+    def size(self) -> int:
+        """How many numbers they hold."""
+        begin, end = self.columns or (0, self.shape[1])
+        return self.shape[0] * (end - begin)
 
     @property
     def module(self) -> str:

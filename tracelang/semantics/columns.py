@@ -1,4 +1,5 @@
-"""One column of a CSV, as the standard library's `csv` reads it from the whole text.
+"""One column of a CSV, as the standard library's `csv` reads it from the whole text; with `where`, of the rows that have
+a text in another column.
 
 Lines that are blank or start with `# ` are left out where a row could begin, never inside a quoted cell. A line break
 in a cell becomes a space: a prompt has one line. What would be lost or altered is an error at its row.
@@ -67,7 +68,9 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findin
     reader = csv.reader(feed, strict=True)
     found: list[str] = []
     head: list[str] | None = None
-    at = 0
+    at = by = 0
+    where = node.where
+    met: dict[str, None] = {}
     errors: list[Diagnostic] = []
     empty: list[int] = []
     quoted: list[int] = []
@@ -84,13 +87,14 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findin
         if head is None:
             head = [normal(cell.strip()) for cell in row]
             place = _place(source, node, column, head, feed.start, report)
-            if place is None:
+            other = _place(source, node, where.column, head, feed.start, report) if where else 0
+            if place is None or other is None:
                 _report([_unclear(source, start, node) for start in feed.unclear], report)
                 return None
-            at = place
+            at, by = place, other
         elif len(row) != len(head):
             errors.append(_torn(source, feed.start, len(row), len(head), node))
-        else:
+        elif where is None or _counts(row[by], where, met):
             cell = BREAK.sub(" ", row[at]) if "\n" in row[at] else row[at]
             if hidden and not plain(cell):
                 unseen += _unseen(source, row[at], feed)
@@ -105,12 +109,29 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findin
     if errors:
         _report(errors, report)
         return None
+    if where is not None and where.value.value.strip() not in met:
+        _no_row(source, node, where, list(met), report)
+        return None
     doubtful(unseen, node, report)
     help = "fill it, or take the row out"
     warn(source, empty, f"this row has no `{column.value}`", help, node, report)
     help = 'a quote that is meant to hold a cell stands right after the comma: `,"…"`'
     warn(source, quoted, "the quotes around this cell are part of the text", help, node, report)
     return tuple(found)
+
+
+def _counts(cell: str, where: tree.Where, met: dict[str, None]) -> bool:
+    """Whether a row with this cell counts; `met` are the texts that the column holds."""
+    text = normal(BREAK.sub(" ", cell).strip())
+    met[text] = None
+    return text == where.value.value.strip()
+
+
+def _no_row(source: Source, node: tree.ListFile, where: tree.Where, met: list[str], report: Findings) -> None:
+    """Report a `where` that no row meets."""
+    help = did_you_mean(where.value.value, [text for text in met if text]) or "write what its cells hold, case and all"
+    message = f"no row has {quote(where.value.value)} in the column `{where.column.value}`"
+    report.error("TL218", message, where.value.span, help=help)
 
 
 def without_column(source: Source, node: tree.ListFile, report: Findings) -> None:

@@ -17,12 +17,12 @@ Texts = tuple[str, ...] | None
 
 @dataclass(slots=True)
 class Lists:
-    """Every list that was read, each file and each of its columns once."""
+    """Every list that was read, each file and each choice of its cells once."""
 
     report: Findings
     files: dict[Path, File] = field(default_factory=dict)
     _read: dict[Path, Read | None] = field(default_factory=dict)
-    _texts: dict[tuple[Path, str | None], Texts] = field(default_factory=dict)
+    _texts: dict[tuple[Path, str | None, tuple[str, str] | None], Texts] = field(default_factory=dict)
 
     def texts(self, place: Place, node: tree.ListFile) -> Texts:
         """The texts of a list, NFC, in order; None, reported, where it cannot be had."""
@@ -37,7 +37,8 @@ class Lists:
             return None
         self.files[path] = File(located.name, found.sha256, "list")
         column = node.column
-        key = (path, column.value if column else None)
+        where = (node.where.column.value, node.where.value.value) if node.where else None
+        key = (path, column.value if column else None, where)
         if key not in self._texts:  # what is wrong inside a file is said once
             if column is None:
                 from tracelang.semantics.lines import lines

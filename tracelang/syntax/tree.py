@@ -56,9 +56,18 @@ class Reference(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Where(Node):
+    """Which rows of a CSV count: those with this text in that column."""
+
+    column: Text
+    value: Text
+
+
+@dataclass(frozen=True, slots=True)
 class ListFile(Node):
     path: Text
     column: Text | None
+    where: Where | None = None
 
 
 # Sets

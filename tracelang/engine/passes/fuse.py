@@ -181,4 +181,6 @@ def _mixed(
 
 
 def _parts(adapters: Sequence[Adapter], site: Site, fused: Fusion) -> list[LowRank]:
-    return [fused.adapter(adapter.targets, adapter.factors[site]) for adapter in adapters if site in adapter.factors]
+    own = [(adapter.targets, adapter.factors[site]) for adapter in adapters if site in adapter.factors]
+    parts = [fused.adapter(targets, change.narrowed(site.part)) for targets, change in own]
+    return [change.widened(site.part, site.shape[1]) for change in parts]

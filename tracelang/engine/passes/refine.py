@@ -74,6 +74,7 @@ def _after(factors: Mapping[Site, LowRank], maps: Mapping[Site, TextMap]) -> dic
     result = dict(factors)
     for site, change in factors.items():
         if site in maps:
-            T = maps[site]
-            result[site] = LowRank(change.up, change.down + (change.down @ T.left) @ T.right.T)
+            T, down = maps[site], change.narrowed(site.part).down
+            mapped = LowRank(change.up, down + (down @ T.left) @ T.right.T)
+            result[site] = mapped.widened(site.part, site.shape[1])
     return result

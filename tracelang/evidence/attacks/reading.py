@@ -66,7 +66,7 @@ def readings(attack: str, base: Model, edited: Model) -> dict[str, Reading]:
     for site in base.sites:
         if site.reads is None:
             continue
-        W, W_ = (exact(model.weight(site)) for model in (base, edited))
+        W, W_ = (exact(model.weight(site)[:, site.part]) for model in (base, edited))
         if not (torch.isfinite(W).all() and torch.isfinite(W_).all()):
             raise AttackError(f"{attack}: {site.tensor} holds NaN or infinity, so nothing can be read through it")
         grams = Reading(W_.T @ W_, W_.T @ W, W.T @ W)

@@ -9,22 +9,22 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from tracelang.checkpoint.card import card, metadata, remarks
+from tracelang.checkpoint import forms
+from tracelang.checkpoint.card import card, metadata
 from tracelang.checkpoint.output import MARK
 from tracelang.evidence.report import wording
 from tracelang.evidence.schema import ConceptFinding, Rate, Report
-from tracelang.models import loading
-from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
 from tracelang.text import joined, markdown, visible
 
 
 def model_card(report: Report, plan: Plan, out: Path) -> str:
-    """The text of `OUT/README.md` after verification. `out` is read for what it emits and how much was edited."""
-    emit = tuple(kind for kind, name in (("folder", "model"), ("lora", "lora.safetensors")) if (out / name).exists())
+    """The text of `OUT/README.md` after verification. The manifest in `out` says what that holds."""
+    manifest = json.loads((out / MARK).read_text(encoding="utf-8"))
+    relation = forms.relation(manifest["emit"])
     told, base = report.provenance, visible(report.provenance.base)
     title = visible(plan.recipe.name or base) or "tracelang edit"
-    data = ModelCardData(model_name=title, eval_results=list(results(report)) or None, **metadata(base, emit))
+    data = ModelCardData(model_name=title, eval_results=list(results(report)) or None, **metadata(base, relation))
     limits = [f"- Not tested: {_told(text)}" for text in report.untested]
     limits += [f"- Failed while measuring: {_told(text)}" for text in report.errors]
     return card(
@@ -32,12 +32,12 @@ def model_card(report: Report, plan: Plan, out: Path) -> str:
         {path: text.encode(errors="replace") for path, text in told.recipe.items() if path.endswith(".erase")},
         base=base,
         fingerprint=told.base_fingerprint,
-        edited=_edited(out),
-        emit=emit,
+        edited=manifest["edited"],
+        relation=relation,
+        files=forms.cards(manifest, out),
         front=data.to_yaml().strip(),
         results=_section(report),
-        load=_load(out / "model"),
-        remarks=remarks(_manifest(out).get("model", {})),
+        remarks=manifest["remarks"],
         limits="\n".join(limits) or "- Nobody wrote down what was left out; that does not mean that nothing was.",
     )
 
@@ -128,30 +128,3 @@ def _row(report: Report, one: ConceptFinding) -> str:
 
 def _told(text: str) -> str:
     return markdown(visible(text))
-
-
-def _load(model: Path) -> str:
-    """The lines that load the folder, none where there is none that can be loaded."""
-    try:
-        return loading.call(model) if model.is_dir() else ""
-    except ModelError:
-        return ""
-
-
-def _manifest(out: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((out / MARK).read_text(encoding="utf-8"))
-    return facts
-
-
-def _edited(out: Path) -> int:
-    """How many matrices the manifest says were changed: of a folder the tensors, of an adapter its pairs of factors."""
-    facts = _manifest(out)
-    if "model" not in facts:
-        return int(facts.get("lora", {}).get("tensors", 0)) // 2
-    changed = {
-        (Path(file).parent, tensor)
-        for file, tensors in facts["model"]["tensors"].items()
-        for tensor, digests in tensors.items()
-        if digests["before"] != digests["after"]
-    }
-    return len(changed)

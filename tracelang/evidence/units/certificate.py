@@ -44,10 +44,11 @@ def certify(plan: Plan, base: Model, edited: Model) -> Certificate:
             continue
         matrix = compared(site, before, after)
         layers.append(change_of(site, matrix, after, same))
-        if site.reads is None:
-            other += float(matrix.Δ.square().sum())
-        else:
-            read[site] = matrix
+        beside = matrix.Δ.square().sum(0)
+        if site.reads is not None:
+            read[site] = matrix.of(site.part)
+            beside[site.part] = 0
+        other += float(beside.sum())
     inputs = tuple(dict.fromkeys(site.reads for site in read if site.reads is not None))
     changed = {layer.tensor for layer in layers if layer.change > 0}
     maps = [

@@ -1,0 +1,70 @@
+"""The forms of an output by name, and what passes between `save` and the file of a form (`emits`). Torch-free
+until a form is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracelang.semantics.kinds import kinds
+
+if TYPE_CHECKING:
+    from tracelang.checkpoint.folder import Untouched
+    from tracelang.engine.low_rank import LowRank
+    from tracelang.models.family import Family
+    from tracelang.plan.family import Site
+    from tracelang.plan.types import Plan
+
+ROOM = "tracelang.checkpoint.emits"
+USUAL = ("folder", "lora")
+"""What is written where nobody says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a form is written from. `deltas` are changes `ΔW = up @ down` of the base's matrices; `sites` are all that
+    the base has. `out` is where OUT will be, for messages. `untouched` as in `folder.copy`.
+    """
+
+    out: Path
+    base: Path
+    family: Family
+    sites: Sequence[Site]
+    deltas: Mapping[Site, LowRank]
+    plan: Plan
+    untouched: Untouched
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What a form tells of what it wrote: `facts` for the manifest (JSON values), the `files` whose digests the
+    manifest shall hold, by path inside OUT, and `remarks`, a line each, for whoever applies and for the card.
+    """
+
+    facts: Mapping[str, Any]
+    files: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def known() -> tuple[str, ...]:
+    """Every form that there is, as `--emit` calls it."""
+    return tuple(kind.replace("_", "-") for kind in kinds(ROOM))
+
+
+def form(name: str) -> Any:
+    """The file that writes a form of this name."""
+    return import_module(f"{ROOM}.{name.replace('-', '_')}")
+
+
+def relation(emitted: Iterable[str]) -> str:
+    """What an output is to its base, in the hub's words."""
+    found = {form(name).RELATION for name in emitted}
+    return "finetune" if "finetune" in found or not found else "adapter"
+
+
+def cards(manifest: Mapping[str, Any], out: Path) -> tuple[str, ...]:
+    """What the card of the output in `out` says of each form that the manifest tells of."""
+    return tuple(form(name).card(manifest[form(name).KEY], out) for name in manifest["emit"])
