@@ -77,7 +77,7 @@ def copy(
         name = path.as_posix()
         if here:
             patch.patch(source, copied, here)
-            manifest.files[name], manifest.tensors[name] = _edited(source, copied)
+            manifest.files[name], manifest.tensors[name] = edited_digests(source, copied)
             continue
         if name == "model_index.json" and manifest.without:
             copied.write_text(loading.rewritten(source, manifest.without), encoding="utf-8")
@@ -92,7 +92,7 @@ def copy(
     return manifest
 
 
-def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+def edited_digests(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Digests of files and tensors as they now lie on disk: what is claimed is what was read back."""
     with ThreadPoolExecutor(1) as pool:
         after = pool.submit(weights.sha256, copied)

@@ -14,6 +14,7 @@ from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
 from tracelang.models import weights
 from tracelang.models.family import Family
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.steer import Steer
@@ -29,7 +30,7 @@ def save(
     deltas: Mapping[Site, LowRank],
     plan: Plan,
     sources: Mapping[str, bytes],
-    emit: Sequence[str] = forms.USUAL,
+    emit: Sequence[str] | None = None,
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
     untouched: Untouched = "copy",
@@ -47,9 +48,10 @@ def save(
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
+    emit = emit or forms.usual(base)
     refuse(out, base, plan, sources, emit, force)
     sites = _fitting(family.sites(base), deltas, base)
-    name = str(extra.get("base_model", base.resolve().name))
+    name = str(extra.get("base_model", (reference.origin(base) or base.resolve()).name))
     emitted = tuple(kind for kind in forms.known() if kind in emit and (deltas or forms.form(kind).EMPTY))
     work = forms.Work(out, base, family, sites, deltas, plan, untouched)
     told, written = list[str](), list[str]()
@@ -75,7 +77,7 @@ def save(
             "family": family.name(base),
             "model": {
                 "name": name,
-                "folder": base.resolve().name,  # of a hub's model: the commit
+                "folder": (reference.origin(base) or base.resolve()).name,  # of a hub's model: the commit
                 "fingerprint": fingerprint,
                 "components": weights.fingerprints(base),
                 "settings": weights.settings(base),
@@ -105,9 +107,7 @@ def save(
     return tuple(told)
 
 
-def refuse(
-    out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str] = forms.USUAL, force: bool = False
-) -> None:
+def refuse(out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str], force: bool = False) -> None:
     """Raise what `save` would raise whatever the edit turns out to be: ask before long work.
 
     OutputError for `out`, what to emit, the paths of the sources, and a gated edit; ModelError for a base that keeps
@@ -131,6 +131,8 @@ def refuse(
             f"`{gated[0]}.gate` scales the edit by noise level, which no file can hold; remove the setting, "
             "or use the edit from Python with `applied()`"
         )
+    if reference.origin(base) is not None:
+        return
     needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
     for lost in folder.files(base)[1]:
         if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".model", ".safetensors")):

@@ -21,7 +21,9 @@ INTERRUPTED = 130
 LESS = "try --micro-batch 1 and --gradient-checkpointing"
 
 
-def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
     from tracelang.checkpoint.forms import known
 
     kinds = tuple(dict.fromkeys(kind.strip() for kind in value.split(",")))
@@ -44,9 +46,8 @@ def _verdict(report: Path) -> str:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
 @click.option(
     "--emit",
-    default="folder,lora",
     callback=_kinds,
-    show_default=True,
+    show_default="folder,lora; of a single file single-file,lora",
     metavar="KINDS",
     help="What OUT holds: one form or several, joined by commas.",
 )
@@ -77,8 +78,9 @@ def command(
     ctx: click.Context,
     recipe: str,
     model: str,
+    config: str | None,
     out: Path,
-    emit: tuple[str, ...],
+    emit: tuple[str, ...] | None,
     untouched: Literal["copy", "link"],
     force: bool,
     micro_batch: int | None,
@@ -94,10 +96,12 @@ def command(
     plan, home = read_plan(recipe, params, root)
     state = out.parent / f".{out.name}.state"
     with mistakes(LESS):
+        from tracelang.checkpoint.forms import usual
         from tracelang.checkpoint.output import refuse
 
         refuse(out, force)  # before a hub is asked for gigabytes
-        bound = api.bind(plan, model)
+        bound = api.bind(plan, model, config=config)
+        emit = emit or usual(bound.folder)
         stood = (out / "report" / "report.json").is_file()
         api.check_output(bound, out, emit=emit, force=force, root=home)
         try:

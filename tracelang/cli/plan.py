@@ -67,6 +67,7 @@ def command(
     ctx: click.Context,
     recipe: str,
     model: str,
+    config: str | None,
     device: str | None,
     dtype: str | None,
     params: Mapping[str, str],
@@ -79,7 +80,7 @@ def command(
 
     plan, _ = read_plan(recipe, params, root)
     with mistakes():
-        bound = api.bind(plan, model)
+        bound = api.bind(plan, model, config=config)
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only and plan.prior:

@@ -17,9 +17,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def model_option(command: Command) -> Command:
-    """`--model`."""
-    text = "A folder in diffusers layout, an embedded name (see `tracec models`) or a hub id."
-    return click.option("--model", required=True, metavar="MODEL", help=text)(command)
+    """`--model` and `--config`."""
+    text = "A folder in diffusers layout, a single file, an embedded name (see `tracec models`) or a hub id."
+    return click.option("--model", required=True, metavar="MODEL", help=text)(config_option(command))
+
+
+def config_option(command: Command) -> Command:
+    """`--config`."""
+    text = "Where a single file's configs, and what it lacks, come from: a folder, a hub id, or sd15, sd21, sdxl, ….  "
+    text += "[default: what is shipped for it]"
+    return click.option("--config", metavar="CONFIG", help=text)(command)
 
 
 def device_options(command: Command) -> Command:

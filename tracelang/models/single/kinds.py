@@ -106,8 +106,8 @@ def kind(file: Path, header: Header) -> Kind:
     """Raises ModelError, one line: no kind of file that is edited, or one that holds a model twice."""
     names = sorted(header.tensors)
     for pattern, reason in WRONG:
-        if (found := _first(pattern, names)) is not None:
-            raise ModelError(f"{file}: {reason.format(name=found)}")
+        if (mark := _first(pattern, names)) is not None:
+            raise ModelError(f"{file}: {reason.format(name=mark)}")
     for name in names:
         if layout.QUANTISED.search(name):
             raise ModelError(f"{file}: holds {name!r}, a part of quantised weights; {layout.WAY_OUT}")

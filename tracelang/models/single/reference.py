@@ -1,11 +1,11 @@
-"""A component of a prepared folder whose tensors lie in a single file: which file, and under which names. Torch-free."""
+"""A component of a prepared folder whose tensors lie in a single file: in which, and under which names. Torch-free."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +38,7 @@ NUMBERS: Mapping[str, Any] = {
 }
 """The number in a component's config that the names depend on, by layout."""
 EMA = "model_ema."
-"""Before a full checkpoint's second copy of its denoiser, an average over training, whose names have lost their dots."""
+"""Before a full checkpoint's second copy of its denoiser, an average over training; its names have lost their dots."""
 
 
 def folder() -> Path:
@@ -125,6 +125,12 @@ def held(component: Path) -> Held | None:
     return _held(reference)
 
 
+def called(component: Path, tensor: str) -> str:
+    """What a tensor is called where it is stored: in diffusers' folders what diffusers calls it. Raises ModelError."""
+    found = held(component)
+    return tensor if found is None else found.stored.get(tensor, tensor)
+
+
 @lru_cache(maxsize=64)
 def _held(reference: Reference) -> Held:
     file = Path(reference.file)
@@ -146,7 +152,17 @@ def _held(reference: Reference) -> Held:
             if piece.turn:
                 turns[piece.name] = piece.turn
         copies |= {piece.name: piece.entry for piece in averaged}
+    if copies.keys() != tensors.keys() and (stray := _averaged(everything, reference.prefix)) is not None:
+        raise ModelError(
+            f"{file}: holds an average over training, {stray!r} for one, under names that are not LDM's, so it would "
+            "stay unedited; save the file without it"
+        )
     return Held(file, tensors, turns, stored, copies)
+
+
+def _averaged(names: Iterable[str], prefix: str) -> str | None:
+    """The first of a component's averages, None where there are none."""
+    return next((name for name in names if prefix in unet.PREFIXES and name.startswith(_ema(prefix))), None)
 
 
 def _ema(name: str) -> str:

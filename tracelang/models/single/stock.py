@@ -1,8 +1,9 @@
 """The configs and CLIP's tokenizer that the package ships, for files that hold weights alone. Torch-free.
 
 `stock/NAME.json` holds the JSON files of a folder in diffusers layout by path, as facts of the published models
-(stable-diffusion-v1-5, stabilityai/stable-diffusion-2-1 and -2-1-base, stable-diffusion-xl-base-1.0): their sizes, their
-schedule, their scaling. `clip_merges.txt.gz` is OpenAI's, see `stock/NOTICE`; all these models share it.
+(stable-diffusion-v1-5, stable-diffusion-2-1 and -2-1-base, stable-diffusion-xl-base-1.0): their sizes, schedule and
+scaling; `sdxl-v` is what models trained on from SDXL to predict v share. `clip_merges.txt.gz` is OpenAI's, see
+`stock/NOTICE`; all these models share it.
 """
 
 from __future__ import annotations
