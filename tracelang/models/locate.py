@@ -34,8 +34,8 @@ FOREIGN = {
 """Formats that no edit is written into, and the way out."""
 SAFER = (
     "a pickle can run code when it is read, so it is never loaded; pass a safetensors file of the same model, or "
-    "convert it once where nothing can be lost, in a sandbox without network: `safetensors.torch.save_file(torch.load(FILE, "
-    'weights_only=True)["state_dict"], "FILE.safetensors")`'
+    "convert it once where nothing can be lost, in a sandbox without network: `safetensors.torch.save_file(torch.load("
+    'FILE, weights_only=True)["state_dict"], "FILE.safetensors")`'
 )
 
 

@@ -159,6 +159,9 @@ def _write(
     where: Path, file: Path, files: dict[str, bytes], references: dict[str, Reference], borrowed: dict[str, str]
 ) -> None:
     where.parent.mkdir(parents=True, exist_ok=True)
+    for old in where.parent.glob("[!.]*"):  # of files that are gone
+        if (gone := reference.origin(old)) is not None and not gone.exists():
+            shutil.rmtree(old, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=".", dir=where.parent))
     try:
         for path, data in files.items():
