@@ -98,7 +98,7 @@ class Applied:
         from tracelang.checkpoint.save import save
         from tracelang.models.locate import title
 
-        check_output(self.bound, out, emit=emit, force=force, root=root)
+        check_output(self.bound, out, emit=emit, force=force, root=root, untouched=untouched)
         plan, base = self.bound.plan, self.bound.folder
         extra = {
             "base_model": self.bound.name,
@@ -159,25 +159,49 @@ def check_output(
     emit: Sequence[str] | None = None,
     force: bool = False,
     root: str | Path | None = None,
+    untouched: Untouched = "copy",
 ) -> None:
     """Raise what `Applied.save` would raise whatever the edit turns out to be: ask before training.
 
     OutputError for an `out` that exists (without `force`) or lies inside the base, for an unknown `emit`, a source
-    outside of its root, and a gated edit; ModelError for a base that keeps a part of itself elsewhere.
+    outside of its root, a gated edit, and a place without room or hard links; ModelError for a base that keeps a part
+    of itself elsewhere.
     """
+    from tracelang.checkpoint import folder, room
     from tracelang.checkpoint.forms import usual
     from tracelang.checkpoint.save import refuse
+    from tracelang.models.single import reference
 
-    told = sources(bound.plan, Path(root or "."))
-    refuse(Path(out), bound.folder, bound.plan, told, emit or usual(bound.folder), force)
+    emit = usual(bound.folder) if emit is None else emit
+    refuse(Path(out), bound.folder, bound.plan, sources(bound.plan, Path(root or ".")), emit, force)
+    if "folder" in emit:
+        room.refuse(Path(out), *folder.foreseen(bound.folder, bound.sites, untouched))
+    if "single-file" in emit and (file := reference.origin(bound.folder)) is not None:
+        room.refuse(Path(out), [file], [])
 
 
 def check_weights(bound: Bound) -> None:
-    """Raise ModelError where a matrix that the plan edits holds NaN or infinity. Reads these matrices alone."""
+    """Raise ModelError where a component lacks a tensor that its config asks for, or a matrix that the plan edits holds
+    NaN or infinity. Reads headers and these matrices alone.
+    """
     from tracelang.checkpoint.merge import refuse
+    from tracelang.models import expected
 
     if bound.plan.active:
+        expected.refuse(bound.folder)
         refuse(bound.folder, bound.sites)
+
+
+def check_base(bound: Bound, emit: Sequence[str] | None = None) -> None:
+    """Raise what `apply` and `Applied.save` would raise of the base, whatever OUT is and the edit turns out to be:
+    ModelError.
+    """
+    from tracelang.checkpoint import folder, forms
+
+    for kind in forms.usual(bound.folder) if emit is None else emit:
+        forms.form(kind).refuse(bound.folder, bound.plan)
+    folder.refuse(bound.folder)
+    check_weights(bound)
 
 
 def apply(

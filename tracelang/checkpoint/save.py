@@ -48,7 +48,7 @@ def save(
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
-    emit = emit or forms.usual(base)
+    emit = forms.usual(base) if emit is None else emit
     refuse(out, base, plan, sources, emit, force)
     sites = _fitting(family.sites(base), deltas, base)
     name = str(extra.get("base_model", (reference.origin(base) or base.resolve()).name))
@@ -131,12 +131,7 @@ def refuse(out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequ
             f"`{gated[0]}.gate` scales the edit by noise level, which no file can hold; remove the setting, "
             "or use the edit from Python with `applied()`"
         )
-    if reference.origin(base) is not None:
-        return
-    needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
-    for lost in folder.files(base)[1]:
-        if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".model", ".safetensors")):
-            raise ModelError(f"{base / lost}: is no regular file inside the model; put the file itself there")
+    folder.refuse(base)
 
 
 def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) -> Sequence[Site]:

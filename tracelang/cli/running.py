@@ -73,6 +73,7 @@ def mistakes(smaller: str = "close other programs", code: int = 1, dtype: bool =
     """
     from tracelang.checkpoint.output import OutputError
     from tracelang.engine.errors import EngineError
+    from tracelang.models.single.reference import told
     from tracelang.plan.bind import BindError
     from tracelang.plan.family import ModelError
     from tracelang.plan.layers import SelectionError
@@ -82,7 +83,7 @@ def mistakes(smaller: str = "close other programs", code: int = 1, dtype: bool =
         with _warnings():
             yield
     except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
-        _stop(str(error), error, code)
+        _stop(told(str(error)), error, code)
     except OSError as error:
         _stop(_told(error), error, code)
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tracelang.checkpoint.forms import Emitted, Work
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
 from tracelang.models import configs, header
+from tracelang.models.loading import DTYPES
 from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
@@ -47,7 +49,17 @@ def write(work: Work, draft: Path) -> Emitted:
     digests, tensors = edited_digests(file, target)
     small = tuple(_configs(work.base, draft / CONFIG))
     lacking = sorted(name for name in configs.named(work.base) if (work.base / name).is_symlink())
-    facts = {"file": file.name, "files": {file.name: digests}, "tensors": {file.name: tensors}, "lacking": lacking}
+    sizes = Counter[str]()
+    for entry in header.read(file).tensors.values():
+        sizes[entry.dtype] += entry.end - entry.begin
+    dtype = DTYPES.get(sizes.most_common(1)[0][0])
+    facts = {
+        "dtype": dtype,
+        "file": file.name,
+        "files": {file.name: digests},
+        "tensors": {file.name: tensors},
+        "lacking": lacking,
+    }
     return Emitted(facts, (file.name, *(f"{CONFIG}/{path}" for path in small)))
 
 
@@ -75,7 +87,7 @@ def _configs(base: Path, target: Path) -> Iterator[str]:
 def card(facts: Mapping[str, Any], out: Path) -> str:
     name = json.dumps(facts["file"], ensure_ascii=False)
     try:
-        lines = loading(out / CONFIG, name, facts["lacking"])
+        lines = loading(out / CONFIG, name, facts["lacking"], facts["dtype"])
     except ModelError:  # changed since: the manifest's digests say so
         lines = ""
     shown = f"; from this folder:\n\n```python\n{lines}\n```\n\n" if lines else ". "
@@ -85,18 +97,22 @@ def card(facts: Mapping[str, Any], out: Path) -> str:
     )
 
 
-def loading(config: Path, name: str, lacking: list[str]) -> str:
-    """The lines of Python that load the file. Raises ModelError."""
+def loading(config: Path, name: str, lacking: list[str], dtype: str | None) -> str:
+    """The lines of Python that load the file in its own dtype. Raises ModelError."""
     kind = configs.index(config)["_class_name"]
+    own = f"torch_dtype=torch.{dtype}" if dtype else ""
+    torch = "import torch\n" if dtype else ""
     if not lacking:
-        return f'from diffusers import {kind}\n\npipe = {kind}.from_single_file({name}, config="{CONFIG}")'
-    given = {part: configs.named(config)[part] for part in lacking}
-    imports = [f"from diffusers import {kind}", *sorted({f"from {lib} import {cls}" for lib, cls in given.values()})]
-    parts = "".join(
-        f'    {part}={cls}.from_pretrained(base, subfolder="{part}"),\n' for part, (_, cls) in given.items()
-    )
+        given = ", ".join(filter(None, [name, f'config="{CONFIG}"', own]))
+        return f"{torch}from diffusers import {kind}\n\npipe = {kind}.from_single_file({given})"
+    classes = {part: configs.named(config)[part] for part in lacking}
+    imports = sorted({("diffusers", kind), *classes.values()})
+    more = f", {own}" if own else ""
+    parts = [f'{part}={cls}.from_pretrained(base, subfolder="{part}"{more})' for part, (_, cls) in classes.items()]
+    told = ",\n    ".join(filter(None, [name, f'config="{CONFIG}"', own, *parts]))
     return (
-        "\n".join(imports) + "\n\n"
-        f'base = "FOLDER"  # a complete model, for the {" and the ".join(lacking)} that the file does not hold\n'
-        f'pipe = {kind}.from_single_file(\n    {name},\n    config="{CONFIG}",\n{parts})'
+        torch
+        + "".join(f"from {library} import {cls}\n" for library, cls in imports)
+        + f'\nbase = "FOLDER"  # a complete model: the file holds no {" and no ".join(lacking)}\n'
+        + f"pipe = {kind}.from_single_file(\n    {told},\n)"
     )

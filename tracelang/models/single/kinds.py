@@ -109,8 +109,8 @@ def kind(file: Path, header: Header) -> Kind:
         if (mark := _first(pattern, names)) is not None:
             raise ModelError(f"{file}: {reason.format(name=mark)}")
     for name in names:
-        if layout.QUANTISED.search(name):
-            raise ModelError(f"{file}: holds {name!r}, a part of quantised weights; {layout.WAY_OUT}")
+        if (format := next((one for one, last in layout.LAST.items() if last.search(name)), None)) is not None:
+            raise ModelError(f"{file}: {name!r} belongs to {format}; {layout.WAY_OUT}")
     found = [(name.removesuffix(first), make) for name in names for first, make in FIRST if name.endswith(first)]
     if len(found) > 1:
         raise ModelError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -80,12 +81,14 @@ def origin(prepared: Path) -> Path | None:
     return Path(path.read_text("utf-8", "surrogateescape"))
 
 
-def told(prepared: Path, message: str) -> str:
-    """A message about a prepared folder in terms of the file that it stands for."""
-    file = origin(prepared)
-    if file is None:
-        return message
-    return message.replace(f"{prepared}{os.sep}", f"{file}: ").replace(str(prepared), str(file))
+def told(message: str) -> str:
+    """A message about prepared folders in terms of the files that they stand for: people know no others."""
+
+    def named(found: re.Match[str]) -> str:
+        file = origin(Path(found[1]))
+        return found[0] if file is None else f"{file}: {found[3]}" if found[2] else str(file)
+
+    return re.sub(rf"({re.escape(str(folder()))}{os.sep}[0-9a-f]+)({os.sep}([^ :]*))?", named, message)
 
 
 def write(component: Path, reference: Reference) -> None:
