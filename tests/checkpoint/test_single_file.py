@@ -21,6 +21,7 @@ from tests.layouts import folder, ldm, single
 from tests.layouts.checkpoint import Checkpoint, checkpoint
 from tests.layouts.tensors import BITS, Tensor, given, write
 from tests.layouts.test_folders import draw
+from tests.pages.reading import COMMANDS_PAGE, says
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save
 from tracelang.cli import main
@@ -94,6 +95,11 @@ def assert_only(before: Path, after: Path, edited: set[str]) -> None:
     assert {name for name in one if one[name] != other[name]} == edited
 
 
+@says(
+    COMMANDS_PAGE,
+    "It is edited as it lies there. OUT holds `FILE.safetensors` again: the same header, and every byte as before but "
+    "those of the edited matrices, which are the bytes that the edited folder of the same weights has.",
+)
 @pytest.mark.parametrize(("recipe", "many", "kind"), CASES)
 def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many):
     """As converting, editing the folder and converting back, tensor by tensor."""
@@ -142,6 +148,7 @@ def test_a_card_says_what_else_is_needed(monkeypatch):
     assert draw(names["pipe"]).isfinite().all()
 
 
+@says(COMMANDS_PAGE, "Averages over training (`model_ema.`) get the same change as what they are averages of.")
 def test_averages_over_training_get_the_same_change():
     _, at, file = both("sd1", ema=True)
     applied(UCE, "out", file, "--config", str(at))
@@ -176,6 +183,11 @@ def test_flux_transformers_alone(monkeypatch):
     assert drawn.exit_code == 0, drawn.output
 
 
+@says(
+    COMMANDS_PAGE,
+    "OUT keeps the configs and tokenizers in `config/`, so that `sample OUT`, `verify OUT --model FILE` and the lines "
+    "of Python in its `README.md` need no `--config`, unless the file lacks a component.",
+)
 def test_what_is_written_is_what_verify_checks(monkeypatch):
     _, at, file = both("sd1")
     applied(UCE, "out", file, "--config", str(at))

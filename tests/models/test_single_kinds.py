@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.layouts import folder, odd, single
 from tests.layouts.checkpoint import checkpoint
 from tests.layouts.tensors import given, write
+from tests.pages.reading import COMMANDS_PAGE, says
 from tracelang.models import weights
 from tracelang.models.locate import family_of, locate
 from tracelang.models.single import prepare, reference, stock
@@ -243,6 +245,16 @@ def test_of_a_hubs_model_only_what_is_needed_is_fetched(tmp_path, monkeypatch):
     assert {pattern for pattern in asked[1] if pattern.endswith(".safetensors")} == {
         "vae/*.safetensors", "text_encoder/*.safetensors", "text_encoder_2/*.safetensors"
     }  # fmt: skip
+
+
+@says(
+    COMMANDS_PAGE,
+    "Where a file of Stable Diffusion 2.x does not say it, `--config` has to.",
+    "A pickle (`.ckpt`) is never read; the message says how to convert it.",
+)
+def test_the_page_lists_what_is_shipped():
+    section = COMMANDS_PAGE.read_text("utf-8").partition("### Single files")[2].partition("\n## ")[0]
+    assert set(re.findall(r"\| `(.+)` \|\n", section)) - {"--config"} == set(stock.NAMES)
 
 
 def test_stock_configs_are_the_published_ones():
