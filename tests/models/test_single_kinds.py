@@ -236,6 +236,10 @@ def test_of_a_hubs_model_only_what_is_needed_is_fetched(tmp_path, monkeypatch):
         asked.append(allow_patterns)
         return str(config)
 
+    def unreachable(*told, **more):
+        raise ConnectionError("no network in a test")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     whole = single.build(tmp_path / "whole.safetensors", model)
     alone = single.build(tmp_path / "alone.safetensors", model, prefix="", vae=False, encoders=False)
