@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,11 @@ def write(work: Work, draft: Path) -> Emitted:
 
 
 def _changes(work: Work) -> Iterator[tuple[str, header.Entry, patch.Change]]:
-    for site, delta in work.deltas.items():
+    for site in work.deltas:
         held = reference.held(work.base / site.component)
         if held is None or site.tensor not in held.tensors or site.tensor in held.turns:
             raise ModelError(f"{work.base}: there is no tensor {site.tensor!r} to edit; is this the plan's model?")
-        apply = change(site.tensor, delta)
+        apply = change(site.tensor, partial(work.deltas.__getitem__, site))
         yield held.stored[site.tensor], held.tensors[site.tensor], apply
         if site.tensor in held.copies:
             yield f"{held.stored[site.tensor]} (average)", held.copies[site.tensor], apply
