@@ -14,7 +14,7 @@ import click
 from tracelang.cli import WORDS
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
+from tracelang.cli.running import config_option, device_options, mistakes, model_option, read_plan, usable
 from tracelang.text import safe
 
 INTERRUPTED = 130
@@ -64,6 +64,7 @@ def _verdict(report: Path) -> str:
 @click.command(help="Apply RECIPE (an .erase file or a compiled .plan.json) to a model and write OUT.")
 @click.argument("recipe", metavar="RECIPE")
 @model_option
+@config_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
 @click.option(
     "--emit",

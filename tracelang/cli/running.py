@@ -17,9 +17,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def model_option(command: Command) -> Command:
-    """`--model` and `--config`."""
+    """`--model`."""
     text = "A folder in diffusers layout, a single file, an embedded name (see `tracec models`) or a hub id."
-    return click.option("--model", required=True, metavar="MODEL", help=text)(config_option(command))
+    return click.option("--model", required=True, metavar="MODEL", help=text)(command)
 
 
 def config_option(command: Command) -> Command:
