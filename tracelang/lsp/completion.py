@@ -174,8 +174,8 @@ def _of(scope: Scope | None, sort: NameSort, name: str) -> str:
 def _params(scope: Scope) -> Iterator[Offer]:
     for name in sorted(scope.known("param")):
         yield Offer(f"param.{name}", Kind.Variable, "param")
-    for alias, source in scope.imports.items():
-        for name in sorted(source.names("param")) if source is not None else ():
+    for alias, behind in scope.imports.items():
+        for name in sorted(behind.names("param")) if behind is not None else ():
             yield Offer(f"param.{alias}.{name}", Kind.Variable, "param")
 
 
