@@ -1,6 +1,7 @@
 """Every code and what it stands for. A code keeps its meaning for ever; a new finding gets a new one.
 
-TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style. TL310 (not carried out by
+TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style, TL6xx
+what a model reads. TL310 (not carried out by
 this version yet) is retired.
 """
 
@@ -91,6 +92,10 @@ CODES: dict[str, str] = {
     "TL423": "a model family or threat that is no longer named",
     "TL424": "a template of what is erased or preserved that is gone",
     "TL425": "a concept that is no longer protected",
+    "TL430": "a pass or term that no engine carries out yet",
+    "TL431": "a degree of 0 that is written out",
+    "TL432": "a window or place that a stated family does not have",
+    "TL433": "a method that erases nothing",
     "TL501": "a definition that nothing uses",
     "TL502": "a local definition shadows the prelude",
     "TL503": "a quoted text that a declared concept already names",
@@ -98,4 +103,7 @@ CODES: dict[str, str] = {
     "TL505": "an allowance without a reason, or one that cannot be read",
     "TL506": "the version of the language is missing",
     "TL507": "nothing is expected to be kept",
+    "TL601": "a name of which a text encoder reads nothing",
+    "TL602": "a prompt that is longer than a text encoder reads",
+    "TL603": "a name with characters that a tokenizer does not know",
 }

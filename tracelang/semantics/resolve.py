@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Label, Span
+from tracelang.diagnostics.diagnostic import gathered
 from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, defined_templates, folded
@@ -58,7 +59,7 @@ def resolve(
     *,
     folder: Path,
     root: Path,
-    given: Mapping[str, str] | None = None,
+    given: Mapping[str, str | float] | None = None,
     path: Path | None = None,
     unsaved: Texts | None = None,
 ) -> Resolution | None:
@@ -121,6 +122,8 @@ def resolve(
     erase, kept = _merge(context, erase, kept)
     priors = _once(context, priors)
     inflected = check(context, erase, kept, expect, unsure)
+    if len(report.findings) > 1:
+        report.findings[:] = gathered(report.findings)
     if report.failed or chosen is None:
         return None
     priors = _implied(chosen, priors) + priors

@@ -11,7 +11,7 @@ from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import lex, pattern
 from tracelang.syntax.table import Table, load
-from tracelang.syntax.text import bad_escapes, plain
+from tracelang.syntax.text import bad_escapes, foreign, plain
 from tracelang.syntax.tree import LANGUAGE_VERSION, File, Token
 
 MAX_ERRORS = 100
@@ -54,12 +54,15 @@ def recover(source: Source, report: Findings) -> File | None:
     if newer is not None:
         report.findings.append(newer)
         return None
+    if own.findings and source.text.lstrip()[:1] == "{":
+        report.findings.append(_data(source))
+        return None
     unreadable = [finding.primary.span.start for finding in own.findings]
     statements, failure = _run(source, table, lexed.tokens, 0, len(lexed.tokens))
     gaps: list[tuple[int, int]] | None = []
     if failure is not None:
         statements, gaps = _read_on(source, table, lexed.tokens, statements, failure, unreadable, own)
-    hidden = not plain(source.text)
+    hidden = not plain(source.text) or foreign(source.text)
     for token in lexed.tokens:
         if token.type == "STRING" and "\\" in token.text:
             hidden = hidden or "\\u" in token.text
@@ -67,9 +70,10 @@ def recover(source: Source, report: Findings) -> File | None:
                 span = Span(source, token.start + start, token.start + end)
                 own.error("TL103", "no such escape", span, help='the escapes are \\" \\\\ \\n \\t and \\u{…}')
     if hidden:
-        from tracelang.syntax.unseen import in_recipe  # most files are all ASCII
+        from tracelang.syntax import lookalikes, unseen  # most files are all ASCII
 
-        own.findings += in_recipe(source, lexed.tokens, lexed.comments)
+        own.findings += unseen.in_recipe(source, lexed.tokens, lexed.comments)
+        own.findings += lookalikes.in_recipe(source, lexed.tokens, lexed.comments)
     if own.findings:
         report.findings += _limited(_odd_quotes(own.in_order()))
     if not own.failed:
@@ -79,6 +83,14 @@ def recover(source: Source, report: Findings) -> File | None:
     from tracelang.syntax.salvage import salvage
 
     return salvage(File(source, tuple(statements), lexed.comments), table, lexed.tokens, gaps, own.findings)
+
+
+def _data(source: Source) -> Diagnostic:
+    """The one finding about a file of JSON."""
+    at = source.text.index("{")
+    plan = '"format_version"' in source.text and '"digest"' in source.text
+    what, help = ("a plan", "apply it: `tracec apply PLAN`") if plan else ("JSON", "name a recipe, a `.erase` file")
+    return Diagnostic("TL104", "error", f"this is {what}, no recipe", Label(Span(source, at, at + 1)), help=help)
 
 
 def _newer(source: Source, tokens: list[Token]) -> Diagnostic | None:
@@ -153,7 +165,7 @@ def _read_on(
         until = token.end if token.type != "$END" else len(source.text)
         known = bisect_right(unreadable, until) > bisect_left(unreadable, since)
         if not (stray or known or failed == reported):
-            report_unexpected(source, table, tokens[first:failed], token, report)
+            report_unexpected(source, table, tokens[first:failed], token, tokens[failed + 1 : failed + 3], report)
             reports += 1
         reported = failed
         resumption = resume(source, table, tokens, begun, failed)
