@@ -53,7 +53,8 @@ class Editor:
 
         async def told() -> None:
             if version == 1:
-                item = types.TextDocumentItem(uri, "erase", version, bare)
+                language = "plaintext" if name.endswith((".txt", ".csv")) else "erase"
+                item = types.TextDocumentItem(uri, language, version, bare)
                 self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
                 return
             change = types.TextDocumentContentChangeWholeDocument(bare)

@@ -78,8 +78,9 @@ def test_an_unsaved_list_counts(here: Editor) -> None:
     here.write("animals.txt", "\n")
     here.type("e.erase", f'tracelang 1\nerase "cat"\nerase list "animals.txt"\n{KEPT}')
     here.heard("e.erase", lambda found: "TL218" in codes(found))
-    here.type("animals.txt", "wolf\n")
+    here.type("animals.txt", "erase nobody\n")
     here.heard("e.erase", [])
+    assert here.uri("animals.txt") not in here.told and here.hover("animals.txt", "era|se nobody\n") == ""
 
 
 def test_two_files_that_import_each_other(here: Editor) -> None:
@@ -89,7 +90,9 @@ def test_two_files_that_import_each_other(here: Editor) -> None:
         here.type(f"{name}.erase", (here.folder / f"{name}.erase").read_text())
     for name in ("left", "right"):
         here.heard(f"{name}.erase", lambda found: "TL225" in codes(found))
-    assert "concept `left`" in here.hover("left.erase", (here.folder / "left.erase").read_text().replace("concept le", "concept le|"))
+    assert "concept `left`" in here.hover(
+        "left.erase", (here.folder / "left.erase").read_text().replace("concept le", "concept le|")
+    )
 
 
 def test_a_fix_and_an_allowance(here: Editor) -> None:

@@ -43,20 +43,24 @@ class Document:
 
 @dataclass(slots=True)
 class Documents:
-    """All documents. `texts` are those that are open, by URI; `home` is where those without a path lie; `root` where
-    every recipe stays in, None: around each its own. Positions are counted in `units`.
+    """All documents. `texts` are those that are open, by URI, and `recipes` those of them that are no lists.
+
+    `root` is where every recipe stays in, None: around each its own. `workspace` is the folder that the editor has open,
+    where what has no path lies. Positions are counted in `units`.
     """
 
     root: Path | None = None
-    home: Path = field(default_factory=Path.cwd)
+    workspace: Path | None = None
     units: str = "utf-16"
     texts: dict[str, str] = field(default_factory=dict)
+    recipes: set[str] = field(default_factory=set)
     _known: dict[str, Document] = field(default_factory=dict)
 
     def put(self, uri: str, text: str | None) -> None:
         """Take what a document holds now; None: it is closed."""
         if text is None:
             self.texts.pop(uri, None)
+            self.recipes.discard(uri)
         else:
             self.texts[uri] = text
         self.forget()
@@ -118,7 +122,7 @@ class Documents:
         """A document's folder, its path, and what messages call it."""
         path = path_of(uri)
         if path is None:
-            return self.home, None, uri
+            return self.workspace or Path.cwd(), None, uri
         return path.parent, path, path.as_posix()
 
     def _root(self, folder: Path) -> Path:
@@ -127,7 +131,9 @@ class Documents:
     def _document(self, uri: str) -> Document:
         report = Findings()
         folder, path, shown = self._where(uri)
-        if uri in self.texts:
+        if uri in self.texts and uri not in self.recipes:
+            found = None
+        elif uri in self.texts:
             data = self.texts[uri].encode("utf-8", "surrogatepass")
             found = decode(data, shown, MAX_RECIPE_BYTES, report)
         else:

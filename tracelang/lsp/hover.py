@@ -128,12 +128,12 @@ def _definition(documents: Documents, document: Document, found: Defined) -> str
     if isinstance(node, tree.Concept):
         made = context(found.home, unsaved)
         key = declared_concept(made, found.home, node)
-        return _concept(made.concepts[key]) + where
+        return _concept(made.concepts[key], key.removesuffix(f" ({found.home.name})")) + where
     if isinstance(node, tree.Group):
         made = context(found.home, unsaved)
         use = tree.Reference((tree.Name(node.name.text, span=node.name.span),), span=node.name.span)
         known = members(made, found.home, use)
-        return f"**group `{node.name.text}`**\n\n{_members(known)}{where}"
+        return f"**group `{node.name.text}`**\n\n{_members(known, found.home.name)}{where}"
     return f"{_source(node.span.text)}{where}"
 
 
@@ -148,12 +148,12 @@ def _text(documents: Documents, document: Document, mention: Mention) -> str:
     made = context(document.module.scope, documents.unsaved())
     node = tree.Text(mention.name, span=mention.span)
     key = implicit(made, document.module.scope, mention.name, node)
-    return _concept(made.concepts[key]) if key is not None else ""
+    return _concept(made.concepts[key], key) if key is not None else ""
 
 
-def _concept(one: Concept) -> str:
+def _concept(one: Concept, name: str) -> str:
     prompts = list(dict.fromkeys(fill(template, name) for name in one.names for template in one.templates))
-    lines = [f"**concept {_code(one.key)}**, {one.kind}: {_kind(one.kind)}"]
+    lines = [f"**concept {_code(name)}**, {one.kind}: {_kind(one.kind)}"]
     lines.append(f"Names: {_some([_code(name) for name in one.names])}")
     if one.probes:
         lines.append(f"Probes, held out: {_some([_code(probe) for probe in one.probes])}")
@@ -165,10 +165,12 @@ def _kind(name: str) -> str:
     return next(what for kind, what in KINDS.items() if kind == name)
 
 
-def _members(known: Members | None) -> str:
+def _members(known: Members | None, file: str) -> str:
     if known is None:
         return "Its members cannot be told: see the findings."
-    rows = "\n".join(f"- {text}" for text in _few([joined(member) for member in known]))
+    rows = "\n".join(
+        f"- {text}" for text in _few([joined(key.removesuffix(f" ({file})") for key in member) for member in known])
+    )
     return f"{len(known):,} member{'s' if len(known) != 1 else ''}:\n\n{rows}"
 
 

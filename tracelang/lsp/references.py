@@ -1,4 +1,4 @@
-"""Every place that speaks of a definition, in all recipes below the root, and giving it another name."""
+"""Every place that speaks of a definition, in all recipes around it, and giving it another name."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from tracelang.syntax import tree
 from tracelang.syntax.text import quote
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-MAX_FILES = 5_000
-"""So many recipes below a root are looked through."""
+ENDING = ".erase"
+MAX_FOLDERS, MAX_FILES = 20_000, 5_000
+"""So many folders and recipes are looked through."""
 
 
 class Refused(Exception):
@@ -96,7 +97,7 @@ def _target(document: Document, mention: Mention) -> Target | None:
 
 
 def _recipes(documents: Documents, document: Document, wanted: Target) -> Iterator[Document]:
-    """The documents that may speak of a definition: this one, the open ones, and those below the root."""
+    """The documents that may speak of a definition: this one, the open ones, and those around it."""
     seen = {document.uri}
     yield document
     home = Path(wanted.span.source.path)
@@ -106,7 +107,12 @@ def _recipes(documents: Documents, document: Document, wanted: Target) -> Iterat
             yield documents.of(home)
     if wanted.sort == "import":
         return
-    for path in _below(document.place.wall):
+    for uri in sorted(documents.texts):
+        if uri not in seen and uri in documents.recipes:
+            seen.add(uri)
+            yield documents.at(uri)
+    wall, workspace = document.place.wall, documents.workspace
+    for path in _below(workspace if workspace is not None and wall.is_relative_to(workspace) else wall):
         uri = documents.uri_of(path)
         if uri not in seen and _speaks(documents, uri, path, wanted.name):
             yield documents.at(uri)
@@ -125,10 +131,12 @@ def _speaks(documents: Documents, uri: str, path: Path, name: str) -> bool:
 
 def _below(root: Path) -> Iterator[Path]:
     count = 0
-    for parent, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for visited, (parent, folders, names) in enumerate(os.walk(root)):
+        if visited > MAX_FOLDERS:
+            return
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "node_modules")
         for name in sorted(names):
-            if name.endswith(".erase"):
+            if name.endswith(ENDING):
                 count += 1
                 if count > MAX_FILES:
                     return

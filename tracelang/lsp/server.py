@@ -25,6 +25,7 @@ from tracelang.syntax.format import FormatError, format_text
 
 DELAY = 0.2
 """Seconds without a change before recipes are looked at again."""
+LANGUAGE, ENDING = "erase", ".erase"
 TRIGGERS = ['"', ".", "/", "=", "(", ",", "{", " "]
 
 
@@ -66,7 +67,7 @@ class Server(LanguageServer):
 
     async def _look(self) -> None:
         """Look at every open document, off the loop, so that the editor's questions are answered meanwhile."""
-        for uri in list(self.documents.texts):
+        for uri in sorted(self.documents.recipes):
             text = self.documents.texts.get(uri)
             if text is None:
                 continue
@@ -117,13 +118,15 @@ def _documents(made: Server) -> None:
     @made.feature(types.INITIALIZED)
     def initialized(params: types.InitializedParams) -> None:
         made.documents.units = str(made.workspace.position_encoding or types.PositionEncodingKind.Utf16.value)
-        home = made.workspace.root_path
-        if home:
-            made.documents.home = Path(home)
+        folder = made.workspace.root_path
+        made.documents.workspace = Path(folder) if folder else None
 
     @made.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: types.DidOpenTextDocumentParams) -> None:
-        made.documents.put(params.text_document.uri, params.text_document.text)
+        document = params.text_document
+        made.documents.put(document.uri, document.text)
+        if document.language_id == LANGUAGE or document.uri.endswith(ENDING):
+            made.documents.recipes.add(document.uri)  # others are lists: what they hold counts where they are read
         made.look_soon(0)
 
     @made.feature(types.TEXT_DOCUMENT_DID_CHANGE)
@@ -198,7 +201,7 @@ def _changing(made: Server) -> None:
         uri = params.text_document.uri
         document = made.documents.at(uri)
         start, end = document.lines.offset(params.range.start), document.lines.offset(params.range.end)
-        if uri not in made.documents.texts or not document.readable:
+        if uri not in made.documents.recipes or not document.readable:
             return []
         wanted = params.context.only
         found: list[types.CodeAction] = []
