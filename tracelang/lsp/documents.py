@@ -45,8 +45,8 @@ class Document:
 class Documents:
     """All documents. `texts` are those that are open, by URI, and `recipes` those of them that are no lists.
 
-    `root` is where every recipe stays in, None: around each its own. `workspace` is the folder that the editor has open,
-    where what has no path lies. Positions are counted in `units`.
+    `root` is where every recipe stays in, None: around each its own. `workspace` is the folder that the editor has
+    open, where what has no path lies. Positions are counted in `units`.
     """
 
     root: Path | None = None
