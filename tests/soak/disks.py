@@ -1,0 +1,63 @@
+"""OUT on a disk that is full after so many bytes: one line and nothing left, or a whole OUT. Needs leave to mount."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.soak.command import Base, Tree, finished, line, recipe, tree, words
+
+
+def why_not() -> str | None:
+    """Why no disk can be mounted here, None where one can."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return "mounting a tmpfs needs root"
+    try:
+        with disk(Path("/tmp") / f".soak-{os.getpid()}", 64):
+            return None
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"no tmpfs can be mounted ({error})"
+
+
+@contextlib.contextmanager
+def disk(at: Path, kibibytes: int) -> Iterator[Path]:
+    """A disk of that size."""
+    at.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(at)], check=True,
+                       capture_output=True)  # fmt: skip
+        try:
+            yield at
+        finally:
+            subprocess.run(["umount", str(at)], check=True, capture_output=True)
+    finally:
+        at.rmdir()
+
+
+def fill(at: Path, base: Base, form: str, whole: Tree, size: int, count: int) -> Counter[str]:
+    """`count` disks from 8 KiB to half as much again as the output's `size` in bytes.
+
+    Raises AssertionError: half an OUT, something left behind, a traceback, or a base that is not what it was.
+    """
+    at.mkdir()
+    given, untouched, seen = recipe(at), tree(base.at), Counter[str]()
+    most = 3 * size // 2048 + 64
+    for i in range(count):
+        kibibytes = 8 + (most - 8) * i // max(count - 1, 1)
+        with disk(at / "disk", kibibytes) as place:
+            out = place / "out"
+            code, said, _ = finished(words(base, given, form, out), at / "said")
+            if code == 0:
+                assert tree(out) == whole, f"{kibibytes} KiB: half an OUT"
+                seen["whole OUT"] += 1
+            else:
+                line(code, said)
+                left = [path.name for path in place.iterdir()]
+                assert not left, f"{kibibytes} KiB: left behind {left}"
+                seen["refused"] += 1
+        assert tree(base.at) == untouched, "the base was touched"
+    return seen
