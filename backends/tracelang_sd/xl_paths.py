@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from tracelang.models.parts import encoder
+from tracelang.models.parts import blamed, encoder
 from tracelang.models.paths import ClipPath, TextPath, clip, embedded
 from tracelang.plan.family import ModelError
 
@@ -25,7 +26,8 @@ class TwinPath(TextPath):
     `[n, 1, d]` of the second. `second` has that one's encoder and tokenizer.
 
     The tokenizers have one vocabulary and pad differently: an id is that of the first. A token's embedding is the pair
-    of what both encoders have for it; behind the end of the text the second always reads its own padding.
+    of what both encoders have for it; behind the end of the text the second always reads its own padding. That is `!`,
+    which its tokenizer takes for padding in a text as well.
     """
 
     second: ClipPath
@@ -48,6 +50,13 @@ class TwinPath(TextPath):
     def components(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (self.folder.name, self.second.folder.name), (self.tokens.name, self.second.tokens.name)
 
+    def encode(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """Each prompt by itself, and each encoder from its own tokenizer."""
+        with blamed(self.folder, "run"):
+            pairs = zip(self.ids(prompts), self.second.ids(prompts), strict=True)
+            found = [self._states(one[None].to(self.device), two[None].to(self.device)) for one, two in pairs]
+            return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
     def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
         states: Tensor = self.inputs(ids, embeddings)[self.reads]
         return states
@@ -59,10 +68,15 @@ class TwinPath(TextPath):
             width = self.encoder.config.hidden_size
             first, second = embeddings[..., :width], embeddings[..., width:]
             second = torch.where(padding[..., None], self._table(self.encoder_2)[pad], second)
-        with embedded(self.encoder, first):
+        return self._states(ids, ids.masked_fill(padding, pad), first, second)
+
+    def _states(
+        self, ids: Tensor, ids_2: Tensor, embeddings: Tensor | None = None, embeddings_2: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        with embedded(self.encoder, embeddings):
             one = self.encoder(ids, output_hidden_states=True)
-        with embedded(self.encoder_2, second):
-            two = self.encoder_2(ids.masked_fill(padding, pad), output_hidden_states=True)
+        with embedded(self.encoder_2, embeddings_2):
+            two = self.encoder_2(ids_2, output_hidden_states=True)
         tokens = torch.cat([one.hidden_states[STATES], two.hidden_states[STATES]], -1)
         return {"tokens": tokens, "pooled": two.text_embeds[:, None]}
 

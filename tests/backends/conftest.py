@@ -5,6 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import random_sdxl
 from random_sd import build
 
 
@@ -12,3 +13,15 @@ from random_sd import build
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random checkpoint of some 65,000 UNet parameters. Read it; copy it before changing anything."""
     return build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny`, of Stable Diffusion 2.x's architecture."""
+    return build(tmp_path_factory.mktemp("models") / "tiny-2", config="sd2")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny`, of Stable Diffusion XL's architecture."""
+    return random_sdxl.build(tmp_path_factory.mktemp("models") / "tiny-xl")

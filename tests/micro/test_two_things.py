@@ -464,7 +464,7 @@ def small(monkeypatch: pytest.MonkeyPatch, icons: pictures.Icons) -> None:
         (card, "TESTED", 20),
     ):
         monkeypatch.setattr(module, name, value)
-    for train in (diffusion.train, flow.train, flow.distil):  # how many steps is a default
+    for train in (diffusion.train, diffusion.compose, flow.train, flow.distil):  # how many steps is a default
         few = tuple(2 if isinstance(value, int) and value > 99 else value for value in train.__defaults__)
         monkeypatch.setattr(train, "__defaults__", few)
 
@@ -506,6 +506,59 @@ def test_a_picture_of_two_is_drawn_as_often_as_both_together(icons: pictures.Ico
     assert diffusion.chances(data)(weights).tolist() == [3.0, 4.0, 3.0]
 
 
+def test_a_card_says_how_its_model_was_trained_not_how_today_trains(tmp_path: Path) -> None:
+    held = json.loads((HOME / card.file_of("micro-flux")).read_text())
+    (tmp_path / card.file_of("micro-flux")).write_text(json.dumps(held))
+    assert card.trained(tmp_path, "micro-flux") == {"edition": held["edition"], "training": held["training"]}
+    card.train(tmp_path, "micro-flux", {"steps": 7})
+    assert card.trained(tmp_path, "micro-flux") == {"edition": 2, "training": {"steps": 7, "seed": 1}}
+    with pytest.raises(FileNotFoundError, match="micro-sd"):
+        card.trained(tmp_path, "micro-sd")
+
+
+def test_a_model_that_takes_over_a_clip_is_made_after_the_one_that_has_it() -> None:
+    assert world.waves(["micro-flux", "micro-sd-seed-2"]) == (["micro-flux", "micro-sd-seed-2"], [])
+    assert world.waves(["micro-flux", "micro-sd", "micro-flux-never-1"]) == (
+        ["micro-sd", "micro-flux-never-1"],
+        ["micro-flux"],
+    )
+
+
+@pytest.mark.slow
+def test_models_made_side_by_side_have_logs_and_a_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    into = tmp_path / "nothing was published here"
+    words = ["--work", str(tmp_path), "--into", str(into), "--from", "card", "--jobs", "2", "--model", "micro-sd"]
+    monkeypatch.setattr("sys.argv", ["world", *words])
+    with pytest.raises(SystemExit):
+        world.main()
+    (log,) = tmp_path.rglob("micro-sd.log")
+    assert f"micro-sd: failed, see {log}" in capsys.readouterr().out
+    assert into.name in log.read_text()
+
+
+def test_the_last_course_draws_pairs_more_often(icons: pictures.Icons) -> None:
+    data = Pictures(np.zeros((2, 1)), np.array([0, 1]), np.zeros(2, int), np.zeros(2, int), np.array([ALONE, 2]))
+    assert diffusion.leaning(data).tolist() == [1.0, diffusion.PAIRED]
+
+
+@pytest.mark.slow
+def test_the_last_course_changes_the_denoiser_alone(
+    icons: pictures.Icons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffusion, "BATCH", 4)
+    data = pictures.singles(6, 0, icons) + pictures.pairs(6, 0, icons)
+    latents = torch.randn(len(data.things), 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    unet, text = sd_stages.trained(micro_sd())
+    tokenizer = tokens.load_or_train(micro_sd() / "tokenizer", Path())
+    before = [p.detach().clone() for p in (*unet.parameters(), *text.parameters())]
+    found = diffusion.compose(unet, text, data, latents, tokenizer, tmp_path, steps=2)
+    own = len(list(found.parameters()))
+    assert not same([*found.parameters()], before[:own])
+    assert same([*text.parameters()], before[own:])
+
+
 @pytest.mark.slow
 @torch.compiler.set_stance("force_eager")  # compiling would take minutes
 def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
@@ -524,6 +577,7 @@ def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
     build("--until", "vae")
     assert not into.exists()
     build("--until", "train", "--model", "micro-sd", "--model", "micro-sd-never-1", "--model", "micro-flux-never-1")
+    build("--from", "compose", "--until", "train", "--model", "micro-sd")
     build("--from", "card", "--model", "micro-sd-never-1")
     assert {file: file.read_bytes() for file in shipped} == shipped
 
@@ -548,6 +602,7 @@ def test_the_world_is_built_in_pieces_and_shares_with_its_twins(
 
     written = json.loads((into / "card-micro-sd-never-1.json").read_text())
     assert {*written["never"]} == {*NEVER} and all(one["n"] == 3 for one in written["never"].values())
+    assert written["training"] == {"steps": 8700 + 5000, "batch": 4, "seed": 1}
     assert written["edition"] == 2 and {*map(tuple, written["pairs"]["reporting"])} == {*REPORTING_PAIRS}
     assert all(
         bounds["low"] <= written["summary"][group] <= bounds["high"] for group, bounds in written["intervals"].items()

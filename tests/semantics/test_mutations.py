@@ -5,13 +5,18 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from time import process_time
 
 import pytest
+from click.testing import CliRunner
 
 from tests.snippets import snippets
+from tracelang.cli import main
+from tracelang.diagnostics import Findings, Source
 from tracelang.diagnostics.human import render
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.plan.explain import explain
+from tracelang.syntax.parser import parse
 
 HERE = Path(__file__).parent
 TEXTS = [path.read_text("utf-8") for path in sorted(HERE.parents[1].glob("recipes/**/*.erase"))]
@@ -44,8 +49,30 @@ def outcome(recipe: str | Path) -> bool:
 def test_mutations(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE.parents[1] / "recipes")
     chance = random.Random(count)
-    outcomes = [outcome(mutated(chance, chance.choice(TEXTS))) for _ in range(count)]
+    outcomes = []
+    for _ in range(count):
+        text = mutated(chance, chance.choice(TEXTS))
+        while chance.random() < 0.5:
+            text = mutated(chance, text)
+        start = process_time()
+        outcomes.append(outcome(text))
+        assert process_time() - start < 10
     assert any(outcomes) and not all(outcomes)
+
+
+def test_a_recipe_with_an_error_is_not_formatted(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    path = tmp_path / "r.erase"
+    refused = 0
+    for _ in range(200):
+        text = mutated(chance, chance.choice(TEXTS))
+        path.write_text(text, "utf-8", newline="")
+        report = Findings()
+        if parse(Source("r.erase", text), report) is None:
+            assert CliRunner().invoke(main, ["fmt", str(path)]).exit_code == 1
+            assert path.read_bytes() == text.encode()
+            refused += 1
+    assert refused > 50
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.slow)])

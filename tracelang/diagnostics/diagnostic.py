@@ -108,10 +108,16 @@ class CompileError(ValueError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A help text that names the nearest known word, or lists a short choice."""
+    choice = sorted(set(known))
+    near = nearest(word, choice)
+    if near:
+        return f"did you mean `{near}`?"
+    return f"known here: {', '.join(choice)}" if 0 < len(choice) <= 12 else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that another nearly is, or nothing."""
     from difflib import get_close_matches
 
-    choice = sorted(set(known))
-    near = get_close_matches(word, choice, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{near[0]}`?"
-    return f"known here: {', '.join(choice)}" if 0 < len(choice) <= 12 else ""
+    near = get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
+    return near[0] if near else ""

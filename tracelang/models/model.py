@@ -116,7 +116,7 @@ class PipelineModel(PromptSide, ABC):
     def decode(self, latents: Tensor) -> Tensor:
         config = self.vae.config
         scaled = self.latents.unpack(latents) / config.scaling_factor + (config.shift_factor or 0.0)
-        batches = scaled.to(self.device, self.dtype).split(IMAGE_BATCH)
+        batches = scaled.to(self.device, self.vae.dtype).split(IMAGE_BATCH)
         images = [self.vae.decode(batch, return_dict=False)[0].float().cpu() for batch in batches]
         return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
 

@@ -91,9 +91,9 @@ def _resolved(
         data = str(recipe).encode("utf-8", "surrogatepass")
         found = decode(data, shown or TEXT, MAX_RECIPE_BYTES, report)
     from tracelang.semantics.resolve import resolve
-    from tracelang.syntax.parser import parse
+    from tracelang.syntax.parser import recover
 
-    file = parse(found.source, report) if found else None
+    file = recover(found.source, report) if found else None
     if found is None or file is None:
         return None, File("", "", "recipe"), wall
     name = _inside(_name(path, wall) if path else found.source.path)

@@ -30,7 +30,7 @@ from tracelang.semantics.fields import Field as Setting
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
 from tracelang.semantics.prior import Prior, sampled
-from tracelang.semantics.tables import ATTACKS, LANGUAGE_VERSION, MAX_SEED, METRICS, Kind
+from tracelang.semantics.tables import ATTACKS, MAX_SEED, METRICS, Kind
 from tracelang.semantics.values import (
     Auto,
     Difference,
@@ -47,6 +47,7 @@ from tracelang.semantics.values import (
     Window,
     ordered,
 )
+from tracelang.syntax.tree import LANGUAGE_VERSION
 
 __all__ = [
     "Assertion",

@@ -16,15 +16,21 @@ from tracelang.semantics.tables import METRICS
 from tracelang.text import joined
 
 if TYPE_CHECKING:
+    from tracelang.semantics.doubt import Doubt
     from tracelang.semantics.probes import Leak
 
 
 def check(
-    context: Context, erase: list[Erasure], kept: list[Preservation], expect: list[Assertion]
+    context: Context,
+    erase: list[Erasure],
+    kept: list[Preservation],
+    expect: list[Assertion],
+    unsure: Doubt | None = None,
 ) -> tuple[Leak, ...]:
     """Report every contradiction between what is erased, what is preserved and what is expected.
 
-    Returns the probes that the edit sees inflected: no contradiction, for a rule to judge.
+    `unsure` is what may be erased beside `erase`. Returns the probes that the edit sees inflected: no contradiction,
+    for a rule to judge.
     Whether a recipe contradicts itself depends on no degree: `--set` cannot make a right recipe wrong.
     """
     index = _Erased(context, erase)
@@ -33,7 +39,7 @@ def check(
     _probes_used_as_names(context, erase, kept)
     inflected = _probes_in_prompts(context, erase, kept)
     _anchors(context, erase)
-    _expectations(context, erase, expect)
+    _expectations(context, erase, expect, unsure)
     if closed := context.concepts.protected():
         from tracelang.semantics import protected
 
@@ -214,13 +220,15 @@ def _inside(context: Context, erased: Phrases[Key], one: Erasure) -> dict[Key, t
     return found
 
 
-def _expectations(context: Context, erase: list[Erasure], expect: list[Assertion]) -> None:
+def _expectations(context: Context, erase: list[Erasure], expect: list[Assertion], unsure: Doubt | None) -> None:
     erased = {erasure.targets for erasure in erase}
     for one in expect:
         metric = METRICS[one.metric]
         for member in one.concepts:
             what = joined(member)
             if metric.subject == "erased" and member not in erased:
+                if unsure is not None and unsure.covers([context.concepts[key] for key in member]):
+                    continue
                 help = f"erase it, or expect `kept({what})`"
                 context.report.error(
                     "TL305", f"`{one.metric}` asks about {what}, which is not erased", one.span, help=help

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracelang.diagnostics import Label, Span
+from tracelang.diagnostics import Edit, Fix, Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
-from tracelang.semantics.tables import FAMILIES, HEADER, LANGUAGE_VERSION, THREATS
+from tracelang.semantics.tables import FAMILIES, HEADER, THREATS
 from tracelang.syntax import tree
+from tracelang.syntax.tree import LANGUAGE_VERSION
 
 Header = dict[str, str | tuple[str, ...]]
 
@@ -22,8 +23,11 @@ def version(context: Context, statements: Sequence[tree.Statement]) -> None:
             help = "move it to the top of the file"
             context.report.error("TL312", "`tracelang` is the first statement of a file", statement.span, help=help)
         elif statement.number.text != str(LANGUAGE_VERSION) or statement.number.percent:
-            message = f"this compiler knows version {LANGUAGE_VERSION} of the language"
-            context.report.error("TL312", message, statement.number.span, help="use a newer tracelang")
+            # a newer one was the only finding: see `parser.recover`
+            span = statement.number.span
+            message = "a version of the language is a whole number, and the first one is 1"
+            fix = Fix(f"write `{LANGUAGE_VERSION}`", (Edit(span, str(LANGUAGE_VERSION)),))
+            context.report.error("TL312", message, span, help=f"write `tracelang {LANGUAGE_VERSION}`", fix=fix)
 
 
 def header(context: Context, statements: Sequence[tree.Statement]) -> Header:

@@ -80,7 +80,7 @@ class Modules:
                 height = max(height, module.height + 1 if module else 0)
                 if module and isinstance(statement, tree.Include):
                     includes[id(statement)] = module
-        scope = collect(file.statements, prelude(), self.report, place=place, name=name, imported=imported)
+        scope = collect(file, prelude(), self.report, place=place, name=name, imported=imported)
         done = Module(file, scope, includes, height)
         self.all.append(done)
         return done
@@ -111,11 +111,11 @@ class Modules:
         return module
 
     def _read(self, link: Link, located: Located) -> Module | None:
-        from tracelang.syntax.parser import parse
+        from tracelang.syntax.parser import recover
         from tracelang.syntax.read import MAX_RECIPE_BYTES, read
 
         found = read(located.path, located.shown, MAX_RECIPE_BYTES, self.report, link.path.span)
-        file = parse(found.source, self.report) if found else None
+        file = recover(found.source, self.report) if found else None
         if found is None or file is None:
             return None
         self.files[located.path] = File(located.name, found.sha256, "import")

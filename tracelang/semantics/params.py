@@ -47,6 +47,8 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
             if hidden:
                 continue
         node = known.get(name)
+        if node is None and (name in scope.missing or scope.lost):
+            continue
         if node is None:
             help = did_you_mean(name, known) or "the recipe has no params"
             context.report.error("TL208", f"no param is called `{name}`", span, help=help)

@@ -18,7 +18,7 @@ from tracelang.semantics.layers import sites
 from tracelang.semantics.lists import Lists
 from tracelang.semantics.merge import used
 from tracelang.semantics.methods import defined, method
-from tracelang.semantics.modules import Modules
+from tracelang.semantics.modules import Module, Modules
 from tracelang.semantics.numbers import bounded, share
 from tracelang.semantics.params import overrides, params
 from tracelang.semantics.paths import Place
@@ -89,10 +89,14 @@ def resolve(
     kept: list[Preservation] = []
     priors: list[Held] = []
     expect: list[Assertion] = []
+    failed: list[tuple[Module, tree.Erase]] = []
     for module, node in statements:
         match node:
             case tree.Erase():
+                before = len(erase)
                 erase += _erase(context, module.scope, node)
+                if len(erase) == before:
+                    failed.append((module, node))
             case tree.Preserve() if _is_prior(module.scope, node.set):
                 priors += _prior(context, module.scope, node)
             case tree.Preserve():
@@ -105,10 +109,15 @@ def resolve(
             _method(context, module.scope, module.file.statements)
     if not report.failed and not any(isinstance(node, tree.Erase) for _, node in statements):
         report.error("TL308", "this recipe erases nothing", _end(file), help='write what to erase: `erase "cat"`')
+    unsure = None
+    if report.failed:
+        from tracelang.semantics.doubt import doubt
+
+        unsure = doubt(modules.all, failed)
     erase, kept, expect = context.concepts.settle(erase, kept, expect)
     erase, kept = _merge(context, erase, kept)
     priors = _once(context, priors)
-    inflected = check(context, erase, kept, expect)
+    inflected = check(context, erase, kept, expect, unsure)
     if report.failed or chosen is None:
         return None
     priors = _implied(chosen, priors) + priors

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from tracelang.diagnostics import Findings, Label, Span
-from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.diagnostics.diagnostic import did_you_mean, nearest
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import STANDARD, Place
 from tracelang.semantics.prior import PRIOR
@@ -33,6 +33,8 @@ WHAT: dict[Sort, tuple[str, str, str]] = {
     "param": ("TL208", "param", "define it: `param {} = 100% in 0%..100%`"),
 }
 """Of each sort: the code for an unknown name, what it is called, and what to do where no known name is near."""
+DEFINES = frozenset({"import", "from", "param", "templates", "concept", "group", "window", "layers", "define"})
+"""The keywords of statements that give a name a meaning."""
 VOCABULARY = 'the vocabulary has a statement to itself: `preserve prior`; quote a text: `"prior"`'
 
 
@@ -42,7 +44,8 @@ class Scope:
 
     `texts` are the concepts declared under a quoted text, `brought` what `from … import` brings with the scope that
     it stands in, `imports` the scopes behind an alias. An import that could not be read is None there, and the names
-    that it would have brought are `missing`: nothing more is said about them.
+    that it would have brought, or that a broken statement was to define, are `missing`: nothing more is said about
+    them. `lost`: of some that were to be defined the name is not known either.
     """
 
     parent: Scope | None
@@ -51,6 +54,7 @@ class Scope:
     brought: dict[Sort, dict[str, tuple[Definition, Scope]]] = field(default_factory=dict)
     imports: dict[str, Scope | None] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    lost: bool = False
     place: Place = STANDARD
     name: str = ""
 
@@ -79,7 +83,7 @@ class Scope:
 
 
 def collect(
-    statements: Iterable[tree.Statement],
+    file: tree.File,
     parent: Scope | None,
     report: Findings,
     *,
@@ -91,9 +95,14 @@ def collect(
 
     `imported` holds the scope behind each import statement, by its `id`.
     """
-    scope = Scope(parent, {sort: {} for sort in WHAT}, place=place, name=name)
+    lost = any(one.lost and (not one.starts or one.starts & DEFINES) for one in file.broken)
+    scope = Scope(parent, {sort: {} for sort in WHAT}, lost=lost, place=place, name=name)
+    for one in file.broken:
+        scope.missing.update(one.defines)
+        if not one.starts or "import" in one.starts:
+            scope.imports.update(dict.fromkeys(one.defines))
     taken: dict[tuple[str, str], Span] = {}
-    for statement in statements:
+    for statement in file.statements:
         if isinstance(statement, tree.Import):
             if _free(taken, "import", statement.alias.text, statement.alias.span, report):
                 scope.imports[statement.alias.text] = (imported or {}).get(id(statement))
@@ -125,6 +134,8 @@ def _bring(
         found = {sort: one for sort in WHAT if (one := source.own(sort, name.text)) is not None}
         if not found:
             scope.missing.add(name.text)
+            if name.text in source.missing or source.lost:
+                continue
             help = did_you_mean(name.text, {known for sort in WHAT for known in source.names(sort)})
             message = f"`{statement.path.value}` defines nothing that is called `{name.text}`"
             report.error("TL224", message, name.span, help=help)
@@ -154,9 +165,14 @@ def find(
         found = scope.find(sort, first)
         if found is None and first not in scope.missing:
             alone = VOCABULARY if sort == "concept" and first == PRIOR else ""
-            help = _behind(scope, sort, first) or alone or did_you_mean(first, {*scope.known(sort), *more()})
+            known = {*scope.known(sort), *more()}
+            if scope.lost and not nearest(first, known):
+                return None
+            help = _behind(scope, sort, first) or alone or did_you_mean(first, known)
             report.error(code, f"no {what} is called `{first}`", reference.span, help=help or other.format(first))
         return found
+    if first not in scope.imports and scope.lost and not nearest(first, scope.imports):
+        return None
     if len(reference.parts) > 2 or first not in scope.imports:
         help = did_you_mean(first, scope.imports) if len(reference.parts) == 2 else ""
         help = help or 'a dotted name is `n.name`, after `import "file.erase" as n`'
@@ -164,7 +180,7 @@ def find(
         return None
     source = scope.imports[first]
     found = None if source is None else source.own(sort, last)
-    if found is None and source is not None and last not in source.missing:
+    if found is None and source is not None and last not in source.missing and not source.lost:
         help = did_you_mean(last, source.names(sort))
         report.error(code, f"`{first}` has no {what} that is called `{last}`", reference.span, help=help)
     return found

@@ -38,4 +38,4 @@ def _scope(path: Path, parent: Scope | None) -> Scope:
     file = parse(found.source, report) if found else None
     report.raise_errors()
     assert file is not None
-    return collect(file.statements, parent, report)
+    return collect(file, parent, report)

@@ -9,8 +9,6 @@ from typing import Literal
 
 from tracelang.records import dataclass
 
-LANGUAGE_VERSION: Literal[1] = 1
-
 Kind = Literal["object", "style", "identity", "explicit", "protected"]
 KINDS: dict[Kind, str] = {
     "object": "a thing; judged by a classifier",

@@ -6,13 +6,13 @@ from bisect import bisect_left, bisect_right
 from functools import cache
 from typing import Any
 
-from tracelang.diagnostics import Diagnostic, Findings, Source, Span
+from tracelang.diagnostics import Diagnostic, Findings, Label, Source, Span
 from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import lex, pattern
 from tracelang.syntax.table import Table, load
 from tracelang.syntax.text import bad_escapes, plain
-from tracelang.syntax.tree import File, Token
+from tracelang.syntax.tree import LANGUAGE_VERSION, File, Token
 
 MAX_ERRORS = 100
 
@@ -37,13 +37,28 @@ def parse(source: Source, report: Findings) -> File | None:
 
     Beside a tree there may be warnings about characters that are not what they look like.
     """
+    before = len(report.findings)
+    file = recover(source, report)
+    return None if any(found.severity == "error" for found in report.findings[before:]) else file
+
+
+def recover(source: Source, report: Findings) -> File | None:
+    """What can be read of a source, statement by statement, with every syntax error in `report`.
+
+    None where what stands after some place, or in another version of the language, cannot be known.
+    """
     table = _table()
     own = Findings()
     lexed = lex(source, table, _pattern(), own)
+    newer = _newer(source, lexed.tokens)
+    if newer is not None:
+        report.findings.append(newer)
+        return None
     unreadable = [finding.primary.span.start for finding in own.findings]
-    statements, failure = _run(source, table, lexed.tokens, 0)
+    statements, failure = _run(source, table, lexed.tokens, 0, len(lexed.tokens))
+    gaps: list[tuple[int, int]] | None = []
     if failure is not None:
-        _read_on(source, table, lexed.tokens, failure, unreadable, own)
+        statements, gaps = _read_on(source, table, lexed.tokens, statements, failure, unreadable, own)
     hidden = not plain(source.text)
     for token in lexed.tokens:
         if token.type == "STRING" and "\\" in token.text:
@@ -56,8 +71,43 @@ def parse(source: Source, report: Findings) -> File | None:
 
         own.findings += in_recipe(source, lexed.tokens, lexed.comments)
     if own.findings:
-        report.findings += _limited(own.in_order())
-    return None if own.failed else File(source, statements, lexed.comments)
+        report.findings += _limited(_odd_quotes(own.in_order()))
+    if not own.failed:
+        return File(source, tuple(statements), lexed.comments)
+    if gaps is None or any(finding.code == "TL107" for finding in own.findings):
+        return None
+    from tracelang.syntax.salvage import salvage
+
+    return salvage(File(source, tuple(statements), lexed.comments), table, lexed.tokens, gaps, own.findings)
+
+
+def _newer(source: Source, tokens: list[Token]) -> Diagnostic | None:
+    """The one finding about a file in a later version of the language: nothing else in it means what it seems to."""
+    if len(tokens) < 3 or tokens[0].text != "tracelang" or tokens[1].type != "NUMBER":
+        return None
+    token = tokens[1]
+    if tokens[2].type == "PERCENT" or float(token.text) <= LANGUAGE_VERSION:
+        return None
+    message = f"this is version {token.text} of the language, and this compiler knows version {LANGUAGE_VERSION}"
+    span = Span(source, token.start, token.end)
+    return Diagnostic("TL312", "error", message, Label(span), help="use a newer tracelang")
+
+
+def _odd_quotes(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """One quote too few or too many is one error: what it makes of its line is told where that begins."""
+    kept: list[Diagnostic] = []
+    for one in findings:
+        before = kept[-1] if kept else None
+        if before is not None and before.code == "TL101" and one.code == "TL103" and one.primary.span.text[0] == '"':
+            start = before.primary.span.end
+            if "\n" not in before.primary.span.source.text[start : one.primary.span.start]:
+                kept[-1] = replace(before, help=QUOTES)
+                continue
+        kept.append(one)
+    return kept
+
+
+QUOTES = "the quotes of this line are odd in number: is one missing, or one too many?"
 
 
 def _limited(findings: list[Diagnostic]) -> list[Diagnostic]:
@@ -68,18 +118,31 @@ def _limited(findings: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def _read_on(
-    source: Source, table: Table, tokens: list[Token], failure: Failure, unreadable: list[int], report: Findings
-) -> None:
-    """Report a failure and those of the statements after it. One that an earlier error brought about is no error."""
+    source: Source,
+    table: Table,
+    tokens: list[Token],
+    statements: list[Any],
+    failure: Failure,
+    unreadable: list[int],
+    report: Findings,
+) -> tuple[list[Any], list[tuple[int, int]] | None]:
+    """Report a failure and those of the statements after it. One that an earlier error brought about is no error.
+
+    Returns every statement that could be read, and the stretches of tokens that could not; None for these where the
+    end was not reached.
+    """
     from tracelang.syntax.messages import report_unexpected  # a file without errors needs neither
-    from tracelang.syntax.recovery import misspelt_start, resume
+    from tracelang.syntax.recovery import ends_before, misspelt_start, resume
 
     first = 0
     reported = -1
     left_open = 0
     reports = 0
+    gaps: list[tuple[int, int]] = []
     following: Failure | None = failure
-    while following is not None and reports <= MAX_ERRORS:
+    while following is not None:
+        if reports > MAX_ERRORS:
+            return statements, None
         begun, failed = following.begun, following.at
         token = tokens[failed]
         stray = begun == failed and token.type == "CLOSE" and left_open > 0
@@ -94,21 +157,32 @@ def _read_on(
             reports += 1
         reported = failed
         resumption = resume(source, table, tokens, begun, failed)
+        if begun < failed and resumption.at >= failed and ends_before(source, tokens, begun, failed):
+            # the statement before is whole, and the line after it is not part of it
+            more, short = _run(source, table, tokens, begun, failed)
+            if short is None:
+                statements += more
+                begun = failed
+        gaps.append((begun, resumption.at))
         first = resumption.at
         left_open += resumption.left_open
-        _, following = _run(source, table, tokens, first) if first < len(tokens) - 1 else (None, None)
+        following = None
+        if first < len(tokens) - 1:
+            more, following = _run(source, table, tokens, first, len(tokens))
+            statements += more
+    return statements, gaps
 
 
-def _run(source: Source, table: Table, tokens: list[Token], first: int) -> tuple[Any, Failure | None]:
-    """Drive the automaton over the tokens from `first` on: what the file is, or where that ends."""
+def _run(source: Source, table: Table, tokens: list[Token], first: int, end: int) -> tuple[list[Any], Failure | None]:
+    """Drive the automaton over the tokens from `first` to `end`: the statements that are whole, and where it stops."""
     states, rules, literals = table.states, table.rules, table.literals
     stack = [table.start]
     values: list[Any] = []
     starts: list[int] = []
     ends: list[int] = []
-    for at in range(first, len(tokens)):
+    for at in range(first, end + (end < len(tokens))):
         token = tokens[at]
-        kind = token.type
+        kind = token.type if at < end else "$END"
         actions = states[stack[-1]]
         if kind == "NAME":
             keyword = literals.get(token.text)
@@ -117,7 +191,12 @@ def _run(source: Source, table: Table, tokens: list[Token], first: int) -> tuple
         while True:
             action = states[stack[-1]].get(kind)
             if action is None:
-                return None, Failure(at, _begun(table, tokens, stack, starts, at))
+                whole: list[Any] = []
+                depth = _depth(table, stack)
+                for value in values[:depth]:
+                    _put(whole, value)
+                begun = bisect_left(tokens, starts[depth], key=lambda one: one.start) if depth < len(starts) else at
+                return whole, Failure(at, begun)
             if action >= 0:
                 token.type = kind
                 stack.append(action)
@@ -128,24 +207,23 @@ def _run(source: Source, table: Table, tokens: list[Token], first: int) -> tuple
             rule = rules[-1 - action]
             cut = len(values) - rule.length
             start = starts[cut] if rule.length else token.start
-            end = ends[-1] if rule.length else token.start
-            value = _reduce(rule, source, start, end, values[cut:])
+            last = ends[-1] if rule.length else token.start
+            value = _reduce(rule, source, start, last, values[cut:])
             del stack[cut + 1 :], values[cut:], starts[cut:], ends[cut:]
             state = states[stack[-1]][rule.origin]
             if state == table.end:
-                return value, None
+                return list(value), None
             stack.append(state)
             values.append(value)
             starts.append(start)
-            ends.append(end)
+            ends.append(last)
     raise AssertionError("the tokens end with $END")
 
 
-def _begun(table: Table, tokens: list[Token], stack: list[int], starts: list[int], at: int) -> int:
-    """The token that began the statement in which the automaton stands: `at`, where it stands between two."""
+def _depth(table: Table, stack: list[int]) -> int:
+    """How many values on the stack are whole statements."""
     between = {table.start} | {to for symbol, to in table.states[table.start].items() if symbol.startswith("_")}
-    depth = max(i for i, state in enumerate(stack) if state in between)
-    return bisect_left(tokens, starts[depth], key=lambda token: token.start) if depth < len(starts) else at
+    return max(i for i, state in enumerate(stack) if state in between)
 
 
 def _reduce(rule: Any, source: Source, start: int, end: int, values: list[Any]) -> Any:

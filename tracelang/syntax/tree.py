@@ -5,8 +5,12 @@ Spans take no part in comparison: two trees are equal when the same was said.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tracelang.diagnostics.source import Source, Span
 from tracelang.records import dataclass, field
+
+LANGUAGE_VERSION: Literal[1] = 1
 
 
 @dataclass(slots=True)
@@ -370,9 +374,24 @@ class Comment(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Broken(Node):
+    """A stretch that could not be read, and what can be told of it: it holds one statement, seldom more.
+
+    `starts` are the keywords that begin a statement there, none where that is what cannot be told. `defines` are the
+    names that it was to define, `words` all its names and texts. `lost`: some of these cannot be read.
+    """
+
+    starts: frozenset[str]
+    defines: frozenset[str]
+    words: frozenset[str]
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
 class File:
-    """Everything in one source, comments too, in order."""
+    """Everything in one source, comments too, in order; and what of it is no statement, where there are errors."""
 
     source: Source = field(compare=False, repr=False)
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...]
+    broken: tuple[Broken, ...] = ()

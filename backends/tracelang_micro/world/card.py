@@ -14,6 +14,7 @@ import torch
 
 from tracelang.engine.seeds import seed
 from tracelang.evidence.verdicts import rate
+from tracelang.files import write_text
 
 from ..judging import Judge, find, look
 from ..table import TEMPLATES
@@ -220,7 +221,29 @@ def finish(into: Path, name: str, draw: Draw, judge: Judge, figures: dict[str, o
         pieces.say(json.dumps(never))
     print(text(table))
     told = {"summary": summary(table), "intervals": intervals(table, asked), "table": table}
-    write(into / file_of(name), name, {**figures, **told})
+    write(into / file_of(name), name, {**figures, **trained(into, name), **told})
+
+
+def train(into: Path, name: str, facts: dict[str, object]) -> None:
+    """Keep how `name`, published in `into`, was trained, for its card."""
+    told = {"edition": EDITION, "training": {**facts, "seed": TRAININGS[name].seed}}
+    write_text(_trained(into, name), json.dumps(told))
+
+
+def trained(into: Path, name: str) -> dict[str, object]:
+    """How what is published there was trained, as its training kept it or, where it came from elsewhere, its card says.
+
+    Whatever this version of the code would do.
+    """
+    for file in (_trained(into, name), into / file_of(name)):
+        if file.exists():
+            held = json.loads(file.read_text())
+            return {key: held[key] for key in ("edition", "training")}
+    raise FileNotFoundError(f"{into}: nothing says how {name} was trained; train it, or put its card there")
+
+
+def _trained(into: Path, name: str) -> Path:
+    return into / f"training-{name}.json"
 
 
 def share(table: dict[str, dict[str, float]], thing: Thing, synonyms: bool = False) -> float:
@@ -254,11 +277,10 @@ def file_of(name: str) -> str:
 
 
 def write(file: Path, model: str, figures: dict[str, object]) -> None:
-    """The card as JSON: edition, figures, floors, split, pairs, styles with licences."""
+    """The card as JSON: figures, edition among them, floors, split, pairs, styles with licences."""
     held = {thing.name for names in TUNING.values() for thing in THINGS if thing.name in names}
     card = {
         "model": model,
-        "edition": EDITION,
         "tuning": TUNING,
         "reporting": {
             **{group: [t.name for t in things if t.name not in held] for group, things in GROUPS.items()},

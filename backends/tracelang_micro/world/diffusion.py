@@ -1,10 +1,12 @@
-"""Training `micro-sd`: a UNet and a CLIP text encoder together, on noise prediction over cached latents."""
+"""Training `micro-sd`: a UNet and a CLIP text encoder together, on noise prediction over cached latents; then the UNet
+alone, on pairs above all.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 # A quarter of all pictures are pairs; single things are seen as often as in the 6,500 steps of the first edition.
 STEPS, BATCH, RATE = 6700, 64, 1e-3
 FINISH, FINISH_RATE, FINISH_DECAY = 2000, 4e-4, 0.997  # a second, shorter course that leans on the weak concepts
+COMPOSE, COMPOSE_RATE, PAIRED = 5000, 4e-4, 4.0  # a third course: a pair is drawn so many times as often as one thing
 CAPTIONS = 8  # per picture, drawn once
 DECAY = 0.9995
 SNR_CAP = 5.0  # min-SNR-γ weighting (arXiv 2303.09556), γ = 5
@@ -101,6 +104,11 @@ def chances(data: Pictures) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda weights: (weights[here] + weights[right]) / 2
 
 
+def leaning(data: Pictures) -> torch.Tensor:
+    """The third course's chance of each picture, not normalised."""
+    return torch.where(torch.from_numpy(data.beside) == ALONE, 1.0, PAIRED)
+
+
 class Guess(torch.nn.Module):
     """The UNet's answer as a tensor, of tensors alone."""
 
@@ -131,8 +139,57 @@ class Average:
             torch._foreach_lerp_(old, list(module.parameters()), 1 - decay)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One step's rows: noisy latents, times `[n]`, token ids, the noise to be told, and each row's weight."""
+
+    noisy: torch.Tensor
+    times: torch.Tensor
+    tokens: torch.Tensor
+    noise: torch.Tensor
+    weight: torch.Tensor
+
+    def to(self, device: str) -> Batch:
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def loss(self, guess: torch.Tensor) -> torch.Tensor:
+        return ((guess.float() - self.noise).square().mean((1, 2, 3)) * self.weight).mean()
+
+
+def drawn(latents: torch.Tensor, ids: torch.Tensor, chance: torch.Tensor, draw: torch.Generator) -> Batch:
+    """A batch of pictures, each as likely as `chance` `[n]` says, with a caption and a time of its own."""
+    alphas = make_scheduler().alphas_cumprod
+    snr = alphas / (1 - alphas)
+    rows = torch.multinomial(chance, BATCH, replacement=True, generator=draw)
+    clean = latents[rows]
+    tokens = ids[rows, torch.randint(CAPTIONS, (BATCH,), generator=draw)]
+    # stratified timesteps: less variance for the same expectation
+    t = ((torch.arange(BATCH) + torch.rand(BATCH, generator=draw)) / BATCH * 1000).long().clamp_(max=999)
+    noise = torch.randn(clean.shape, generator=draw)
+    signal = alphas[t].view(-1, 1, 1, 1)
+    noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+    return Batch(noisy, t, tokens, noise, (snr.clamp(max=SNR_CAP) / snr)[t])
+
+
+def guessing(unet: UNet2DConditionModel, latents: torch.Tensor, device: str, *, states: bool) -> torch.nn.Module:
+    """The UNet for batches of training; `states` says whether gradients flow back into the text's states."""
+    times, text = torch.zeros(BATCH, dtype=torch.long), torch.zeros(BATCH, TOKENS, 128)
+    example = tuple(x.to(device) for x in (latents[:BATCH], times, text))
+    example[2].requires_grad_(states)
+    return pieces.captured(Guess(unet), example, device)
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor, parameters: list[torch.nn.Parameter]) -> float:
+    """One step down; the loss as a number."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimiser.step()
+    return loss.item()
+
+
 def rate(step: int) -> float:
-    """The learning rate of both courses."""
+    """The learning rate of the first two courses."""
     if step < STEPS:
         return pieces.rate(step, STEPS, RATE)
     return pieces.rate(step - STEPS, FINISH, FINISH_RATE, warm=50)
@@ -162,38 +219,21 @@ def train(
     weights = torch.nn.Module()
     weights.register_buffer("things", torch.ones(len(THINGS)))
     ids, chance = captions(data, tokenizer, 4 + offset(seed), missing), chances(data)
-    alphas = make_scheduler().alphas_cumprod
-    snr = alphas / (1 - alphas)
-    balance = snr.clamp(max=SNR_CAP) / snr
-    times, states = torch.zeros(BATCH, dtype=torch.long), torch.zeros(BATCH, TOKENS, 128)
-    example = latents[:BATCH], times, states
-    denoiser = pieces.captured(Guess(unet), tuple(x.to(device).requires_grad_(x is states) for x in example), device)
+    denoiser = guessing(unet, latents, device, states=True)
     parameters = [*unet.parameters(), *text.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
 
     def once(step: int) -> float:
         draw = torch.Generator().manual_seed(step + 11 + offset(seed))
-        rows = torch.multinomial(chance(weights.things), BATCH, replacement=True, generator=draw)
-        clean = latents[rows]
-        tokens = ids[rows, torch.randint(CAPTIONS, (BATCH,), generator=draw)]
-        # stratified timesteps: less variance for the same expectation
-        t = ((torch.arange(BATCH) + torch.rand(BATCH, generator=draw)) / BATCH * 1000).long().clamp_(max=999)
-        noise = torch.randn(clean.shape, generator=draw)
-        signal = alphas[t].view(-1, 1, 1, 1)
-        noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
-        noisy, noise, tokens, times, weight = (x.to(device) for x in (noisy, noise, tokens, t, balance[t]))
+        batch = drawn(latents, ids, chance(weights.things), draw).to(device)
         for group in optimiser.param_groups:
             group["lr"] = rate(step)
         with pieces.autocast(device):
-            states = text(tokens).last_hidden_state
-            guess = denoiser(noisy, times, states.float())
-        loss = ((guess.float() - noise).square().mean((1, 2, 3)) * weight).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+            states = text(batch.tokens).last_hidden_state
+            guess = denoiser(batch.noisy, batch.times, states.float())
+        loss = descend(optimiser, batch.loss(guess), parameters)
         average.update(step, DECAY if step < STEPS else FINISH_DECAY)
-        return loss.item()
+        return loss
 
     def between(step: int) -> None:
         if weigh and (found := weigh(step, average.shadow["unet"], average.shadow["text"])) is not None:
@@ -216,3 +256,45 @@ def train(
         between,
     )
     return average.shadow["unet"], average.shadow["text"]
+
+
+def compose(
+    unet: UNet2DConditionModel,
+    text: CLIPTextModel,
+    data: Pictures,
+    latents: torch.Tensor,
+    tokenizer: CLIPTokenizer,
+    folder: Path,
+    steps: int = COMPOSE,
+    seed: int = 1,
+    missing: Collection[str] = (),
+    device: str = "cpu",
+    every: int = 500,
+    between: Callable[[int, UNet2DConditionModel], None] | None = None,
+) -> UNet2DConditionModel:
+    """The third course: train `unet` on pairs above all, and return its average. The text encoder stays what it is.
+
+    `between(step, unet)` is told the average as it stands.
+    """
+    unet, text = unet.to(device).train(), text.to(device).eval().requires_grad_(False)
+    average = Average({"unet": unet})
+    ids, chance = captions(data, tokenizer, 5 + offset(seed), missing), leaning(data)
+    denoiser, parameters = guessing(unet, latents, device, states=False), list(unet.parameters())
+    optimiser = torch.optim.AdamW(parameters, lr=COMPOSE_RATE, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+
+    def once(step: int) -> float:
+        batch = drawn(latents, ids, chance, torch.Generator().manual_seed(step + 500_011 + offset(seed))).to(device)
+        for group in optimiser.param_groups:
+            group["lr"] = pieces.rate(step, steps, COMPOSE_RATE)
+        with torch.no_grad():
+            states = text(batch.tokens).last_hidden_state
+        with pieces.autocast(device):
+            guess = denoiser(batch.noisy, batch.times, states.float())
+        loss = descend(optimiser, batch.loss(guess), parameters)
+        average.update(step, FINISH_DECAY)
+        return loss
+
+    told = (lambda step: between(step, average.shadow["unet"])) if between else None
+    parts = {"unet": unet, "optimiser": optimiser, "unet-average": average.shadow["unet"]}
+    pieces.run("compose", steps, once, parts, folder / "compose.pt", every, told)
+    return average.shadow["unet"]

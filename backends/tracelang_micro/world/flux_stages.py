@@ -61,6 +61,7 @@ def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
         transformer, t5, things, own.data, own.latents, texts, work, seed=training.seed, device=device
     )
     flux.publish(into / "models" / name, student, t5, frozen)
+    card.train(into, name, {"steps": flow.STEPS, "guidance_steps": flow.GUIDED_STEPS, "batch": flow.BATCH})
     pieces.say(f"{name}: published in {into / 'models' / name}")
 
 
@@ -74,12 +75,6 @@ def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
             "steps": flux.SAMPLER_STEPS,
             "guidance": flux.GUIDANCE,
             "true_cfg_scale": 1.0,
-        },
-        "training": {
-            "steps": flow.STEPS,
-            "guidance_steps": flow.GUIDED_STEPS,
-            "batch": flow.BATCH,
-            "seed": TRAININGS[name].seed,
         },
     }
     judged = judging.load(into / "judge" / "judge.safetensors")

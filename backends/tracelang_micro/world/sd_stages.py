@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
 WEIGH_AT = {3300: 3, 4700: 3, 6000: 3, diffusion.STEPS: 10}  # after these steps weak concepts get more weight
+COMPOSED_AT = 1000  # every so many steps of the third course its table is told
 GUIDANCE, SAMPLER_STEPS = 4.0, 20
 
 
-def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
-    """Train `name` and publish it with the judge. Continues what the work folder holds."""
+def build(name: str, world: World, into: Path, device: str = "cpu", start: Path | None = None) -> None:
+    """Train `name` and publish it with the judge. Continues what the work folder holds.
+
+    `start` is a published folder of it that had the first two courses: only the third is trained then.
+    """
     training = TRAININGS[name]
     own = ignorant(world, training.missing)
     work = world.work / name
@@ -46,12 +50,36 @@ def build(name: str, world: World, into: Path, device: str = "cpu") -> None:
         share = torch.tensor([card.share(table, thing, synonyms=finish) for thing in THINGS])
         return 1 + WEIGH_AT[step] * (1 - share)
 
-    unet, text = diffusion.train(
-        own.data, own.latents, tokenizer, work, weigh=weigh, seed=training.seed, missing=training.missing, device=device
-    )
+    def composed(step: int, unet: UNet2DConditionModel) -> None:
+        if step % COMPOSED_AT:
+            return
+        publish(work / "weigh", unet, text, tokenizer, world.autoencoder)
+        asked = [*card.questions(4, 0, 0), *card.pair_questions(2)]
+        table = card.measure(drawer(work / "weigh", device), world.judge, asked, f"composed {step}")
+        pieces.say(f"{name}\n{card.text(card.known(table, training.missing))}")
+
+    given = {"seed": training.seed, "missing": training.missing, "device": device}
+    if start:
+        unet, text = trained(start)
+    else:
+        unet, text = diffusion.train(own.data, own.latents, tokenizer, work, weigh=weigh, **given)
+    unet = diffusion.compose(unet, text, own.data, own.latents, tokenizer, work, between=composed, **given)
     publish(into / "models" / name, unet, text, tokenizer, world.autoencoder)
+    steps = diffusion.STEPS + diffusion.FINISH + diffusion.COMPOSE
+    card.train(into, name, {"steps": steps, "batch": diffusion.BATCH})
     judging.save(world.judge, into / "judge" / "judge.safetensors")
     pieces.say(f"{name}: published in {into / 'models' / name}")
+
+
+def trained(folder: Path) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+    """The UNet and the text encoder of a published folder, to go on from."""
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import AttnProcessor
+    from transformers import CLIPTextModel
+
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    unet.set_attn_processor(AttnProcessor())
+    return unet, CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
 
 
 def publish(
@@ -85,7 +113,7 @@ def drawer(folder: Path, device: str = "cpu") -> card.Draw:
 
 def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
     """The card of what is published: autoencoder, judge, and the model's table."""
-    training, folder = TRAININGS[name], into / "models" / name
+    folder = into / "models" / name
     judged = judging.load(into / "judge" / "judge.safetensors")
     figures: dict[str, object] = {
         "megabytes": {
@@ -94,7 +122,6 @@ def measure(name: str, work: Path, into: Path, device: str = "cpu") -> None:
         },
         **shared.tested(work, folder / "vae", judged, device),
         "sampler": {"name": "DDIM", "steps": SAMPLER_STEPS, "guidance": GUIDANCE},
-        "training": {"steps": diffusion.STEPS + diffusion.FINISH, "batch": diffusion.BATCH, "seed": training.seed},
     }
     pieces.say(json.dumps(figures))
     card.finish(into, name, drawer(folder, device), judged, figures, work)

@@ -12,7 +12,7 @@ from tracelang.semantics.resolve import resolve
 from tracelang.semantics.rules import RULES, examine
 from tracelang.semantics.rules.fixes import mended
 from tracelang.syntax import tree
-from tracelang.syntax.parser import parse
+from tracelang.syntax.parser import recover
 
 ROUNDS = 10
 """How often the fixes may bring up new ones."""
@@ -45,7 +45,7 @@ class Lint:
     def findings(self, source: Source) -> list[Diagnostic]:
         """Everything that is found in a recipe, in order."""
         report = Findings()
-        file = parse(source, report)
+        file = recover(source, report)
         if file is None:
             return report.in_order()
         resolution = resolve(file, report, folder=self.folder, root=self.root, given=self.given, path=self.path)
@@ -79,4 +79,4 @@ def _errors(findings: list[Diagnostic]) -> int:
 
 
 def _is_library(file: tree.File) -> bool:
-    return bool(file.statements) and all(isinstance(node, LIBRARY) for node in file.statements)
+    return bool(file.statements) and not file.broken and all(isinstance(node, LIBRARY) for node in file.statements)

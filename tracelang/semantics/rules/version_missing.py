@@ -27,8 +27,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, Span
-from tracelang.semantics.tables import LANGUAGE_VERSION
 from tracelang.syntax import tree
+from tracelang.syntax.tree import LANGUAGE_VERSION
 
 if TYPE_CHECKING:
     from tracelang.semantics.rules.subject import Subject
