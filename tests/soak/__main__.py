@@ -28,21 +28,19 @@ def main() -> None:
     try:
         found = pairs(at)
         reason = disks.why_not() if given.disks else "none asked for"
-        for i, (base, form, whole, seconds) in enumerate(found):
+        for i, pair in enumerate(found):
             if given.kills:
-                seen = kills.kill(at / f"kills-{i}", base, form, whole, seconds, given.kills, random)
-                _tell("kills", base.name, form, seen, given.kills)
+                seen = kills.kill(at / f"kills-{i}", pair, given.kills, random)
+                _tell("kills", pair.base.name, pair.form, seen, given.kills)
                 total["kills"] += given.kills
             if reason is None:
-                out = at / "reference" / f"{base.at.name}-{form}" / "out"
-                size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-                seen = disks.fill(at / f"disks-{i}", base, form, whole, size, given.disks)
-                _tell("full disks", base.name, form, seen, given.disks)
+                seen = disks.fill(at / f"disks-{i}", pair, given.disks)
+                _tell("full disks", pair.base.name, pair.form, seen, given.disks)
                 total["full disks"] += given.disks
         if reason:
             print(f"full disks: skipped, {reason}")
-        for base in dict.fromkeys(base for base, *_ in found) if given.headers else []:
-            known = [form for other, form, *_ in found if other == base]
+        for base in dict.fromkeys(pair.base for pair in found) if given.headers else []:
+            known = [pair.form for pair in found if pair.base == base]
             seen = headers.lie(at / f"headers-{base.at.name}", base, known, given.headers, random)
             _tell("spoilt headers", base.name, ", ".join(known), seen, given.headers)
             total["spoilt headers"] += given.headers

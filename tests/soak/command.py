@@ -29,6 +29,17 @@ class Base:
     words: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A base and a form that go together: the whole output to compare with, its bytes, the seconds that it takes."""
+
+    base: Base
+    form: str
+    whole: Tree
+    size: int
+    seconds: float
+
+
 def bases(at: Path) -> tuple[Base, ...]:
     """A folder and a single file, tiny, of two families."""
     plain = folder.build(at / "folder", checkpoint("sd1"))
@@ -98,12 +109,12 @@ def line(code: int, said: str) -> str:
     return errors[0]
 
 
-def pairs(at: Path) -> list[tuple[Base, str, Tree, float]]:
-    """Every base and form that go together, with the whole output to compare with, and how long it takes.
+def pairs(at: Path) -> list[Pair]:
+    """Every base and form that go together.
 
     A form that does not fit a base says so in one line; every form fits some base.
     """
-    found, given = list[tuple[Base, str, Tree, float]](), recipe(at)
+    found, given = list[Pair](), recipe(at)
     for base in bases(at):
         for form in forms.known():
             out = at / "reference" / f"{base.at.name}-{form}" / "out"
@@ -112,8 +123,9 @@ def pairs(at: Path) -> list[tuple[Base, str, Tree, float]]:
             if code:
                 line(code, said)
                 continue
-            found.append((base, form, tree(out), seconds))
-    lost = set(forms.known()) - {form for _, form, _, _ in found}
+            size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+            found.append(Pair(base, form, tree(out), size, seconds))
+    lost = set(forms.known()) - {pair.form for pair in found}
     assert not lost, f"no base takes the form {lost}"
     return found
 

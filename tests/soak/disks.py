@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.soak.command import Base, Tree, finished, line, recipe, tree, words
+from tests.soak.command import Pair, finished, line, recipe, tree, words
 
 
 def why_not() -> str | None:
@@ -38,14 +38,15 @@ def disk(at: Path, kibibytes: int) -> Iterator[Path]:
         at.rmdir()
 
 
-def fill(at: Path, base: Base, form: str, whole: Tree, size: int, count: int) -> Counter[str]:
-    """`count` disks from 8 KiB to half as much again as the output's `size` in bytes.
+def fill(at: Path, pair: Pair, count: int) -> Counter[str]:
+    """`count` disks from 8 KiB to half as much again as the output.
 
     Raises AssertionError: half an OUT, something left behind, a traceback, or a base that is not what it was.
     """
     at.mkdir()
+    base, form, whole = pair.base, pair.form, pair.whole
     given, untouched, seen = recipe(at), tree(base.at), Counter[str]()
-    most = 3 * size // 2048 + 64
+    most = 3 * pair.size // 2048 + 64
     for i in range(count):
         kibibytes = 8 + (most - 8) * i // max(count - 1, 1)
         with disk(at / "disk", kibibytes) as place:

@@ -10,15 +10,16 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from tests.soak.command import Base, Tree, finished, forked, recipe, tree, words
+from tests.soak.command import Pair, finished, forked, recipe, tree, words
 
 
-def kill(at: Path, base: Base, form: str, whole: Tree, seconds: float, count: int, random: Random) -> Counter[str]:
+def kill(at: Path, pair: Pair, count: int, random: Random) -> Counter[str]:
     """Kill `count` runs, every second one with `--force` over a whole OUT; count what was found afterwards.
 
     Raises AssertionError: half an OUT, more left behind than one draft, or a base that is not what it was.
     """
     at.mkdir()
+    base, form, whole = pair.base, pair.form, pair.whole
     given, out, untouched = recipe(at), at / "place" / "out", tree(base.at)
     seen = Counter[str]()
     for i in range(count):
@@ -29,7 +30,7 @@ def kill(at: Path, base: Base, form: str, whole: Tree, seconds: float, count: in
         elif out.exists():
             shutil.rmtree(out)
         child = forked(words(base, given, form, out, *(["--force"] if force else [])), at / "said")
-        time.sleep(random.uniform(0, 1.1 * seconds))
+        time.sleep(random.uniform(0, 1.1 * pair.seconds))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert "Traceback" not in (at / "said").read_text(errors="replace") if (at / "said").exists() else True

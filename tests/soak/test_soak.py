@@ -20,13 +20,12 @@ def found(tmp_path_factory):
 
 
 def taking(found, form):
-    return next((base, whole, seconds) for base, other, whole, seconds in found if other == form)
+    return next(pair for pair in found if pair.form == form)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_killed_process_leaves_no_output_or_a_whole_one(form, found, tmp_path):
-    base, whole, seconds = taking(found, form)
-    seen = kills.kill(tmp_path / "kills", base, form, whole, seconds, 4, Random(form))
+    seen = kills.kill(tmp_path / "kills", taking(found, form), 4, Random(form))
     assert seen["killed, no OUT"] + seen["killed, whole OUT"]
 
 
@@ -34,14 +33,12 @@ def test_a_killed_process_leaves_no_output_or_a_whole_one(form, found, tmp_path)
 def test_a_full_disk_gets_no_output_or_a_whole_one(form, found, tmp_path):
     if reason := disks.why_not():
         pytest.skip(reason)
-    base, whole, _ = taking(found, form)
-    seen = disks.fill(tmp_path / "disks", base, form, whole, 300_000, 4)
-    assert seen["refused"]
+    seen = disks.fill(tmp_path / "disks", taking(found, form), 4)
+    assert seen["refused"] and seen["whole OUT"]
 
 
 @pytest.mark.parametrize("name", ["a folder", "a single file"])
 def test_a_spoilt_header_is_one_line_or_whole_work(name, found, tmp_path):
-    known = [form for base, form, *_ in found if base.name == name]
-    (base,) = {base for base, *_ in found if base.name == name}
-    seen = headers.lie(tmp_path / "headers", base, known, 36, Random(name))
+    pairs = [pair for pair in found if pair.base.name == name]
+    seen = headers.lie(tmp_path / "headers", pairs[0].base, [pair.form for pair in pairs], 36, Random(name))
     assert seen["refused"] > seen["accepted"]
