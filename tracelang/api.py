@@ -95,7 +95,7 @@ class Applied:
         from tracelang.checkpoint.merge import stored
         from tracelang.checkpoint.save import save
 
-        check_output(self.bound, out, emit=emit, force=force, root=root)
+        check_output(self.bound, out, emit=emit, force=force, root=root, untouched=untouched)
         plan, base = self.bound.plan, self.bound.folder
         extra = {
             "base_model": self.bound.name,
@@ -152,23 +152,44 @@ def check_output(
     emit: Sequence[str] = USUAL,
     force: bool = False,
     root: str | Path | None = None,
+    untouched: Untouched = "copy",
 ) -> None:
     """Raise what `Applied.save` would raise whatever the edit turns out to be: ask before training.
 
     OutputError for an `out` that exists (without `force`) or lies inside the base, for an unknown `emit`, a source
-    outside of its root, and a gated edit; ModelError for a base that keeps a part of itself elsewhere.
+    outside of its root, a gated edit, and a place without room or hard links; ModelError for a base that keeps a part
+    of itself elsewhere.
     """
+    from tracelang.checkpoint import folder, room
     from tracelang.checkpoint.save import refuse
 
     refuse(Path(out), bound.folder, bound.plan, sources(bound.plan, Path(root or ".")), emit, force)
+    if "folder" in emit:
+        room.refuse(Path(out), *folder.foreseen(bound.folder, bound.sites, untouched))
 
 
 def check_weights(bound: Bound) -> None:
-    """Raise ModelError where a matrix that the plan edits holds NaN or infinity. Reads these matrices alone."""
+    """Raise ModelError where a component lacks a tensor that its config asks for, or a matrix that the plan edits holds
+    NaN or infinity. Reads headers and these matrices alone.
+    """
     from tracelang.checkpoint.merge import refuse
+    from tracelang.models import expected
 
     if bound.plan.active:
+        expected.refuse(bound.folder)
         refuse(bound.folder, bound.sites)
+
+
+def check_base(bound: Bound, emit: Sequence[str] = USUAL) -> None:
+    """Raise what `apply` and `Applied.save` would raise of the base, whatever OUT is and the edit turns out to be:
+    ModelError.
+    """
+    from tracelang.checkpoint import folder, forms
+
+    for kind in emit:
+        forms.form(kind).refuse(bound.folder, bound.plan)
+    folder.refuse(bound.folder)
+    check_weights(bound)
 
 
 def apply(

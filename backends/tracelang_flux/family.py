@@ -80,7 +80,7 @@ class Flux(Pipeline):
         clip, t5 = check.clip(folder, self.title), check.t5(folder, self.title, "text_encoder_2")
         self._pixels(folder)
         _together(folder, transformer, clip, t5, vae)
-        layout.plain(folder, ("transformer", "vae", "text_encoder", "text_encoder_2"))
+        layout.plain(folder, ("transformer", "vae", "text_encoder", "text_encoder_2"), found)
         _transformer_holds(folder / "transformer", transformer, found)
         check.holds_vae(folder, vae)
         check.holds_clip(folder, clip)

@@ -77,7 +77,7 @@ class StableDiffusion(Pipeline):
         text = check.clip(folder, self.title)
         vae = check.config(folder, "vae", self.title, "AutoencoderKL")
         unet.together(folder, table, [text], vae)
-        layout.plain(folder, ("unet", "vae", "text_encoder"))
+        layout.plain(folder, ("unet", "vae", "text_encoder"), found)
         unet.holds(folder, table, found)
         check.holds_vae(folder, vae)
         check.holds_clip(folder, text)

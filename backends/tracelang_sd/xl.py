@@ -92,7 +92,7 @@ class StableDiffusionXL(Pipeline):
                 f"{folder}: the UNet reads a pooled state of width {pooled.part.stop}, text_encoder_2 gives "
                 f"{texts[1].get('projection_dim')}"
             )
-        layout.plain(folder, ("unet", "vae", "text_encoder", "text_encoder_2"))
+        layout.plain(folder, ("unet", "vae", "text_encoder", "text_encoder_2"), found)
         unet.holds(folder, table, found)
         check.holds_vae(folder, vae)
         check.holds_clip(folder, texts[0])

@@ -9,7 +9,7 @@ regular file, or a link that leads out of the base, is not followed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +101,33 @@ def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[
         name: {"dtype": e.dtype, "shape": list(e.shape), "before": tensors[name][0], "after": tensors[name][1]}
         for name, e in header.read(source).tensors.items()
     }
+
+
+def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> tuple[list[Path], list[Path]]:
+    """The base's files of which `copy` will write copies, and those that it will link, but for what it leaves out
+    because it is stored twice. Raises ModelError.
+    """
+    edited: dict[str, set[str]] = {}
+    for site in sites:
+        edited.setdefault(site.component, set()).add(site.tensor)
+    copies, links = list[Path](), list[Path]()
+    for path in files(base)[0]:
+        changed = edited.get(path.parts[0], set()) if len(path.parts) > 1 else set[str]()
+        if path.suffix in FOREIGN or (path.suffix == ".safetensors" and len(path.parts) == 1):
+            continue
+        if path.suffix == ".safetensors" and not (changed and changed & header.read(base / path).tensors.keys()):
+            (links if untouched == "link" else copies).append(base / path)
+        else:
+            copies.append(base / path)
+    return copies, links
+
+
+def refuse(base: Path) -> None:
+    """Raise ModelError where the base keeps a part of itself elsewhere: what is no regular file inside it."""
+    needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
+    for lost in files(base)[1]:
+        if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".model", ".safetensors")):
+            raise ModelError(f"{base / lost}: is no regular file inside the model; put the file itself there")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tracelang.files import sync
 
+DRAFT = ".tracec-draft"
+"""The file by which a draft of any output is known from another program's folder."""
 MARK = "manifest.json"
 """The file by which `--force` knows a folder of ours from somebody's home directory."""
 EXCHANGE = 2  # renameat2(2), RENAME_EXCHANGE
@@ -59,8 +61,8 @@ def staged(out: Path, force: bool = False) -> Iterator[Path]:
     """A folder to build in, beside `out`; on success it becomes `out`, on any exception it is removed.
 
     Folders above `out` are made where they are missing. An `out` that exists is replaced in one step (with `force`),
-    never mixed with. Raises OutputError, also for any OSError while building, a full disk say. What a killed process
-    left beside `out` is removed by the next one.
+    never mixed with. Raises OutputError, also for any OSError while building, a full disk say. What killed
+    processes left beside `out` is removed.
     """
     out = Path(os.path.abspath(out))
     refuse(out, force)
@@ -68,13 +70,14 @@ def staged(out: Path, force: bool = False) -> Iterator[Path]:
     made = [path for path in out.parents if not path.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(out.parent, prefix)
+        sweep(out)
         draft = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
         handle = os.open(draft, os.O_RDONLY)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        (draft / DRAFT).touch()
         folder = draft / out.name  # a folder of its own, since mkdtemp's is for its owner alone
         folder.mkdir()
         yield folder
@@ -117,18 +120,25 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0)
 
 
-def _sweep(parent: Path, prefix: str) -> None:
-    """Remove drafts whose process is gone: a living one holds a lock on its draft."""
-    for draft in parent.iterdir():
-        if draft.name.startswith(prefix) and draft.is_dir() and not draft.is_symlink():
+def sweep(out: Path) -> list[Path]:
+    """Remove the drafts beside `out`, of any output, whose process is gone: a living one holds a lock on its draft.
+
+    Returns those removed. What cannot be looked at or removed stays.
+    """
+    parent, removed = Path(os.path.abspath(out)).parent, list[Path]()
+    for draft in sorted(parent.glob(".*.partial-*")) if parent.is_dir() else ():
+        if draft.is_symlink() or not (draft / DRAFT).is_file():
+            continue
+        with contextlib.suppress(OSError):
             handle = os.open(draft, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(draft, ignore_errors=True)
-            except BlockingIOError:
-                pass
             finally:
                 os.close(handle)
+            if not draft.exists():
+                removed.append(draft)
+    return removed
 
 
 def _settle(folder: Path) -> None:

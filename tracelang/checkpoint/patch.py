@@ -44,6 +44,14 @@ def link(source: Path, target: Path) -> None:
     os.link(os.path.realpath(source), target)
 
 
+def shared(source: Path, target: Path) -> bool:
+    """Make `target` a new file that shares the blocks of `source`. False, and an empty file, where the file system does
+    not do that between the two. Raises OSError.
+    """
+    with source.open("rb") as old, target.open("xb") as new:
+        return _shared(old, new)
+
+
 def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
     """Write `target` as `source` with the tensors of `changes` replaced; atomic, `source` is only read.
 
@@ -71,9 +79,15 @@ def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
         }
 
 
-def _fill(old: BinaryIO, new: BinaryIO) -> None:
+def _shared(old: BinaryIO, new: BinaryIO) -> bool:
     with contextlib.suppress(OSError):
         fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
+        return True
+    return False
+
+
+def _fill(old: BinaryIO, new: BinaryIO) -> None:
+    if _shared(old, new):
         return
     with contextlib.suppress(AttributeError, OSError):
         while os.copy_file_range(old.fileno(), new.fileno(), 1 << 30):

@@ -131,10 +131,7 @@ def refuse(
             f"`{gated[0]}.gate` scales the edit by noise level, which no file can hold; remove the setting, "
             "or use the edit from Python with `applied()`"
         )
-    needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
-    for lost in folder.files(base)[1]:
-        if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".model", ".safetensors")):
-            raise ModelError(f"{base / lost}: is no regular file inside the model; put the file itself there")
+    folder.refuse(base)
 
 
 def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) -> Sequence[Site]:

@@ -94,12 +94,14 @@ def command(
     plan, home = read_plan(recipe, params, root)
     state = out.parent / f".{out.name}.state"
     with mistakes(LESS):
-        from tracelang.checkpoint.output import refuse
+        from tracelang.checkpoint.output import refuse, sweep
 
         refuse(out, force)  # before a hub is asked for gigabytes
+        for left in sweep(out):
+            click.echo(safe(f"note: {left}: what a killed run left of its output is removed"), err=True)
         bound = api.bind(plan, model)
         stood = (out / "report" / "report.json").is_file()
-        api.check_output(bound, out, emit=emit, force=force, root=home)
+        api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched)
         try:
             with progress() as report:
                 applied = api.apply(

@@ -82,11 +82,12 @@ def command(
         bound = api.bind(plan, model)
         changes = bool(plan.active)
         facts = facts_of(bound)
+        if changes and not config_only:
+            api.check_base(bound)
         if changes and not config_only and plan.prior:
             for prior, held in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
                 prior |= held
         if changes and not config_only:
-            api.check_weights(bound)
             told = _predicted(bound, usable(device), dtype)
             facts["collateral"] = told.collateral if told else None
             facts["residual"] = told.residual if told else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import struct
 import time
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,24 @@ SIZES = {
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 """Bytes per element. Sub-byte and complex types are left out: no model that is not quantised uses them."""
+CODES = re.compile(r"F8_\w+|F4|F6_\w+|[IU][124]")
+"""Dtypes, also of newer versions of the format, that hold codes of numbers rather than numbers."""
+WAY_OUT = "edit the model's bf16 or fp16 weights, then quantise again"
+OTHER = (
+    (b"GGUF", f"a GGUF file, whose weights are quantised; {WAY_OUT}"),
+    (b"PK\x03\x04", "a pickle under another name, which can run code and is never loaded; save the pipeline once with "
+     "save_pretrained(…, safe_serialization=True)"),
+    (b"\x80\x02", "a pickle under another name, which can run code and is never loaded; save the pipeline once with "
+     "save_pretrained(…, safe_serialization=True)"),
+    (b"version https://git-lfs", "a pointer of git-lfs in the place of the file; run `git lfs pull`, or download it"),
+    (b"<!DOCTYPE", "a web page in the place of the file; download the file itself; the hub may ask for a login"),
+    (b"<html", "a web page in the place of the file; download the file itself; the hub may ask for a login"),
+)  # fmt: skip
+"""How files begin that are none of this format, whatever their name says, and what to do."""
+LARGEST = 1 << 63
+"""No size or offset of a file is as large."""
+LONGEST_NAME = 80
+"""Characters of a name that a message repeats."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 """The dtypes in which a matrix can be edited."""
 
@@ -74,11 +93,17 @@ def _read(path: Path) -> Header:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             if size < 8 or length > LONGEST_HEADER or 8 + length > size:
+                if other := foreign(start + file.read(24)):
+                    raise _Foreign(f"is {other}")
                 raise _Lie(f"{size} bytes cannot hold its header; it is truncated or no safetensors file")
             text = file.read(length)
+            if not text.startswith(b"{"):
+                if other := foreign(start + text[:24]):
+                    raise _Foreign(f"is {other}")
+                raise _Lie("it has no safetensors header")
         return _parse(text, size - 8 - length, 8 + length)
-    except _Foreign as foreign:
-        raise ModelError(f"{path}: {foreign}") from None
+    except _Foreign as error:
+        raise ModelError(f"{path}: {error}") from None
     except _Lie as lie:
         raise ModelError(f"{path}: {lie}; download or save the file again") from None
 
@@ -109,6 +134,11 @@ def write(
                 raise ValueError(f"{name}: {len(chunk)} bytes of data for {expected}")
 
 
+def foreign(start: bytes) -> str | None:
+    """What a file is that begins so, and what to do, where it is of one of the other formats that models come in."""
+    return next((told for first, told in OTHER if start.startswith(first)), None)
+
+
 class _Lie(Exception):
     pass
 
@@ -118,8 +148,6 @@ class _Foreign(Exception):
 
 
 def _parse(text: bytes, data_size: int, data_start: int) -> Header:
-    if not text.startswith(b"{"):
-        raise _Lie("it has no safetensors header")
     try:
         table = json.loads(text.decode(), object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
@@ -132,7 +160,7 @@ def _parse(text: bytes, data_size: int, data_start: int) -> Header:
     position = 0
     for name, entry in entries:
         if entry.begin != position:
-            raise _Lie(f"the bytes of {name!r} overlap another tensor or leave a hole")
+            raise _Lie(f"the bytes of {_said(name)} overlap another tensor or leave a hole")
         position = entry.end
     if position != data_size:
         raise _Lie(f"its header speaks of {position} bytes of data and it holds {data_size}")
@@ -150,17 +178,28 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _entry(name: str, row: object) -> Entry:
     if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _Lie(f"its entry for {name!r} is malformed")
+        raise _Lie(f"its entry for {_said(name)} is malformed")
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
+    if isinstance(dtype, str) and dtype not in SIZES and CODES.fullmatch(dtype):
+        raise _Foreign(f"{_said(name)} is {_said(dtype)}, quantised; {WAY_OUT}")
     if not isinstance(dtype, str) or dtype not in SIZES:
-        raise _Foreign(f"the dtype {dtype!r} of {name!r} is unknown here; use the model's bf16 or fp16 weights")
+        raise _Foreign(
+            f"the dtype {_said(dtype)} of {_said(name)} is unknown here; use the model's bf16 or fp16 weights"
+        )
     if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
-        raise _Lie(f"its entry for {name!r} is malformed")
+        raise _Lie(f"its entry for {_said(name)} is malformed")
     begin, end = offsets
-    if end - begin != SIZES[dtype] * math.prod(shape):
-        raise _Lie(f"{name!r} has {end - begin} bytes, its shape {shape} in {dtype} needs another number")
+    size = SIZES[dtype] * math.prod(shape) if len(shape) < LONGEST_NAME else -1
+    if end - begin != size:
+        raise _Lie(f"{_said(name)} has {end - begin} bytes, its shape {_said(shape)} in {dtype} needs another number")
     return Entry(dtype, tuple(shape), begin, end)
 
 
 def _naturals(values: object) -> bool:
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < LARGEST for value in values)
+
+
+def _said(value: object) -> str:
+    """As a message repeats it: a file may hold a name of megabytes."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"

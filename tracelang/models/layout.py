@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracelang.models import configs
+from tracelang.models import configs, header
 from tracelang.models.header import FLOATS
 from tracelang.models.weights import Weights, components, find
-from tracelang.plan.family import ModelError
+from tracelang.plan.family import ModelError, Site
 
 Classes = Mapping[str, tuple[str, frozenset[str]]]
 """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
-QUANTISED = re.compile(
-    r"(^|\.)(scaled_fp8|comfy_quant|weight_scale(_2|_inv)?|scale_weight|(input|act)_scale|scale_input|SCB|absmax|quant_map"
-    r"|nested_absmax|nested_quant_map|quant_state\..+|qweight|qzeros|wscales|smooth_factor|_data|_scale)$"
-)
-"""Names of tensors that only quantised weights have: scales, codes and tables beside the numbers."""
+QUANTISED = {
+    "nf4 or fp4 of bitsandbytes": r"quant_state\..+|absmax|quant_map|nested_absmax|nested_quant_map",
+    "int8 of bitsandbytes": r"SCB|weight_format",
+    "nunchaku, GPTQ or AWQ": r"qweight|qzeros|wscales|wzeros|scales|smooth_factor(_orig)?|lora_down|lora_up",
+    "fp8 with scales": r"scaled_fp8|comfy_quant|weight_scale(_2|_inv)?|scale_weight|(input|act)_scale|scale_input",
+    "torchao or quanto": r"_data|_scale",
+}
+"""Names of tensors that only quantised weights have, as scales, codes and tables beside the numbers, by format."""
+LAST = {kind: re.compile(rf"(^|\.)({names})$") for kind, names in QUANTISED.items()}
+BYTES = {"F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8"}
 COUNTS = ("I64", "I32")
 """The dtypes of a buffer of positions, which older files hold beside the weights."""
-WAY_OUT = "quantised weights are not supported; use the model's bf16 or fp16 weights"
+WAY_OUT = f"quantised weights are not supported; {header.WAY_OUT}"
 
 
 @contextmanager
@@ -72,22 +77,43 @@ def complete(folder: Path, pipeline: str, classes: Classes, family: str) -> None
             )
 
 
-def plain(folder: Path, loaded: tuple[str, ...]) -> None:
+def plain(folder: Path, loaded: tuple[str, ...], sites: Iterable[Site] = ()) -> None:
     """Raise ModelError, one line, for quantised weights: a component whose config says so, or one of those `loaded`
-    that holds a tensor of no floating dtype. Libraries would load such tensors as they are, without their scales.
+    that holds a tensor of no floating dtype; the message names the first of the `sites` that is so, if any is.
+    Libraries would load such tensors as they are, without their scales.
     """
     for name in components(folder):
         path = folder / name / "config.json"
         table = configs.read(path) if path.is_file() else {}
         for key in ("quantization_config", "compression_config"):
             if table.get(key):
-                raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and a config without it")
+                raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and give a config without it")
     for name in loaded:
-        for tensor, (file, entry) in find(folder / name).tensors.items():
-            if QUANTISED.search(tensor):
-                raise ModelError(f"{file}: holds {tensor!r}, a part of quantised weights; {WAY_OUT}")
-            if entry.dtype not in FLOATS and not (entry.dtype in COUNTS and tensor.endswith("position_ids")):
-                raise ModelError(f"{file}: {tensor!r} is {entry.dtype}, not floating point; {WAY_OUT}")
+        stored = find(folder / name).tensors
+        found = {tensor: kind for tensor, (_, entry) in stored.items() if (kind := _quantised(tensor, entry.dtype))}
+        if not found:
+            continue
+        edited = {site.module for site in sites if site.component == name}
+        tensor = next((one for one in found if edited & set(_modules(one))), next(iter(found)))
+        kind = next((one for one in found.values() if one in QUANTISED), found[tensor])
+        file, entry = stored[tensor]
+        also = f", one of {len(found)} such tensors" if len(found) > 1 else ""
+        raise ModelError(f"{file}: {tensor!r} is {entry.dtype} and belongs to {kind}{also}; {WAY_OUT}")
+
+
+def _quantised(tensor: str, dtype: str) -> str | None:
+    """What a tensor belongs to that holds no weights as floating point numbers, nor positions; else None."""
+    kind = next((kind for kind, last in LAST.items() if last.search(tensor)), None)
+    if kind or dtype in FLOATS or (dtype in COUNTS and tensor.endswith("position_ids")):
+        return kind
+    return BYTES.get(dtype, "weights that are not floating point")
+
+
+def _modules(tensor: str) -> Iterator[str]:
+    """The modules that a tensor lies in, by its name."""
+    while "." in tensor:
+        tensor = tensor.rpartition(".")[0]
+        yield tensor
 
 
 def holds(component: Path, stored: Weights, name: str, shape: tuple[int, ...]) -> None:

@@ -11,7 +11,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from tracelang.models import weights
+from tracelang.models import expected, weights
 from tracelang.plan.family import ModelError
 
 DTYPES = ("float32", "float16", "bfloat16")
@@ -27,6 +27,7 @@ def component(kind: Any, folder: Path, *, spare: str = "", **options: Any) -> An
     if "variant" not in options:
         options["variant"] = weights.find(folder).variant
     with blamed(folder, "loaded"):
+        expected.fits(folder, expected.of(kind, folder / "config.json"), spare)
         part, info = kind.from_pretrained(
             folder,
             use_safetensors=True,
@@ -98,14 +99,17 @@ def line(error: BaseException) -> str:
 def quiet() -> Iterator[None]:
     """Without the libraries' own progress bars and warnings: what matters about loading is checked here."""
     levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
+    bars = transformers_logging.is_progress_bar_enabled(), diffusers_logging.is_progress_bar_enabled()
     diffusers_logging.set_verbosity_error()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    diffusers_logging.disable_progress_bar()
     try:
         yield
     finally:
         diffusers_logging.set_verbosity(levels[0])
         transformers_logging.set_verbosity(levels[1])
-        if bars:
+        if bars[0]:
             transformers_logging.enable_progress_bar()
+        if bars[1]:
+            diffusers_logging.enable_progress_bar()

@@ -19,6 +19,13 @@ from tracelang.plan.family import ModelError
 STEMS = ("diffusion_pytorch_model", "model")
 VARIANTS = (None, "fp16", "bf16")
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl"})
+OTHERS = {
+    ".gguf": "a GGUF file, whose weights are quantised",
+    ".onnx": "an ONNX graph, which cannot be edited",
+    ".onnx_data": "weights of an ONNX graph, which cannot be edited",
+    "transformer_blocks.safetensors": "the quantised blocks of nunchaku",
+}
+"""What else a component may hold in the place of its weights, by ending or name."""
 UNREAD = PICKLES | {".safetensors", ".msgpack", ".h5"}
 """Weights beside those that `find` finds: another variant, another format."""
 SCHEME = "2:"
@@ -63,11 +70,21 @@ def find(component: Path) -> Weights:
             found = named(component, stem, variant)
             if found is not None:
                 return found
-    pickles = [path.name for path in sorted(component.glob("*")) if path.suffix in PICKLES]
+    there = sorted(path for path in component.glob("[!.]*") if path.suffix not in SETTINGS)
+    pickles = [path.name for path in there if path.suffix in PICKLES]
     if pickles:
         raise ModelError(
             f"{component / pickles[0]}: a pickle can run code and is never loaded; "
             "save the pipeline once with save_pretrained(…, safe_serialization=True)"
+        )
+    for path in there:
+        if told := OTHERS.get(path.name) or OTHERS.get(path.suffix):
+            raise ModelError(f"{path}: {told}; {header.WAY_OUT}")
+    strays = [path.name for path in there if path.suffix == ".safetensors"]
+    if strays:
+        raise ModelError(
+            f"{component}: there is no safetensors weights file of a name that is looked for; call {strays[0]} "
+            f"{STEMS[0]}.safetensors, or {STEMS[1]}.safetensors in a text encoder"
         )
     raise ModelError(f"{component}: there is no safetensors weights file; download the component again")
 
@@ -85,8 +102,7 @@ def named(component: Path, stem: str, variant: str | None) -> Weights | None:
         indices.append(component / f"{stem}.safetensors{dotted}.index.json")
     index = next((path for path in indices if path.is_file()), None)
     if single.is_file() and (index is None or stem != STEMS[0]):
-        tensors = {name: (single, entry) for name, entry in header.read(single).tensors.items()}
-        return Weights(variant, (single,), tensors)
+        return Weights(variant, (single,), _placed(single))
     return None if index is None else sharded(index, variant)
 
 
@@ -225,6 +241,17 @@ def _sha256(path: Path, size: int, time: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _placed(file: Path) -> Mapping[str, tuple[Path, Entry]]:
+    """Each tensor of a file with the file; made once while its header is remembered, for a plan asks at every site."""
+    held = header.read(file)
+    if file not in _PLACED or _PLACED[file][0] is not held:
+        _PLACED[file] = held, {name: (file, entry) for name, entry in held.tensors.items()}
+    return _PLACED[file][1]
+
+
+_PLACED: dict[Path, tuple[header.Header, Mapping[str, tuple[Path, Entry]]]] = {}
+
+
 def sharded(index: Path, variant: str | None) -> Weights:
     """The weights that an index lists, every tensor in the file that it says. Raises ModelError."""
     try:
@@ -239,7 +266,7 @@ def sharded(index: Path, variant: str | None) -> Weights:
     if not honest:
         raise ModelError(f"{index}: no index of shards in this folder; download the file again")
     files = tuple(index.parent / name for name in names)
-    tensors = {name: (file, entry) for file in files for name, entry in header.read(file).tensors.items()}
+    tensors = {name: place for file in files for name, place in _placed(file).items()}
     for name, file in table.items():
         if name not in tensors or tensors[name][0].name != file:
             raise ModelError(f"{index}: {name!r} is not in {file}; download the shards again")

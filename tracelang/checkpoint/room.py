@@ -1,0 +1,63 @@
+"""What can be known of the place of an output before there is one: has it room, and can it hold hard links?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tracelang.checkpoint import patch
+from tracelang.checkpoint.output import OutputError
+
+LEAST, SHARE = 1 << 20, 0.02
+"""Bytes, and part of what is copied, that have to be free besides: for adapters and records."""
+
+
+def refuse(out: Path, written: Iterable[Path], linked: Iterable[Path]) -> None:
+    """Raise OutputError where `out` could not be written for want of room or of hard links.
+
+    `written` are the files of which copies go there, `linked` those that get another name there. Where the file system
+    shares blocks between files copies need no room. A file system that does not tell its size is believed.
+    """
+    nearest = next(path for path in out.absolute().parents if path.is_dir())
+    files, links = list(written), list(linked)
+    if links:
+        _link(links[0], nearest)
+    if not files or _shares_blocks(files[0], nearest):
+        return
+    size = sum(path.stat().st_size for path in files)
+    spare = LEAST + int(SHARE * size)
+    told = os.statvfs(nearest)
+    free = told.f_bavail * told.f_frsize
+    if told.f_blocks and free < size + spare:
+        raise OutputError(
+            f"{out}: takes {_bytes(size)} of copies and {_bytes(spare)} beside, and {nearest} has {_bytes(free)} free; "
+            "make room there, or choose another place"
+        )
+
+
+def _link(source: Path, place: Path) -> None:
+    with _draft(place) as draft:
+        try:
+            patch.link(source, draft / "link")
+        except OSError as error:
+            raise OutputError(
+                f"{source}: cannot be hard-linked into the output ({error.strerror}); pass --untouched copy"
+            ) from error
+
+
+def _shares_blocks(source: Path, place: Path) -> bool:
+    with _draft(place) as draft:
+        return patch.shared(source, draft / "clone")
+
+
+@contextlib.contextmanager
+def _draft(place: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=".tracec-", dir=place) as name:
+        yield Path(name)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
