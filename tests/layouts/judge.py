@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from tests.layouts import ldm
 from tests.layouts.checkpoint import Checkpoint
-from tests.layouts.converters import flux_converter
+from tests.layouts.converters import flux_converter, in_torch
 from tests.layouts.rows import Given, Row, sites
 from tests.layouts.single import INSIDE
 from tests.layouts.tensors import read, write
@@ -181,8 +181,8 @@ def drawn(at: Path, given: Given, size: int = 16) -> np.ndarray:
 def from_file(at: Path, given: Given) -> object:
     """The pipeline by `from_single_file`; what the file lacks comes from the config's folder.
 
-    Two limits of diffusers are met here: it reads a UNet only behind its prefix, and takes every FLUX.1 transformer to
-    be as wide as the published ones.
+    Three limits of diffusers are met here: it reads a UNet only behind its prefix, takes every FLUX.1 transformer to be
+    as wide as the published ones, and leaves T5's table of embeddings without values.
     """
     import diffusers
     import torch
@@ -198,6 +198,11 @@ def from_file(at: Path, given: Given) -> object:
             library = diffusers if model.kind.parts[name][0] == "diffusers" else transformers
             kind = getattr(library, model.kind.parts[name][1])
             parts[name] = kind.from_pretrained(given.config / name, dtype=torch.float32)
+    t5 = "text_encoders.t5xxl.transformer."
+    if stored := {name.removeprefix(t5): one for name, one in held.items() if name.startswith(t5)}:
+        encoder = transformers.T5EncoderModel(transformers.T5Config.from_pretrained(given.config / "text_encoder_2"))
+        encoder.load_state_dict({name: one.float() for name, one in in_torch(stored).items()}, strict=False)
+        parts["text_encoder_2"] = encoder.eval()
     options = {"config": str(given.config), "local_files_only": True, "dtype": torch.float32}
     table = model.settings.get("transformer/config.json", {"num_attention_heads": 24, "attention_head_dim": 128})
     convert = flux_converter(table["num_attention_heads"] * table["attention_head_dim"])
