@@ -135,7 +135,7 @@ def library() -> list[Row]:
         report = Findings()
         file = parse(Source(path.name, path.read_text("utf-8")), report)
         assert file is not None
-        scope = collect(file.statements, None, report)
+        scope = collect(file, None, report)
         sorts = {"concept": "concepts", "window": "windows", "layers": "layer sets"}
         found = [f"{sorts.get(sort, sort)} {code(*names)}" for sort, names in scope.definitions.items() if names]
         rows.append((code(f"std/{path.name}"), "; ".join(found)))

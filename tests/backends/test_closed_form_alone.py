@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import FluxPipeline, StableDiffusionPipeline
+from diffusers import FluxPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from random_flux import build as build_flux
 from random_sd import build as build_sd
+from random_sdxl import build as build_sdxl
 from test_flux_check import shard
 
 import tracelang
@@ -25,12 +26,12 @@ erase "red" degree 60%%
 preserve "dog", "truck"
 method %s
 """
-BUILD = {"flux": build_flux, "sd": build_sd}
-PIPELINE = {"flux": FluxPipeline, "sd": StableDiffusionPipeline}
-DENOISER = {"flux": "transformer", "sd": "unet"}
+BUILD = {"flux": build_flux, "sd": build_sd, "sdxl": build_sdxl}
+PIPELINE = {"flux": FluxPipeline, "sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
+DENOISER = {"flux": "transformer", "sd": "unet", "sdxl": "unet"}
 
 
-@pytest.fixture(scope="module", params=["flux", "sd"])
+@pytest.fixture(scope="module", params=list(BUILD))
 def family(request):
     return request.param
 
@@ -169,8 +170,8 @@ def test_states_belong_to_all_that_decides_them(change, base, family, tmp_path):
     elif family == "flux":
         (folder / "tracelang.json").write_text('{"tokens": 9}')
     else:
-        path = folder / "tokenizer/tokenizer_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": 9}))
+        for path in folder.glob("tokenizer*/tokenizer_config.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": 9}))
     weights._sha256.cache_clear()
     own.text(folder, dtype=dtype, cache=text_cache.folder()).encode(["a cat"])
     assert len(list(text_cache.folder().iterdir())) == 2

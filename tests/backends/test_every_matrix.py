@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import random_flux
 import random_sd
+import random_sdxl
 import torch
 from diffusers import DiffusionPipeline
 
@@ -28,6 +29,8 @@ method wide
 """
 BASES = {
     "sd": lambda folder: random_sd.build(folder),
+    "sd2": lambda folder: random_sd.build(folder, config="sd2"),
+    "sdxl": lambda folder: random_sdxl.build(folder),
     "flux": lambda folder: random_flux.build(folder),
     "schnell": lambda folder: random_flux.build(folder, layout="schnell"),
     "micro-sd": lambda folder: locate("micro-sd"),

@@ -54,7 +54,7 @@ def test_output_goes_where_one_says_and_spares_what_is_there(folder: Path) -> No
     assert run("leco", "p.yaml", "-o", "r.erase").exit_code == 0
     assert run("leco", "p.yaml").stdout == Path("r.erase").read_text()
     piped = run("leco", "-", stdin=b"- target: cat\n").stdout
-    assert piped.replace('recipe "stdin"', 'recipe "p"') == Path("r.erase").read_text()
+    assert piped.replace('recipe "cat"', 'recipe "p"') == Path("r.erase").read_text()
     Path("r.erase").write_text("mine")
     assert run("leco", "p.yaml", "-o", "r.erase").exit_code == 1 and Path("r.erase").read_text() == "mine"
     assert run("leco", "p.yaml", "-o", "r.erase", "--force").exit_code == 0
@@ -132,7 +132,7 @@ def test_what_the_language_refuses_is_said_and_left_out() -> None:
 def test_only_the_first_command_counts() -> None:
     text = "python a.py --concepts cat\npython a.py --concepts dog && python b.py --concepts owl\n"
     recipe, found = findings("uce", text)
-    assert recipe is not None and len(found) == 2 and all("a second command" in one for one in found)
+    assert recipe is not None and len(found) == 1 and "a second command" in found[0] and "(and 1 more)" in found[0]
     assert [erasure.targets for erasure in compile(recipe).erase] == [("cat",)]
 
 

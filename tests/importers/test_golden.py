@@ -56,7 +56,7 @@ def test_every_warning_stands_in_the_recipe(path: Path) -> None:
 def test_what_leco_says_reaches_the_plan() -> None:
     plan = compile(converted("leco", HERE / "leco" / "config.yaml")[1])
     (steer,) = (step for step in plan.method.passes if isinstance(step, Steer))
-    assert (steer.rank, steer.steps, steer.rate, steer.sampler_steps) == (4, 300, 1e-4, 30)
+    assert (steer.rank, steer.steps, steer.rate, steer.sampler_steps) == (4, 300, 2.5e-5, 30)
     anchors = {erasure.targets: erasure.anchor for erasure in plan.erase}
     assert anchors == {("gothic cathedral",): None, ("lighthouse",): ("harbour",)}
     assert plan.concept("lighthouse").templates == ("{}",)

@@ -50,10 +50,15 @@ def test_everything_else_is_refused_in_one_line(installed, tmp_path, monkeypatch
         assert word in str(caught.value) and "\n" not in str(caught.value)
 
 
+def unreachable(*told, **more):
+    raise ConnectionError("no network in a test")
+
+
 def test_a_hub_id_is_fetched_without_pickles_or_said_to_be_missing(tiny, monkeypatch):
     import huggingface_hub
 
     asked = []
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
 
     def snapshot(name, *, revision, allow_patterns):
         asked.append((name, revision))
@@ -74,6 +79,7 @@ def test_a_hub_id_is_fetched_without_pickles_or_said_to_be_missing(tiny, monkeyp
 def test_a_mistyped_path_is_no_hub_id(tiny, tmp_path, monkeypatch):
     import huggingface_hub
 
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", unreachable)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **options: str(tiny))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out" / "nswf").mkdir(parents=True)

@@ -55,6 +55,8 @@ class Oracle:
         for i, one in enumerate(erase):
             names = {name: text for key in one.targets for name, text in self.names(key).items()}
             for other in (other for name in names for other in index[len(one.targets)].get(name, ())):
+                if one.span == other.span and all(key[0] == '"' for key in (*one.targets, *other.targets)):
+                    continue
                 if order[id(other)] < i and self.covers(other, names) and self.covers(one, self.all(other)):
                     shared = next(text for name, text in names.items() if name in self.all(other))
                     twice = f"{joined(one.targets)} is erased twice"

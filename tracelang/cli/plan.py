@@ -18,6 +18,7 @@ from tracelang.cli.streams import FAILED, Lost
 
 if TYPE_CHECKING:
     from tracelang.api import Bound
+    from tracelang.diagnostics import Diagnostic, Span
     from tracelang.engine.predicted import Predicted
 
 CHANGES = 2
@@ -76,6 +77,9 @@ def command(
     as_json: bool,
 ) -> None:
     from tracelang import api
+    from tracelang.cli import show
+    from tracelang.cli.unread import written
+    from tracelang.diagnostics.data import as_data
 
     plan, _ = read_plan(recipe, params, root)
     with mistakes():
@@ -84,6 +88,13 @@ def command(
         facts = facts_of(bound)
         if changes and not config_only:
             api.check_base(bound)
+            found = _unread(bound, usable(device), dtype, *written(recipe, params, root))
+            facts["findings"] = [as_data(one) for one in found]
+            show(found)
+            if any(one.severity == "error" for one in found):
+                if as_json:
+                    click.echo(json.dumps(facts, indent=2))
+                ctx.exit(1)
         if changes and not config_only and plan.prior:
             for prior, held in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
                 prior |= held
@@ -94,6 +105,18 @@ def command(
     click.echo(json.dumps(facts, indent=2) if as_json else text_of(facts))
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
+
+
+def _unread(
+    bound: Bound, device: str, dtype: str | None, places: Mapping[str, Span], nowhere: Span
+) -> list[Diagnostic]:
+    """What the text encoders do not get, as far as an edited matrix reads it."""
+    from tracelang.cli.unread import unread
+    from tracelang.models import text_cache
+
+    read = {site.reads for site in bound.sites}
+    text = bound.family.text(bound.folder, device, dtype, text_cache.folder())
+    return unread(bound.plan, text, None if None in read else {one for one in read if one}, places, nowhere)
 
 
 def _held(bound: Bound, device: str, dtype: str | None) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ GROUPS = {
     "TL3": "Meaning",
     "TL4": "Policy",
     "TL5": "Style",
+    "TL6": "What a model reads",
 }
 INTRODUCTION = """# Rules
 

@@ -1,6 +1,7 @@
 """Every code and what it stands for. A code keeps its meaning for ever; a new finding gets a new one.
 
-TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style. TL310 (not carried out by
+TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style, TL6xx
+what a model reads. TL310 (not carried out by
 this version yet) is retired.
 """
 
@@ -98,4 +99,7 @@ CODES: dict[str, str] = {
     "TL505": "an allowance without a reason, or one that cannot be read",
     "TL506": "the version of the language is missing",
     "TL507": "nothing is expected to be kept",
+    "TL601": "a name of which a text encoder reads nothing",
+    "TL602": "a prompt that is longer than a text encoder reads",
+    "TL603": "a name with characters that a tokenizer does not know",
 }

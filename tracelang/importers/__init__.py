@@ -10,10 +10,11 @@ from importlib import import_module
 from tracelang.diagnostics import Findings, Source
 
 TOOLS: dict[str, str] = {
-    "leco": "prompts.yaml or config.yaml of LECO",
+    "leco": "prompts.yaml or config.yaml of LECO, or the TOML of kohya's",
     "spm": "prompt.yaml or config.yaml of SPM",
-    "mace": "configuration of MACE, or a CSV of concepts",
-    "uce": "script with the flags of UCE or RECE",
+    "mace": "configuration of MACE or ANT, or a CSV of concepts with a column `type`",
+    "uce": "script or page with the flags of UCE or RECE",
+    "conceptmod": "line of rules of conceptmod, or the script with its `--phrase`",
 }
 """Name: what kind of file. The module of that name has `convert(source, folder, report) -> Draft | None`."""
 

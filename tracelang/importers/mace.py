@@ -1,24 +1,22 @@
-"""MACE: its configuration (`multi_concept`, `mapping_concept`), or a CSV with a row for each concept."""
+"""MACE: its configuration (`multi_concept`, `mapping_concept`), or a CSV of concepts or of their prompts.
+
+The configuration by which ANT fuses its adapters has the same keys under its own name. The CSVs are those of MACE and
+SPEED, and any other that says of each row what becomes of it.
+"""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterable, Iterator
-from io import StringIO
-from itertools import accumulate
 from typing import Any
 
 from tracelang.diagnostics import Findings, Source, Span
 from tracelang.importers.draft import Draft, shown
+from tracelang.importers.table import KINDS, ROLES, Row, is_table, rows
 from tracelang.importers.yaml_file import Fields, items, load, text_of
 
-KINDS = {"object": "object", "style": "style"}
+STEER = {"rank": "rank", "max_train_steps": "steps", "learning_rate": "rate", "seed": "seed"}
+"""Settings that the method `mace` has, by its own words."""
 
 METHOD = [
-    "learning_rate",
-    "max_train_steps",
-    "rank",
     "lora",
     "importance_sampling",
     "lamb",
@@ -30,7 +28,7 @@ METHOD = [
     "with_uncond_loss",
     "uncond_loss_weight",
 ]
-"""Settings of MACE's own three stages."""
+"""Settings of MACE's own three stages that the method `mace` does not have."""
 
 PRESERVED = ["train_preserve_scale", "fuse_preserve_scale", "preserve_weight"]
 CACHES = ["prior_preservation_cache_path", "domain_preservation_cache_path"]
@@ -61,6 +59,7 @@ RUN = [
     "local_rank",
     "logging_dir",
     "lr_num_cycles",
+    "lora_path",
     "lr_power",
     "lr_scheduler",
     "lr_warmup_steps",
@@ -82,7 +81,6 @@ RUN = [
     "sam_hq_checkpoint",
     "sample_batch_size",
     "scale_lr",
-    "seed",
     "set_grads_to_none",
     "test_erased_model",
     "tokenizer_name",
@@ -95,30 +93,15 @@ RUN = [
 ]
 """Where files lie, how the machine is used, how the training images are made."""
 
-COLUMNS = {
-    "concept": ("concept", "concepts", "name", "artist"),
-    "anchor": ("mapping_concept", "mapping", "anchor"),
-    "kind": ("type", "kind", "concept_type"),
-}
-GONE = ("erase", "erased", "forget", "forgotten", "remove", "removed", "unlearn", "unlearned")
-KEPT = ("retain", "retained", "keep", "kept", "preserve", "preserved", "other", "others", "spare", "spared")
-ROLES = {**dict.fromkeys(GONE, False), **dict.fromkeys(KEPT, True)}
-"""What a cell says of its row: is the concept kept?"""
-MEANT = {*ROLES, "anchor", "neutral", "guide", "role", "split", "action"}
-"""Words in a column's name that say it decides what is erased."""
-PICTURES = ("", "id", "prompt", "prompts", "text", "caption", "seed", "evaluation_seed", "sd_seed", "case_number")
-"""Columns about the pictures that are drawn to look at the outcome."""
-
-Row = tuple[str, str, str, Span, bool]
-"""Concept, anchor, type, the place, and whether the concept is kept."""
-
 
 def convert(source: Source, folder: str, report: Findings) -> Draft | None:
-    """A recipe that erases MACE's concepts toward its mapping concepts, by the default method."""
+    """A recipe that erases MACE's concepts toward its mapping concepts: a configuration by the method that it is of, a
+    table by the default one.
+    """
     draft = Draft("MACE", source, report)
-    for concept, anchor, kind, span, kept in _table(draft) if _is_table(source) else _configuration(draft):
+    for concept, anchor, kind, span, kept in rows(draft) if is_table(source) else _configuration(draft):
         if kind not in KINDS:
-            draft.changed(f"MACE knows no type {shown(kind)}: taken for an object", span)
+            draft.changed(f"MACE knows no type {shown(kind)}: taken for an object", span, of="no type")
         if kept:
             draft.preserve(concept, span, kind=KINDS.get(kind, "object"))
         else:
@@ -130,32 +113,27 @@ def convert(source: Source, folder: str, report: Findings) -> Draft | None:
     return draft
 
 
-def _is_table(source: Source) -> bool:
-    """By its name; by its first line where it comes from standard input."""
-    if source.path.lower().endswith(".csv"):
-        return True
-    cells = [cell.strip().lower() for cell in source.text.partition("\n")[0].split(",")]
-    return source.path == "<stdin>" and len(cells) > 1 and any(name in cells for name in COLUMNS["concept"])
-
-
 def _configuration(draft: Draft) -> list[Row]:
     source, report = draft.source, draft.report
     root = load(source, report)
     if root is None:
         return []
     outer = Fields.of(root, source, "the file", report)
-    if not outer.has("MACE"):
+    tool = next((tool for tool in METHODS if outer.has(tool)), None)
+    if tool is None:
         if not report.failed:
-            report.error("TL131", "no block `MACE`", outer.span, help="give MACE's own configuration, configs/…/*.yaml")
+            help = "give MACE's own configuration, configs/…/*.yaml, or ANT's, which is like it"
+            report.error("TL131", "no block `MACE`", outer.span, help=help)
         return []
-    fields = outer.block("MACE")
+    draft.origin = tool
+    fields = outer.block(tool)
     concepts = [row for part in fields.items("multi_concept") for row in items(part, source, "`multi_concept`", report)]
     anchors = [text_of(node, source, "a mapping concept", report) for node in fields.items("mapping_concept")]
     if len(anchors) not in (0, len(concepts)):
         message = f"{len(concepts)} concepts, but {len(anchors)} mapping concepts"
         report.error("TL131", message, fields.place("mapping_concept"), help="one for each concept, in the same order")
         return []
-    rows = []
+    found = []
     for node, anchor in zip(concepts, anchors or [""] * len(concepts), strict=True):
         parts = items(node, source, "a concept", report)
         if not 1 <= len(parts) <= 2:
@@ -167,10 +145,30 @@ def _configuration(draft: Draft) -> list[Row]:
             report.error("TL131", message, _span(node, source), help="write [name, type]; `preserve_prompt` is kept")
             continue
         # Folders are named after concepts there, so `-` stands for a space.
-        rows.append((name.replace("-", " "), anchor, kind[0] if kind else "object", _span(node, source), False))
+        found.append((name.replace("-", " "), anchor, kind[0] if kind else "object", _span(node, source), False))
     _preserved(draft, fields)
+    draft.method = _method(draft, tool, fields)
     _rest(draft, outer, fields)
-    return rows
+    return found
+
+
+METHODS = {"MACE": "mace", "ANT": "ant"}
+
+
+def _method(draft: Draft, tool: str, fields: Fields) -> str:
+    """The published method under its name, with MACE's settings; of ANT the file only says how adapters are fused."""
+    if tool != "MACE":
+        message = f"how {tool} trains its adapters stands in another file; here the method's own settings hold"
+        draft.changed(message, fields.span)
+        fields.known(STEER)
+        return f"method {METHODS[tool]}"
+    settings = []
+    for key, setting in STEER.items():
+        if fields.has(key):
+            value = fields.number(key)
+            settings.append(draft.setting("steer", setting, value, fields.place(key)))
+    lines = [f"  steer.{setting}" for setting in settings if setting]
+    return "\n".join(["method mace {", *lines, "}"]) if lines else "method mace"
 
 
 def _span(node: Any, source: Source) -> Span:
@@ -200,7 +198,7 @@ def _rest(draft: Draft, outer: Fields, fields: Fields) -> None:
     fields.known(["pretrained_model_name_or_path"])
     stages = fields.known(METHOD)
     if stages:
-        message = f"MACE's own stages are not in this recipe, its method is the default: {', '.join(stages)}"
+        message = f"settings that the recipe's method does not have: {', '.join(stages)}"
         draft.changed(message, fields.place(stages[0]))
     unused = fields.known(RUN)
     if unused:
@@ -208,90 +206,3 @@ def _rest(draft: Draft, outer: Fields, fields: Fields) -> None:
     for block in (outer, fields):
         for key, span, help in block.unknown():
             draft.changed(f"unknown key {shown(key)}", span, help)
-
-
-def _table(draft: Draft) -> Iterator[Row]:
-    """The rows of a CSV whose first row names the columns.
-
-    A row is erased unless a cell of it says otherwise; what says neither is refused, never guessed.
-    """
-    source, report = draft.source, draft.report
-    reader = csv.reader(StringIO(source.text, newline=""), strict=True)
-    try:
-        rows = [(number, row) for number, row in _numbered(reader) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        end = len(source.text)
-        report.error("TL131", f"not a CSV (line {reader.line_num}): {error}", Span(source, end, end))
-        return
-    if not rows:
-        report.error("TL131", "the file is empty", Span(source, 0, 0))
-        return
-    lines = source.text.split("\n")
-    starts = [0, *accumulate(len(line) + 1 for line in lines)]
-
-    def place(number: int) -> Span:
-        return Span(source, starts[number - 1], starts[number - 1] + len(lines[number - 1].rstrip("\r")))
-
-    first, body = rows[0], [(place(number), [cell.strip() for cell in row]) for number, row in rows[1:]]
-    head = [cell.strip().lower() for cell in first[1]]
-    columns = {what: next((head.index(name) for name in names if name in head), -1) for what, names in COLUMNS.items()}
-    if columns["concept"] < 0:
-        help = f"call it one of {', '.join(COLUMNS['concept'])}"
-        if "prompt" in head:
-            help += "; prompts to draw are no concepts: MACE's own are in its configuration, configs/…/*.yaml"
-        report.error("TL131", "no column of concepts", place(first[0]), help=help)
-        return
-    names = {at for what, at in columns.items() if what != "kind"}
-    roles = [
-        at for at in range(len(head)) if at not in names and any(_cell(row, at).lower() in ROLES for _, row in body)
-    ]
-    used = {*columns.values(), *roles}
-    _unused(draft, [name for at, name in enumerate(head) if at not in used], place(first[0]))
-    unclear: dict[str, list[Span]] = {}
-    kind_at = columns["kind"] if columns["kind"] not in roles else -1
-    usual = "style" if head[columns["concept"]] == "artist" else "object"
-    for span, row in body:
-        words = {_cell(row, at).lower() for at in roles}
-        kind = _cell(row, kind_at).lower() or usual
-        wrong = next((word for word in words if word not in ROLES), None if kind in KINDS else kind)
-        if any(row[len(head) :]):
-            report.error("TL131", "more cells than columns", span, help="put a text with a comma in it in quotes")
-        elif wrong is not None or len({ROLES[word] for word in words}) > 1:
-            unclear.setdefault(" and ".join(sorted(words)) if wrong is None else wrong, []).append(span)
-        else:
-            kept = any(ROLES[word] for word in words)
-            yield _cell(row, columns["concept"]), _cell(row, columns["anchor"]), kind, span, kept
-    for word, spans in unclear.items():
-        more = f" (and {len(spans) - 1} more rows)" if len(spans) > 1 else ""
-        help = "write `erase` or `retain`, or in a file of what is erased `object` or `style`"
-        report.error(
-            "TL131", f"the type {shown(word)} does not say what becomes of the concept{more}", spans[0], help=help
-        )
-
-
-def _cell(row: list[str], at: int) -> str:
-    return row[at] if 0 <= at < len(row) else ""
-
-
-def _unused(draft: Draft, names: list[str], span: Span) -> None:
-    """Report columns that nothing is made of. One whose name says that it decides what is erased is refused."""
-    for name in names:
-        if MEANT & set(re.split(r"[\W_]+", name)):
-            help = "put `erase` or `retain` into a column `type`"
-            draft.report.error(
-                "TL131", f"the column {shown(name)} may say what is kept, in other words", span, help=help
-            )
-    pictures = [name for name in names if name in PICTURES]
-    if any(pictures):
-        draft.left_out(f"columns about pictures: {', '.join(filter(None, pictures))}", span)
-    unknown = [shown(name) for name in names if name not in PICTURES]
-    if unknown:
-        draft.changed(f"unknown columns: {', '.join(unknown)}", span)
-
-
-def _numbered(reader: Any) -> Iterable[tuple[int, list[str]]]:
-    """Each row with the line that it starts in."""
-    line = 1
-    for row in reader:
-        yield line, row
-        line = reader.line_num + 1

@@ -1,16 +1,21 @@
-"""The words of a shell script, with places. Nothing is run: a value that only a shell could work out stays unknown."""
+"""The words of a shell script, with places. Nothing is run: a value that only a shell could work out stays unknown.
+
+A line goes on where it ends in a backslash, in PowerShell's backtick or in the `^` of Windows.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 SPACE = " \t\r"
 BREAK = "\n;&|()<>"
 VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 MAX_VALUES = 1 << 20
 """So many characters may come from variables, in all: variables made of variables could grow without end."""
-CONTINUED = re.compile(r"\\\r?\n")
+CONTINUED = re.compile(r"[\\`^][ \t]*\r?\n")
+FENCE = re.compile(r"^[ \t]*(```|~~~)", re.M)
 ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.S)
 
 
@@ -59,7 +64,7 @@ def commands(text: str) -> list[list[Word]]:
         letter = text[at]
         if letter in SPACE:
             at += 1
-        elif letter == "\\" and (after := CONTINUED.match(text, at)):
+        elif after := CONTINUED.match(text, at):
             at = after.end()
         elif letter == "#":
             at = _line_end(text, at)
@@ -74,6 +79,50 @@ def commands(text: str) -> list[list[Word]]:
             at = word.end
     _closed(found, values)
     return [command for command in found if command]
+
+
+def readable(text: str) -> tuple[list[list[Word]], Unclosed | None]:
+    """The commands of a script, of a page those in its fenced blocks; and what is wrong with the first part that has
+    flags and cannot be read. An apostrophe in prose is no such part.
+    """
+    fenced = FENCE.search(text) is not None
+    if not fenced:
+        try:
+            whole = commands(text)
+        except Unclosed:
+            whole = []
+        if whole and ("--" not in text or any(word.text.startswith("--") for one in whole for word in one)):
+            return whole, None
+    found: list[list[Word]] = []
+    first: Unclosed | None = None
+    for start, part in _parts(text, fenced):
+        try:
+            inside = commands(part)
+        except Unclosed as error:
+            if first is None and "--" in part:
+                first = Unclosed(start + error.at)
+            continue
+        found += [[replace(word, start=word.start + start, end=word.end + start) for word in one] for one in inside]
+    return found, first
+
+
+def _parts(text: str, fenced: bool) -> Iterator[tuple[int, str]]:
+    """The lines of a page, or of its fenced blocks, and where they begin, each with those that go on with it."""
+    start = at = 0
+    before = ""
+    inside = not fenced
+    for line in text.split("\n"):
+        fence = fenced and FENCE.match(line)
+        goes_on = line.lstrip().startswith("--") or CONTINUED.search(before + "\n", max(0, len(before) - 9))
+        if fence or not goes_on:
+            if inside and at > start:
+                yield start, text[start:at]
+            start = at
+        if fence:
+            inside, start = not inside, at + len(line) + 1
+        at, before = at + len(line) + 1, "" if fence else line
+    if inside and start < len(text):
+        yield start, text[start:]
 
 
 def _closed(found: list[list[Word]], values: Variables) -> None:
@@ -98,6 +147,8 @@ def _word(text: str, start: int, values: Variables) -> Word:
     at = start
     while at < len(text) and text[at] not in SPACE and text[at] not in BREAK:
         letter = text[at]
+        if at > start and letter in "`^" and CONTINUED.match(text, at):
+            break
         if letter == "'":
             end = text.find("'", at + 1)
             if end < 0:

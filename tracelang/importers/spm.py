@@ -5,9 +5,9 @@ The direction is taken from `neutral` here, not from `unconditional`.
 
 from __future__ import annotations
 
-from tracelang.diagnostics import Findings, Source, Span
+from tracelang.diagnostics import Findings, Source
 from tracelang.importers.draft import Draft, shown
-from tracelang.importers.leco import BARE, Defaults, erase, finish, method, read
+from tracelang.importers.leco import BARE, Defaults, Numbers, Taken, erase, finish, greatest, method, read
 
 DEFAULTS: Defaults = {"rank": 1, "alpha": 1, "iterations": 3000, "lr": 1e-4, "max_denoising_steps": 30}
 """SPM's, https://github.com/Con6924/SPM, src/configs/config.py; below, src/configs/prompt.py."""
@@ -21,14 +21,14 @@ def convert(source: Source, folder: str, report: Findings) -> Draft | None:
     if found is None:
         return None
     entries, training = found
-    strengths, bare = [], False
-    holding: list[tuple[float, Span]] = []
+    taken, bare = Taken(), False
+    holding: Numbers = []
     for entry in entries:
         action = entry.text("action") or "erase"
         if action not in ("erase", "erase_with_la"):
             report.error("TL131", f"SPM knows no action {shown(action)}", entry.place("action"))
             continue
-        strengths += erase(draft, entry, relative_to_neutral=True)
+        erase(draft, entry, taken, relative_to_neutral=True)
         bare = bare or not entry.truth("use_template")
         weight = entry.number("la_strength", ANCHORING)
         if action == "erase_with_la":
@@ -37,21 +37,18 @@ def convert(source: Source, folder: str, report: Findings) -> Draft | None:
             draft.changed(message, entry.place("la_strength"), help="add `preserve` with what is near the concept")
         elif entry.has("la_strength"):
             draft.left_out("`la_strength` without the action `erase_with_la`", entry.place("la_strength"))
-    finish(draft, entries, strengths)
+    finish(draft, entries, taken)
     if bare:
         draft.templates["object"] = BARE
         draft.remarks.append("SPM takes each text as it stands. Without the line `templates` the usual wordings hold.")
     draft.remarks.append("SPM gates its adapters by the prompt; an edit of a recipe is always there.")
-    draft.method = method(draft, "spm", training, strengths, _held(draft, holding))
+    draft.method = method(draft, "spm", training, taken, _held(draft, holding))
     return draft
 
 
-def _held(draft: Draft, holding: list[tuple[float, Span]]) -> str:
-    """The terms that hold what stays, by the greatest strength that an entry asks for."""
+def _held(draft: Draft, holding: Numbers) -> str:
+    """The term that holds what stays, by the greatest strength that an entry asks for."""
     if not holding:
         return ""
-    if len({weight for weight, _ in holding}) > 1:
-        most = max(holding, key=lambda one: one[0])
-        draft.changed(f"one `la_strength` for all concepts: the greatest, {most[0]:g}", most[1])
-    weight = draft.setting("steer", "weight", *max(holding, key=lambda one: one[0]), term="keep")
-    return f"blank {{}}\nkeep {{ {weight} }}" if weight else "blank {}\nkeep {}"
+    weight = draft.setting("steer", "weight", *greatest(draft, "`la_strength`", holding), term="keep")
+    return f"keep {{ {weight} }}" if weight else "keep {}"

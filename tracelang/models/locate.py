@@ -7,7 +7,7 @@ import re
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from tracelang.models import configs
+from tracelang.models import configs, hub
 from tracelang.models.family import Family
 from tracelang.models.weights import PICKLES
 from tracelang.plan.family import ModelError
@@ -108,13 +108,11 @@ def _not_a_path(model: str) -> None:
 
 
 def _download(model: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise ModelError(f"{model}: hub ids need more packages; pip install 'tracelang[run]'") from None
     name, _, revision = model.partition("@")
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(PATTERNS)))
+        return Path(hub.fetch(name, revision or None, PATTERNS))
+    except ImportError:
+        raise ModelError(f"{model}: hub ids need more packages; pip install 'tracelang[run]'") from None
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{model}: no such folder, and the hub could not give it ({reason})") from None

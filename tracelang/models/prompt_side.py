@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from tracelang.models import text_cache, weights
+from tracelang.models import reading, text_cache, weights
 from tracelang.models.paths import PathEncoder, TextPath
-from tracelang.models.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import Lost, TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
 
@@ -51,6 +51,9 @@ class PromptSide:
 
     def layout(self, prompt: Prompt) -> TokenLayout:
         return self.paths[0].layout(prompt)
+
+    def lost(self, prompts: Sequence[Prompt]) -> tuple[Lost, ...]:
+        return tuple(one for path in self.paths for one in reading.lost(path, prompts))
 
     @torch.no_grad()
     def _encode(self, prompts: Sequence[str]) -> TextStates:

@@ -51,6 +51,21 @@ class TextStates:
         return TextStates({name: torch.cat([part.inputs[name] for part in parts]) for name in parts[0].inputs})
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What the encoder behind the text input `reads` does not get of a prompt of so many `tokens`, of which it takes
+    `length`: the words of the phrase that are `cut` off or `unknown` to the tokenizer; `nothing`: that is all of them.
+    """
+
+    prompt: Prompt
+    reads: str
+    tokens: int
+    length: int
+    cut: tuple[str, ...]
+    unknown: tuple[str, ...]
+    nothing: bool
+
+
 class PromptEncoder(Protocol):
     """The prompt side of a model as an attacker sees it: token ids, their embeddings, and states from either."""
 
@@ -110,6 +125,10 @@ class TextSide(Protocol):
         ...
 
     def layout(self, prompt: Prompt) -> TokenLayout: ...
+
+    def lost(self, prompts: Sequence[Prompt]) -> Sequence[Lost]:
+        """What the encoders do not get of the prompts; nothing for those that they get whole. No encoder is loaded."""
+        ...
 
 
 class Model(TextSide, Protocol):

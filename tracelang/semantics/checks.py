@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Label
-from tracelang.semantics.concepts import folded
+from tracelang.semantics.concepts import alike, folded
 from tracelang.semantics.context import Context
 from tracelang.semantics.morphology import bare
 from tracelang.semantics.phrases import Phrases, forms, stems_by
@@ -35,7 +35,9 @@ def check(
     """
     index = _Erased(context, erase)
     _erased_twice(context, erase, index)
-    _erased_and_preserved(context, kept, index)
+    keys = {key for one in erase for key in one.targets} | {key for one in kept for key in one.concepts}
+    foreign = any(not name.isascii() for key in keys for name in context.concepts[key].names)
+    _erased_and_preserved(context, kept, _Erased(context, erase, alike) if foreign else index)
     _probes_used_as_names(context, erase, kept)
     inflected = _probes_in_prompts(context, erase, kept)
     _anchors(context, erase)
@@ -47,16 +49,12 @@ def check(
     return inflected
 
 
-def _names(context: Context, key: Key) -> dict[str, str]:
-    """A concept's names, as a text encoder tells them apart, with each one as it was written."""
-    return {folded(name): name for name in context.concepts[key].names}
-
-
 class _Erased:
     """Erasures by the names of all their targets at once."""
 
-    def __init__(self, context: Context, erase: Iterable[Erasure]) -> None:
+    def __init__(self, context: Context, erase: Iterable[Erasure], fold: Callable[[str], str] = folded) -> None:
         self.context = context
+        self._fold = fold
         self._names: dict[Key, dict[str, str]] = {}
         self._keys: dict[str, dict[Key, None]] = {}
         erase = list(erase)
@@ -66,8 +64,9 @@ class _Erased:
         self._by_targets = Subsets((one.targets, one) for one in erase)
 
     def names(self, key: Key) -> dict[str, str]:
+        """A concept's names, as far as they are told apart, with each one as it was written."""
         if key not in self._names:
-            self._names[key] = _names(self.context, key)
+            self._names[key] = {self._fold(name): name for name in self.context.concepts[key].names}
         return self._names[key]
 
     def all_names(self, keys: Member) -> dict[str, str]:
@@ -100,6 +99,8 @@ def _erased_twice(context: Context, erase: list[Erasure], index: _Erased) -> Non
             continue  # nothing else has a name of theirs
         for place, other in index.covered(names):
             others = index.all_names(other.targets) if place < i and len(other.targets) == len(one.targets) else {}
+            if others and one.span == other.span and all(key[0] == '"' for key in (*one.targets, *other.targets)):
+                continue  # two spellings of a quoted text in one statement are erased in one way
             if others and all(any(name in others for name in index.names(key)) for key in one.targets):
                 shared = next(text for name, text in names.items() if name in others)
                 message = f'{joined(one.targets)} is erased twice: {joined(other.targets)} has the name "{shared}" too'

@@ -1,5 +1,6 @@
-"""One column of a CSV, as the standard library's `csv` reads it from the whole text; with `where`, of the rows that have
-a text in another column.
+"""One column of a CSV, as the standard library's `csv` reads it from the whole text.
+
+With `where`, of those rows that have a text in another column.
 
 Lines that are blank or start with `# ` are left out where a row could begin, never inside a quoted cell. A line break
 in a cell becomes a space: a prompt has one line. What would be lost or altered is an error at its row.
@@ -19,7 +20,7 @@ from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass, field
 from tracelang.semantics.rows import COMMENT, MAX_FINDINGS, doubtful, line_of, read_here, rows, warn
 from tracelang.syntax import tree
-from tracelang.syntax.text import normal, plain, quote
+from tracelang.syntax.text import foreign, normal, plain, quote
 
 SEPARATORS = {";": "`;`", "\t": "tabs", "|": "`|`"}
 BREAK = re.compile(r"\s*\n\s*")
@@ -61,7 +62,7 @@ class _Feed:
 def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findings) -> tuple[str, ...] | None:
     """The texts of a column, in order, without empty ones; None, reported, where there is an error."""
     text = source.text
-    hidden = not plain(text)
+    hidden, strange = not plain(text), foreign(text)
     if hidden and _controls(source, report):
         return None
     feed = _Feed(rows(text))
@@ -96,7 +97,7 @@ def cells(source: Source, node: tree.ListFile, column: tree.Text, report: Findin
             errors.append(_torn(source, feed.start, len(row), len(head), node))
         elif where is None or _counts(row[by], where, met):
             cell = BREAK.sub(" ", row[at]) if "\n" in row[at] else row[at]
-            if hidden and not plain(cell):
+            if (hidden and not plain(cell)) or (strange and foreign(cell)):
                 unseen += _unseen(source, row[at], feed)
             cell = cell.strip()
             if not cell:
@@ -213,7 +214,8 @@ def _controls(source: Source, report: Findings) -> bool:
 
 
 def _unseen(source: Source, cell: str, feed: _Feed) -> list[Diagnostic]:
-    """What cannot be seen in a cell; at its row, where the cell is not written as it reads."""
+    """What cannot be seen in a cell, or is not what it looks like; at its row, where it is not written as it reads."""
+    from tracelang.syntax.lookalikes import findings as lookalikes
     from tracelang.syntax.unseen import findings, raw
 
     end = source.text.find("\n", feed.here)
@@ -222,9 +224,10 @@ def _unseen(source: Source, cell: str, feed: _Feed) -> list[Diagnostic]:
     at = next((at for at in tries if source.text.startswith(cell, at) and at >= feed.start), None)
     inside = source if at is not None else Source(source.path, cell)
     whole = Label(line_of(source, feed.start))
+    pieces = [raw(cell, at or 0)]
     return [
         Diagnostic(one.code, "warning", one.message, one.primary if inside is source else whole, help=one.help)
-        for one in findings(inside, [raw(cell, at or 0)])
+        for one in (*(() if plain(cell) else findings(inside, pieces)), *lookalikes(inside, pieces))
     ]
 
 

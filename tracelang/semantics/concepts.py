@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tracelang.diagnostics import Label, Span
@@ -11,6 +12,7 @@ from tracelang.semantics.program import Concept, Key
 from tracelang.semantics.scope import Scope, find
 from tracelang.semantics.tables import KINDS
 from tracelang.syntax import tree
+from tracelang.syntax.text import normal
 
 HOLE = "{}"
 
@@ -18,6 +20,16 @@ HOLE = "{}"
 def folded(text: str) -> str:
     """What two texts share that a text encoder may not tell apart: case and spacing aside."""
     return " ".join(text.casefold().split())
+
+
+def alike(text: str) -> str:
+    """What two texts share that a reader may not tell apart: case, spacing, width and accents aside. An ñ is no n."""
+    if text.isascii():
+        return folded(text)
+    from tracelang.semantics.morphology import plainly
+
+    parts = re.split("([ñÑ])", normal(text))
+    return folded("".join(part if part in "ñÑ" else plainly(part) for part in parts))
 
 
 def declared(context: Context, scope: Scope, node: tree.Concept) -> Key:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tracelang.diagnostics import Findings, Source
 from tracelang.semantics.rows import COMMENT, MAX_FINDINGS, doubtful, rows
 from tracelang.syntax import tree
-from tracelang.syntax.text import normal, plain
+from tracelang.syntax.text import foreign, normal, plain
 
 
 def lines(source: Source, node: tree.ListFile, report: Findings) -> tuple[str, ...] | None:
@@ -21,6 +21,12 @@ def lines(source: Source, node: tree.ListFile, report: Findings) -> tuple[str, .
     if not plain(source.text) and _hidden(source, node, report):
         return None
     taken = [(start, line) for start, line in rows(source.text) if line.strip() and line.lstrip()[0] != COMMENT]
+    if foreign(source.text):
+        from tracelang.syntax.lookalikes import findings
+        from tracelang.syntax.unseen import raw
+
+        alike = (raw(line, start) for start, line in taken if not line.isascii())
+        doubtful(findings(source, alike, MAX_FINDINGS), node, report)
     if re.search(DECORATED, source.text, re.M):
         from tracelang.semantics.decorated import warn
 

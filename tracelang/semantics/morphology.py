@@ -7,6 +7,7 @@ that no rule gives (`octopi`, `bought`) stand in a table of their own, `irregula
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -135,17 +136,48 @@ REGULAR: Mapping[str, str] = {}
 
 
 @lru_cache(1 << 15)
-def tokens(text: str) -> tuple[str, ...]:
-    """The words of a text, in small letters, without possessive `'s`, accents and width.
+def tokens(text: str, parted: bool = True) -> tuple[str, ...]:
+    """The words of a text, in small letters, without possessive `'s`, accents and width; each emoji is a word, and
+    C++ and C# are. `parted`: so is each letter of a script that parts no words.
 
     A possessive speaks of its owner: "a naked child's body" is of a naked child.
     """
-    plain = (text if text.isascii() else _parted(plainly(text))).casefold().replace("\u2019", "'")
+    if text.isascii():
+        plain = text
+    else:
+        plain = _shown(plainly(text))
+        plain = _parted(plain) if parted else plain
+    plain = plain.casefold().replace("\u2019", "'")
     if "'" in plain:
         plain = " ".join(word.removesuffix("'s") for word in plain.replace("s' ", "s ").split())
     if plain.replace(" ", "").isalnum():
         return tuple(plain.split())
-    return tuple("".join(c if c.isalnum() else " " for c in plain).split())
+    signed = "+" in plain or "#" in plain
+    if signed:
+        plain = SIGNED.sub(lambda match: match[1] + match[2].translate(LETTERED), plain)
+    words = "".join(c if c.isalnum() or _is_picture(c) else " " for c in plain).split()
+    return tuple(word.translate(SIGNS) for word in words) if signed else tuple(words)
+
+
+SIGNED = re.compile(r"(?<![^\W_])([a-z])(\+\+|#)(?![^\W_])")
+"""A letter with a sign that makes another name of it."""
+LETTERED = {ord("+"): "\u16a8", ord("#"): "\u16ba"}
+SIGNS = {ord(letter): chr(sign) for sign, letter in LETTERED.items()}
+"""Signs as letters that stand in no word, and back."""
+
+
+def _is_picture(c: str) -> bool:
+    """Whether a character is a word of its own: an emoji or another symbol. Tones of skin and selectors are none."""
+    if c < "\u2000":
+        return False
+    from unicodedata import category
+
+    return category(c) == "So"
+
+
+def _shown(text: str) -> str:
+    """A text with blanks around its pictures."""
+    return "".join(f" {c} " if _is_picture(c) else c for c in text)
 
 
 def lemmas(text: str) -> tuple[str, ...]:
@@ -162,9 +194,9 @@ def bare(text: str) -> tuple[str, ...]:
 def roots(text: str, table: Mapping[str, str] = REGULAR) -> frozenset[str]:
     """What a text speaks of: its words without order, little words, inflection and derivation (nudity, nude).
 
-    `table` holds irregular forms.
+    `table` holds irregular forms. What a script that parts no words writes in one is one word.
     """
-    return frozenset([root(table.get(word, word)) for word in tokens(text) if word not in LITTLE])
+    return frozenset([root(table.get(word, word)) for word in tokens(text, False) if word not in LITTLE])
 
 
 @lru_cache(1 << 16)
@@ -203,14 +235,14 @@ def root(word: str) -> str:
 
 def plainly(text: str) -> str:
     """A text without what its writing adds: width and other compatibility forms, accents of Latin letters, invisible
-    characters. Accents of other scripts part letters (й is no и) and stay.
+    characters. Accents of other scripts part letters (й is no и) and stay, but for ё, which is mostly written е.
     """
     from unicodedata import category, normalize
 
     found: list[str] = []
-    for c in normalize("NFD", normalize("NFKC", text)):
+    for c in normalize("NFD", normalize("NFKC", text.replace("\u2122", " "))):
         kind = category(c)
-        if kind == "Cf" or (kind == "Mn" and found and found[-1].isascii()):
+        if kind == "Cf" or (kind == "Mn" and found and (found[-1].isascii() or (c == "\u0308" and found[-1] in "еЕ"))):
             continue
         found.append(PLAIN.get(c, c))
     return normalize("NFC", "".join(found))

@@ -46,6 +46,11 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
             context.report.findings += hidden
             if hidden:
                 continue
+        if not span.source.text.isascii():
+            from tracelang.syntax.lookalikes import findings as lookalikes
+            from tracelang.syntax.unseen import raw
+
+            context.report.findings += lookalikes(span.source, [raw(span.source.text, 0)])
         node = known.get(name)
         if node is None and (name in scope.missing or scope.lost):
             continue

@@ -6,7 +6,8 @@ from itertools import product
 from math import prod
 
 from tracelang.diagnostics import Label
-from tracelang.semantics.concepts import declared, implicit
+from tracelang.diagnostics.diagnostic import nearest
+from tracelang.semantics.concepts import alike, declared, implicit
 from tracelang.semantics.context import Context
 from tracelang.semantics.program import Member
 from tracelang.semantics.scope import Scope, find
@@ -15,6 +16,8 @@ from tracelang.syntax import tree
 from tracelang.text import joined
 
 Members = tuple[Member, ...]
+MAX_NEAR = 2_000
+"""In a larger set no near name is sought: that takes as long as it has members."""
 
 
 def members(context: Context, scope: Scope, node: tree.Set) -> Members | None:
@@ -88,18 +91,30 @@ def _difference(context: Context, scope: Scope, node: tree.Except) -> Members | 
     if parts is None:
         return None
     left = dict.fromkeys(parts[0])
+    spelt: dict[Member, list[Member]] = {}
+    for member in left:
+        spelt.setdefault(_alike(member), []).append(member)
     for part, written in zip(parts[1:], node.members[1:], strict=True):
         for member in part:
-            if member not in left:
+            taken = spelt.pop(_alike(member), None)
+            if taken is None:
                 also = [Label(node.members[0].span, "not a member of this")]
                 message = f"{joined(member)} is not in the set that it is taken from"
-                context.report.error("TL222", message, written.span, also=also, help="remove it, or correct its name")
+                near = nearest(joined(member), map(joined, left)) if len(left) <= MAX_NEAR else ""
+                help = f"did you mean {near}?" if near else "remove it, or correct its name"
+                context.report.error("TL222", message, written.span, also=also, help=help)
                 return None
-            del left[member]
+            for one in taken:
+                del left[one]
     if not left:
         context.report.error("TL222", "nothing is left of this set", node.span)
         return None
     return tuple(left)
+
+
+def _alike(member: Member) -> Member:
+    """What a member has in common with other spellings of it, as `TL301` tells them: case and accents aside."""
+    return tuple(sorted(alike(key) if key[0] == '"' else key for key in member))
 
 
 def _no_comma_after_except(context: Context, node: tree.Union) -> None:

@@ -11,7 +11,7 @@ from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
 from tracelang.syntax.lexer import lex, pattern
 from tracelang.syntax.table import Table, load
-from tracelang.syntax.text import bad_escapes, plain
+from tracelang.syntax.text import bad_escapes, foreign, plain
 from tracelang.syntax.tree import LANGUAGE_VERSION, File, Token
 
 MAX_ERRORS = 100
@@ -59,7 +59,7 @@ def recover(source: Source, report: Findings) -> File | None:
     gaps: list[tuple[int, int]] | None = []
     if failure is not None:
         statements, gaps = _read_on(source, table, lexed.tokens, statements, failure, unreadable, own)
-    hidden = not plain(source.text)
+    hidden = not plain(source.text) or foreign(source.text)
     for token in lexed.tokens:
         if token.type == "STRING" and "\\" in token.text:
             hidden = hidden or "\\u" in token.text
@@ -67,9 +67,10 @@ def recover(source: Source, report: Findings) -> File | None:
                 span = Span(source, token.start + start, token.start + end)
                 own.error("TL103", "no such escape", span, help='the escapes are \\" \\\\ \\n \\t and \\u{…}')
     if hidden:
-        from tracelang.syntax.unseen import in_recipe  # most files are all ASCII
+        from tracelang.syntax import lookalikes, unseen  # most files are all ASCII
 
-        own.findings += in_recipe(source, lexed.tokens, lexed.comments)
+        own.findings += unseen.in_recipe(source, lexed.tokens, lexed.comments)
+        own.findings += lookalikes.in_recipe(source, lexed.tokens, lexed.comments)
     if own.findings:
         report.findings += _limited(_odd_quotes(own.in_order()))
     if not own.failed:

@@ -58,6 +58,14 @@ def plain(text: str) -> bool:
     return rest.isprintable() and (rest.isascii() or not any(map(_shows_nothing, set(rest))))
 
 
+def foreign(text: str) -> bool:
+    """Whether a text has letters among which those are that look like ASCII: phonetic, Greek, Cyrillic and their like,
+    but no Latin with accents, no Chinese, Japanese or Korean, and no emoji.
+    """
+    return not text.isascii() and re.search(_FOREIGN, text) is not None
+
+
+_FOREIGN = "[\u0250-\u02af\u0370-\u1dff\u1f00-\u1fff\u2c00-\u2dff\ua4d0-\uabff\U00010000-\U0001efff]"
 _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\ufffc\ufffd\U00016fe4\U0001d159"
 
 

@@ -84,7 +84,7 @@ class Fault:
     """What to put in its place, where that can be known."""
 
 
-def in_recipe(source: Source, tokens: Iterable[Token], comments: Iterable[Comment]) -> list[Diagnostic]:
+def in_recipe(source: Source, tokens: Sequence[Token], comments: Sequence[Comment]) -> list[Diagnostic]:
     """What cannot be seen in the texts and comments of a recipe; and every carriage return that ends no line."""
     pieces = [literal(token.text, token.start) for token in tokens if token.type == "STRING" and not seen(token.text)]
     pieces += [raw(one.text.replace("\r", " "), one.span.start, True) for one in comments if not plain(one.text)]

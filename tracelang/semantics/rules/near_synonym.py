@@ -91,7 +91,8 @@ def _indices(
             concept = program.concepts[erasure.targets[0]]
             for name in (*concept.names, *concept.probes):
                 entries.append((roots(name, table), name, erasure))
-                by_letters.setdefault(letters(name), []).append((name, erasure))
+                if written := letters(name):
+                    by_letters.setdefault(written, []).append((name, erasure))
     common = Counter(word for words, _, _ in entries for word in words)
     by_root: dict[str, list[Entry]] = {}
     for entry in entries:

@@ -1,7 +1,8 @@
 """A local definition with a name from the prelude.
 
 ## What it does
-Notes a window, layer set, method or set of templates that has the name of one that every recipe knows already.
+Notes a window, layer set or method that has the name of one that every recipe knows already. Templates under the name
+of a kind are meant to: they are the wordings of that kind in this file.
 
 ## Why
 The local one holds for this file's own statements only. A shipped method keeps its own meaning of the name: a window
@@ -17,7 +18,7 @@ method trace { steer.push.during = late  steer.hold.during = 0%..60% }
 ```
 
 ## Use instead
-A name of its own, unless it is meant to replace the prelude's in this file, as `templates object = …` does.
+A name of its own, unless it is meant to replace the prelude's in this file.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TITLE = "a local definition shadows the prelude"
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     for sort, local in subject.scope.definitions.items():
-        if not local:
+        if not local or sort == "templates":  # the prelude's are those of the kinds, and this is how one sets them
             continue
         known = set(prelude().definitions[sort])
         if sort == "method":
