@@ -47,10 +47,15 @@ SITES = (".attn2.to_k.weight", ".attn2.to_v.weight", "add_embedding.linear_1.wei
 
 
 def _model(kind: str, size: Size, dtype: str | None = None) -> Checkpoint:
-    """At true size the sites and the text encoders are real bytes, and everything of Stable Diffusion 1.x and 2.x."""
+    """At true size the sites and CLIP's encoders are real bytes, and everything of Stable Diffusion 1.x and 2.x."""
     small = size == "tiny" or kind in ("sd1", "sd2")
-    keep: Keep | None = None if small else sites
+    keep: Keep | None = None if small else _read
     return checkpoint(kind, size, dtype, keep=keep)
+
+
+def _read(component: str, name: str) -> bool:
+    """Does an edit read the tensor? T5 is left out: its states are invented at true size."""
+    return sites(component, name) or (component.startswith("text_encoder") and not name.startswith(("shared", "enc")))
 
 
 def _folder(at: Path, size: Size, kind: str, dtype: str | None = None, **how: Any) -> Given:
@@ -84,7 +89,12 @@ def _single(at: Path, size: Size, kind: str, dtype: str | None = None, **which: 
 
 
 def _config(at: Path, model: Checkpoint, which: dict[str, Any]) -> Path | None:
-    """A folder of configs and tokenizers, with the weights of what the file lacks."""
+    """A folder of configs and tokenizers, with the weights of what the file lacks.
+
+    Of a whole file of the true size the package has them; what SD 2.x's UNet predicts no file says.
+    """
+    if model.size == "true" and model.denoiser == "unet" and not _lacking(model, which):
+        return Path("sd21") if model.name == "sd2" else None
     return folder.build(at / "config", model, only=tuple(_lacking(model, which)))
 
 
