@@ -83,15 +83,19 @@ class Applied:
         root: str | Path | None = None,
         untouched: Untouched = "copy",
         params: Mapping[str, str] | None = None,
+        lora_error: float = 0.01,
+        lora_rank: int | None = None,
     ) -> tuple[str, ...]:
         """Write OUT as docs/commands.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
         `root` is where the plan's sources are read from (default: the current folder). `untouched` weights files of the
         base become copies, or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both.
-        `params` are those that the recipe was compiled with: `verify` compiles it again.
+        `params` are those that the recipe was compiled with: `verify` compiles it again. A LoRA leaves out at most the
+        share `lora_error` of each layer's change, 0 for none, or has `lora_rank` in every layer.
         Returns what is not in OUT as in the base, one line each. Raises what `check_output` does, and ModelError where
         the base cannot take the edit.
         """
+        from tracelang.checkpoint.lora import Size
         from tracelang.checkpoint.merge import stored
         from tracelang.checkpoint.save import save
 
@@ -116,6 +120,8 @@ class Applied:
             extra=extra,
             untouched=untouched,
             params=params,
+            size=Size(lora_error, lora_rank),
+            maps={} if self.edit.adapters else self.edit.maps,
         )
 
     def applied(self) -> AbstractContextManager[Model]:

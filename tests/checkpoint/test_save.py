@@ -16,8 +16,8 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file, save_file
 
-from tracelang.checkpoint import lora
 from tracelang.checkpoint.card import card
+from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save
 from tracelang.engine.low_rank import LowRank
@@ -69,7 +69,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_folder_and_adapter_are_the_same_edit_in_plain_diffusers(dtype, tiny, family, plan, deltas, tmp_path, caplog):
     base = half(tiny, tmp_path / "half") if dtype == "float16" else tiny
-    save(tmp_path / "out", base, family, deltas, plan, SOURCES)
+    save(tmp_path / "out", base, family, deltas, plan, SOURCES, size=Size(0))
     plain, edited, adapted = pipeline(base), pipeline(tmp_path / "out/model"), pipeline(base)
 
     diffusers_logging.enable_propagation()
@@ -306,14 +306,18 @@ def test_an_edited_checkpoint_can_be_edited_in_place_with_force(tiny, family, pl
     assert all((old[name] - new[name]).abs().max() < 1e-6 for name in old)
 
 
-def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(tiny, family, tmp_path):
+@pytest.mark.parametrize(("form", "size"), [("lora", Size(0)), ("lora-kohya", Size(rank=4))])
+def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(form, size, tiny, family, plan, tmp_path):
+    def ranks(i):
+        return size.rank or 1 + i % 4
+
     deltas = {
-        site: LowRank(torch.randn(site.shape[0], 1 + i % 4).double(), torch.randn(1 + i % 4, site.shape[1]).double())
+        site: LowRank(torch.randn(site.shape[0], ranks(i)).double(), torch.randn(ranks(i), site.shape[1]).double())
         for i, site in enumerate(family.sites(tiny))
     }
-    lora.write(tmp_path / "lora.safetensors", deltas, "F32", {"format": "pt"})
+    save(tmp_path / "out", tiny, family, deltas, plan, SOURCES, emit=(form,), size=size)
     pipe = pipeline(tiny)
-    pipe.load_lora_weights(tmp_path, weight_name="lora.safetensors", use_safetensors=True)
+    pipe.load_lora_weights(tmp_path / "out", weight_name=f"{form}.safetensors", use_safetensors=True)
     pipe.fuse_lora()
     base = load_file(tiny / UNET)
     for site, delta in deltas.items():

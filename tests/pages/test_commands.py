@@ -253,8 +253,8 @@ def test_limits(here: Path) -> None:
 
 @says(
     COMMANDS_PAGE,
-    "`--emit folder`, `lora` or both (the default) says as what, `--force` replaces an earlier output, of "
-    "which it keeps [the reports](evidence.md).",
+    "`--emit` says in which forms, one or several joined by commas (`folder,lora` is the default), `--force` replaces "
+    "an earlier output, of which it keeps [the reports](evidence.md).",
     "Whatever was computed in, a checkpoint keeps its own dtype.",
     "Text states are kept in `$TRACELANG_CACHE/states` (by default `~/.cache/tracelang/states`), one file a prompt,",
     "Where all states of a plan are there, no text encoder is loaded; `tracec plan` looks there too. The folder "
@@ -293,6 +293,44 @@ def test_applying(here: Path) -> None:
         state.unlink()
     assert tracec("plan", path, "--model", "tiny", "--device", "cpu").exit_code == 0
     assert len(list((here / "cache" / "states").iterdir())) >= 1 + 2 + 5
+
+
+@says(
+    COMMANDS_PAGE,
+    "A LoRA leaves out at most 1 % of each layer's change, in the Frobenius norm; `--lora-error SHARE` says another "
+    "share, 0% for all of the change but the rounding of its factors, `--lora-rank N` a rank whatever is left out.",
+    "The command says how large the file came out, with the ranks and the largest error,",
+    "`tracec patch DELTA --model BASE --out EDITED` makes the edited checkpoint, the same as `model/` byte for byte, "
+    "and `tracec patch DELTA --model EDITED --out BASE --revert` the base again.",
+)
+def test_forms(here: Path) -> None:
+    from tracelang.checkpoint.forms import known
+
+    rows = set(re.findall(r"^\| `([\w-]+)` \| `[\w.-]+/?`, ", COMMANDS_PAGE.read_text("utf-8"), re.M))
+    assert rows == set(known())
+    path = write(here, r='erase "cat" preserve "dog" method uce')
+    apply = ["apply", path, "--model", "tiny", "--device", "cpu"]
+    usual = tracec(*apply, "--out", "usual", "--emit", "folder,delta,lora-kohya")
+    assert usual.exit_code == 0
+    told = re.search(
+        r"^lora-kohya\.safetensors: rank (\d+)( to \d+)?, [\d.]+ [kM]B; .* ([\d.]+)% of", usual.stdout, re.M
+    )
+    assert told is not None and 0 < float(told[3]) <= 1
+    one = tracec(*apply, "--out", "one", "--emit", "lora", "--lora-rank", "1")
+    assert "lora.safetensors: rank 1, " in one.stdout
+    exact = json.loads(tracec(*apply, "--out", "exact", "--emit", "lora", "--lora-error", "0%", "--json").stdout)
+    assert "leaves out 0.00% of" in exact["summaries"][0]
+    for wrong in ("100%", "x", "-1%"):
+        assert tracec(*apply, "--out", "o", "--lora-error", wrong).exit_code == 2
+    assert tracec("patch", "usual/delta.safetensors", "--model", "tiny", "--out", "edited").exit_code == 0
+    back = tracec("patch", "usual/delta.safetensors", "--model", "edited", "--out", "back", "--revert")
+    assert back.exit_code == 0 and "digests as stated" in back.stdout
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    edited = Path("edited", weights).read_bytes()
+    assert edited == Path("usual/model", weights).read_bytes() != Path("tiny", weights).read_bytes()
+    assert Path("back", weights).read_bytes() == Path("tiny", weights).read_bytes()
+    again = tracec("patch", "usual/delta.safetensors", "--model", "edited", "--out", "new")
+    assert again.exit_code == 1 and "already is the edit" in again.stderr and not Path("new").exists()
 
 
 @says(

@@ -9,9 +9,10 @@ regular file, or a link that leads out of the base, is not followed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,25 +53,34 @@ def copy(
     OSError.
     """
     edits: dict[str, dict[str, patch.Change]] = {}
-    for site, delta in deltas.items():
-        edits.setdefault(site.component, {})[site.tensor] = change(site.tensor, delta)
+    for site in deltas:
+        edits.setdefault(site.component, {})[site.tensor] = change(site.tensor, partial(deltas.__getitem__, site))
     for component, changes in edits.items():
         for tensor in changes.keys() - weights.find(base / component).tensors.keys():
             raise ModelError(f"{base / component}: there is no tensor {tensor!r} to edit; is this the plan's model?")
-    kept, strange = files(base)
-    manifest = Manifest(left_out=[path.as_posix() for path in strange], without=loading.without(base))
-    whole = {path for name, changes in edits.items() for path in _whole(base / name, changes.keys())}
+    edited = {component: changes.keys() for component, changes in edits.items()}
+    return changed(base, target, edited, lambda path, name: edits[path.parts[0]][name], components, untouched)
+
+
+def changed(
+    base: Path,
+    target: Path,
+    edited: Mapping[str, Set[str]],
+    change: Callable[[Path, str], patch.Change],
+    components: Set[str],
+    untouched: Untouched = "copy",
+) -> Manifest:
+    """`copy` for any change: `edited` names the tensors of each component, `change` gives what becomes of one in a
+    file, by its path inside the base.
+    """
+    manifest = Manifest(left_out=[path.as_posix() for path in files(base)[1]], without=loading.without(base))
     target.mkdir()
-    for path in kept:
+    for path, held in parts(base, edited, components):
         source = base / path
-        component = path.parts[0] if len(path.parts) > 1 else ""
-        changes = edits.get(component, {})
-        stored = header.read(source).tensors if component in components and source.suffix == ".safetensors" else {}
-        here = {name: apply for name, apply in changes.items() if name in stored}
-        stays = source in whole or not _is_foreign(path, changes.keys(), here.keys())
-        if component in manifest.without or not stays:
+        if held is None:
             manifest.left_out.append(path.as_posix())
             continue
+        here = {name: change(path, name) for name in held}
         copied = target / path
         copied.parent.mkdir(parents=True, exist_ok=True)
         name = path.as_posix()
@@ -89,6 +99,20 @@ def copy(
         digest = weights.sha256(source)
         manifest.files[name] = {"before": digest, "after": digest}
     return manifest
+
+
+def parts(base: Path, edited: Mapping[str, Set[str]], components: Set[str]) -> Iterator[tuple[Path, Set[str] | None]]:
+    """Every file of the base, by path inside it, with the edited tensors that it holds; None where it is left out."""
+    without = loading.without(base)
+    whole = {path for name, tensors in edited.items() for path in _whole(base / name, tensors)}
+    for path in files(base)[0]:
+        source = base / path
+        component = path.parts[0] if len(path.parts) > 1 else ""
+        tensors = edited.get(component, frozenset())
+        stored = header.read(source).tensors if component in components and source.suffix == ".safetensors" else {}
+        here = frozenset(tensors & stored.keys())
+        stays = source in whole or not _is_foreign(path, tensors, here)
+        yield path, here if stays and component not in without else None
 
 
 def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:

@@ -13,7 +13,9 @@ from tracelang.semantics.kinds import kinds
 
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
+    from tracelang.checkpoint.lora import Size
     from tracelang.engine.low_rank import LowRank
+    from tracelang.engine.text_map import TextMap
     from tracelang.models.family import Family
     from tracelang.plan.family import Site
     from tracelang.plan.types import Plan
@@ -26,7 +28,9 @@ USUAL = ("folder", "lora")
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a form is written from. `deltas` are changes `ΔW = up @ down` of the base's matrices; `sites` are all that
-    the base has. `out` is where OUT will be, for messages. `untouched` as in `folder.copy`.
+    the base has. `out` is where OUT will be, for messages. `untouched` as in `folder.copy`. `name` and
+    `fingerprint` are the base's, `size` is that of LoRAs, `maps` are
+    the closed forms that the deltas come from, as far as they do.
     """
 
     out: Path
@@ -36,6 +40,10 @@ class Work:
     deltas: Mapping[Site, LowRank]
     plan: Plan
     untouched: Untouched
+    name: str
+    fingerprint: str
+    size: Size
+    maps: Mapping[Site, TextMap]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,66 +1,131 @@
-"""An edit as a LoRA file in the names that other programs read; which ones, the edited component decides.
+"""An edit as a LoRA: layers of low rank under a host's names, each truncated to a stated error.
 
-`ΔW = up @ down` is exact: the edits are low rank by construction, so no weights are subtracted. Every layer takes part
-at scale 1. An adapter can be unloaded, so it is for review and composition; a deployment ships the edited folder.
-
-A UNet's are kohya's names, which diffusers, ComfyUI and A1111 all read. All layers are padded with zeros to one rank,
-and `alpha` is that rank: diffusers (0.42) keeps only the commonest alpha of a kohya file and would scale the layers of
-another rank wrongly, with no more than a warning. A transformer's are diffusers' own names, without alphas, which means
-scale 1 at any rank: the matrices that read the prompt may need a rank of hundreds, the others eight.
+`ΔW = up @ down` is low rank by construction, but of the rank of all erased states, hundreds for one word: written
+exactly, the file is as large as the matrices. The singular values fall fast, so 1 % of a layer's change, in the
+Frobenius norm, is what most of the rank is spent on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from tracelang.checkpoint.merge import DTYPES, raw_bytes, storable
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
-from tracelang.engine.low_rank import LowRank, compress
-from tracelang.models import header
+from tracelang.engine.low_rank import LowRank, truncated
+from tracelang.models import header, weights
+from tracelang.models.header import SIZES
 from tracelang.plan.family import ModelError, Site
 
 
-def write(path: Path, deltas: Mapping[Site, LowRank], dtype: str, metadata: Mapping[str, str]) -> None:
-    """Write the adapter; `dtype` as in safetensors (`"F16"`, …). The same edit gives the same bytes.
-
-    A delta that is zero takes no part. Raises ModelError where an entry leaves the range of the dtype.
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large the layers of a LoRA are: `rank`, or where that is None as small as `error` allows, the share of a
+    layer's change that may be left out (‖·‖_F); 0 keeps all of it.
     """
-    layers = adapter(deltas, DTYPES[dtype])
-    table = {name: (dtype if tensor.ndim else "F32", tuple(tensor.shape)) for name, tensor in layers.items()}
-    header.write(path, table, (raw_bytes(tensor) for tensor in layers.values()), metadata)
+
+    error: float = 0.01
+    rank: int | None = None
 
 
-def adapter(deltas: Mapping[Site, LowRank], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The file's tensors by name, `down [r, in]` and `up [out, r]` of every layer that changes, after any alphas.
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of the file: the matrix `[rows, in]` of a host, in which the matrix of each site begins at a row."""
 
-    Raises ModelError for a component that no format is known for, and where an entry leaves the range of the dtype.
+    name: str
+    rows: int
+    parts: tuple[tuple[Site, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A layer's factors in the dtype of the file, and the share of its change that truncation left out."""
+
+    down: Tensor
+    up: Tensor
+    error: float
+
+    @property
+    def rank(self) -> int:
+        return len(self.down)
+
+
+def factors(layers: Iterable[Layer], deltas: Mapping[Site, LowRank], size: Size, dtype: str) -> dict[str, Stored]:
+    """The layers that change, by name. The same deltas give the same bits, whatever the number of threads.
+
+    Raises ModelError where a delta does not fit its site, is not finite or leaves the range of the dtype.
     """
-    found: dict[Site, LowRank] = {}
-    for site, delta in deltas.items():
-        if site.component not in FORMATS:
-            raise ModelError(f"an edit of the {site.component} cannot be written as a LoRA file; emit the folder only")
-        with storable():
-            for factor in (delta.up, delta.down):
-                finite(
-                    f"the edit of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32"
-                )
-        factors = compress(delta)
-        if factors.rank:
-            found[site] = LowRank(_stored(site, factors.up, dtype), _stored(site, factors.down, dtype))
-    layers: dict[str, Tensor] = {}
-    for component in sorted({site.component for site in found}):
-        layers |= FORMATS[component]({site: part for site, part in found.items() if site.component == component})
-    return layers
+    found = {}
+    for layer in sorted(layers, key=lambda layer: layer.name):
+        whole = _whole(layer, deltas)
+        norm = whole.norm()
+        if not norm:
+            continue
+        with _one_thread():
+            kept = truncated(whole, size.error, size.rank)
+        error = math.sqrt(max(1 - (kept.norm() / norm) ** 2, 0.0))  # what is left out is orthogonal to what is kept
+        found[layer.name] = Stored(
+            _rounded(layer.name, kept.down, DTYPES[dtype]), _rounded(layer.name, kept.up, DTYPES[dtype]), error
+        )
+    return found
+
+
+def _whole(layer: Layer, deltas: Mapping[Site, LowRank]) -> LowRank:
+    parts = []
+    for site, row in layer.parts:
+        delta = deltas[site]
+        if (len(delta.up), delta.down.shape[1]) != site.shape or delta.up.shape[1] != len(delta.down):
+            raise ModelError(f"{site.tensor}: the edit's factors do not multiply to {list(site.shape)}")
+        for factor in (delta.up, delta.down):
+            with storable():
+                told = "it cannot be stored; train with a lower rate or in float32"
+                finite(f"the edit of {site.tensor}", factor, told)
+        up = delta.up.new_zeros(layer.rows, delta.rank)
+        up[row : row + len(delta.up)] = delta.up
+        parts.append(LowRank(up, delta.down))
+    return LowRank(torch.cat([part.up for part in parts], 1), torch.cat([part.down for part in parts]))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """LAPACK sums in an order that depends on the threads: the last digits would too, and the bytes of the file."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def dtype_of(base: Path, sites: Iterable[Site]) -> str:
+    """That of the matrices which are changed, by safetensors name; F32 for a float64 base."""
+    site = next(iter(sites))
+    dtype = weights.find(base / site.component).tensors[site.tensor][1].dtype
+    return dtype if dtype in DTYPES and dtype != "F64" else "F32"
+
+
+def write(path: Path, dtype: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the tensors in their order; those without a dimension are float32. The metadata gets ModelSpec's
+    `modelspec.hash_sha256`, of all bytes behind the header.
+    """
+    table = {name: (dtype if tensor.ndim else "F32", tuple(tensor.shape)) for name, tensor in tensors.items()}
+    digest = hashlib.sha256()
+    for tensor in tensors.values():
+        digest.update(raw_bytes(tensor))
+    told = {**metadata, "modelspec.hash_sha256": f"0x{digest.hexdigest()}"}
+    header.write(path, table, (raw_bytes(tensor) for tensor in tensors.values()), told)
 
 
 def read(path: Path, sites: Sequence[Site]) -> dict[Site, LowRank]:
-    """The deltas of an adapter that `write` made for a model with these sites.
+    """The deltas of an adapter in diffusers' names for a model with these sites.
 
     Raises ModelError for a tensor that is no part of an adapter of theirs.
     """
@@ -68,56 +133,30 @@ def read(path: Path, sites: Sequence[Site]) -> dict[Site, LowRank]:
 
     layers, found = load_file(path), dict[Site, LowRank]()
     for site in sites:
-        down, up, alpha = _keys(site)
+        down, up = (f"{site.component}.{site.module}.{part}.weight" for part in ("lora_A", "lora_B"))
         if down in layers and up in layers:
-            factors = exact(layers.pop(down)), exact(layers.pop(up))
-            scale = float(layers.pop(alpha)) / len(factors[0]) if alpha in layers else 1.0
-            found[site] = LowRank(factors[1] * scale, factors[0])
+            found[site] = LowRank(exact(layers.pop(up)), exact(layers.pop(down)))
     if layers:
         raise ModelError(f"{path}: {min(layers)!r} is no layer of the base model")
     return found
 
 
-def _keys(site: Site) -> tuple[str, str, str]:
-    """The names of a site's factors, down and up, and of its alpha."""
-    if FORMATS.get(site.component) is kohya:
-        name = "lora_unet_" + site.module.replace(".", "_")
-        return f"{name}.lora_down.weight", f"{name}.lora_up.weight", f"{name}.alpha"
-    name = f"{site.component}.{site.module}"
-    return f"{name}.lora_A.weight", f"{name}.lora_B.weight", ""
+def larger(path: Path, dtype: str, sites: Iterable[Site]) -> tuple[str, ...]:
+    """A remark where the file is no smaller than the matrices themselves."""
+    size, whole = path.stat().st_size, sum(site.size for site in sites) * SIZES[dtype]
+    if size < whole:
+        return ()
+    return (
+        f"{path.name} takes {megabytes(size)}, the matrices that it changes {megabytes(whole)}: "
+        "the folder or a delta is the better file, or a larger --lora-error",
+    )
 
 
-def kohya(found: Mapping[Site, LowRank]) -> dict[str, Tensor]:
-    """`down_blocks.0.….to_k` → `lora_unet_down_blocks_0_…_to_k.{alpha,lora_down.weight,lora_up.weight}`.
-
-    The alphas, float32, come first, so that every tensor is aligned to its dtype.
-    """
-    rank = max(factors.rank for factors in found.values())
-    named = sorted(((_keys(site), factors) for site, factors in found.items()), key=lambda item: item[0])
-    layers = {alpha: torch.tensor(float(rank)) for (_, _, alpha), _ in named}
-    for (down, up, _), factors in named:
-        missing = rank - factors.rank
-        layers[down] = pad(factors.down, (0, 0, 0, missing))
-        layers[up] = pad(factors.up, (0, missing))
-    return layers
+def megabytes(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def diffusers(found: Mapping[Site, LowRank]) -> dict[str, Tensor]:
-    """`context_embedder` → `transformer.context_embedder.{lora_A,lora_B}.weight`."""
-    layers = {}
-    for site, factors in sorted(found.items(), key=lambda item: item[0].module):
-        down, up, _ = _keys(site)
-        layers[down], layers[up] = factors.down, factors.up
-    return layers
-
-
-FORMATS: Mapping[str, Callable[[Mapping[Site, LowRank]], dict[str, Tensor]]] = {
-    "unet": kohya,
-    "transformer": diffusers,
-}
-"""By component. Other hosts read other names, so a family with another component adds its own line and its own test."""
-
-
-def _stored(site: Site, factor: Tensor, dtype: torch.dtype) -> Tensor:
+def _rounded(name: str, factor: Tensor, dtype: torch.dtype) -> Tensor:
     with storable():
-        return rounded(f"{site.tensor}'s adapter", factor, dtype, "emit the folder only")
+        return rounded(f"{name}'s adapter", factor, dtype, "emit the folder only")

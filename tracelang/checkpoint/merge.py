@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,17 +46,20 @@ def storable() -> Iterator[None]:
         raise ModelError(str(error)) from None
 
 
-def change(name: str, delta: LowRank) -> Change:
-    """`merged` on raw bytes, for `patch`. Raises ModelError where dtype or shape does not fit the delta."""
+def change(name: str, delta: Callable[[], LowRank]) -> Change:
+    """`merged` on raw bytes, for `patch`; the delta is asked for then. Raises ModelError where dtype or shape does not
+    fit it.
+    """
 
     def apply(entry: Entry, raw: bytes) -> bytes:
         if entry.dtype not in DTYPES:
             raise ModelError(f"{name} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
-        shape = (delta.up.shape[0], delta.down.shape[1])
+        found = delta()
+        shape = (found.up.shape[0], found.down.shape[1])
         if entry.shape != shape:
             raise ModelError(f"{name} has the shape {list(entry.shape)}, the edit {list(shape)}")
         weight = torch.frombuffer(bytearray(raw), dtype=DTYPES[entry.dtype]).view(entry.shape)
-        return raw_bytes(merged(weight, delta, name))
+        return raw_bytes(merged(weight, found, name))
 
     return apply
 

@@ -10,8 +10,10 @@ from typing import Any
 from tracelang.checkpoint import earlier, folder, forms, output, recipe
 from tracelang.checkpoint.card import card
 from tracelang.checkpoint.folder import Untouched
+from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
+from tracelang.engine.text_map import TextMap
 from tracelang.models import weights
 from tracelang.models.family import Family
 from tracelang.plan.family import ModelError, Site
@@ -34,14 +36,17 @@ def save(
     extra: Mapping[str, Any] | None = None,
     untouched: Untouched = "copy",
     params: Mapping[str, str] | None = None,
+    size: Size | None = None,
+    maps: Mapping[Site, TextMap] | None = None,
 ) -> tuple[str, ...]:
     """Write `out`: what `emit` asks for, by name (`forms`), with recipe, plan, lock, manifest and model card.
 
     `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes checkpoints copies, bit for bit, and
     leaves adapters out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
     the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those that the
-    recipe was compiled with. `out` appears whole or not at all; finished work and reports of verification in
-    an `out` that is replaced stay in it.
+    recipe was compiled with, `size` is that of LoRAs, `maps` as in `forms.Work`. `out` appears whole or not at all;
+    finished work and reports of verification in an `out` that is replaced stay in it.
+
     What is not as in the base is returned in words. Raises what `refuse` and the forms do, and ModelError for an edit
     that does not fit the base.
     """
@@ -51,7 +56,9 @@ def save(
     sites = _fitting(family.sites(base), deltas, base)
     name = str(extra.get("base_model", base.resolve().name))
     emitted = tuple(kind for kind in forms.known() if kind in emit and (deltas or forms.form(kind).EMPTY))
-    work = forms.Work(out, base, family, sites, deltas, plan, untouched)
+    fingerprint = weights.fingerprint(base)
+    held = maps or {}
+    work = forms.Work(out, base, family, sites, deltas, plan, untouched, name, fingerprint, size or Size(), held)
     told, written = list[str](), list[str]()
     with output.staged(out, force) as draft:
         earlier.carry(out, draft)
@@ -68,7 +75,6 @@ def save(
         entry = recipe.settle(draft / "recipe", plan, params or {})
         sources = _sources(draft / "recipe")
         (draft / "plan.json").write_text(plan.to_json(), encoding="utf-8")
-        fingerprint = weights.fingerprint(base)
         lock = {
             "format_version": 1,
             "plan": plan.digest,
@@ -136,11 +142,9 @@ def refuse(
 
 def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) -> Sequence[Site]:
     known = set(sites)
-    for site, delta in deltas.items():
+    for site in deltas:
         if site not in known:
             raise ModelError(f"{base}: has no {site.tensor!r} of shape {list(site.shape)}; bind the plan to this model")
-        if (delta.up.shape[0], delta.down.shape[1]) != site.shape or delta.up.shape[1] != delta.down.shape[0]:
-            raise ModelError(f"{site.tensor}: the edit's factors do not multiply to {list(site.shape)}")
     return sites
 
 

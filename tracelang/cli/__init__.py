@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",
     "apply": "Apply a recipe or a plan to a model.",
+    "patch": "Turn a model into an edit with a delta, or back.",
     "sample": "Draw images from a model.",
     "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
     "merge": "Compose a verification's report from its shards.",

@@ -31,6 +31,27 @@ def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     return kinds
 
 
+def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """`1%` or `0.01`."""
+    try:
+        share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise click.BadParameter(f"{value!r} is no share from 0% to below 100%", ctx, param)
+    return share
+
+
+def _summaries(out: Path) -> list[str]:
+    """What the forms that have a size of their own say of it, from the manifest."""
+    from tracelang.checkpoint.forms import form
+    from tracelang.checkpoint.output import MARK
+
+    manifest = json.loads((out / MARK).read_text(encoding="utf-8"))
+    found = (manifest[form(name).KEY].get("summary") for name in manifest["emit"])
+    return [told for told in found if told]
+
+
 def _verdict(report: Path) -> str:
     try:
         return str(json.loads((report / "report.json").read_bytes())["verdict"])[:40]
@@ -57,6 +78,17 @@ def _verdict(report: Path) -> str:
     show_default=True,
     help="What becomes of weights files without an edited matrix: copies, or hard links to the model's own files.",
 )
+@click.option(
+    "--lora-error",
+    default="1%",
+    callback=_share,
+    show_default=True,
+    metavar="SHARE",
+    help="How much of each layer's change a LoRA may leave out; 0% keeps all of it.",
+)
+@click.option(
+    "--lora-rank", type=click.IntRange(1), metavar="N", help="The rank of a LoRA instead, whatever is left out."
+)
 @click.option("--force", is_flag=True, help="Replace OUT where it exists.")
 @click.option(
     "--micro-batch",
@@ -80,6 +112,8 @@ def command(
     out: Path,
     emit: tuple[str, ...],
     untouched: Literal["copy", "link"],
+    lora_error: float,
+    lora_rank: int | None,
     force: bool,
     micro_batch: int | None,
     gradient_checkpointing: bool,
@@ -113,7 +147,16 @@ def command(
                     micro_batch=micro_batch,
                     gradient_checkpointing=gradient_checkpointing,
                 )
-            remarks = applied.save(out, emit=emit, force=force, root=home, untouched=untouched, params=params)
+            remarks = applied.save(
+                out,
+                emit=emit,
+                force=force,
+                root=home,
+                untouched=untouched,
+                params=params,
+                lora_error=lora_error,
+                lora_rank=lora_rank,
+            )
         except KeyboardInterrupt:
             held = f"what is done so far is in {state}" if any(state.glob("*.safetensors")) else "no step is done yet"
             again = shlex.join(ctx.meta[WORDS])
@@ -122,12 +165,14 @@ def command(
         shutil.rmtree(state, ignore_errors=True)
     for remark in remarks:
         click.echo(safe(f"note: {remark}"), err=True)
+    summaries = _summaries(out)
     if as_json:
         outcome = {
             "out": str(out),
             "plan": plan.digest,
             "tensors": len(applied.edit.sites),
             "figures": applied.edit.figures,
+            "summaries": summaries,
             "notes": list(remarks),
         }
         click.echo(json.dumps(outcome, indent=2))
@@ -135,6 +180,8 @@ def command(
         written = ",".join(emit)
         changed = len(applied.edit.sites)
         click.echo(safe(f"{out}: {changed} matrices changed ({written}), {len(plan.erase)} erased"))
+        for told in summaries:
+            click.echo(safe(told))
     if stood:
         kept = max((out / "report" / "earlier").iterdir())
         told = f"warning: {out}: held a report of the edit before ({_verdict(kept)}); it is kept in {kept}"

@@ -15,7 +15,7 @@ from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
-from tracelang.engine.low_rank import LowRank, add, compress
+from tracelang.engine.low_rank import LowRank, add
 from tracelang.engine.text_map import TextMap, apply_
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
@@ -59,7 +59,7 @@ class Edit:
         """The site's new matrix in the old one's dtype: what a loaded model runs with.
 
         Summed factor by factor in float64 (float32 on MPS, which has no wider type) and rounded once. A checkpoint is
-        written from `delta`, compressed and in float64 too (`checkpoint.merge`): the two agree to one unit in the last
+        written from `delta`, in float64 too (`checkpoint.merge`): the two agree to one unit in the last
         place of the dtype, in float32 of the matrix's largest entry. Raises `EngineError` for a gated edit, and where
         the old matrix or the new one holds NaN or infinity.
         """
@@ -68,7 +68,7 @@ class Edit:
         return _patched(site, weight, self.maps.get(site), self._factors(site))
 
     def delta(self, site: Site, weight: Tensor) -> LowRank:
-        """`W' − W` as factors at its numerical rank, from the site's original matrix (any gate fully open).
+        """`W' − W` as factors, from the site's original matrix (any gate fully open); their rank may be above its own.
 
         Raises `EngineError` where that holds NaN or infinity.
         """
@@ -81,12 +81,13 @@ class Edit:
         change = add(parts)
         for factor in (change.up, change.down):
             finite(f"the change of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32")
-        return compress(change)
+        return change if change.up.any() and change.down.any() else LowRank(change.up[:, :0], change.down[:0])
 
-    def deltas(self, source: Model | Callable[[Site], Tensor]) -> dict[Site, LowRank]:
-        """`delta` of every site, its original matrix taken from a model, or asked for and let go one by one."""
-        weight = source if callable(source) else source.weight
-        return {site: self.delta(site, weight(site)) for site in self.sites}
+    def deltas(self, source: Model | Callable[[Site], Tensor]) -> Mapping[Site, LowRank]:
+        """`delta` of every site, computed whenever it is asked for and then let go: together they may be larger than
+        the model. The original matrices are taken from a model, or asked for one by one.
+        """
+        return Deltas(self, source if callable(source) else source.weight)
 
     def to(self, target: Any) -> Patch:
         """Patch the weights of a loaded model or of a diffusers pipeline in place; `undo()` of the result restores
@@ -98,6 +99,25 @@ class Edit:
 
     def _factors(self, site: Site) -> list[LowRank]:
         return [adapter.factors[site] for adapter in self.adapters if site in adapter.factors]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deltas(Mapping[Site, LowRank]):
+    """`Edit.delta` by site."""
+
+    edit: Edit
+    weight: Callable[[Site], Tensor]
+
+    def __getitem__(self, site: Site) -> LowRank:
+        if site not in self.edit.maps and not self.edit._factors(site):
+            raise KeyError(site)
+        return self.edit.delta(site, self.weight(site))
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self.edit.sites)
+
+    def __len__(self) -> int:
+        return len(self.edit.sites)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,9 +52,29 @@ def compress(change: LowRank, tolerance: float = 1e-7) -> LowRank:
 
     Of every row of `down` the largest entry is positive. Columns that are not changed stay exactly so.
     """
+    return _shortened(change, lambda σ: int((σ > tolerance * σ[:1]).sum()))
+
+
+def truncated(change: LowRank, error: float, rank: int | None = None) -> LowRank:
+    """The change of lowest rank that is no further from this one than `error` of its norm, ‖·‖_F; with a `rank`, the
+    nearest one of that rank instead (Eckart and Young, 1936). Laid out as `compress` does it.
+    """
+
+    def kept(σ: Tensor) -> int:
+        numerical = int((σ > 1e-7 * σ[:1]).sum())
+        if rank is not None:
+            return min(rank, numerical)
+        left = σ.square().flip(0).cumsum(0).flip(0)  # left[r] is lost at rank r
+        return min(int((left > error**2 * left[:1]).sum()), numerical)
+
+    return _shortened(change, kept)
+
+
+def _shortened(change: LowRank, kept: Callable[[Tensor], int]) -> LowRank:
+    """The first `kept(σ)` singular pairs, each factor with the root of its value."""
     seen = change.down.ne(0).any(0)
     if not seen.all() and seen.any():
-        narrow = compress(LowRank(change.up, change.down[:, seen]), tolerance)
+        narrow = _shortened(LowRank(change.up, change.down[:, seen]), kept)
         down = narrow.down.new_zeros(narrow.rank, len(seen))
         down[:, seen] = narrow.down
         return LowRank(narrow.up, down)
@@ -62,8 +82,8 @@ def compress(change: LowRank, tolerance: float = 1e-7) -> LowRank:
     Qd, Rd = torch.linalg.qr(change.down.T)
     middle = Ru @ Rd.T
     del Ru, Rd
-    U, σ, Vt = torch.linalg.svd(middle)
-    r = int((σ > tolerance * σ[:1]).sum())
+    U, σ, Vt = torch.linalg.svd(middle, full_matrices=False)
+    r = kept(σ)
     root = σ[:r].sqrt()
     up, down = Qu @ (U[:, :r] * root), (root[:, None] * Vt[:r]) @ Qd.T
     peak = down.gather(1, down.abs().argmax(1, keepdim=True))

@@ -64,6 +64,11 @@ class Artifact:
         return hashlib.sha256(both.encode()).hexdigest()
 
     @property
+    def left_out(self) -> float:
+        """The share of a matrix's change that the adapter leaves out, at most, as the manifest says."""
+        return float(self.manifest.get("lora", {}).get("error", 0.0))
+
+    @property
     def adapter_digest(self) -> str:
         """sha256 of the adapter that lies beside a model, empty where there is none."""
         return weights.sha256(self.adapter) if self.model is not None and self.adapter.is_file() else ""
@@ -87,8 +92,13 @@ class Artifact:
         if self.model is not None and self.adapter.is_file():
             lines.append(
                 "lora.safetensors: no picture was drawn with it; its matrices were compared with those of "
-                "model/ and are the same edit up to rounding"
+                f"model/ and are the same edit within {self.left_out:.2%} of each change"
             )
+        lines += [
+            f"{name}: no picture was drawn with this form; it was compared with the edit when it was written"
+            for name in self.manifest["emit"]
+            if name not in forms.USUAL
+        ]
         for component in weights.components(self.model) if self.model is not None else ():
             held = self.out / "model" / component
             files = sorted(held.glob("*.safetensors"))
@@ -126,7 +136,9 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
         raise EvidenceError(f"{out / 'lock.json'}: does not say which model was edited; apply the recipe again")
     artifact = Artifact(out, plan, lock, lock_text, manifest)
     if artifact.model is None and not artifact.adapter.is_file():
-        raise EvidenceError(f"{out}: holds neither model/ nor lora.safetensors; apply the recipe again")
+        raise EvidenceError(
+            f"{out}: holds neither model/ nor lora.safetensors to draw with; apply with --emit folder or lora"
+        )
     if whole:
         try:
             _check(artifact)

@@ -57,7 +57,8 @@ def _without(model: Path, base: Path, path: str, facts: Mapping[str, Any]) -> bo
 
 
 def adapter(artifact: Artifact, base: Path) -> None:
-    """`lora.safetensors` is the edit of `model/`, matrix by matrix, up to the rounding of what is stored.
+    """`lora.safetensors` is the edit of `model/`, matrix by matrix, up to the rounding of what is stored and what the
+    manifest says was left out.
 
     Raises EvidenceError naming the matrix where it is not, and ModelError.
     """
@@ -77,14 +78,16 @@ def adapter(artifact: Artifact, base: Path) -> None:
         if site not in factors and site.tensor not in edited:
             continue
         old, new = stored(base, site), stored(artifact.model, site)
-        if not same(old, new, factors.get(site), dtypes):
+        if not same(old, new, factors.get(site), dtypes, artifact.left_out):
             raise EvidenceError(
                 f"{artifact.adapter}: is not the edit of model/ ({site.tensor} differs); apply the recipe again"
             )
 
 
-def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtype]) -> bool:
-    """Is `new` `old + up @ down`, but for the rounding of `new` and of the factors, which are stored in `dtypes`?"""
+def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtype], left_out: float = 0.0) -> bool:
+    """Is `new` `old + up @ down`, but for the rounding of `new` and of the factors, which are stored in `dtypes`, and
+    the share `left_out` of the change?
+    """
     change = exact(new) - exact(old)
     told = torch.zeros_like(change) if delta is None else exact(delta.up) @ exact(delta.down)
     coarsest = max((torch.finfo(dtype) for dtype in dtypes), key=lambda info: info.eps, default=torch.finfo(new.dtype))
@@ -94,4 +97,4 @@ def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtyp
         sizes = float(exact(delta.up).norm()), float(exact(delta.down).norm())
         room += 2 * coarsest.eps * sizes[0] * sizes[1]
         room += coarsest.tiny * (sizes[0] * delta.down.numel() ** 0.5 + sizes[1] * delta.up.numel() ** 0.5)
-    return bool(float((change - told).norm()) <= room + 1e-6 * float(change.norm()))
+    return bool(float((change - told).norm()) <= room + (1e-6 + left_out) * float(change.norm()))

@@ -12,6 +12,7 @@ from tracelang.importers.names import name_of
 from tracelang.semantics.concepts import folded
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, declared
+from tracelang.semantics.phrases import Phrases, forms, stems_by
 from tracelang.syntax.text import normal, plain, quote
 from tracelang.text import safe
 
@@ -188,10 +189,21 @@ class Draft:
         return "\n\n".join(filter(None, blocks)) + "\n"
 
     def _settle(self) -> None:
-        """An anchor that is erased itself is refused by the language: report it and leave it out."""
+        """An anchor that is erased itself, or speaks of what is, the language refuses: report it and leave it out."""
+        anchors = {target.anchor for target in self.targets.values() if target.anchor}
+        erased = (
+            Phrases([(text, text) for text in self.targets], stems_by(forms(self.targets, anchors)))
+            if anchors
+            else None
+        )
         for text, target in self.targets.items():
-            if target.anchor and folded(target.anchor) in self.gone:
-                message = f"the anchor {shown(target.anchor)} of {shown(text)} is erased itself: left out"
+            if erased is None or not target.anchor:
+                continue
+            inside = next((name for name, _ in erased.inside(target.anchor) if name != text), None)
+            if folded(target.anchor) in self.gone or inside is not None:
+                itself = inside is None or folded(inside) == folded(target.anchor)
+                what = "is erased itself" if itself else f"holds {shown(inside or '')}, which is erased"
+                message = f"the anchor {shown(target.anchor)} of {shown(text)} {what}: left out"
                 self.changed(message, target.span, "name an anchor that stays", of="an anchor that is erased")
                 self.targets[text] = replace(target, anchor="")
 

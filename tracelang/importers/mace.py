@@ -13,10 +13,10 @@ from tracelang.importers.draft import Draft, shown
 from tracelang.importers.table import KINDS, ROLES, Row, is_table, rows
 from tracelang.importers.yaml_file import Fields, items, load, text_of
 
-STEER = {"rank": "rank", "max_train_steps": "steps", "learning_rate": "rate", "seed": "seed"}
-"""Settings that the method `mace` has, by its own words."""
-
 METHOD = [
+    "learning_rate",
+    "max_train_steps",
+    "rank",
     "lora",
     "importance_sampling",
     "lamb",
@@ -28,7 +28,7 @@ METHOD = [
     "with_uncond_loss",
     "uncond_loss_weight",
 ]
-"""Settings of MACE's own three stages that the method `mace` does not have."""
+"""Settings of MACE's own three stages."""
 
 PRESERVED = ["train_preserve_scale", "fuse_preserve_scale", "preserve_weight"]
 CACHES = ["prior_preservation_cache_path", "domain_preservation_cache_path"]
@@ -81,6 +81,7 @@ RUN = [
     "sam_hq_checkpoint",
     "sample_batch_size",
     "scale_lr",
+    "seed",
     "set_grads_to_none",
     "test_erased_model",
     "tokenizer_name",
@@ -95,9 +96,7 @@ RUN = [
 
 
 def convert(source: Source, folder: str, report: Findings) -> Draft | None:
-    """A recipe that erases MACE's concepts toward its mapping concepts: a configuration by the method that it is of, a
-    table by the default one.
-    """
+    """A recipe that erases MACE's concepts toward its mapping concepts, by the default method; ANT's by its own."""
     draft = Draft("MACE", source, report)
     for concept, anchor, kind, span, kept in rows(draft) if is_table(source) else _configuration(draft):
         if kind not in KINDS:
@@ -147,28 +146,13 @@ def _configuration(draft: Draft) -> list[Row]:
         # Folders are named after concepts there, so `-` stands for a space.
         found.append((name.replace("-", " "), anchor, kind[0] if kind else "object", _span(node, source), False))
     _preserved(draft, fields)
-    draft.method = _method(draft, tool, fields)
+    draft.method = METHODS[tool]
     _rest(draft, outer, fields)
     return found
 
 
-METHODS = {"MACE": "mace", "ANT": "ant"}
-
-
-def _method(draft: Draft, tool: str, fields: Fields) -> str:
-    """The published method under its name, with MACE's settings; of ANT the file only says how adapters are fused."""
-    if tool != "MACE":
-        message = f"how {tool} trains its adapters stands in another file; here the method's own settings hold"
-        draft.changed(message, fields.span)
-        fields.known(STEER)
-        return f"method {METHODS[tool]}"
-    settings = []
-    for key, setting in STEER.items():
-        if fields.has(key):
-            value = fields.number(key)
-            settings.append(draft.setting("steer", setting, value, fields.place(key)))
-    lines = [f"  steer.{setting}" for setting in settings if setting]
-    return "\n".join(["method mace {", *lines, "}"]) if lines else "method mace"
+METHODS = {"MACE": "", "ANT": "method ant"}
+"""By whose configuration it is; the default where there is none. The method `mace` is there to be chosen."""
 
 
 def _span(node: Any, source: Source) -> Span:
@@ -198,7 +182,8 @@ def _rest(draft: Draft, outer: Fields, fields: Fields) -> None:
     fields.known(["pretrained_model_name_or_path"])
     stages = fields.known(METHOD)
     if stages:
-        message = f"settings that the recipe's method does not have: {', '.join(stages)}"
+        method = "`ant` with its own settings" if draft.method else "the default"
+        message = f"{draft.origin}'s own stages are not in this recipe, its method is {method}: {', '.join(stages)}"
         draft.changed(message, fields.place(stages[0]))
     unused = fields.known(RUN)
     if unused:

@@ -1,0 +1,52 @@
+"""`delta.safetensors`: the bits in which the edited checkpoint differs from its base, for `tracec patch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tracelang.checkpoint import delta, folder, lora, merge, modelspec, patch
+from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.output import OutputError
+from tracelang.models import loading
+from tracelang.plan.types import Plan
+
+KEY = "delta"
+RELATION = "finetune"
+EMPTY = False
+FILE = "delta.safetensors"
+
+
+def refuse(base: Path, plan: Plan) -> None:
+    loading.variant(base, loading.without(base))
+
+
+def write(work: Work, draft: Path) -> Emitted:
+    """Of the same files as `folder` edits. Raises OutputError where the base and the file do not give the edit."""
+    sites = {(site.component, site.tensor): site for site in work.deltas}
+    edited: dict[str, set[str]] = {}
+    for component, tensor in sites:
+        edited.setdefault(component, set()).add(tensor)
+    components = frozenset(site.component for site in work.sites)
+    touched = {path: held for path, held in folder.parts(work.base, edited, components) if held}
+
+    def change(path: Path, tensor: str) -> patch.Change:
+        return merge.change(tensor, partial(work.deltas.__getitem__, sites[path.parts[0], tensor]))
+
+    delta.write(draft / FILE, work.base, touched, change, modelspec.metadata(work, "tracelang", "delta"))
+    found = delta.read(draft / FILE)
+    for name, wanted in delta.outcome(found, work.base).items():
+        if wanted != found.files[name][1]:
+            raise OutputError(f"{FILE}: not written: read back, it does not turn {name} of the base into the edit")
+    size = (draft / FILE).stat().st_size
+    told = f"{FILE}: {lora.megabytes(size)}; `tracec patch` turns the base into the edit with it, and back"
+    return Emitted({"bytes": size, "files": len(touched), "summary": told}, files=(FILE,))
+
+
+def card(facts: Mapping[str, Any], out: Path) -> str:
+    return (
+        f"`{FILE}` is what differs from the base, bit by bit: `tracec patch {FILE} --model BASE --out EDITED` makes "
+        f"the edited checkpoint, and `tracec patch {FILE} --model EDITED --out BASE --revert` the base again."
+    )
