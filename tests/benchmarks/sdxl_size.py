@@ -6,7 +6,7 @@ two steps of plain diffusers on the result in bfloat16 at 256 pixels. Then every
 
 Fails where apply takes more than 1.5 GB, where anything else changed than the 140 keys and values and the columns of
 the added embedding that multiply the pooled state, or where the unconditional input is not zeros. Needs 14 GB of disk,
-and 9 GB of memory to sample.
+and 13 GB of memory to sample.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import sys
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-pipe = StableDiffusionXLPipeline.from_pretrained(sys.argv[1], torch_dtype=torch.bfloat16)
+pipe = StableDiffusionXLPipeline.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
 pipe.set_progress_bar_config(disable=True)
 _, negative, _, pooled = pipe.encode_prompt("a cat")
 assert not negative.any() and not pooled.any(), "the unconditional input is not zeros"

@@ -14,6 +14,9 @@ from tests.layouts.checkpoint import checkpoint
 from tests.layouts.converters import converted, in_torch
 from tests.layouts.judge import RECIPE, run
 from tests.layouts.tensors import read
+from tracelang.checkpoint import forms
+
+pytestmark = pytest.mark.skipif("single-file" not in forms.known(), reason="no single files yet")
 
 
 @pytest.fixture(autouse=True)

@@ -35,8 +35,8 @@ def main() -> None:
                 total["kills"] += given.kills
             if reason is None:
                 seen = disks.fill(at / f"disks-{i}", pair, given.disks)
-                _tell("full disks", pair.base.name, pair.form, seen, given.disks)
-                total["full disks"] += given.disks
+                _tell("full disks", pair.base.name, pair.form, seen, 2 * given.disks)
+                total["full disks"] += 2 * given.disks
         if reason:
             print(f"full disks: skipped, {reason}")
         for base in dict.fromkeys(pair.base for pair in found) if given.headers else []:

@@ -39,7 +39,10 @@ def disk(at: Path, kibibytes: int) -> Iterator[Path]:
 
 
 def fill(at: Path, pair: Pair, count: int) -> Counter[str]:
-    """`count` disks from 8 KiB to half as much again as the output.
+    """`count` disks from 8 KiB to half as much again as the output, and one on which there is room in any case.
+
+    All but the last are found full while writing: room is not asked for. What asks for it, on disks of the same
+    sizes, refuses or writes a whole OUT too.
 
     Raises AssertionError: half an OUT, something left behind, a traceback, or a base that is not what it was.
     """
@@ -47,11 +50,11 @@ def fill(at: Path, pair: Pair, count: int) -> Counter[str]:
     base, form, whole = pair.base, pair.form, pair.whole
     given, untouched, seen = recipe(at), tree(base.at), Counter[str]()
     most = 3 * pair.size // 2048 + 64
-    for i in range(count):
-        kibibytes = 8 + (most - 8) * i // max(count - 1, 1)
+    sizes = [8 + (most - 8) * i // max(count - 2, 1) for i in range(count - 1)] + [most + 4096]
+    for kibibytes, unforeseen in ((size, unforeseen) for size in sizes for unforeseen in (True, False)):
         with disk(at / "disk", kibibytes) as place:
             out = place / "out"
-            code, said, _ = finished(words(base, given, form, out), at / "said")
+            code, said, _ = finished(words(base, given, form, out), at / "said", unforeseen)
             if code == 0:
                 assert tree(out) == whole, f"{kibibytes} KiB: half an OUT"
                 seen["whole OUT"] += 1
@@ -59,6 +62,6 @@ def fill(at: Path, pair: Pair, count: int) -> Counter[str]:
                 line(code, said)
                 left = [path.name for path in place.iterdir()]
                 assert not left, f"{kibibytes} KiB: left behind {left}"
-                seen["refused"] += 1
+                seen["full while writing" if unforeseen else "refused beforehand"] += 1
         assert tree(base.at) == untouched, "the base was touched"
     return seen
