@@ -55,7 +55,9 @@ def command(
         raise click.UsageError("standard input cannot be written back: use --diff")
     try:
         with without_collecting():
-            found = [one for place in recipes(places) for one in _lint(place, fix, diff, today, params, root)]
+            every = (one for place in recipes(places) for one in _lint(place, fix, diff, today, params, root))
+            # a file that many include is told of once
+            found = list({(one.code, one.location, one.message): one for one in every}.values())
     except click.ClickException as error:
         error.show()
         ctx.exit(2)

@@ -7,7 +7,7 @@ from functools import partialmethod
 from typing import Literal
 
 from tracelang.diagnostics.source import Span
-from tracelang.records import dataclass, field
+from tracelang.records import dataclass, field, replace
 
 Severity = Literal["error", "warning", "note"]
 
@@ -96,6 +96,20 @@ class Findings:
         """Raise CompileError if there is an error among the findings."""
         if self.failed:
             raise CompileError(self.in_order())
+
+
+def gathered(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """One finding of each code and place: the first says how many more there are, as of the members of one list."""
+    groups: dict[tuple[str, int, int, int], list[Diagnostic]] = {}
+    for one in findings:
+        span = one.primary.span
+        groups.setdefault((one.code, id(span.source), span.start, span.end), []).append(one)
+    return [_first(group) for group in groups.values()]
+
+
+def _first(group: list[Diagnostic]) -> Diagnostic:
+    others = len({one.message for one in group}) - 1
+    return replace(group[0], message=f"{group[0].message} (and {others:,} more)") if others else group[0]
 
 
 class CompileError(ValueError):

@@ -21,12 +21,13 @@ def compile(
     recipe: str | Path,
     *,
     root: str | Path | None = None,
-    params: Mapping[str, str] | None = None,
+    params: Mapping[str, str | float] | None = None,
 ) -> Plan:
     """Compile a recipe: a `Path`, or a string that ends with `.erase`, is a file; other strings are the recipe itself.
 
     `root` is the folder that imports and lists may not leave (default: the git root around the recipe, else its
-    folder); `params` overrides params as `--set` does, `{"degree": "60%"}`. Raises CompileError with every diagnostic.
+    folder); `params` overrides params as `--set` does: `{"degree": "60%"}`, or 0.6. Raises CompileError with every
+    diagnostic.
     """
     plan, findings = compile_with_findings(recipe, root=root, params=params)
     if plan is None:
@@ -40,7 +41,7 @@ def compile_with_findings(
     recipe: str | Path,
     *,
     root: str | Path | None = None,
-    params: Mapping[str, str] | None = None,
+    params: Mapping[str, str | float] | None = None,
     shown: str | None = None,
 ) -> tuple[Plan | None, list[Diagnostic]]:
     """The plan, or None, and everything that was found, warnings and notes too. `shown` names a text in messages."""
@@ -61,7 +62,7 @@ def located(
     recipe: str | Path,
     *,
     root: str | Path | None = None,
-    params: Mapping[str, str] | None = None,
+    params: Mapping[str, str | float] | None = None,
     shown: str | None = None,
 ) -> Resolution | None:
     """The tree and the program of a recipe, whose spans say where the parts of its plan were written."""
@@ -77,7 +78,7 @@ def _is_path(recipe: str | Path, shown: str | None) -> bool:
 def _resolved(
     recipe: str | Path,
     root: str | Path | None,
-    params: Mapping[str, str] | None,
+    params: Mapping[str, str | float] | None,
     shown: str | None,
     report: Findings,
 ) -> tuple[Resolution | None, File, Path]:

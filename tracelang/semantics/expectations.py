@@ -71,6 +71,11 @@ def _split(context: Context, node: tree.Assertion) -> tuple[tree.Set | None, str
     kind = given.members[-1] if isinstance(given, tree.Union) else None
     if not isinstance(given, tree.Union) or not isinstance(kind, tree.Reference):
         help = f"write `attack({given.span.text}, ring_a_bell)`"
+        if isinstance(given, tree.Union) and isinstance(given.members[0], tree.Reference):
+            first = given.members[0].text
+            if first in ATTACKS:
+                concepts = ", ".join(member.span.text for member in given.members[1:])
+                help = f"the kind stands last: `attack({concepts}, {first})`"
         context.report.error("TL212", "`attack` needs a kind of attack after the concepts", given.span, help=help)
         return None, None
     if kind.text not in ATTACKS:
@@ -94,5 +99,6 @@ def _bound(context: Context, scope: Scope, node: tree.Assertion, metric: Metric)
     if isfinite(value) and low <= value <= high:
         return value
     words = {"share": "between 0% and 100%", "ratio": "at least 0"}.get(metric.scale, "a finite number")
-    context.report.error("TL213", f"the bound of `{node.metric.text}` is {words}", node.bound.span)
+    help = f"write `{number.text}%`" if metric.scale == "share" and not number.percent and 1 < value <= 100 else ""
+    context.report.error("TL213", f"the bound of `{node.metric.text}` is {words}", node.bound.span, help=help)
     return None

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from tracelang.records import dataclass, field
 from tracelang.semantics.values import ReadsSites, Window
 
-LARGEST = 1.7976931348623157e308
+LARGEST = 1e30
+"""The largest number where no other bound is said: beyond it, sums of squares in single precision are no numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,17 @@ class Field:
             return value in self.choices
         if self.type == "choices":
             return isinstance(value, tuple) and value == self.ordered(value)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= LARGEST:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= self.most:
             return False
         if self.type == "integer" and value != int(value):
             return False
         low = self.low is None or (value > self.low if self.above else value >= self.low)
         return low and (self.high is None or value <= self.high)
+
+    @property
+    def most(self) -> float:
+        """The largest number that it may be."""
+        return LARGEST if self.high is None else self.high
 
     def ordered(self, words: Iterable[object]) -> tuple[str, ...]:
         """Those of the choices that are among `words`, in their own order."""

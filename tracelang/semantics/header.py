@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tracelang.diagnostics import Edit, Fix, Label, Span
@@ -64,7 +65,9 @@ def _field(context: Context, found: Header, places: dict[str, Span], item: tree.
     first = item.values[0]
     if kind == "text" and len(item.values) == 1 and isinstance(first, tree.Text):
         if name == "review_by" and not _is_date(first.value):
-            context.report.error("TL212", "a date is written like `2027-05-01`", first.span)
+            written = re.fullmatch(r"\d{4}-\d\d-\d\d", first.value)
+            message = "there is no such day" if written else "a date is written like `2027-05-01`"
+            context.report.error("TL212", message, first.span)
         found[name] = first.value
     elif kind == "name" and len(item.values) == 1 and isinstance(first, tree.Reference):
         if first.text not in THREATS:

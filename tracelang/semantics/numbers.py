@@ -50,6 +50,9 @@ def bounded(context: Context, scope: Scope, node: tree.Value | tree.Scalar, fiel
         return None
     if field.fits(value):
         return value
+    if field.high is None and value > field.most:
+        context.report.error("TL213", f"{what} is too large", node.span, help="write `1e30` or less")
+        return None
     context.report.error("TL213", f"{what} is {range_words(field)}", node.span)
     return None
 
@@ -62,6 +65,6 @@ def share(context: Context, scope: Scope, node: tree.Scalar, what: str) -> float
     value = worth(number)
     if 0 <= value <= 1:
         return value
-    help = "write it in percent: `60%`" if not number.percent else ""
+    help = f"write `{number.text}%`" if not number.percent and 1 < value <= 100 else ""
     context.report.error("TL213", f"{what} lies between 0% and 100%", node.span, help=help)
     return None

@@ -30,14 +30,15 @@ def params(context: Context, scope: Scope) -> None:
             context.params[id(node)] = node.value
 
 
-def overrides(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
+def overrides(context: Context, scope: Scope, given: Mapping[str, str | float]) -> None:
     """Put the values from outside in their place: `degree`, or `n.degree` for the param of an import.
 
     A file has its params once, however many ways lead to it.
     """
     known = _settable(scope)
     places: dict[int, Span] = {}
-    for name, text in given.items():
+    for name, value in given.items():
+        text = _written(known.get(name), value)
         span = Span(Source("--set", f"{name}={text}"), 0, len(name) + 1 + len(text))
         if not plain(span.source.text) or not span.source.text.isprintable():
             from tracelang.syntax.unseen import findings, raw
@@ -67,12 +68,20 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str]) -> None:
         if match is None:
             context.report.error("TL212", "a param is a number or a percentage", span, help=f"--set {name}=60%")
             continue
-        value = tree.Number(match[1], bool(match[2]), span=span)
-        if value.percent != node.value.percent:
+        number = tree.Number(match[1], bool(match[2]), span=span)
+        if number.percent != node.value.percent:
             written = "in percent" if node.value.percent else "without percent"
-            context.report.error("TL212", f"the param `{name}` is written {written}", span)
-        elif _inside(context, node, value):
-            context.params[id(node)] = value
+            help = f"--set {name}={text}%" if node.value.percent else f"--set {name}={number.text}"
+            context.report.error("TL212", f"the param `{name}` is written {written}", span, help=help)
+        elif _inside(context, node, number):
+            context.params[id(node)] = number
+
+
+def _written(node: tree.Param | None, value: str | float) -> str:
+    """A value as a recipe would write it: from Python, 0.6 is 60% where the param is in percent."""
+    if isinstance(value, str):
+        return value
+    return f"{100 * value:.15g}%" if node is not None and node.value.percent else f"{value:.15g}"
 
 
 def _settable(scope: Scope) -> dict[str, tree.Param]:

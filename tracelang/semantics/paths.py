@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from errno import ELOOP
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,9 @@ class Located:
 def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Located | None:
     """The file that a path means, or None, reported: it lies outside the wall, or there is none."""
     text = node.value
+    if not text.strip():
+        report.error(MISSING[sort], "this path is empty", node.span, help=f"name the {sort}'s file")
+        return None
     if "\\" in text or text[1:2] == ":":
         help = "write folders with `/`, from the file that names them"
         report.error(MISSING[sort], "a path is written the same on every system", node.span, help=help)
@@ -59,11 +63,18 @@ def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Locat
         inside = not Path(text).is_absolute() and path.is_relative_to(wall)
         exists = inside and path.exists()
         near = "" if exists or not inside else did_you_mean(path.name, _siblings(path, sort))
-    except (OSError, ValueError, RuntimeError):
-        report.error(MISSING[sort], "this cannot be the name of a file", node.span)
+    except (OSError, ValueError, RuntimeError) as error:
+        circle = isinstance(error, RuntimeError) or getattr(error, "errno", 0) == ELOOP
+        message = "this leads to a circle of links" if circle else "this cannot be the name of a file"
+        report.error(MISSING[sort], message, node.span)
         return None
     if not inside:
         help = f"keep {sort}s inside the recipe root, or set a wider --root"
+        if start is STANDARD:
+            shipped = path.is_relative_to(LIBRARY / "methods")
+            help = f"methods need no import: `method {path.stem}`" if shipped else "a path in `std/` stays there"
+        elif (start.folder / rest).is_symlink():
+            help = f"it is a link; {help}"
         report.error("TL217", f"`{text}` leaves the recipe root", node.span, help=help)
         return None
     if not exists:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Label, Span
+from tracelang.diagnostics.diagnostic import gathered
 from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, defined_templates, folded
@@ -57,7 +58,7 @@ def resolve(
     *,
     folder: Path,
     root: Path,
-    given: Mapping[str, str] | None = None,
+    given: Mapping[str, str | float] | None = None,
     path: Path | None = None,
 ) -> Resolution | None:
     """What a file means, or None with every error in `report`.
@@ -118,6 +119,8 @@ def resolve(
     erase, kept = _merge(context, erase, kept)
     priors = _once(context, priors)
     inflected = check(context, erase, kept, expect, unsure)
+    if len(report.findings) > 1:
+        report.findings[:] = gathered(report.findings)
     if report.failed or chosen is None:
         return None
     priors = _implied(chosen, priors) + priors

@@ -174,7 +174,8 @@ def find(
     if first not in scope.imports and scope.lost and not nearest(first, scope.imports):
         return None
     if len(reference.parts) > 2 or first not in scope.imports:
-        help = did_you_mean(first, scope.imports) if len(reference.parts) == 2 else ""
+        owner = _behind(scope, sort, last) if len(reference.parts) == 2 else ""
+        help = owner or (did_you_mean(first, scope.imports) if len(reference.parts) == 2 else "")
         help = help or 'a dotted name is `n.name`, after `import "file.erase" as n`'
         report.error(code, f"no {what} is called `{reference.text}`", reference.span, help=help)
         return None

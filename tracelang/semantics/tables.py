@@ -35,6 +35,12 @@ FAMILIES = {
     "sdxl": "Stable Diffusion XL",
     "flux": "FLUX.1",
 }
+TIMESTEPS = ("sd1", "sd2", "sdxl")
+"""The families whose time is counted in training timesteps."""
+BLOCKS = {"sd1": ("down", "mid", "up"), "sd2": ("down", "mid", "up"), "sdxl": ("down", "mid", "up")} | {
+    "flux": ("double", "single")
+}
+"""Of each family, the places in which its layers lie."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,18 @@ def _range(context: Context, node: tree.Range) -> Window | None:
     for end in (node.low, node.high):
         if end.percent != (unit == "progress"):
             message = "progress is written in percent" if unit == "progress" else f"{unit} is written without percent"
-            help = f"write `{end.text}%`" if unit == "progress" else f"write `{end.text}`"
+            help = (
+                f"write `{_percent(node.low)}..{_percent(node.high)}`" if unit == "progress" else f"write `{end.text}`"
+            )
             context.report.error("TL212", message, end.span, help=help)
             return None
     return _ordered(context, node, Window(unit, worth(node.low), worth(node.high)))
+
+
+def _percent(end: tree.Number) -> str:
+    """An end of progress as it has to be written: `1` and `0.2` were meant as fractions."""
+    value = worth(end)
+    return f"{100 * value:g}%" if end.percent or 0 <= value <= 1 else f"{end.text}%"
 
 
 def _ordered(context: Context, node: tree.Range | tree.Before, found: Window) -> Window | None:

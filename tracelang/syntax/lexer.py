@@ -16,6 +16,8 @@ from tracelang.syntax.tree import Comment, Token
 
 MAX_NESTING = 64
 OPENING = {"{": "}", "(": ")"}
+MARKS = ("AT_MOST", "AT_LEAST")
+"""What stands in for one mark, and leaves the rest of its line as it is."""
 CLOSING = {"}": "{", ")": "("}
 
 
@@ -71,7 +73,7 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findi
         found = unreadable(source, at, begun, table.literals)
         if found.start >= reported:
             report.findings.append(found.finding)
-            line_end = text.find("\n", at)
+            line_end = text.find("\n", at) if found.stand_in is None or found.stand_in[0] not in MARKS else at
             reported = len(text) if line_end < 0 else line_end
         if found.stand_in is not None:
             if last and last.start == found.start:

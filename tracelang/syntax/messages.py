@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from tracelang.diagnostics import Findings, Label, Source, Span
+from tracelang.syntax.advice import advice
 from tracelang.syntax.automaton import accepted, replay, settled, statements
 from tracelang.syntax.lexer import CLOSING, OPENING
 from tracelang.syntax.phrases import phrases
@@ -24,8 +25,10 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return near[0] if near else ""
 
 
-def report_unexpected(source: Source, table: Table, before: list[Token], token: Token, report: Findings) -> None:
-    """Report the token that the automaton cannot take after those `before` it."""
+def report_unexpected(
+    source: Source, table: Table, before: list[Token], token: Token, after: list[Token], report: Findings
+) -> None:
+    """Report the token that the automaton cannot take after those `before` it; a few may follow it."""
     stack, values = replay(table, before)
     tokens = [value for value in values if value is not None]
     wanted = phrases().expected.get(str(stack[-1])) or _listing(_follow(table, accepted(table, stack)))
@@ -44,7 +47,11 @@ def report_unexpected(source: Source, table: Table, before: list[Token], token: 
     if tokens and tokens[0].start != span.start:
         statement = tokens[0]
         also.append(Label(Span(source, statement.start, statement.end), f"in this `{statement.text}` statement"))
-    report.error(code, message, span, also=also, help=_help(table, stack, tokens, token, opening))
+    known = advice(source, before, token, after) if code == "TL101" else None
+    if known is not None:
+        report.error(code, message, span, also=also, help=known.help, fix=known.fix)
+    else:
+        report.error(code, message, span, also=also, help=_help(table, stack, tokens, token, opening))
 
 
 def _follow(table: Table, kinds: set[str]) -> list[str]:

@@ -54,6 +54,9 @@ def recover(source: Source, report: Findings) -> File | None:
     if newer is not None:
         report.findings.append(newer)
         return None
+    if own.findings and source.text.lstrip()[:1] == "{":
+        report.findings.append(_data(source))
+        return None
     unreadable = [finding.primary.span.start for finding in own.findings]
     statements, failure = _run(source, table, lexed.tokens, 0, len(lexed.tokens))
     gaps: list[tuple[int, int]] | None = []
@@ -80,6 +83,14 @@ def recover(source: Source, report: Findings) -> File | None:
     from tracelang.syntax.salvage import salvage
 
     return salvage(File(source, tuple(statements), lexed.comments), table, lexed.tokens, gaps, own.findings)
+
+
+def _data(source: Source) -> Diagnostic:
+    """The one finding about a file of JSON."""
+    at = source.text.index("{")
+    plan = '"format_version"' in source.text and '"digest"' in source.text
+    what, help = ("a plan", "apply it: `tracec apply PLAN`") if plan else ("JSON", "name a recipe, a `.erase` file")
+    return Diagnostic("TL104", "error", f"this is {what}, no recipe", Label(Span(source, at, at + 1)), help=help)
 
 
 def _newer(source: Source, tokens: list[Token]) -> Diagnostic | None:
@@ -154,7 +165,7 @@ def _read_on(
         until = token.end if token.type != "$END" else len(source.text)
         known = bisect_right(unreadable, until) > bisect_left(unreadable, since)
         if not (stray or known or failed == reported):
-            report_unexpected(source, table, tokens[first:failed], token, report)
+            report_unexpected(source, table, tokens[first:failed], token, tokens[failed + 1 : failed + 3], report)
             reports += 1
         reported = failed
         resumption = resume(source, table, tokens, begun, failed)

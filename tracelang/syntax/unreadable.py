@@ -15,6 +15,9 @@ from tracelang.syntax.text import quote
 QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2018\u2019'`"
 
 
+BOUNDS = {"<": ("AT_MOST", "<="), ">": ("AT_LEAST", ">=")}
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A stretch without a token, the finding about it, and the type and text of its stand-in, if it has one."""
@@ -40,6 +43,13 @@ def unreadable(source: Source, at: int, word: int | None, keywords: Iterable[str
         return _named(span, name)
     fix = Fix("remove it", (Edit(span, ""),)) if character == ";" else None
     help = phrases().character.get(character, "")
+    if character in BOUNDS:
+        kind, bound = BOUNDS[character]
+        fix = Fix(f"write `{bound}`", (Edit(span, bound),))
+        return Unreadable(_error("TL104", f"`{name}` has no meaning here", span, help, fix), at, at + 1, (kind, bound))
+    if character == ":" and word is not None and source.text[word:at] in ("names", "probes", "templates"):
+        help = f'write `{source.text[word:at]} "…"`, without a mark'
+        fix = Fix("remove it", (Edit(span, ""),))
     return Unreadable(_error("TL104", f"`{name}` has no meaning here", span, help, fix), at, at + 1)
 
 

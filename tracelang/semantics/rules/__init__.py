@@ -17,9 +17,13 @@ from tracelang.semantics.rules import (
     allowance_without_reason,
     inflected_probe,
     near_synonym,
+    not_carried_out,
+    nothing_erased,
     nothing_expected,
     nothing_kept,
     nothing_preserved,
+    nothing_taken,
+    other_family,
     preserved_name,
     protected_training,
     quoted_name,
@@ -58,6 +62,10 @@ RULES: tuple[Rule, ...] = (
     review_overdue,
     nothing_expected,
     protected_training,
+    not_carried_out,
+    nothing_taken,
+    nothing_erased,
+    other_family,
     unused_definition,
     shadowed_prelude,
     quoted_name,
@@ -88,7 +96,7 @@ def examine(
     for rule in rules:
         if rule not in ABOUT_ALLOWANCES:
             report.findings.extend(rule.check(subject))
-    report.findings[:] = silenced(report.findings, subject.allowances)
+    report.findings[:] = silenced(report.findings, (*subject.allowances, *subject.brought))
     for rule in rules:
         if rule in ABOUT_ALLOWANCES:
             report.findings.extend(rule.check(subject))

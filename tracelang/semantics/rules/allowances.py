@@ -1,11 +1,13 @@
 """`# tracec: allow TL401 reason`: comments that silence a warning on their own line.
 
-A comment that stands alone on its line speaks for the next line that is more than a comment. Several codes may stand
+A comment that stands alone on its line speaks for the statement that begins on the next line which is more than a
+comment. A comment holds where its file is included. Several codes may stand
 side by side. Errors and notes cannot be allowed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tracelang.diagnostics import Diagnostic, Span
@@ -13,30 +15,39 @@ from tracelang.records import dataclass, field
 from tracelang.syntax import tree
 
 MARK = "tracec:"
+NEARLY = re.compile(r"tracec\s*:?\s*allow\b", re.IGNORECASE)
 WORD = "allow"
 
 
 @dataclass(slots=True)
 class Allowance:
-    """What a comment says: codes, and why. `line` is the one that it speaks for, `used` what it silenced there."""
+    """What a comment says: codes, and why. It speaks for the lines from `line` to `last`; `used` is what it silenced
+    there.
+    """
 
     word: str
     codes: tuple[str, ...]
     reason: str
     span: Span
     line: int
+    last: int
     used: set[str] = field(default_factory=set)
 
 
 def allowances(file: tree.File) -> tuple[Allowance, ...]:
-    """Every comment of a file that begins with `tracec:`."""
+    """Every comment of a file that begins with `tracec:`, or nearly."""
     found = []
     for comment in file.comments:
-        text = comment.text.lstrip("#").strip()
+        text = comment.text.lstrip("#").lstrip(" \t;").rstrip()
         if text.startswith(MARK):
             word, _, rest = text[len(MARK) :].strip().partition(" ")
-            codes, reason = _split(rest)
-            found.append(Allowance(word, codes, reason, comment.span, _line(file, comment.span)))
+        elif NEARLY.match(text):
+            word, rest = "", ""
+        else:
+            continue
+        codes, reason = _split(rest)
+        line = _line(file, comment.span)
+        found.append(Allowance(word, codes, reason, comment.span, line, _last(file, comment.span, line)))
     return tuple(found)
 
 
@@ -44,8 +55,8 @@ def silenced(findings: Iterable[Diagnostic], given: tuple[Allowance, ...]) -> li
     """The findings that no allowance covers; the allowances remember what they covered."""
     by_line: dict[int, list[Allowance]] = {}
     for one in given:
-        if one.word == WORD:
-            by_line.setdefault(one.line, []).append(one)
+        for line in range(one.line, one.last + 1) if one.word == WORD else ():
+            by_line.setdefault(line, []).append(one)
     return [finding for finding in findings if not (by_line and _covered(finding, by_line))]
 
 
@@ -71,6 +82,15 @@ def _split(text: str) -> tuple[tuple[str, ...], str]:
 
 def _is_code(word: str) -> bool:
     return len(word) == 5 and word.startswith("TL") and word[2:].isdigit()
+
+
+def _last(file: tree.File, span: Span, line: int) -> int:
+    """The last line that a comment speaks for: of the statement below it, where it stands alone."""
+    position = file.source.position
+    if line == position(span.start)[0]:
+        return line
+    ends = (position(one.span.end)[0] for one in file.statements if position(one.span.start)[0] == line)
+    return max(ends, default=line)
 
 
 def _line(file: tree.File, span: Span) -> int:

@@ -43,6 +43,11 @@ class Subject:
         return allowances(self.file)
 
     @cached_property
+    def brought(self) -> tuple[Allowance, ...]:
+        """Those of the files that it includes and imports, which speak for their own lines."""
+        return tuple(one for file in self.resolution.files[1:] if file.comments for one in allowances(file))
+
+    @cached_property
     def forms(self) -> Mapping[str, str]:
         """The table of irregular forms where one may stand on one side of the recipe and its word on the other."""
         gone = {key: None for one in self.program.erase for key in one.targets}
@@ -53,6 +58,17 @@ class Subject:
             (text for key in gone for text in (*concepts[key].names, *concepts[key].probes)),
             (*frames, *(text for key in stays for text in concepts[key].names)),
         )
+
+    def place(self, address: str) -> Span:
+        """Where the recipe itself writes a part of its method or a setting; else where it chooses the method."""
+        spans = self.program.method.spans
+        while address:
+            span = spans.get(address)
+            if span is not None and span.source is self.file.source:
+                return span
+            address = address.rpartition(".")[0]
+        chosen = [node for node in self.file.statements if isinstance(node, tree.Method)]
+        return chosen[-1].name.span if chosen else self.head
 
     @property
     def head(self) -> Span:

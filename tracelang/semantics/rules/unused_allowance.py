@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, Span
+from tracelang.diagnostics.codes import CODES
+from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.rules.allowances import WORD, Allowance
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
         if idle:
             message = f"nothing on line {one.line} gives the warning {', '.join(idle)}"
             help = "remove the comment, or move it to the line of the warning; errors and notes cannot be allowed"
+            unknown = [code for code in idle if code not in CODES]
+            if unknown:
+                message, help = f"there is no code {', '.join(unknown)}", did_you_mean(unknown[0], CODES)
             fix = _without(one) if len(idle) == len(one.codes) else None
             yield Diagnostic(CODE, SEVERITY, message, Label(one.span, "allowed here"), help=help, fix=fix)
 
