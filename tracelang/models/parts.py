@@ -12,6 +12,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from tracelang.models import expected, weights
+from tracelang.models.single import reference, tensors
 from tracelang.plan.family import ModelError
 
 DTYPES = ("float32", "float16", "bfloat16")
@@ -24,17 +25,21 @@ def component(kind: Any, folder: Path, *, spare: str = "", **options: Any) -> An
 
     Raises ModelError naming the folder.
     """
-    if "variant" not in options:
+    held = reference.held(folder)
+    if held is None and "variant" not in options:
         options["variant"] = weights.find(folder).variant
     with blamed(folder, "loaded"):
         expected.fits(folder, expected.of(kind, folder / "config.json"), spare)
-        part, info = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
+        if held is not None:
+            part, info = tensors.loaded(kind, folder, held, **options)
+        else:
+            part, info = kind.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
     lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if lacking and spare and all(name.startswith(f"{spare}.") for name in lacking):
         setattr(part, spare, None)
