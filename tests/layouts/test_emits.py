@@ -16,7 +16,6 @@ from tests.layouts.checkpoint import checkpoint
 from tests.layouts.converters import in_torch
 from tests.layouts.judge import RECIPE, changed, run
 from tests.layouts.tensors import Tensors, read
-from tracelang.checkpoint import forms
 
 ROUNDING = {"F32": 1e-5, "F16": 3e-3, "BF16": 2e-2}
 """Of an adapter's factors, by the dtype that it is stored in, in the norm of the edit."""
@@ -171,7 +170,6 @@ def test_delta_gives_the_edit_and_the_base_again_bit_for_bit(case):
     assert not changed(case.out / "model", edited) and not changed(case.base, again)
 
 
-@pytest.mark.skipif("single-file" not in forms.known(), reason="no single files yet")
 def test_a_single_file_in_diffusers(case, pictures):
     file = single.build(case.at / "in" / "model.safetensors", case.model)
     config = folder.build(case.at / "config", case.model, only=())

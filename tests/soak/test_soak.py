@@ -37,7 +37,7 @@ def test_a_full_disk_gets_no_output_or_a_whole_one(form, found, tmp_path):
     assert seen["full while writing"] and seen["refused beforehand"] and seen["whole OUT"]
 
 
-@pytest.mark.parametrize("name", ["a folder", *(["a single file"] if "single-file" in FORMS else [])])
+@pytest.mark.parametrize("name", ["a folder", "a single file"])
 def test_a_spoilt_header_is_one_line_or_whole_work(name, found, tmp_path):
     pairs = [pair for pair in found if pair.base.name == name]
     seen = headers.lie(tmp_path / "headers", pairs[0].base, [pair.form for pair in pairs], 36, Random(name))
