@@ -97,4 +97,6 @@ def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtyp
         sizes = float(exact(delta.up).norm()), float(exact(delta.down).norm())
         room += 2 * coarsest.eps * sizes[0] * sizes[1]
         room += coarsest.tiny * (sizes[0] * delta.down.numel() ** 0.5 + sizes[1] * delta.up.numel() ** 0.5)
+    if delta is None or not delta.norm():
+        left_out = 0.0  # a share of a change may be left out, never all of it
     return bool(float((change - told).norm()) <= room + (1e-6 + left_out) * float(change.norm()))
