@@ -13,6 +13,7 @@ from tracelang.semantics.rules import RULES, examine
 from tracelang.semantics.rules.fixes import mended
 from tracelang.syntax import tree
 from tracelang.syntax.parser import recover
+from tracelang.syntax.read import Texts
 
 ROUNDS = 10
 """How often the fixes may bring up new ones."""
@@ -34,13 +35,17 @@ LIBRARY = (
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day."""
+    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day.
+
+    Of files that are `unsaved`, what the editor holds counts.
+    """
 
     folder: Path
     root: Path
     today: date
     given: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
+    unsaved: Texts | None = None
 
     def findings(self, source: Source) -> list[Diagnostic]:
         """Everything that is found in a recipe, in order."""
@@ -48,7 +53,9 @@ class Lint:
         file = recover(source, report)
         if file is None:
             return report.in_order()
-        resolution = resolve(file, report, folder=self.folder, root=self.root, given=self.given, path=self.path)
+        resolution = resolve(
+            file, report, folder=self.folder, root=self.root, given=self.given, path=self.path, unsaved=self.unsaved
+        )
         if resolution is not None:
             examine(resolution, report, rules=RULES, today=self.today, root=self.root)
         elif _is_library(file):
