@@ -2,6 +2,7 @@
 # make test   lint, types, import contracts, tests, and a run of the demo
 # make tables DEVICE=cuda   what docs/results.md and README's table say, measured anew and written
 # make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
+# make vsix  the extension for VS Code, by npm; prints where it lies
 # make twins  the models that never knew, into the environment; nothing else needs them
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
 PYTHON ?= python3.11
@@ -10,10 +11,11 @@ TORCH_INDEX ?=
 DEVICE ?= cpu
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+VSCE = @vscode/vsce@3.9.2
 ON = --device $(DEVICE)
 FOUR = recipes/demo.erase recipes/micro/identity.erase recipes/micro/style.erase recipes/micro/unsafe.erase
 
-.PHONY: demo test lint bench world twins tables clean
+.PHONY: demo test lint bench vsix world twins tables clean
 
 $(READY): pyproject.toml backends/tracelang_micro/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +60,14 @@ world: $(READY)
 
 twins: $(READY)
 	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e backends/tracelang_micro_twins
+
+vsix:
+	rm -rf build/vsix
+	mkdir -p build/vsix
+	cp -R grammar/editors/vscode/. LICENSE build/vsix
+	cd build/vsix && npm ci --omit=dev --no-audit --no-fund && \
+	  npx --yes $(VSCE) package --allow-missing-repository --out erase.vsix
+	@echo $(CURDIR)/build/vsix/erase.vsix
 
 clean:
 	rm -rf $(VENV) out build *.egg-info backends/*/*.egg-info

@@ -187,11 +187,15 @@ def test_columns_of_zeros_are_exact_and_cost_no_rank():
 def test_the_certificate_reads_the_columns_and_sees_what_is_beside_them(tiny_sdxl, pooled):
     asked = plan((erasure("cat"),), refine(), preserve={"dog": 1.0})
     base, edited = (StableDiffusionXL().load(tiny_sdxl) for _ in range(2))
+    for one in (base, edited):
+        torch.nn.init.normal_(one.weight(pooled), generator=torch.Generator().manual_seed(0))  # of full rank
     run(asked, base).to(edited)
     found = certify(asked, base, edited)
     assert found.map_share > 1 - 1e-6 and {layer.reads for layer in found.layers} == {"tokens", "pooled"}
     (layer,) = [layer for layer in found.layers if layer.tensor == POOLED]
     assert layer.shape == pooled.shape and 1 <= layer.rank <= 4 and layer.change > 0
+    before, after = (torch.linalg.cond(one.weight(pooled)[:, :PROJECTED].double()) for one in (base, edited))
+    assert layer.condition == pytest.approx(float(after / before), rel=1e-3)
     assert all(reach.residual is None or reach.residual < 1 for reach in found.reaches)
     with torch.no_grad():  # somebody changed what the sizes mean: no text map explains that
         edited.weight(pooled)[:, -4:] += 1

@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from tracelang.cli import main
-from tracelang.cli.rulebook import PAGE, SECTIONS, page, rules
+from tracelang.cli.rulebook import PAGE, page
 from tracelang.diagnostics.codes import CODES
 from tracelang.diagnostics.explanations import explanations
 from tracelang.plan.compile import compile_with_findings
+from tracelang.semantics.rulebook import SECTIONS, rules
 
 ROOT = Path(__file__).parents[2] / "recipes"
 EXAMPLES = {code: one.example for code, one in explanations().items() if one.example and code in CODES}

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "breaking": "Find what a recipe promises less than it did before.",
     "explain": "Print a recipe with every default spelled out.",
     "rule": "Explain a finding's code.",
+    "lsp": "Answer an editor: findings as you type, hovers, completion, formatting.",
     "models": "List the models that come with this installation.",
     "plan": "Show what a recipe would change in a model.",
     "apply": "Apply a recipe or a plan to a model.",

@@ -7,7 +7,7 @@ import textwrap
 
 import click
 
-from tracelang.cli.rulebook import Rule, rules
+from tracelang.semantics.rulebook import Rule, rules
 
 
 @click.command(

@@ -11,6 +11,7 @@ from tracelang.checkpoint import delta, folder, lora, merge, modelspec, patch
 from tracelang.checkpoint.forms import Emitted, Work
 from tracelang.checkpoint.output import OutputError
 from tracelang.models import loading
+from tracelang.models.single import reference
 from tracelang.plan.types import Plan
 
 KEY = "delta"
@@ -20,6 +21,11 @@ FILE = "delta.safetensors"
 
 
 def refuse(base: Path, plan: Plan) -> None:
+    """Raises OutputError for a base that is a single file, and ModelError for a folder that nothing could load."""
+    if (file := reference.origin(base)) is not None:
+        raise OutputError(
+            f"--emit delta: {file} is a single file, and a delta is of a folder's files; emit single-file"
+        )
     loading.variant(base, loading.without(base))
 
 

@@ -13,6 +13,7 @@ from tracelang.semantics.rules import RULES, examine
 from tracelang.semantics.rules.fixes import mended
 from tracelang.syntax import tree
 from tracelang.syntax.parser import recover
+from tracelang.syntax.read import Texts
 
 ROUNDS = 10
 """How often the fixes may bring up new ones."""
@@ -34,7 +35,10 @@ LIBRARY = (
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day."""
+    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day.
+
+    Of files that are `unsaved`, what the editor holds counts.
+    """
 
     folder: Path
     root: Path
@@ -42,6 +46,7 @@ class Lint:
     given: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
     raised: tuple[str, ...] = ()
+    unsaved: Texts | None = None
 
     def findings(self, source: Source) -> list[Diagnostic]:
         """Everything that is found in a recipe, in order."""
@@ -53,7 +58,9 @@ class Lint:
         file = recover(source, report)
         if file is None:
             return report
-        resolution = resolve(file, report, folder=self.folder, root=self.root, given=self.given, path=self.path)
+        resolution = resolve(
+            file, report, folder=self.folder, root=self.root, given=self.given, path=self.path, unsaved=self.unsaved
+        )
         if resolution is not None:
             examine(resolution, report, rules=RULES, today=self.today, root=self.root, raised=self.raised)
         elif _is_library(file):
