@@ -39,7 +39,10 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A finding: `help` says what to do, `note` says why. Codes are listed in `diagnostics.codes`."""
+    """A finding: `help` says what to do, `note` says why. Codes are listed in `diagnostics.codes`.
+
+    `allowed` is the reason that a comment gives for allowing it, and None where none does.
+    """
 
     code: str
     severity: Severity
@@ -49,6 +52,7 @@ class Diagnostic:
     help: str = ""
     note: str = ""
     fix: Fix | None = None
+    allowed: str | None = None
 
     @property
     def location(self) -> str:
@@ -59,9 +63,10 @@ class Diagnostic:
 
 @dataclass(slots=True)
 class Findings:
-    """Findings in the order in which they were made."""
+    """Findings in the order in which they were made, and beside them those that comments allow."""
 
     findings: list[Diagnostic] = field(default_factory=list)
+    allowed: list[Diagnostic] = field(default_factory=list)
 
     def add(
         self,
