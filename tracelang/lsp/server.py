@@ -166,7 +166,7 @@ def _reading(made: Server) -> None:
     @made.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=TRIGGERS))
     def completed(params: types.CompletionParams) -> types.CompletionList:
         document, offset = made.at(params)
-        return types.CompletionList(False, completion(made.documents, document, offset))
+        return completion(made.documents, document, offset)
 
     @made.feature(types.TEXT_DOCUMENT_DEFINITION)
     def defined(params: types.DefinitionParams) -> types.Location | None:
