@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from tracelang.models import weights
 from tracelang.models.header import Entry
-from tracelang.models.parts import component, encoder, quiet
+from tracelang.models.libraries import quiet
+from tracelang.models.parts import component, encoder
 from tracelang.models.single.tensors import tensor
 
 SHARE = 0.5

@@ -69,7 +69,7 @@ def write(work: Work, draft: Path) -> Emitted:
     summary = (
         f"{FILE}: {lora.megabytes(size)}, {states} states moved; it turns every matrix that reads them into the edit"
     )
-    facts = {"bytes": size, "error": float(f"{max(errors.values(), default=0.0):.3g}"), "summary": summary}
+    facts = {"bytes": size, "error": loaded.bound(errors), "summary": summary}
     return Emitted(facts, files=(FILE,), remarks=lora.larger(draft / FILE, "F32", work.deltas))
 
 

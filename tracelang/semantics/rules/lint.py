@@ -45,23 +45,28 @@ class Lint:
     today: date
     given: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
+    raised: tuple[str, ...] = ()
     unsaved: Texts | None = None
 
     def findings(self, source: Source) -> list[Diagnostic]:
         """Everything that is found in a recipe, in order."""
+        return self.report(source).in_order()
+
+    def report(self, source: Source) -> Findings:
+        """Everything that is found in a recipe, and what its comments allow. Notes of `raised` are warnings."""
         report = Findings()
         file = recover(source, report)
         if file is None:
-            return report.in_order()
+            return report
         resolution = resolve(
             file, report, folder=self.folder, root=self.root, given=self.given, path=self.path, unsaved=self.unsaved
         )
         if resolution is not None:
-            examine(resolution, report, rules=RULES, today=self.today, root=self.root)
+            examine(resolution, report, rules=RULES, today=self.today, root=self.root, raised=self.raised)
         elif _is_library(file):
             # Definitions are there for others to import: erasing nothing is what they are for.
             report.findings[:] = [finding for finding in report.findings if finding.code != NOTHING_ERASED]
-        return report.in_order()
+        return report
 
     def mended(self, source: Source) -> tuple[Source, list[Diagnostic]]:
         """The recipe with its safe fixes made, and what is still found in it. An error that was not there undoes them.
