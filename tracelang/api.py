@@ -102,7 +102,7 @@ class Applied:
         from tracelang.checkpoint.save import save
         from tracelang.models.locate import title
 
-        check_output(self.bound, out, emit=emit, force=force, root=root, untouched=untouched)
+        check_output(self.bound, out, emit=emit, force=force, root=root, untouched=untouched, lora_rank=lora_rank)
         plan, base = self.bound.plan, self.bound.folder
         extra = {
             "base_model": self.bound.name,
@@ -166,6 +166,7 @@ def check_output(
     force: bool = False,
     root: str | Path | None = None,
     untouched: Untouched = "copy",
+    lora_rank: int | None = None,
 ) -> None:
     """Raise what `Applied.save` would raise whatever the edit turns out to be: ask before training.
 
@@ -173,17 +174,16 @@ def check_output(
     outside of its root, a gated edit, and a place without room or hard links; ModelError for a base that keeps a part
     of itself elsewhere.
     """
-    from tracelang.checkpoint import folder, room
-    from tracelang.checkpoint.forms import usual
+    from tracelang.checkpoint import forms, room
+    from tracelang.checkpoint.lora import Size
     from tracelang.checkpoint.save import refuse
-    from tracelang.models.single import reference
 
-    emit = usual(bound.folder) if emit is None else emit
-    refuse(Path(out), bound.folder, bound.plan, sources(bound.plan, Path(root or ".")), emit, force)
-    if "folder" in emit:
-        room.refuse(Path(out), *folder.foreseen(bound.folder, bound.sites, untouched))
-    if "single-file" in emit and (file := reference.origin(bound.folder)) is not None:
-        room.refuse(Path(out), [file], [])
+    base, plan = bound.folder, bound.plan
+    emit = forms.usual(base) if emit is None else emit
+    refuse(Path(out), base, plan, sources(plan, Path(root or ".")), emit, force)
+    asked = forms.Asked(base, plan, bound.sites, untouched, Size(rank=lora_rank))
+    written = [forms.form(kind) for kind in dict.fromkeys(emit)]
+    room.refuse(Path(out), [form.foreseen(asked) for form in written if plan.active or form.EMPTY])
 
 
 def check_weights(bound: Bound) -> None:

@@ -48,6 +48,19 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of an output before there is an edit: the base, the matrices that will change, and what was asked
+    for, as in `Work`.
+    """
+
+    base: Path
+    plan: Plan
+    sites: Sequence[Site]
+    untouched: Untouched
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
 class Emitted:
     """What a form tells of what it wrote: `facts` for the manifest (JSON values), the `files` whose digests the
     manifest shall hold, by path inside OUT, and `remarks`, a line each, for whoever applies and for the card.

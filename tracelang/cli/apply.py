@@ -140,7 +140,7 @@ def command(
         bound = api.bind(plan, model, config=config)
         emit = usual(bound.folder) if emit is None else emit
         stood = (out / "report" / "report.json").is_file()
-        api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched)
+        api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched, lora_rank=lora_rank)
         try:
             with progress() as report:
                 applied = api.apply(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint import folder
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.models import loading
 from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
@@ -26,6 +27,11 @@ def refuse(base: Path, plan: Plan) -> None:
     if file is not None:
         raise OutputError(f"--emit folder: {file} is a single file, which is edited as a file; emit single-file")
     loading.variant(base, loading.without(base))
+
+
+def foreseen(asked: Asked) -> Needed:
+    """Raises ModelError."""
+    return folder.foreseen(asked.base, asked.sites, asked.untouched)
 
 
 def write(work: Work, draft: Path) -> Emitted:

@@ -12,9 +12,10 @@ from typing import Any
 
 from tracelang.checkpoint import forms, patch
 from tracelang.checkpoint.folder import edited_digests
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.models import configs, header
 from tracelang.models.loading import DTYPES
 from tracelang.models.single import reference
@@ -39,6 +40,12 @@ def refuse(base: Path, plan: Plan) -> None:
     taken = {getattr(forms.form(kind), "FILE", None) for kind in forms.known()}
     if file.name in taken:
         raise OutputError(f"{file}: OUT keeps another form of the edit under {file.name}; give the model another name")
+
+
+def foreseen(asked: Asked) -> Needed:
+    file = reference.origin(asked.base)
+    assert file is not None
+    return Needed((file,))
 
 
 def write(work: Work, draft: Path) -> Emitted:
