@@ -231,7 +231,7 @@ def judge(row: Row, at: Path, given: Given, apart: bool = False, draw: bool = Tr
     applied = run("apply", *words, "--out", str(out), "--emit", emit, given=given, apart=apart)
     if row.family is None:
         for name, ran in (("plan", planned), ("apply", applied)):
-            reason = ran.line.replace(str(given.at), "").replace(given.at.name, "")  # a name is no reason
+            reason = ran.line.replace(str(given.at), "")  # a name is no reason
             cells[name] = "refused" if ran.code else "works"
             if not ran.code:
                 faults.append(f"{name} works")

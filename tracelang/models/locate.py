@@ -134,7 +134,7 @@ def _single(path: Path, config: str | None) -> Path:
 def _configs(path: Path, config: str, lacking: Sequence[str]) -> Path:
     """The folder of `--config`; of a hub's model nothing is fetched but configs, and what the file lacks."""
     if config in stock.NAMES:
-        if lacking:
+        if lacking := [name for name in lacking if name != prepare.DRAWS]:
             raise ModelError(
                 f"{path}: holds no {' and no '.join(lacking)}, and neither does {config}, which is configs alone; pass "
                 "--config FOLDER|ID"
