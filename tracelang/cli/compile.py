@@ -40,7 +40,9 @@ def command(
         raise click.UsageError("--check writes no plan: leave -o out")
     every = dict[str, bool]()  # whether it was named itself
     for recipe in recipes:
-        every |= dict.fromkeys(found_in(recipe), False) if os.path.isdir(recipe) else {recipe: True}
+        every |= (
+            dict.fromkeys(map(os.path.normpath, found_in(recipe)), False) if os.path.isdir(recipe) else {recipe: True}
+        )
     if (len(every) > 1 or not all(every.values())) and (output or as_json):
         raise click.UsageError("-o and --json are for one recipe")
     done = [_compiled(recipe, output, check, params, root, as_json, named) for recipe, named in every.items()]
