@@ -19,6 +19,7 @@ from typing import Any, Literal
 from tracelang.checkpoint import patch
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.engine.low_rank import LowRank
 from tracelang.models import header, loading, weights
 from tracelang.models.inside import inside
@@ -129,7 +130,7 @@ def edited_digests(source: Path, copied: Path) -> tuple[dict[str, str], dict[str
     }
 
 
-def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> tuple[list[Path], list[Path]]:
+def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> Needed:
     """The base's files of which `copy` will write copies, and those that it will link, but for what it leaves out
     because it is stored twice. Raises ModelError.
     """
@@ -145,7 +146,7 @@ def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> tuple[l
             (links if untouched == "link" else copies).append(base / path)
         else:
             copies.append(base / path)
-    return copies, links
+    return Needed(tuple(copies), tuple(links))
 
 
 def refuse(base: Path) -> None:

@@ -112,6 +112,18 @@ def dtype_of(base: Path, sites: Iterable[Site]) -> str:
     return dtype if dtype in DTYPES and dtype != "F64" else "F32"
 
 
+def bound(layers: Sequence[Layer], base: Path, size: Size) -> int:
+    """The most bytes that a file of these layers takes: of the rank that is asked for, and where none is, of the
+    largest that a matrix can have. Raises ModelError.
+    """
+    numbers = 0
+    for layer in layers:
+        inputs = layer.parts[0][0].shape[1]
+        most = min(layer.rows, inputs)
+        numbers += min(most, size.rank or most) * (layer.rows + inputs)
+    return numbers * SIZES[dtype_of(base, (layer.parts[0][0] for layer in layers))]
+
+
 def write(path: Path, dtype: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write the tensors in their order; those without a dimension are float32. The metadata gets ModelSpec's
     `modelspec.hash_sha256`, of all bytes behind the header.

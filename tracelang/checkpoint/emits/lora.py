@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from tracelang.checkpoint import adapters, loaded, lora, modelspec
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.lora import Layer, Stored
-from tracelang.plan.family import Site
+from tracelang.checkpoint.room import Needed
+from tracelang.models import configs
+from tracelang.models.locate import family_of
+from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 
 KEY = "lora"
@@ -27,12 +30,20 @@ FILE = "lora.safetensors"
 
 
 def refuse(base: Path, plan: Plan) -> None:
-    """Nothing is known without diffusers, which `plan` does not wait for."""
+    """A family whose pipeline loads no LoRA: ModelError."""
+    if not family_of(base).reads_lora:
+        kind = configs.index(base).get("_class_name")
+        raise ModelError(f"{base}: diffusers' {kind} reads no LoRA; emit another form")
+
+
+def foreseen(asked: Asked) -> Needed:
+    """Raises ModelError."""
+    return Needed(own=lora.bound(_layers(asked.sites), asked.base, asked.size))
 
 
 def write(work: Work, draft: Path) -> Emitted:
     """Raises OutputError where diffusers would not read the edit out of it."""
-    layers = [Layer(f"{site.component}.{site.module}", site.shape[0], ((site, 0),)) for site in work.deltas]
+    layers = _layers(work.deltas)
     dtype = lora.dtype_of(work.base, work.deltas)
     found = lora.factors(layers, work.deltas, work.size, dtype)
     tensors = dict[str, Tensor]()
@@ -56,6 +67,10 @@ def card(facts: Mapping[str, Any], out: Path) -> str:
         f"`{FILE}` is the same edit as an adapter for the base{adapters.within(facts)}: "
         f'`pipe.load_lora_weights(".", weight_name="{FILE}")`.'
     )
+
+
+def _layers(sites: Iterable[Site]) -> list[Layer]:
+    return [Layer(f"{site.component}.{site.module}", site.shape[0], ((site, 0),)) for site in sites]
 
 
 def _metadata(found: Mapping[str, Stored]) -> str:

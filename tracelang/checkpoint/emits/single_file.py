@@ -12,9 +12,10 @@ from typing import Any
 
 from tracelang.checkpoint import forms, patch
 from tracelang.checkpoint.folder import edited_digests
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.models import configs, header
 from tracelang.models.loading import DTYPES
 from tracelang.models.single import reference
@@ -41,6 +42,12 @@ def refuse(base: Path, plan: Plan) -> None:
         raise OutputError(f"{file}: OUT keeps another form of the edit under {file.name}; give the model another name")
 
 
+def foreseen(asked: Asked) -> Needed:
+    file = reference.origin(asked.base)
+    assert file is not None
+    return Needed((file,))
+
+
 def write(work: Work, draft: Path) -> Emitted:
     """Raises ModelError where a second copy of a matrix, as an average over training is, would stay unedited."""
     file = reference.origin(work.base)
@@ -49,7 +56,9 @@ def write(work: Work, draft: Path) -> Emitted:
     patch.write(file, target, _changes(work))
     digests, tensors = edited_digests(file, target)
     small = tuple(_configs(work.base, draft / CONFIG))
-    lacking = sorted(name for name in configs.named(work.base) if (work.base / name).is_symlink())
+    lacking = sorted(
+        name for name in configs.named(work.base) if (work.base / name).is_symlink() or reference.bare(work.base / name)
+    )
     sizes = Counter[str]()
     for entry in header.read(file).tensors.values():
         sizes[entry.dtype] += entry.end - entry.begin
