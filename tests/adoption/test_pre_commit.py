@@ -84,4 +84,4 @@ def test_pre_commit_installs_and_runs_the_hooks(tmp_path: Path) -> None:
     run("add", "names.txt")
     done = pre_commit("try-repo", str(ROOT), "--files", "names.txt", folder=tmp_path)
     assert done.returncode == 1 and done.stdout.count("Failed") == len(HOOKS) - 1, done.stdout + done.stderr
-    assert "error[TL218]" in done.stdout and "error[TL427]" in done.stdout and "good.erase:3:7" in done.stdout
+    assert "error[TL218]" in done.stdout and "error[TL427]" in done.stdout and "good.erase:3:12" in done.stdout
