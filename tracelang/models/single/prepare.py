@@ -83,12 +83,18 @@ def prepared(file: Path, found: Kind, config: Path) -> Path:
         for name in found.parts
     }
     borrowed = {name: os.path.realpath(config / name) for name in found.lacking}
-    facts = [FORMAT, {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}, borrowed]
+    given = Path(os.path.abspath(file))
+    facts = [
+        FORMAT,
+        os.fsdecode(given),
+        {path: hashlib.sha256(data).hexdigest() for path, data in files.items()},
+        borrowed,
+    ]
     key = hashlib.sha256(f"{json.dumps(facts, sort_keys=True)} {references}".encode()).hexdigest()
     where = reference.folder() / key[:32]
     if not where.is_dir():
         try:
-            _write(where, real, files, references, borrowed)
+            _write(where, given, files, references, borrowed)
         except OSError as error:
             raise ModelError(
                 f"{where.parent}: cannot be written ({error.strerror}); set TRACELANG_CACHE to a folder that can"
