@@ -29,7 +29,8 @@ from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import compared
-from tracelang.models import header, weights
+from tracelang.models import configs, header, weights
+from tracelang.models.locate import locate
 
 UCE = 'erase "cat" toward "dog"\npreserve "ship"\nmethod uce\n'
 TRACE = """
@@ -200,6 +201,74 @@ def test_flux_transformers_alone(monkeypatch):
     assert "holds no vae" in run("sample", "out", "--prompt", "a ship", "--count", "1", "--steps", "2").output
     drawn = run("sample", "out", "--config", str(at), "--prompt", "a ship", "--count", "1", "--steps", "2")
     assert drawn.exit_code == 0, drawn.output
+
+
+@says(
+    COMMANDS_PAGE,
+    "A file without a VAE is edited in closed form without `--config`, since nothing is drawn for that; to draw, to "
+    "train and to verify take one.",
+)
+def test_without_a_vae_a_closed_form_needs_no_config_and_drawing_does(monkeypatch):
+    _, at, file = both("sd1", vae=False)
+    monkeypatch.setattr("tracelang.models.locate.prepare.stock_of", lambda file, found: bare)
+    bare = Path(shutil.copytree(at, "bare"))
+    for path in bare.rglob("*.safetensors"):
+        path.unlink()
+    applied(UCE, "out", file, "--emit", "single-file")
+    applied(UCE, "borrowed", file, "--emit", "single-file", "--config", str(at))
+    assert Path("out/model.safetensors").read_bytes() == Path("borrowed/model.safetensors").read_bytes()
+    assert json.loads(Path("out/manifest.json").read_text())["single-file"]["lacking"] == ["vae"]
+    draw = ("--prompt", "a ship", "--count", "1", "--steps", "2")
+    for command in (("sample", str(file), *draw), ("sample", "out", *draw)):
+        result = run(*command)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "holds no vae" in result.stderr
+        assert "pass --config FOLDER|ID, a StableDiffusionPipeline" in result.stderr
+    assert run("sample", "out", "--config", str(at), *draw).exit_code == 0
+    Path("t.erase").write_text(TRACE, "utf-8")
+    for command in (("plan",), ("apply", "--out", "trained")):
+        result = run(command[0], "t.erase", "--model", str(file), *command[1:])
+        assert result.exit_code == 1 and "holds no vae" in result.stderr, result.output
+    with pytest.raises(artifacts.EvidenceError, match="apply again with --config"):
+        artifacts.find_base(artifacts.read(Path("out")), str(file))
+
+
+def test_what_ships_will_do_for_a_file_without_a_vae():
+    """At the published sizes, as shapes alone: the configs are the shipped ones, and nothing is asked for."""
+    model = checkpoint("sd1", "true", keep=lambda component, name: False)
+    file = single.build(Path("model.safetensors"), model, vae=False)
+    bound = tracelang.api.bind(tracelang.compile(_recipe()), file)
+    assert len(bound.sites) == 32 and bound.family.name(bound.folder) == "sd1"
+
+
+@says(
+    COMMANDS_PAGE,
+    "A delta is of a folder's files: of a single file `single-file` is the form, and `patch` takes folders.",
+)
+def test_deltas_of_single_files_are_refused_with_the_way_out():
+    _, at, file = both("sd1")
+    Path("r.erase").write_text(UCE, "utf-8")
+    result = run("apply", "r.erase", "--model", str(file), "--config", str(at), "--out", "out", "--emit", "delta")
+    assert result.exit_code == 1 and "emit single-file" in result.stderr and not Path("out").exists()
+    applied(UCE, "of-folder", at, "--emit", "delta")
+    result = run("patch", "of-folder/delta.safetensors", "--model", str(file), "--out", "patched")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "pass the folder" in result.stderr
+    assert not Path("patched").exists()
+
+
+def test_a_single_file_is_verified_from_end_to_end():
+    """The embedded model, whose weights are trained, as a file in LDM's names: applied, verified, a report."""
+    base = locate("micro-sd")
+    settings = {str(path.relative_to(base)): configs.read(path) for path in base.glob("*/config.json")}
+    parts = {name: read(weights.find(base / name).tensors) for name in ("unet", "vae", "text_encoder")}
+    file = single.build(Path("micro.safetensors"), replace(checkpoint("sd1"), settings=settings, parts=parts))
+    recipe = (
+        'erase "cat" toward "dog"\npreserve "ship"\nmethod uce\nexpect over 2 samples seed 0 { shown("cat") <= 90% }\n'
+    )
+    applied(recipe, "out", file, "--config", str(base))
+    result = run("verify", "out", "--model", str(file), "--samples", "2", "--steps", "4", "--device", "cpu")
+    assert result.exit_code in (0, 1, 3), result.output
+    report = json.loads(Path("out/report/report.json").read_text())
+    assert report["verdict"] in ("pass", "fail", "inconclusive")
 
 
 @says(

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -21,7 +21,7 @@ from tracelang.checkpoint import earlier, forms, lora
 from tracelang.checkpoint.merge import merged
 from tracelang.checkpoint.recipe import compiled
 from tracelang.diagnostics import CompileError
-from tracelang.models import weights
+from tracelang.models import variants, weights
 from tracelang.models.locate import HUB_ID, embedded, family_of, locate
 from tracelang.models.protocol import Model
 from tracelang.models.single import prepare
@@ -54,6 +54,12 @@ class Artifact:
         if isinstance(held := self.manifest.get("single-file"), dict) and isinstance(held.get("file"), str):
             return self.out / Path(held["file"]).name
         return self.out / "model" if (self.out / "model").is_dir() else None
+
+    @property
+    def variant(self) -> str | None:
+        """The variant of its weights that the base was run from, where one was asked for."""
+        told = self.lock.get("variant")
+        return told if isinstance(told, str) else None
 
     @property
     def root(self) -> Path:
@@ -163,6 +169,8 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
     if not isinstance(lock.get("model"), dict) or not isinstance(lock["model"].get("fingerprint"), str):
         raise EvidenceError(f"{out / 'lock.json'}: does not say which model was edited; apply the recipe again")
     artifact = Artifact(out, plan, lock, lock_text, manifest)
+    if artifact.model is not None and artifact.model.is_dir():
+        variants.choose(artifact.model, artifact.variant)
     if not (artifact.model or artifact.adapter).exists():
         raise EvidenceError(
             f"{out}: holds neither a checkpoint nor lora.safetensors to draw with; apply with --emit folder, lora or "
@@ -198,10 +206,21 @@ def find_base(artifact: Artifact, model: str | None, config: str | None = None) 
         config = told if HUB_ID.fullmatch(told) else None
         if config is None and (artifact.out / "config").is_dir() and not artifact.account.get("lacking"):
             config = str(artifact.out / "config")
-    folder = locate(model, config)
+    folder = locate(model, config, artifact.variant)
+    if any(name not in facts.get("components", {}) for name in _lacking(artifact)):
+        raise EvidenceError(
+            f"{artifact.out}: was made of a file without {' and '.join(_lacking(artifact))}, so its lock names "
+            "nothing that draws; apply again with --config FOLDER|ID, and verify that"
+        )
     if (why := _mismatch(folder, str(facts["fingerprint"]))) is not None:
         raise EvidenceError(why.format(out=artifact.out, model=model, name=name))
     return folder
+
+
+def _lacking(artifact: Artifact) -> Sequence[str]:
+    """The components that a base's single file lacks."""
+    held = artifact.manifest.get("single-file")
+    return held.get("lacking", ()) if isinstance(held, dict) else ()
 
 
 def _mismatch(folder: Path, stated: str) -> str | None:

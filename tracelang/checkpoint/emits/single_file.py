@@ -56,7 +56,9 @@ def write(work: Work, draft: Path) -> Emitted:
     patch.write(source, target, _changes(work))
     digests, tensors = edited_digests(source, target)
     small = tuple(_configs(work.base, draft / CONFIG))
-    lacking = sorted(name for name in configs.named(work.base) if (work.base / name).is_symlink())
+    lacking = sorted(
+        name for name in configs.named(work.base) if (work.base / name).is_symlink() or reference.bare(work.base / name)
+    )
     sizes = Counter[str]()
     for entry in header.read(source).tensors.values():
         sizes[entry.dtype] += entry.end - entry.begin

@@ -113,6 +113,18 @@ def read(component: Path) -> Reference | None:
     return Reference(**json.loads(path.read_bytes()))
 
 
+def bare(component: Path) -> bool:
+    """Is it a component of a prepared folder of which there is the config alone, since neither the file nor `--config`
+    holds its weights?
+    """
+    return (
+        origin(component.parent) is not None
+        and not component.is_symlink()
+        and (component / "config.json").is_file()
+        and not (component / NAME).is_file()
+    )
+
+
 def _ours(path: Path) -> bool:
     return path.is_file() and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder()))
 
