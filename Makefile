@@ -1,7 +1,10 @@
 # make demo   the main job on the embedded model, from nothing to a picture and a table
 # make test   lint, types, import contracts, tests, and a run of the demo
+# make bench  what the figures of speed, memory and layouts come from; make sizes those at SDXL's and FLUX.1's true size
+# make soak   kills, full disks and corrupted headers by the hundred, against every form of output
 # make tables DEVICE=cuda   what docs/results.md and README's table say, measured anew and written
 # make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
+# make vsix  the extension for VS Code, by npm; prints where it lies
 # make twins  the models that never knew, into the environment; nothing else needs them
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
 PYTHON ?= python3.11
@@ -10,10 +13,11 @@ TORCH_INDEX ?=
 DEVICE ?= cpu
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+VSCE = @vscode/vsce@3.9.2
 ON = --device $(DEVICE)
 FOUR = recipes/demo.erase recipes/micro/identity.erase recipes/micro/style.erase recipes/micro/unsafe.erase
 
-.PHONY: demo test lint bench world twins tables clean
+.PHONY: demo test lint bench sizes soak vsix world twins tables clean
 
 $(READY): pyproject.toml backends/tracelang_micro/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,8 +44,19 @@ test: lint demo
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.lint
+	$(BIN)/python -m tests.benchmarks.recovery
 	$(BIN)/python -m tests.benchmarks.steer_step --model micro-sd
 	$(BIN)/python -m tests.benchmarks.closed_form
+	$(BIN)/python -m tests.benchmarks.layouts
+
+# 14 GB of disk for SDXL, 20 for FLUX.1, more for the table
+sizes: $(READY)
+	$(BIN)/python -m tests.benchmarks.sdxl_size
+	$(BIN)/python -m tests.benchmarks.flux_size
+	$(BIN)/python -m tests.benchmarks.layouts --true
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak
 
 tables: $(READY)
 	$(BIN)/python -m tests.benchmarks.erasure --preserved-only --stages trace $(ON)
@@ -58,6 +73,14 @@ world: $(READY)
 
 twins: $(READY)
 	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e backends/tracelang_micro_twins
+
+vsix:
+	rm -rf build/vsix
+	mkdir -p build/vsix
+	cp -R grammar/editors/vscode/. LICENSE build/vsix
+	cd build/vsix && npm ci --omit=dev --no-audit --no-fund && \
+	  npx --yes $(VSCE) package --allow-missing-repository --out erase.vsix
+	@echo $(CURDIR)/build/vsix/erase.vsix
 
 clean:
 	rm -rf $(VENV) out build *.egg-info backends/*/*.egg-info

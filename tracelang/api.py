@@ -16,7 +16,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.checkpoint.forms import USUAL
 from tracelang.models.family import Family, facts
 from tracelang.plan.bind import BoundPass, BoundPlan
 from tracelang.plan.bind import bind as bind_plan
@@ -34,14 +33,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A plan bound to the model in `folder`; `name` is what that is called: an embedded name, a folder's own name or a
-    hub id. `on_model` is what binding worked out.
+    """A plan bound to the model in `folder`; `name` is what that is called: an embedded name, a folder's or a file's
+    own name, or a hub id. For a single file `folder` stands for it, and `config` says where the rest came from.
+    `on_model` is what binding worked out.
     """
 
     on_model: BoundPlan
     family: Family
     folder: Path
     name: str
+    config: str | None = None
 
     @property
     def plan(self) -> Plan:
@@ -78,7 +79,7 @@ class Applied:
         self,
         out: str | Path,
         *,
-        emit: Sequence[str] = USUAL,
+        emit: Sequence[str] | None = None,
         force: bool = False,
         root: str | Path | None = None,
         untouched: Untouched = "copy",
@@ -88,21 +89,24 @@ class Applied:
     ) -> tuple[str, ...]:
         """Write OUT as docs/commands.md lays it out, whole or not at all. Matrices are read from the base one by one.
 
-        `root` is where the plan's sources are read from (default: the current folder). `untouched` weights files of the
-        base become copies, or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both.
-        `params` are those that the recipe was compiled with: `verify` compiles it again. A LoRA leaves out at most the
-        share `lora_error` of each layer's change, 0 for none, or has `lora_rank` in every layer.
+        `emit` None: of a folder `folder` and `lora`, of a single file `single-file` and `lora`. `root` is where the
+        plan's sources are read from (default: the current folder). `untouched` weights files of the base become copies,
+        or hard links (`"link"`): no bytes and no time, but a later write to one is a write to both. `params` are those
+        that the recipe was compiled with: `verify` compiles it again. A LoRA leaves out at most the share `lora_error`
+        of each layer's change, 0 for none, or has `lora_rank` in every layer.
         Returns what is not in OUT as in the base, one line each. Raises what `check_output` does, and ModelError where
         the base cannot take the edit.
         """
         from tracelang.checkpoint.lora import Size
         from tracelang.checkpoint.merge import stored
         from tracelang.checkpoint.save import save
+        from tracelang.models.locate import title
 
-        check_output(self.bound, out, emit=emit, force=force, root=root, untouched=untouched)
+        check_output(self.bound, out, emit=emit, force=force, root=root, untouched=untouched, lora_rank=lora_rank)
         plan, base = self.bound.plan, self.bound.folder
         extra = {
             "base_model": self.bound.name,
+            **({"config": title(self.bound.config)} if self.bound.config else {}),
             "device": str(self.text.device),
             "dtype": str(self.text.dtype).removeprefix("torch."),
             "conditions": dict(self.text.conditions),
@@ -138,27 +142,31 @@ class Applied:
         return self.edit.to(pipe)
 
 
-def bind(plan: Plan, model: str | Path) -> Bound:
-    """The plan on a model's config: a folder, an embedded name or a hub id. Checks every weights file's header.
+def bind(plan: Plan, model: str | Path, *, config: str | Path | None = None) -> Bound:
+    """The plan on a model's config: a folder, a single file, an embedded name or a hub id. Checks every weights file's
+    header. `config`: where a single file's configs, tokenizers and missing components come from, a folder, a hub id or
+    the name of configs that are shipped.
 
     Raises ModelError, BindError, SelectionError, WindowError; reads no weight.
     """
     from tracelang.models.locate import family_of, locate, title
 
-    folder = locate(str(model))
+    told = None if config is None else str(config)
+    folder = locate(str(model), told)
     family = family_of(folder)
     family.check(folder)
-    return Bound(bind_plan(plan, facts(family, folder)), family, folder, title(str(model)))
+    return Bound(bind_plan(plan, facts(family, folder)), family, folder, title(str(model)), told)
 
 
 def check_output(
     bound: Bound,
     out: str | Path,
     *,
-    emit: Sequence[str] = USUAL,
+    emit: Sequence[str] | None = None,
     force: bool = False,
     root: str | Path | None = None,
     untouched: Untouched = "copy",
+    lora_rank: int | None = None,
 ) -> None:
     """Raise what `Applied.save` would raise whatever the edit turns out to be: ask before training.
 
@@ -166,12 +174,16 @@ def check_output(
     outside of its root, a gated edit, and a place without room or hard links; ModelError for a base that keeps a part
     of itself elsewhere.
     """
-    from tracelang.checkpoint import folder, room
+    from tracelang.checkpoint import forms, room
+    from tracelang.checkpoint.lora import Size
     from tracelang.checkpoint.save import refuse
 
-    refuse(Path(out), bound.folder, bound.plan, sources(bound.plan, Path(root or ".")), emit, force)
-    if "folder" in emit:
-        room.refuse(Path(out), *folder.foreseen(bound.folder, bound.sites, untouched))
+    base, plan = bound.folder, bound.plan
+    emit = forms.usual(base) if emit is None else emit
+    refuse(Path(out), base, plan, sources(plan, Path(root or ".")), emit, force)
+    asked = forms.Asked(base, plan, bound.sites, untouched, Size(rank=lora_rank))
+    written = [forms.form(kind) for kind in dict.fromkeys(emit)]
+    room.refuse(Path(out), [form.foreseen(asked) for form in written if plan.active or form.EMPTY])
 
 
 def check_weights(bound: Bound) -> None:
@@ -186,13 +198,13 @@ def check_weights(bound: Bound) -> None:
         refuse(bound.folder, bound.sites)
 
 
-def check_base(bound: Bound, emit: Sequence[str] = USUAL) -> None:
+def check_base(bound: Bound, emit: Sequence[str] | None = None) -> None:
     """Raise what `apply` and `Applied.save` would raise of the base, whatever OUT is and the edit turns out to be:
     ModelError.
     """
     from tracelang.checkpoint import folder, forms
 
-    for kind in emit:
+    for kind in forms.usual(bound.folder) if emit is None else emit:
         forms.form(kind).refuse(bound.folder, bound.plan)
     folder.refuse(bound.folder)
     check_weights(bound)
@@ -245,7 +257,8 @@ def verify(
     """Measure the edit in OUT against its recipe's expectations, write OUT/report, and return the report.
 
     `judges` are `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `model` is the base where it
-    was a folder. `settings` are those of `tracelang.evidence.verify.verify` (`samples`, `steps`, `budget`). An
+    was a folder. `settings` are those of `tracelang.evidence.verify.verify` (`samples`, `steps`, `budget`,
+    `config`). An
     interrupted call goes on where it was. Raises EvidenceError, JudgeError, ModelError, CompileError.
     """
     from tracelang.evidence import verify as evidence

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from tracelang.models.parts import blamed, encoder
+from tracelang.models.libraries import blamed
+from tracelang.models.parts import encoder
 from tracelang.models.paths import ClipPath, TextPath, clip, embedded
 from tracelang.plan.family import ModelError
 

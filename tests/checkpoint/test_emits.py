@@ -84,7 +84,8 @@ def test_diffusers_reads_the_edit_out_of_the_adapter(error, base, plan, tmp_path
     pipe.fuse_lora()
     assert told(base, pipe, given) <= error + 2e-5
     assert manifest["errors"].keys() == {site.tensor for site in given}
-    assert manifest["error"] == max(manifest["errors"].values()) <= error + 1e-6
+    worst = max(manifest["errors"].values())
+    assert worst <= error + 1e-6 and worst <= manifest["error"] <= 1.02 * worst  # rounded up
     assert (manifest["error"] > 1e-3) == (error > 0)
 
 

@@ -16,7 +16,9 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
-from tracelang.checkpoint import folder, output, patch, room
+import tracelang.api
+from tracelang.checkpoint import folder, forms, output, patch, room
+from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.cli import main
 from tracelang.models import expected
@@ -134,7 +136,7 @@ def test_plan_refuses_a_link_out_of_the_folder_as_apply_does(kind, base, tmp_pat
 
 def test_a_place_without_room_is_refused_before_work_with_both_figures(base, monkeypatch):
     real = os.statvfs
-    size = sum(path.stat().st_size for path in folder.foreseen(base, (), "copy")[0])
+    size = sum(path.stat().st_size for path in folder.foreseen(base, (), "copy").copies)
 
     def full(free):
         told = list(real("."))
@@ -142,16 +144,45 @@ def test_a_place_without_room_is_refused_before_work_with_both_figures(base, mon
         return os.statvfs_result(told)
 
     monkeypatch.setattr(patch, "_shared", lambda old, new: False)
-    for free, fits in ((0, False), (size, False), (size + 2 * room.LEAST, True)):
-        monkeypatch.setattr(os, "statvfs", lambda path, free=free: full(free))
-        code, message = run("apply", "--out", "out")
-        assert code == (0 if fits else 1), message
-        assert fits or ("free" in message and "MiB of copies" in message and not Path("out").exists())
-    shutil.rmtree("out")
-    monkeypatch.setattr(os, "statvfs", lambda path: full(0))
-    assert run("apply", "--out", "lora", "--emit", "lora")[0] == 0  # which takes next to nothing
+
+    def asked(free, *words):
+        monkeypatch.setattr(os, "statvfs", lambda path: full(free))
+        code, message = run("apply", "--out", "out", *words)
+        assert code == (0 if Path("out").exists() else 1), message
+        assert not code or "free; make room there" in message
+        shutil.rmtree("out", ignore_errors=True)
+        return message if code else ""
+
+    for free, fits in ((0, False), (size, False), (size + 9 * room.LEAST, True)):
+        message = asked(free)
+        assert bool(message) != fits and (fits or ("MiB of copies" in message and "MiB of new files" in message))
     monkeypatch.setattr(patch, "_shared", lambda old, new: True)
-    room.refuse(Path("out"), [weights(base / "vae")], [])  # copies take no room there
+    room.refuse(Path("out"), [room.Needed((weights(base / "vae"),))])  # copies take no room there
+
+
+@pytest.mark.parametrize("form", ["lora", "lora-kohya", "delta", "map"])
+def test_what_a_form_takes_at_most_is_asked_for_before_work_and_is_no_less_than_it_writes(base, monkeypatch, form):
+    real, asked = os.statvfs, []
+    refuse = room.refuse
+    monkeypatch.setattr(room, "refuse", lambda out, needed: refuse(out, asked.extend(needed) or needed))
+    assert run("apply", "--out", "out", "--emit", form, "--lora-error", "0%")[0] == 0
+    written = sum(path.stat().st_size for path in Path("out").glob("*.safetensors"))
+    assert 0 < written <= asked[0].own + room.LEAST and asked[0].own < 20 * written
+    told = list(real("."))
+    told[0], told[1], told[4] = 1, 1, room.LEAST
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(told))
+    monkeypatch.setattr("tracelang.api.apply", lambda *told, **more: pytest.fail("computed"))
+    code, message = run("apply", "--out", "other", "--emit", form)
+    assert code == 1 and "MiB of new files" in message and not Path("other").exists()
+
+
+def test_a_rank_that_is_asked_for_bounds_a_lora(base):
+    bound = tracelang.api.bind(tracelang.compile(Path("r.erase")), "base")
+    sizes = [
+        forms.form("lora").foreseen(forms.Asked(base, bound.plan, bound.sites, "copy", Size(rank=rank))).own
+        for rank in (1, 2, None)
+    ]
+    assert 2 * sizes[0] == sizes[1] < sizes[2]
 
 
 def test_hard_links_that_cannot_be_are_refused_before_work(base, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import os
 import stat
 import subprocess
@@ -179,6 +181,106 @@ def test_collecting_goes_on_after_a_lint_that_fails(folder: Path, monkeypatch: p
     monkeypatch.setattr(preserved_name, "check", fault)
     assert run("clean.erase").exit_code == 2
     assert seen == [False] and gc.isenabled()
+
+
+ALLOWED = 'tracelang 1\nerase "cat"\npreserve "cats"  # tracec: allow TL401 a brand\nexpect { kept("cats") >= 50% }\n'
+
+
+def test_what_is_allowed_is_shown_with_its_reason_where_that_is_asked_for(folder: Path) -> None:
+    (folder / "allowed.erase").write_text(ALLOWED)
+    assert (run("allowed.erase").exit_code, run("allowed.erase").output) == (0, "")
+    shown = run("allowed.erase", "--show-allowed")
+    assert shown.exit_code == 0 and "warning[TL401]" in shown.output and "= allowed: a brand" in shown.output
+    assert "(allowed: a brand)" in run("allowed.erase", "--show-allowed", "--format", "concise").output
+    (one,) = json.loads(run("allowed.erase", "--show-allowed", "--format", "json").output)["diagnostics"]
+    assert one["allowed"] == "a brand"
+    assert run("allowed.erase", "--show-allowed", "--format", "github").output.startswith("::notice ")
+    assert 'failures="0"' in run("allowed.erase", "--show-allowed", "--format", "junit").output
+
+
+def test_sarif_always_tells_of_what_is_allowed(folder: Path) -> None:
+    (folder / "allowed.erase").write_text(ALLOWED)
+    result = run("allowed.erase", "warned.erase", "--format", "sarif")
+    results = json.loads(result.stdout)["runs"][0]["results"]
+    held = [one.get("suppressions") for one in results if one["ruleId"] == "TL401"]
+    assert held == [[{"kind": "inSource", "justification": "a brand"}], None] and result.exit_code == 1
+
+
+def test_places_in_sarif_and_github_are_from_the_top_of_the_repository(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".git").mkdir()
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder / "sub")
+    for place in ("../warned.erase", str(folder / "warned.erase")):
+        results = json.loads(run(place, "--format", "sarif").stdout)["runs"][0]["results"]
+        places = {one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in results}
+        assert places == {"warned.erase"}
+        assert "file=warned.erase,line=3" in run(place, "--format", "github").stdout
+    assert "file=" not in run("../clean.erase", "--set", "d=1", "--format", "github").stdout
+    assert '"locations"' not in run("../clean.erase", "--set", "d=1", "--format", "sarif").stdout
+
+
+def test_standard_input_with_a_name_is_read_as_if_it_lay_there(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "names.txt").write_text("cats\n")
+    text = 'tracelang 1 erase "cat" preserve list "names.txt" expect { shown("cat") <= 10% }'
+    assert "TL216" in run("-", stdin=text).stdout
+    result = run("-", "--stdin-filename", "sub/new.erase", "--format", "concise", stdin=text)
+    assert "sub/new.erase:1:34: warning[TL401]" in result.stdout
+    assert run("clean.erase", "--stdin-filename", "x.erase").exit_code == 2
+
+
+def test_statistics_count_by_code(folder: Path) -> None:
+    (folder / "more.erase").write_text(WARNED)
+    result = run("warned.erase", "more.erase", "noted.erase", "--statistics", "--ignore", "TL506,TL507")
+    assert result.exit_code == 1
+    rows = [line.split(maxsplit=3)[:3] for line in result.stdout.splitlines()]
+    assert rows == [["3", "TL407", "note"], ["2", "TL401", "warning"]]
+    assert run("warned.erase", "--statistics", "--format", "json").exit_code == 2
+
+
+def test_colour_is_for_terminals_or_for_who_asks(folder: Path) -> None:
+    assert "\x1b" not in run("warned.erase").stdout
+    assert "\x1b[1;33m" in run("warned.erase", "--color", "always").stdout
+    assert "\x1b" not in run("warned.erase", "--color", "always", "--format", "json").stdout
+
+
+def test_a_terminal_gets_colour_and_a_line_that_sums_it_up(folder: Path) -> None:
+    import pty
+
+    def on_a_terminal(*arguments: str) -> str:
+        code = "import sys; from tracelang.cli import main; main(['lint', *sys.argv[1:]])"
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment.pop("NO_COLOR", None)
+        done = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=theirs, env=environment)
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's other end is closed
+            while data := os.read(ours, 4096):
+                shown += data
+        done.wait()
+        os.close(ours)
+        return shown.decode().replace("\r\n", "\n")
+
+    shown = on_a_terminal("warned.erase", "fixable.erase", "clean.erase")
+    assert "\x1b[1;33mwarning[TL401]" in shown and shown.endswith("\n3 files, 3 warnings, 4 notes, 3 fixable\n")
+    assert "\x1b" not in on_a_terminal("warned.erase", "--color", "never")
+    assert on_a_terminal("clean.erase") == "1 file, nothing found\n"
+    assert on_a_terminal("fixable.erase", "--fix").endswith("1 file, 1 note, 1 file rewritten\n")
+
+
+def test_a_folder_without_recipes_says_so(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    os.mkfifo(folder / "empty" / "pipe.erase")
+    result = run("empty")
+    assert result.exit_code == 0 and result.stderr == "empty: there is no recipe in this folder\n"
+
+
+def test_a_param_is_set_once(folder: Path) -> None:
+    result = run("clean.erase", "--set", "d=1", "--set", "d=2")
+    assert result.exit_code == 2 and "'d' is set twice" in result.stderr
 
 
 def test_the_shipped_recipes_are_clean() -> None:

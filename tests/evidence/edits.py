@@ -75,8 +75,6 @@ def rehash(out: Path) -> Path:
     manifest = json.loads((out / "manifest.json").read_text())
     for name in manifest["files"]:
         manifest["files"][name] = sha256(out / name)
-    if "lora" in manifest:
-        manifest["lora"]["sha256"] = sha256(out / "lora.safetensors")
     for name, file in manifest.get("model", {}).get("files", {}).items():
         file["after"] = sha256(out / "model" / name)
     (out / "manifest.json").write_text(json.dumps(manifest))

@@ -236,6 +236,9 @@ def test_an_adapter_that_is_another_edit_is_found(out: Path, harm: str) -> None:
         for name in ups[:1] if harm.startswith("one") else ups:
             layers[name] = layers[name] * scale
     save_file(layers, file)
+    if "zeroed" in harm:
+        manifest = json.loads((out / "manifest.json").read_text())
+        change(out / "manifest.json", lora={**manifest["lora"], "error": 1.0})  # as though all of it might be missing
     rehash(out)
     with pytest.raises(EvidenceError, match=r"lora\.safetensors: is not the edit of model/"):
         compared.adapter(read(out), micro_sd())

@@ -27,14 +27,18 @@ def build(
     variants: Variants | None = None,
     shards: Naming | None = None,
     variant_of: tuple[str, ...] | None = None,
+    only: tuple[str, ...] | None = None,
 ) -> Path:
     """Write the folder and return it.
 
     `variants` lie side by side (`{None: "F32", "fp16": "F16"}`); only the components in `variant_of` have them, where
-    that is said, the others plain files alone. `shards` cuts the denoiser into three files of that naming.
+    that is said, the others plain files alone. `shards` cuts the denoiser into three files of that naming. Where `only`
+    is said, other components are configs alone.
     """
     write_settings(folder, model)
     for component, tensors in model.parts.items():
+        if only is not None and component not in only:
+            continue
         stem = "diffusion_pytorch_model" if component in (model.denoiser, "vae") else "model"
         has = variant_of is None or component in variant_of
         for variant, dtype in (variants or {None: None}).items() if has else [(None, None)]:

@@ -37,7 +37,7 @@ def tensors(
     denoiser = bfl.transformer(parts["transformer"]) if flux else ldm.unet(parts["unet"], model.config("unet"))
     made = {f"{prefix}{name}": tensor for name, tensor in denoiser.items()}
     if ema:
-        made |= ldm.ema({name: _averaged(tensor) for name, tensor in made.items()})
+        made |= ldm.ema(averaged(made))
         made["model_ema.decay"], made["model_ema.num_updates"] = given("F32", 0.9999), given("I64", 1000)
     if vae:
         stage = "vae." if flux else "first_stage_model."
@@ -60,9 +60,12 @@ def build(path: Path, model: Checkpoint, metadata: Mapping[str, str] | None = No
     return write(path, tensors(model, **which), metadata or {"format": "pt"})  # type: ignore[arg-type]
 
 
-def _averaged(tensor: Tensor) -> Tensor:
-    """Other values of the same kind."""
-    return tensor if tensor.hole else tensor.map(tensor.shape, lambda bits: np.roll(bits, 1, axis=0))
+def averaged(tensors: Tensors) -> dict[str, Tensor]:
+    """Other values of the same kind, as an average over training has."""
+    return {
+        name: one if one.hole else one.map(one.shape, lambda bits: np.roll(bits, 1, axis=0))
+        for name, one in tensors.items()
+    }
 
 
 def _prefixed(prefix: str, found: Tensors) -> dict[str, Tensor]:

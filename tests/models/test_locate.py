@@ -39,7 +39,7 @@ def test_everything_else_is_refused_in_one_line(installed, tmp_path, monkeypatch
         "some-ds": "did you mean 'some-sd'",
         "whatever": "owner/name",
         "a.ckpt": "pickle",
-        "a.safetensors": "from_single_file",
+        "a.safetensors": "0 bytes",
         "a.txt": "diffusers layout",
         "folder": "model_index.json",
     }

@@ -51,10 +51,8 @@ def test_streamed_states_are_the_held_ones_bit_for_bit(dtype, base, small_memory
 
 def test_blocks_are_read_once_for_all_prompts_and_let_go(base, monkeypatch):
     reads = []
-    real = streamed.OffloadedWeightsLoader.__getitem__
-    monkeypatch.setattr(
-        streamed.OffloadedWeightsLoader, "__getitem__", lambda self, key: (reads.append(key), real(self, key))[1]
-    )
+    real = streamed.Stored.__getitem__
+    monkeypatch.setattr(streamed.Stored, "__getitem__", lambda self, key: (reads.append(key), real(self, key))[1])
     before = {path: path.stat().st_size for path in base.rglob("*") if path.is_file()}
     t5 = streamed.streamed(T5EncoderModel, base / "text_encoder_2", BLOCKS, CPU, torch.float32)
     assert {name for name, p in t5.named_parameters() if not p.is_meta} == {

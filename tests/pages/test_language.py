@@ -279,7 +279,7 @@ def test_supports(here: Path) -> None:
 )
 @says(
     README,
-    "Stable Diffusion 1.x, 2.x (`sd2`), XL (`sdxl`) and FLUX.1 in diffusers layout.",
+    "Stable Diffusion 1.x, 2.x (`sd2`), XL (`sdxl`) and FLUX.1, in diffusers layout or as single files.",
 )
 def test_families(here: Path) -> None:
     assert json.loads(tracec("models", "--json").stdout)["families"] == ["flux", "sd1", "sd2", "sdxl"]

@@ -322,7 +322,7 @@ def test_what_counts_as_less(here: Path) -> None:
     "Accepted and recorded, but without effect yet: the header apart from `supports` and what lint and `breaking` "
     "read of it.",
     "The passes `project`, `harden` and `mask` and the terms `suppress` and `contrast` have no engine: a method "
-    "that uses one compiles, and is refused where it meets a model.",
+    "that uses one compiles, with a warning (`TL430`), and is refused where it meets a model.",
 )
 def test_what_has_no_engine(here: Path) -> None:
     for method in ("project {}", "harden {}", "mask {}", "steer { suppress {} }", "steer { contrast {} }"):
@@ -375,3 +375,15 @@ def test_device_and_dtype(here: Path) -> None:
     assert api.best_device() == best
     applied = api.apply(api.bind(plan('erase "cat" preserve "dog" method uce'), "tiny"), device="cpu")
     assert applied.text.dtype == torch.float32
+
+
+@says(
+    LANGUAGE,
+    "A statement that cannot be read hides none of another: what parsed is checked.",
+    "The name that it was to define is known, whatever it means, so that what uses it is no mistake of its own.",
+    "`# tracec: allow TL401 reason` silences a warning on its line; alone on a line, those of the statement that "
+    "begins below it.",
+)
+def test_what_one_run_finds(here: Path) -> None:
+    assert codes('group g = "a" "b"\nerase g degree 140%') == ["TL101", "TL213"]
+    assert codes('erase "cat"\n# tracec: allow TL401 food\npreserve "cat food",\n"cat treats"') == []

@@ -93,7 +93,8 @@ def test_judges(here: Path) -> None:
 
 @says(
     README,
-    "`--model` takes a folder in diffusers layout, a hub id, or an embedded name (`tracec models`).",
+    "`--model` takes a folder in diffusers layout, a single `.safetensors` file (which comes out as one), a hub id, or "
+    "an embedded name (`tracec models`).",
 )
 def test_embedded(here: Path) -> None:
     text = tracec("models").stdout

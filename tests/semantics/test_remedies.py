@@ -152,3 +152,12 @@ def test_numbers_of_python_as_params() -> None:
     assert tracelang.compile(text, params={"d": 0.6, "n": 3}).digest == written.digest
     _, [found] = compile_with_findings(text, params={"d": "60"})
     assert found.help == "--set d=60%"
+
+
+def test_a_weight_that_was_lowered_is_one_finding(tmp_path: Path) -> None:
+    for name, weight in (("before", 0.5), ("after", 0.2)):
+        text = f'erase "x"\npreserve "a", "b", "c", "d" weight {weight}'
+        (tmp_path / f"{name}.erase").write_text(text)
+    words = ["breaking", str(tmp_path / "after.erase"), "--against", str(tmp_path / "before.erase")]
+    shown = CliRunner().invoke(main, [*words, "--format", "concise"])
+    assert shown.exit_code == 1 and shown.output.count("TL417") == 1 and "(and 3 more)" in shown.output

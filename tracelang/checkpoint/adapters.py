@@ -62,7 +62,7 @@ def emitted(
         "bytes": path.stat().st_size,
         "ranks": {name: layer.rank for name, layer in found.items()},
         "errors": {name: float(f"{error:.3g}") for name, error in errors.items()},
-        "error": float(f"{max(errors.values(), default=0.0):.3g}"),
+        "error": loaded.bound(errors),
         "summary": f"{path.name}: rank {_span(ranks)}, {lora.megabytes(path.stat().st_size)}; read back, it leaves out "
         f"{max(errors.values(), default=0.0):.2%} of a matrix's change at most",
     }

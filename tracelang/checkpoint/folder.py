@@ -19,8 +19,11 @@ from typing import Any, Literal
 from tracelang.checkpoint import patch
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.engine.low_rank import LowRank
 from tracelang.models import header, loading, weights
+from tracelang.models.inside import inside
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
 
 FOREIGN = weights.PICKLES | {".msgpack", ".h5", ".onnx", ".onnx_data", ".pb", ".tflite", ".gguf"}
@@ -86,7 +89,7 @@ def changed(
         name = path.as_posix()
         if here:
             patch.patch(source, copied, here)
-            manifest.files[name], manifest.tensors[name] = _edited(source, copied)
+            manifest.files[name], manifest.tensors[name] = edited_digests(source, copied)
             continue
         if name == "model_index.json" and manifest.without:
             copied.write_text(loading.rewritten(source, manifest.without), encoding="utf-8")
@@ -115,7 +118,7 @@ def parts(base: Path, edited: Mapping[str, Set[str]], components: Set[str]) -> I
         yield path, here if stays and component not in without else None
 
 
-def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+def edited_digests(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Digests of files and tensors as they now lie on disk: what is claimed is what was read back."""
     with ThreadPoolExecutor(1) as pool:
         after = pool.submit(weights.sha256, copied)
@@ -127,7 +130,7 @@ def _edited(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[
     }
 
 
-def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> tuple[list[Path], list[Path]]:
+def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> Needed:
     """The base's files of which `copy` will write copies, and those that it will link, but for what it leaves out
     because it is stored twice. Raises ModelError.
     """
@@ -143,11 +146,15 @@ def foreseen(base: Path, sites: Iterable[Site], untouched: Untouched) -> tuple[l
             (links if untouched == "link" else copies).append(base / path)
         else:
             copies.append(base / path)
-    return copies, links
+    return Needed(tuple(copies), tuple(links))
 
 
 def refuse(base: Path) -> None:
-    """Raise ModelError where the base keeps a part of itself elsewhere: what is no regular file inside it."""
+    """Raise ModelError where the base keeps a part of itself elsewhere: what is no regular file inside it. A folder
+    that stands for a single file keeps all of it there.
+    """
+    if reference.origin(base) is not None:
+        return
     needed = {Path(name) for name in (*weights.components(base), "model_index.json")}
     for lost in files(base)[1]:
         if lost in needed or (lost.parent in needed and lost.suffix in (".json", ".txt", ".model", ".safetensors")):
@@ -193,14 +200,7 @@ def files(base: Path) -> tuple[list[Path], list[Path]]:
 
     A link may lead to another place in the base, or to the blobs of the hub cache that the base is a snapshot of.
     """
-    homes = [Path(os.path.realpath(base))]
-    if homes[0].parent.name == "snapshots":
-        homes.append(homes[0].parents[1] / "blobs")
-
-    def inside(path: Path) -> bool:
-        real = Path(os.path.realpath(path))
-        return any(real.is_relative_to(home) for home in homes)
-
+    belongs = inside(base)
     kept, strange, seen = list[Path](), list[Path](), set[str]()
     for root, folders, names in os.walk(base, followlinks=True):
         here, real = Path(root), os.path.realpath(root)
@@ -209,8 +209,8 @@ def files(base: Path) -> tuple[list[Path], list[Path]]:
             continue
         seen.add(real)
         visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in visible if inside(here / name)]
+        folders[:] = [name for name in visible if belongs(here / name)]
         strange += [here / name for name in visible if name not in folders]
         for path in (here / name for name in sorted(names) if not name.startswith(".")):
-            (kept if path.is_file() and inside(path) else strange).append(path)
+            (kept if path.is_file() and belongs(path) else strange).append(path)
     return [path.relative_to(base) for path in kept], [path.relative_to(base) for path in strange]

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracelang.models.single import reference
 from tracelang.semantics.kinds import kinds
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from tracelang.plan.types import Plan
 
 ROOM = "tracelang.checkpoint.emits"
-USUAL = ("folder", "lora")
-"""What is written where nobody says."""
+USUAL = {"folder": ("folder", "lora"), "file": ("single-file", "lora")}
+"""What is written where nobody says, of a base that is a folder, and of one that is a single file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,19 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of an output before there is an edit: the base, the matrices that will change, and what was asked
+    for, as in `Work`.
+    """
+
+    base: Path
+    plan: Plan
+    sites: Sequence[Site]
+    untouched: Untouched
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
 class Emitted:
     """What a form tells of what it wrote: `facts` for the manifest (JSON values), the `files` whose digests the
     manifest shall hold, by path inside OUT, and `remarks`, a line each, for whoever applies and for the card.
@@ -60,6 +74,11 @@ class Emitted:
 def known() -> tuple[str, ...]:
     """Every form that there is, as `--emit` calls it."""
     return tuple(kind.replace("_", "-") for kind in kinds(ROOM))
+
+
+def usual(base: Path) -> tuple[str, ...]:
+    """What is written of a base where nobody says."""
+    return USUAL["folder" if reference.origin(base) is None else "file"]
 
 
 def form(name: str) -> Any:

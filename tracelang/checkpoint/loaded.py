@@ -134,3 +134,8 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def bound(errors: Mapping[str, float]) -> float:
+    """The largest of the errors, rounded up to three digits: what is stated is a bound that a reader may hold us to."""
+    return float(f"{1.005 * max(errors.values(), default=0.0):.3g}")

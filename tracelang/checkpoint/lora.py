@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ from tracelang.engine.low_rank import LowRank, truncated
 from tracelang.models import header, weights
 from tracelang.models.header import SIZES
 from tracelang.plan.family import ModelError, Site
+
+if TYPE_CHECKING:
+    from tracelang.checkpoint.forms import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,18 @@ def dtype_of(base: Path, sites: Iterable[Site]) -> str:
     site = next(iter(sites))
     dtype = weights.find(base / site.component).tensors[site.tensor][1].dtype
     return dtype if dtype in DTYPES and dtype != "F64" else "F32"
+
+
+def bound(layers: Iterable[Layer], asked: Asked) -> int:
+    """The most bytes that a file of these layers takes: of the rank that is asked for, and where none is, of the
+    largest that a matrix can have. Raises ModelError.
+    """
+    size, numbers = SIZES[dtype_of(asked.base, asked.sites)], 0
+    for layer in layers:
+        inputs = layer.parts[0][0].shape[1]
+        most = min(layer.rows, inputs)
+        numbers += min(most, asked.size.rank or most) * (layer.rows + inputs)
+    return numbers * size
 
 
 def write(path: Path, dtype: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

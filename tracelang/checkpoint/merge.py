@@ -14,7 +14,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
 from tracelang.engine.low_rank import LowRank
-from tracelang.models import header, weights
+from tracelang.models import weights
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError, Site
 
@@ -82,11 +82,10 @@ def refuse(base: Path, sites: Iterable[Site]) -> None:
     for site in sites:
         components.setdefault(site.component, []).append(site)
     for component, wanted in components.items():
-        for file in sorted((base / component).glob("[!.]*.safetensors")):
-            held = header.read(file).tensors
+        for held in weights.copies(base / component):
             for site in wanted:
                 if site.tensor in held:
-                    _read(file, held[site.tensor], site)
+                    _read(*held[site.tensor], site)
 
 
 def _read(file: Path, entry: Entry, site: Site) -> Tensor:

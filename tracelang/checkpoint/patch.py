@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,10 +61,17 @@ def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
     for name in changes:
         if name not in tensors:
             raise ModelError(f"{source}: there is no tensor {name!r} to edit; is this the model of the plan?")
+    write(source, target, [(name, tensors[name], change) for name, change in changes.items()])
+
+
+def write(source: Path, target: Path, changes: Iterable[tuple[str, Entry, Change]]) -> None:
+    """Write `target` as `source` with the bytes of these entries replaced: of whole tensors, or of some of their rows.
+    What they are called is for messages. Raises as `patch` does.
+    """
     with whole(target) as draft, source.open("rb") as old, draft.open("r+b") as new:
         _fill(old, new)
-        for name in sorted(changes, key=lambda name: tensors[name].begin):
-            _replace(new.fileno(), tensors[name], name, changes[name])
+        for name, entry, change in sorted(changes, key=lambda one: one[1].begin):
+            _replace(new.fileno(), entry, name, change)
 
 
 def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracelang.checkpoint import patch
@@ -15,25 +16,38 @@ LEAST, SHARE = 1 << 20, 0.02
 """Bytes, and part of what is copied, that have to be free besides: for adapters and records."""
 
 
-def refuse(out: Path, written: Iterable[Path], linked: Iterable[Path]) -> None:
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What a form will write: copies of files, other names of files, and at most so many bytes of its own."""
+
+    copies: tuple[Path, ...] = ()
+    links: tuple[Path, ...] = ()
+    own: int = 0
+
+
+def refuse(out: Path, needed: Iterable[Needed]) -> None:
     """Raise OutputError where `out` could not be written for want of room or of hard links.
 
-    `written` are the files of which copies go there, `linked` those that get another name there. Where the file system
-    shares blocks between files copies need no room. A file system that does not tell its size is believed.
+    Where the file system shares blocks between files copies need no room. A file system that does not tell its size is
+    believed.
     """
     nearest = next(path for path in out.absolute().parents if path.is_dir())
-    files, links = list(written), list(linked)
+    forms = list(needed)
+    files = [path for form in forms for path in form.copies]
+    links = [path for form in forms for path in form.links]
     if links:
         _link(links[0], nearest)
-    if not files or _shares_blocks(files[0], nearest):
+    copied = 0 if not files or _shares_blocks(files[0], nearest) else sum(path.stat().st_size for path in files)
+    own = sum(form.own for form in forms)
+    if not copied + own:
         return
-    size = sum(path.stat().st_size for path in files)
-    spare = LEAST + int(SHARE * size)
+    spare = LEAST + int(SHARE * copied)
     told = os.statvfs(nearest)
     free = told.f_bavail * told.f_frsize
-    if told.f_blocks and free < size + spare:
+    if told.f_blocks and free < copied + own + spare:
+        takes = [f"{_bytes(copied)} of copies"] * bool(copied) + [f"up to {_bytes(own)} of new files"] * bool(own)
         raise OutputError(
-            f"{out}: takes {_bytes(size)} of copies and {_bytes(spare)} beside, and {nearest} has {_bytes(free)} free; "
+            f"{out}: takes {', '.join(takes)} and {_bytes(spare)} beside, and {nearest} has {_bytes(free)} free; "
             "make room there, or choose another place"
         )
 

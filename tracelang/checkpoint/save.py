@@ -16,6 +16,7 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.engine.text_map import TextMap
 from tracelang.models import weights
 from tracelang.models.family import Family
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.steer import Steer
@@ -31,7 +32,7 @@ def save(
     deltas: Mapping[Site, LowRank],
     plan: Plan,
     sources: Mapping[str, bytes],
-    emit: Sequence[str] = forms.USUAL,
+    emit: Sequence[str] | None = None,
     force: bool = False,
     extra: Mapping[str, Any] | None = None,
     untouched: Untouched = "copy",
@@ -52,9 +53,10 @@ def save(
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
+    emit = forms.usual(base) if emit is None else emit
     refuse(out, base, plan, sources, emit, force)
     sites = _fitting(family.sites(base), deltas, base)
-    name = str(extra.get("base_model", base.resolve().name))
+    name = str(extra.get("base_model", (reference.origin(base) or base.resolve()).name))
     emitted = tuple(kind for kind in forms.known() if kind in emit and (deltas or forms.form(kind).EMPTY))
     fingerprint = weights.fingerprint(base)
     held = maps or {}
@@ -81,7 +83,7 @@ def save(
             "family": family.name(base),
             "model": {
                 "name": name,
-                "folder": base.resolve().name,  # of a hub's model: the commit
+                "folder": (reference.origin(base) or base.resolve()).name,  # of a hub's model: the commit
                 "fingerprint": fingerprint,
                 "components": weights.fingerprints(base),
                 "settings": weights.settings(base),
@@ -111,9 +113,7 @@ def save(
     return tuple(told)
 
 
-def refuse(
-    out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str] = forms.USUAL, force: bool = False
-) -> None:
+def refuse(out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequence[str], force: bool = False) -> None:
     """Raise what `save` would raise whatever the edit turns out to be: ask before long work.
 
     OutputError for `out`, what to emit, the paths of the sources, and a gated edit; ModelError for a base that keeps

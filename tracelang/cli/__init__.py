@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "breaking": "Find what a recipe promises less than it did before.",
     "explain": "Print a recipe with every default spelled out, or every prompt that it leads to.",
     "rule": "Explain a finding's code.",
+    "lsp": "Answer an editor: findings as you type, hovers, completion, formatting.",
     "models": "List the models that come with this installation.",
     "doctor": "Tell what is installed here, and what is missing for which command.",
     "cache": "Show or clear what is kept between runs.",

@@ -14,14 +14,16 @@ import click
 from tracelang.cli import WORDS
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
+from tracelang.cli.running import config_option, device_options, mistakes, model_option, read_plan, usable
 from tracelang.text import safe
 
 INTERRUPTED = 130
 LESS = "try --micro-batch 1 and --gradient-checkpointing"
 
 
-def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
     from tracelang.checkpoint.forms import known
 
     kinds = tuple(dict.fromkeys(kind.strip() for kind in value.split(",")))
@@ -62,12 +64,12 @@ def _verdict(report: Path) -> str:
 @click.command(help="Apply RECIPE (an .erase file or a compiled .plan.json) to a model and write OUT.")
 @click.argument("recipe", metavar="RECIPE")
 @model_option
+@config_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
 @click.option(
     "--emit",
-    default="folder,lora",
     callback=_kinds,
-    show_default=True,
+    show_default="folder,lora; of a single file single-file,lora",
     metavar="KINDS",
     help="What OUT holds: one form or several, joined by commas.",
 )
@@ -109,8 +111,9 @@ def command(
     ctx: click.Context,
     recipe: str,
     model: str,
+    config: str | None,
     out: Path,
-    emit: tuple[str, ...],
+    emit: tuple[str, ...] | None,
     untouched: Literal["copy", "link"],
     lora_error: float,
     lora_rank: int | None,
@@ -128,14 +131,16 @@ def command(
     plan, home = read_plan(recipe, params, root)
     state = out.parent / f".{out.name}.state"
     with mistakes(LESS):
+        from tracelang.checkpoint.forms import usual
         from tracelang.checkpoint.output import refuse, sweep
 
         refuse(out, force)  # before a hub is asked for gigabytes
         for left in sweep(out):
             click.echo(safe(f"note: {left}: what a killed run left of its output is removed"), err=True)
-        bound = api.bind(plan, model)
+        bound = api.bind(plan, model, config=config)
+        emit = usual(bound.folder) if emit is None else emit
         stood = (out / "report" / "report.json").is_file()
-        api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched)
+        api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched, lora_rank=lora_rank)
         try:
             with progress() as report:
                 applied = api.apply(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -10,29 +11,64 @@ import click
 
 from tracelang.diagnostics import Findings
 from tracelang.syntax.read import MAX_RECIPE_BYTES
+from tracelang.text import safe
 
 STDIN = "-"
 ENDING = ".erase"
 
 
 def recipes(places: tuple[str, ...]) -> Iterator[str]:
-    """Every recipe once: those that were named, and those in folders, without hidden ones."""
+    """Every recipe once: those that were named, and those in folders, as `found_in` finds them.
+
+    A folder without any is said on standard error. Raises CompileError where a configuration is wrong.
+    """
     seen = set()
     for place in places:
         if place != STDIN and not os.path.exists(place):
             raise click.UsageError(f"there is no file or folder {place!r}")
-        for path in _within(place) if os.path.isdir(place) else [place]:
+        found = False
+        for path in found_in(place) if os.path.isdir(place) else [place]:
+            found = True
             if path != STDIN:
                 path = os.path.normpath(path)
             if path not in seen:
                 seen.add(path)
                 yield path
+        if not found:
+            click.echo(safe(f"{place}: there is no recipe in this folder"), err=True)
 
 
-def _within(folder: str) -> Iterator[str]:
+def found_in(folder: str) -> Iterator[str]:
+    """The recipes in a folder and those below it, without what is hidden, what git ignores and what is excluded."""
+    from tracelang.semantics.config import config_of
+
+    ignored = _ignored_by_git(folder)
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(names) if name.endswith(ENDING))
+        config = config_of(parent)
+
+        def stays(name: str, parent: str = parent, exclude: bool = bool(config.exclude)) -> bool:
+            path = os.path.join(parent, name)
+            if ignored and os.path.normpath(os.path.relpath(path, folder)) in ignored:
+                return False
+            return not (exclude and config.excludes(path))  # noqa: B023
+
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and stays(name))
+        for name in sorted(names):
+            path = os.path.join(parent, name)
+            if name.endswith(ENDING) and stays(name) and os.path.isfile(path):
+                yield path
+
+
+def _ignored_by_git(folder: str) -> set[str]:
+    """The paths below a folder that git ignores, of whole folders the top; nothing outside of repositories."""
+    command = ["git", "-C", folder, "-c", "core.fsmonitor=false", "ls-files", "-z", "--directory"]
+    try:
+        done = subprocess.run(
+            [*command, "--others", "--ignored", "--exclude-standard"], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return set()
+    return {os.path.normpath(os.fsdecode(path)) for path in done.stdout.split(b"\0") if path.strip(b"./")}
 
 
 def read_bytes(place: str, shown: str, report: Findings) -> bytes | None:

@@ -18,7 +18,10 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
         name, equals, text = value.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, param)
-        found[name.strip(" ")] = text.strip(" ")  # other white space is not seen, and reported
+        name = name.strip(" ")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is set twice: leave one out", ctx, param)
+        found[name] = text.strip(" ")  # other white space is not seen, and reported
     return found
 
 

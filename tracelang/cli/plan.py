@@ -13,7 +13,7 @@ import click
 from tracelang.cli.foreseen import facts_of, text_of
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes, model_option, read_plan, usable
+from tracelang.cli.running import config_option, device_options, mistakes, model_option, read_plan, usable
 from tracelang.cli.streams import FAILED, Lost
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def _ones(detailed: bool) -> Iterator[None]:
 )
 @click.argument("recipe", metavar="RECIPE")
 @model_option
+@config_option
 @device_options
 @recipe_options
 @click.option("--config-only", is_flag=True, help="Read no weights: leave the predicted collateral out.")
@@ -68,6 +69,7 @@ def command(
     ctx: click.Context,
     recipe: str,
     model: str,
+    config: str | None,
     device: str | None,
     dtype: str | None,
     params: Mapping[str, str],
@@ -83,7 +85,7 @@ def command(
 
     plan, _ = read_plan(recipe, params, root)
     with mistakes():
-        bound = api.bind(plan, model)
+        bound = api.bind(plan, model, config=config)
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tracelang.cli.rulebook import Rule, rules
+from tracelang.semantics.rulebook import Rule, rules
 
 
 @click.command(

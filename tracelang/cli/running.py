@@ -18,8 +18,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def model_option(command: Command) -> Command:
     """`--model`."""
-    text = "A folder in diffusers layout, an embedded name (see `tracec models`) or a hub id."
+    text = "A folder in diffusers layout, a single file, an embedded name (see `tracec models`) or a hub id."
     return click.option("--model", required=True, metavar="MODEL", help=text)(command)
+
+
+def config_option(command: Command) -> Command:
+    """`--config`."""
+    text = "Where a single file's configs, and what it lacks, come from: a folder, a hub id, or sd15, sd21, sdxl, ….  "
+    text += "[default: what is shipped for it]"
+    return click.option("--config", metavar="CONFIG", help=text)(command)
 
 
 def device_options(command: Command) -> Command:
@@ -66,6 +73,7 @@ def mistakes(smaller: str = "close other programs", code: int = 1, dtype: bool =
     """
     from tracelang.checkpoint.output import OutputError
     from tracelang.engine.errors import EngineError
+    from tracelang.models.single.reference import told
     from tracelang.plan.bind import BindError
     from tracelang.plan.family import ModelError
     from tracelang.plan.layers import SelectionError
@@ -75,7 +83,7 @@ def mistakes(smaller: str = "close other programs", code: int = 1, dtype: bool =
         with _warnings():
             yield
     except (ModelError, OutputError, EngineError, BindError, SelectionError, WindowError) as error:
-        _stop(str(error), error, code)
+        _stop(told(str(error)), error, code)
     except OSError as error:
         _stop(_told(error), error, code)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes, usable
+from tracelang.cli.running import config_option, device_options, mistakes, usable
 from tracelang.text import safe
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ PNG = click.Path(path_type=Path, dir_okay=False, writable=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first image.")
 @click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Sampler steps.")
 @click.option("--guidance", type=click.FloatRange(0), help="Default: the model's own.")
+@config_option
 @device_options
 def command(
     model: str,
@@ -39,12 +41,13 @@ def command(
     seed: int,
     steps: int,
     guidance: float | None,
+    config: str | None,
     device: str | None,
     dtype: str | None,
 ) -> None:
     from tracelang.engine.sampling import sample
     from tracelang.evidence.sheet import Strip, sheet, write
-    from tracelang.models.locate import family_of, locate
+    from tracelang.models.locate import family_of
 
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))
@@ -54,8 +57,7 @@ def command(
         out.parent.mkdir(parents=True, exist_ok=True)  # before anything is drawn for it
         rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
         for name, label in zip(names, labels(names), strict=True):
-            inside = Path(name) / "model"
-            folder = locate(str(inside) if (inside / "model_index.json").is_file() else name)
+            folder = located(name, config)
             family = family_of(folder)
             family.check(folder)
             loaded = family.load(folder, usable(device), dtype)
@@ -72,6 +74,23 @@ def command(
                 rows[prompt][label] = images[i * count : (i + 1) * count]
         write(sheet([("", [Strip(prompt, row) for prompt, row in rows.items()])]), out)
     click.echo(safe(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}"))
+
+
+def located(name: str, config: str | None) -> Path:
+    """The folder of a model, or of the checkpoint in an OUT. A single file there has its configs beside it; `config` is
+    for what they lack, and for single files.
+    """
+    from tracelang.models.locate import locate
+
+    out = Path(name)
+    if (out / "model" / "model_index.json").is_file():
+        return locate(str(out / "model"))
+    try:
+        held = json.loads((out / "manifest.json").read_bytes())["single-file"]
+        file, lacking = out / Path(held["file"]).name, held["lacking"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return locate(name, config if Path(name).is_file() else None)
+    return locate(str(file), config if lacking or config else str(out / "config"))
 
 
 def _refuse(out: Path, prompts: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ import click
 
 from tracelang.cli import WORDS, show
 from tracelang.cli.progress import progress
-from tracelang.cli.running import device_options, mistakes, usable
+from tracelang.cli.running import config_option, device_options, mistakes, usable
 from tracelang.text import safe
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ against_option = click.option(
 @click.option(
     "--judge", "judges", multiple=True, metavar="NAME[=VALUE]", help="May be given several times. Default: what suits."
 )
-@click.option("--model", metavar="MODEL", help="The base model, where it was a folder.")
+@click.option("--model", metavar="MODEL", help="The base model, where it was a folder or a file.")
+@config_option
 @click.option(
     "--samples", type=click.IntRange(0), help="Pictures of a concept of which nothing is expected.  [default: 50]"
 )
@@ -67,6 +68,7 @@ def command(
     shard: tuple[int, int] | None,
     judges: tuple[str, ...],
     model: str | None,
+    config: str | None,
     samples: int | None,
     steps: int | None,
     against: Path | None,
@@ -91,6 +93,7 @@ def command(
                     samples=SAMPLES if samples is None else samples,
                     steps=steps or STEPS,
                     against=against,
+                    config=config,
                     say=warn,
                 )
         except KeyboardInterrupt:

@@ -12,6 +12,10 @@ from tracelang.text import safe
 def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
     """All findings, one line each."""
     return "".join(
-        f"{safe(d.location)}: {painted(f'{d.severity}[{d.code}]', d.severity, colour)}: {safe(d.message)}\n"
-        for d in findings
+        f"{safe(d.location)}: {painted(f'{d.severity}[{d.code}]', d.severity, colour)}: {_said(d)}\n" for d in findings
     )
+
+
+def _said(finding: Diagnostic) -> str:
+    reason = "" if finding.allowed is None else f" (allowed: {finding.allowed or 'without a reason'})"
+    return safe(finding.message + reason)

@@ -8,7 +8,9 @@ from tracelang.diagnostics.diagnostic import Diagnostic, Fix, Label
 
 
 def as_data(finding: Diagnostic) -> dict[str, Any]:
-    """A finding as JSON-ready data; lines and columns from 1, ends exclusive."""
+    """A finding as JSON-ready data; lines and columns from 1, ends exclusive. `allowed`: the reason, null where none
+    allows it.
+    """
     return {
         "code": finding.code,
         "severity": finding.severity,
@@ -18,6 +20,7 @@ def as_data(finding: Diagnostic) -> dict[str, Any]:
         "help": finding.help,
         "note": finding.note,
         "fix": _fix(finding.fix) if finding.fix else None,
+        "allowed": finding.allowed,
     }
 
 

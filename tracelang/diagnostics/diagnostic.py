@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partialmethod
 from typing import Literal
 
@@ -39,7 +39,10 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A finding: `help` says what to do, `note` says why. Codes are listed in `diagnostics.codes`."""
+    """A finding: `help` says what to do, `note` says why. Codes are listed in `diagnostics.codes`.
+
+    `allowed` is the reason that a comment gives for allowing it, and None where none does.
+    """
 
     code: str
     severity: Severity
@@ -49,6 +52,7 @@ class Diagnostic:
     help: str = ""
     note: str = ""
     fix: Fix | None = None
+    allowed: str | None = None
 
     @property
     def location(self) -> str:
@@ -59,9 +63,10 @@ class Diagnostic:
 
 @dataclass(slots=True)
 class Findings:
-    """Findings in the order in which they were made."""
+    """Findings in the order in which they were made, and beside them those that comments allow."""
 
     findings: list[Diagnostic] = field(default_factory=list)
+    allowed: list[Diagnostic] = field(default_factory=list)
 
     def add(
         self,
@@ -98,12 +103,16 @@ class Findings:
             raise CompileError(self.in_order())
 
 
-def gathered(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """One finding of each code and place: the first says how many more there are, as of the members of one list."""
-    groups: dict[tuple[str, int, int, int], list[Diagnostic]] = {}
+def gathered(findings: Iterable[Diagnostic], codes: Collection[str] | None = None) -> list[Diagnostic]:
+    """One finding of each code (of `codes`; None: of all) and place: the first says how many more there are, as of the
+    members of one list.
+    """
+    groups: dict[object, list[Diagnostic]] = {}
     for one in findings:
         span = one.primary.span
-        groups.setdefault((one.code, id(span.source), span.start, span.end), []).append(one)
+        alone = codes is not None and one.code not in codes
+        key = id(one) if alone else (one.code, span.source.path, span.start, span.end)
+        groups.setdefault(key, []).append(one)
     return [_first(group) for group in groups.values()]
 
 

@@ -18,7 +18,8 @@ FORMATS: dict[str, str] = {
 }
 
 
-def render(name: str, findings: Iterable[Diagnostic], colour: bool = False) -> str:
-    """The findings in a format of `FORMATS`."""
-    text: str = import_module(FORMATS[name]).render(findings, colour=colour)
+def render(name: str, findings: Iterable[Diagnostic], colour: bool = False, width: int | None = None) -> str:
+    """The findings in a format of `FORMATS`; `width` is that of a terminal, to which `human` wraps."""
+    options = {"width": width} if name == "human" else {}
+    text: str = import_module(FORMATS[name]).render(findings, colour=colour, **options)
     return text

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from tracelang.characters import HIDDEN
 from tracelang.diagnostics.diagnostic import Diagnostic
+from tracelang.diagnostics.repository import NO_FILES, from_top
 from tracelang.text import safe
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
@@ -22,10 +23,14 @@ def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
 def _command(finding: Diagnostic) -> str:
     span = finding.primary.span
     path = span.source.path
+    if path not in NO_FILES:
+        path = from_top(path)
     if not path.isprintable() or HIDDEN.search(path):  # else as it is, for GitHub to find it
         path = _shown(path)
-    properties: dict[str, object] = {"title": f"{finding.severity}[{finding.code}]", "file": path}
-    if span.source.text:
+    properties: dict[str, object] = {"title": f"{finding.severity}[{finding.code}]"}
+    if path not in NO_FILES:
+        properties["file"] = path
+    if span.source.text and path not in NO_FILES:
         line, column = span.source.position(span.start)
         end_line, end_column = span.source.position(span.end)
         properties |= {"line": line, "endLine": end_line}
@@ -33,8 +38,11 @@ def _command(finding: Diagnostic) -> str:
             properties |= {"col": column, "endColumn": end_column}
     lines = [finding.message]
     lines += [f"{word}: {text}" for word, text in (("help", finding.help), ("note", finding.note)) if text]
+    if finding.allowed is not None:
+        lines.append(f"allowed: {finding.allowed or 'without a reason'}")
+    kind = COMMANDS["note" if finding.allowed is not None else finding.severity]
     shown = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
-    return f"::{COMMANDS[finding.severity]} {shown}::{_data(chr(10).join(map(_shown, lines)))}\n"
+    return f"::{kind} {shown}::{_data(chr(10).join(map(_shown, lines)))}\n"
 
 
 def _shown(text: str) -> str:

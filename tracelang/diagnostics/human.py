@@ -74,6 +74,7 @@ def render_one(finding: Diagnostic, *, colour: bool = False, width: int | None =
         ("help", finding.help),
         ("fix" if fix and fix.safe else "unsafe fix", offer),
         ("note", finding.note),
+        ("allowed", "" if finding.allowed is None else finding.allowed or "without a reason"),
     ):
         if text:
             head = f"{margin} = {word}: "

@@ -1,4 +1,4 @@
-"""Findings as JUnit XML, one test case each: errors and warnings fail, notes pass."""
+"""Findings as JUnit XML, one test case each: errors and warnings fail, notes and what is allowed pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tracelang.text import safe
 def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
     """All findings; without any, one case that passes. `colour` is for the formats that people read."""
     found = list(findings)
-    failures = sum(finding.severity != "note" for finding in found)
+    failures = sum(_fails(finding) for finding in found)
     counts = {"tests": str(max(len(found), 1)), "failures": str(failures), "errors": "0"}
     suites = ElementTree.Element("testsuites", {"name": "tracec", **counts})
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "tracec", **counts})
@@ -33,8 +33,12 @@ def _case(suite: ElementTree.Element, finding: Diagnostic) -> None:
     case = ElementTree.SubElement(
         suite, "testcase", name=f"{finding.code} {line}:{column}", classname=path, file=path, line=str(line)
     )
-    tag = "system-out" if finding.severity == "note" else "failure"
+    tag = "failure" if _fails(finding) else "system-out"
     outcome = ElementTree.SubElement(case, tag)
     outcome.text = render_one(finding)
     if tag == "failure":
         outcome.attrib |= {"type": finding.severity, "message": safe(finding.message)}
+
+
+def _fails(finding: Diagnostic) -> bool:
+    return finding.severity != "note" and finding.allowed is None

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from tracelang.diagnostics.codes import CODES
 from tracelang.diagnostics.diagnostic import Diagnostic, Fix
 from tracelang.diagnostics.explanations import explanations
+from tracelang.diagnostics.repository import NO_FILES, from_top
 from tracelang.diagnostics.source import Span
 from tracelang.version import __version__
 
@@ -54,6 +55,10 @@ def _result(finding: Diagnostic, rule: int) -> dict[str, Any]:
         "message": {"text": "\n".join(texts)},
         "locations": [{"physicalLocation": _place(finding.primary.span)}],
     }
+    if finding.primary.span.source.path in NO_FILES:
+        del result["locations"]
+    if finding.allowed is not None:
+        result["suppressions"] = [{"kind": "inSource", "justification": finding.allowed}]
     if finding.secondary:
         result["relatedLocations"] = [
             {"id": i, "physicalLocation": _place(label.span), "message": {"text": label.text or "see here"}}
@@ -86,13 +91,11 @@ def _place(span: Span) -> dict[str, Any]:
 
 
 def _artifact(path: str) -> dict[str, str]:
-    """A path as a URI, relative to the working folder where it lies below it."""
-    where = Path(path)
-    if where.is_absolute():
-        if not where.is_relative_to(Path.cwd()):
-            return {"uri": where.as_uri()}
-        where = where.relative_to(Path.cwd())
-    return {"uri": quote(os.fsencode(where.as_posix())), "uriBaseId": "%SRCROOT%"}
+    """A path as a URI, relative to the top of the repository, or to the working folder, where it lies below that."""
+    where = from_top(path)
+    if os.path.isabs(where):
+        return {"uri": Path(where).as_uri()}
+    return {"uri": quote(os.fsencode(where)), "uriBaseId": "%SRCROOT%"}
 
 
 def _region(span: Span) -> dict[str, int]:

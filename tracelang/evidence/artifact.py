@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tracelang.evidence.errors import EvidenceError as EvidenceError
 from tracelang.models import weights
 from tracelang.models.locate import HUB_ID, embedded, family_of, locate
 from tracelang.models.protocol import Model
+from tracelang.models.single import prepare
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan
 from tracelang.version import __version__
@@ -45,8 +47,34 @@ class Artifact:
 
     @property
     def model(self) -> Path | None:
-        """The edited checkpoint, None where only an adapter was emitted."""
+        """The edited checkpoint, a folder or a single file; None where only an adapter was emitted."""
+        if isinstance(held := self.manifest.get("single-file"), dict) and isinstance(held.get("file"), str):
+            return self.out / Path(held["file"]).name
         return self.out / "model" if (self.out / "model").is_dir() else None
+
+    @property
+    def root(self) -> Path:
+        """What the paths of `account` are relative to."""
+        return self.out if "single-file" in self.manifest else self.out / "model"
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What the manifest says of the edited checkpoint: digests of its `files`, and of `tensors` in edited ones."""
+        account: dict[str, Any] = self.manifest["single-file" if "single-file" in self.manifest else "model"]
+        return account
+
+    def folder(self, base: Path) -> Path | None:
+        """The edited checkpoint as a folder; of a single file one that stands for it, whose configs are the base's.
+        None as for `model`. Raises ModelError.
+        """
+        if self.model is None or "single-file" not in self.manifest:
+            return self.model
+        return prepare.again(base, self.model)
+
+    @property
+    def told(self) -> str:
+        """The edited checkpoint by its name in OUT."""
+        return "model/" if self.model is None or self.model.is_dir() else self.model.name
 
     @property
     def adapter(self) -> Path:
@@ -54,10 +82,10 @@ class Artifact:
 
     @property
     def fingerprint(self) -> str:
-        """The edited model's: of its folder, or of base and adapter together."""
-        if self.model is not None:
+        """The edited model's: of its folder, or of base and single file or adapter together."""
+        if self.model is not None and self.model.is_dir():
             return weights.fingerprint(self.model)
-        both = f"{self.lock['model']['fingerprint']} {weights.sha256(self.adapter)}"
+        both = f"{self.lock['model']['fingerprint']} {weights.sha256(self.model or self.adapter)}"
         return hashlib.sha256(both.encode()).hexdigest()
 
     @property
@@ -89,14 +117,14 @@ class Artifact:
         if self.model is not None and self.adapter.is_file():
             lines.append(
                 "lora.safetensors: no picture was drawn with it; its matrices were compared with those of "
-                f"model/ and are the same edit within {self.left_out:.2%} of each change"
+                f"{self.told} and are the same edit within {self.left_out:.2%} of each change"
             )
         lines += [
             f"{name}: no picture was drawn with this form; it was compared with the edit when it was written"
             for name in self.manifest["emit"]
-            if name not in forms.USUAL
+            if name not in chain(*forms.USUAL.values())
         ]
-        for component in weights.components(self.model) if self.model is not None else ():
+        for component in weights.components(self.model) if self.model is not None and self.model.is_dir() else ():
             held = self.out / "model" / component
             files = sorted(held.glob("*.safetensors"))
             loaded = weights.find(held).files if files else ()
@@ -132,9 +160,10 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
     if not isinstance(lock.get("model"), dict) or not isinstance(lock["model"].get("fingerprint"), str):
         raise EvidenceError(f"{out / 'lock.json'}: does not say which model was edited; apply the recipe again")
     artifact = Artifact(out, plan, lock, lock_text, manifest)
-    if artifact.model is None and not artifact.adapter.is_file():
+    if not (artifact.model or artifact.adapter).exists():
         raise EvidenceError(
-            f"{out}: holds neither model/ nor lora.safetensors to draw with; apply with --emit folder or lora"
+            f"{out}: holds neither a checkpoint nor lora.safetensors to draw with; apply with --emit folder, lora or "
+            "single-file"
         )
     if whole:
         try:
@@ -145,8 +174,9 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
     return artifact
 
 
-def find_base(artifact: Artifact, model: str | None) -> Path:
-    """The base model's folder: the lock's name where it is embedded or on the hub, else `model`.
+def find_base(artifact: Artifact, model: str | None, config: str | None = None) -> Path:
+    """The base model's folder: the lock's name where it is embedded or on the hub, else `model`. For a single file one
+    that stands for it, with `config` or what OUT keeps of the one that was given to `apply`.
 
     Raises EvidenceError where it is not the model that was edited, ModelError where there is none.
     """
@@ -154,11 +184,18 @@ def find_base(artifact: Artifact, model: str | None) -> Path:
     name = str(artifact.lock.get("base_model", facts.get("name", "")))
     if model is None:
         if name not in embedded() and not HUB_ID.fullmatch(name):
-            raise EvidenceError(f"{artifact.out}: its base {name!r} was a folder; say where it is with --model FOLDER")
+            raise EvidenceError(
+                f"{artifact.out}: its base {name!r} was a folder or a file; say where it is with --model PATH"
+            )
         commit = str(facts.get("folder", ""))
         pinned = name not in embedded() and "@" not in name and re.fullmatch(r"[0-9a-f]{40}", commit)
         model = f"{name}@{commit}" if pinned else name
-    folder = locate(model)
+    if config is None and Path(model).is_file():
+        told = str(artifact.lock.get("config", ""))
+        config = told if HUB_ID.fullmatch(told) else None
+        if config is None and (artifact.out / "config").is_dir() and not artifact.account.get("lacking"):
+            config = str(artifact.out / "config")
+    folder = locate(model, config)
     if (why := _mismatch(folder, str(facts["fingerprint"]))) is not None:
         raise EvidenceError(why.format(out=artifact.out, model=model, name=name))
     return folder
@@ -188,9 +225,9 @@ def load(artifact: Artifact, base: Path, device: str, dtype: str | None) -> tupl
     family = family_of(base)
     family.check(base)
     before = family.load(base, device, dtype)
-    if artifact.model is not None:
-        family.check(artifact.model)
-        return before, family.load(artifact.model, device, dtype)
+    if (edited := artifact.folder(base)) is not None:
+        family.check(edited)
+        return before, family.load(edited, device, dtype)
     after = family.load(base, device, dtype)
     _adapt(after, artifact.adapter)
     return before, after

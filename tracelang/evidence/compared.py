@@ -18,6 +18,7 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.evidence.artifact import Artifact, EvidenceError
 from tracelang.models import header, loading, weights
 from tracelang.models.locate import family_of
+from tracelang.models.single import reference
 
 
 def with_base(artifact: Artifact, base: Path) -> None:
@@ -28,20 +29,21 @@ def with_base(artifact: Artifact, base: Path) -> None:
     """
     if artifact.model is None:
         return
-    manifest, facts = artifact.out / "manifest.json", artifact.manifest["model"]
+    manifest, facts, root = artifact.out / "manifest.json", artifact.account, artifact.root
+    file_of_base = reference.origin(base)  # by whatever name it lies here
     try:
         for path, file in facts["files"].items():
             edited = path in facts["tensors"]
             here = edited or (base / path).is_file()
-            if here and weights.sha256(base / path) != file["before"]:
+            if here and weights.sha256(file_of_base or base / path) != file["before"]:
                 raise EvidenceError(f"{manifest}: {path} of the base is not what it says; apply the recipe again")
-            if not edited and file["before"] != file["after"] and not _without(artifact.model, base, path, facts):
+            if not edited and file["before"] != file["after"] and not _without(root, base, path, facts):
                 raise EvidenceError(
                     f"{manifest}: {path} differs from the base's and no tensor in it is said to be "
                     "edited; apply the recipe again"
                 )
         for path, tensors in facts["tensors"].items():
-            found = patch.digests(base / path, artifact.model / path)
+            found = patch.digests(file_of_base or base / path, root / path)
             if found != {name: (one["before"], one["after"]) for name, one in tensors.items()}:
                 raise EvidenceError(f"{manifest}: the tensors of {path} are not what it says; apply the recipe again")
     except (AttributeError, KeyError, TypeError, FileNotFoundError) as error:
@@ -62,7 +64,8 @@ def adapter(artifact: Artifact, base: Path) -> None:
 
     Raises EvidenceError naming the matrix where it is not, and ModelError.
     """
-    if artifact.model is None or not artifact.adapter.is_file():
+    folder = artifact.folder(base)
+    if folder is None or not artifact.adapter.is_file():
         return
     family = family_of(base)
     sites = family.sites(base)
@@ -70,17 +73,18 @@ def adapter(artifact: Artifact, base: Path) -> None:
     dtypes = {DTYPES[entry.dtype] for entry in header.read(artifact.adapter).tensors.values() if len(entry.shape) == 2}
     edited = {
         tensor
-        for tensors in artifact.manifest["model"]["tensors"].values()
+        for tensors in artifact.account["tensors"].values()
         for tensor, one in tensors.items()
         if one["before"] != one["after"]
     }
     for site in sites:
-        if site not in factors and site.tensor not in edited:
+        if site not in factors and reference.called(base / site.component, site.tensor) not in edited:
             continue
-        old, new = stored(base, site), stored(artifact.model, site)
+        old, new = stored(base, site), stored(folder, site)
         if not same(old, new, factors.get(site), dtypes, artifact.left_out):
             raise EvidenceError(
-                f"{artifact.adapter}: is not the edit of model/ ({site.tensor} differs); apply the recipe again"
+                f"{artifact.adapter}: is not the edit of {artifact.told} ({site.tensor} differs); "
+                "apply the recipe again"
             )
 
 
@@ -97,4 +101,6 @@ def same(old: Tensor, new: Tensor, delta: LowRank | None, dtypes: set[torch.dtyp
         sizes = float(exact(delta.up).norm()), float(exact(delta.down).norm())
         room += 2 * coarsest.eps * sizes[0] * sizes[1]
         room += coarsest.tiny * (sizes[0] * delta.down.numel() ** 0.5 + sizes[1] * delta.up.numel() ** 0.5)
+    if delta is None or not delta.norm():
+        left_out = 0.0  # a share of a change may be left out, never all of it
     return bool(float((change - told).norm()) <= room + (1e-6 + left_out) * float(change.norm()))

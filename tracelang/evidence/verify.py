@@ -45,6 +45,7 @@ def verify(
     samples: int = SAMPLES,
     steps: int = STEPS,
     against: str | Path | None = None,
+    config: str | None = None,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -53,7 +54,8 @@ def verify(
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
-    another verified OUT, with which the report compares every rate. `say` is told, before anything is drawn, of every
+    another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
+    where OUT does not hold all of it. `say` is told, before anything is drawn, of every
     bound that cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
@@ -64,7 +66,7 @@ def verify(
     artifact = artifacts.read(Path(out))
     for line in hopeless(artifact.plan):
         say(line)
-    folder = artifacts.find_base(artifact, model)
+    folder = artifacts.find_base(artifact, model, config)
     compared.with_base(artifact, folder)
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))

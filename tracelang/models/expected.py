@@ -82,7 +82,7 @@ def table(library: str, kind: str, config: Path) -> Table:
 
 
 def _made(library: str, kind: str, config: Path) -> Table:
-    from tracelang.models.parts import blamed
+    from tracelang.models.libraries import blamed
 
     found = getattr(import_module(library), kind, None)
     if not isinstance(found, type) or not hasattr(found, "from_pretrained"):
@@ -95,7 +95,7 @@ def of(kind: Any, config: Path) -> Table:
     """What a class asks for. Raises whatever the library does over a config."""
     import torch
 
-    from tracelang.models.parts import quiet
+    from tracelang.models.libraries import quiet
 
     with quiet(), torch.device("meta"):
         if hasattr(kind, "load_config"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from tracelang.models import configs, header
 from tracelang.models.header import FLOATS
+from tracelang.models.single.reference import told
 from tracelang.models.weights import Weights, components, find
 from tracelang.plan.family import ModelError, Site
 
@@ -32,9 +33,13 @@ WAY_OUT = f"quantised weights are not supported; {header.WAY_OUT}"
 
 @contextmanager
 def suspicious(folder: Path) -> Iterator[None]:
-    """Reading configs: a value of a kind that nobody thought of is the folder's fault, in one line: ModelError."""
+    """Reading configs: a value of a kind that nobody thought of is the folder's fault, in one line: ModelError. Of a
+    folder that stands for a single file, the file's.
+    """
     try:
         yield
+    except ModelError as error:
+        raise ModelError(told(str(error))) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: a config holds a value of another kind ({reason}); download it again") from None
@@ -90,7 +95,7 @@ def plain(folder: Path, loaded: tuple[str, ...], sites: Iterable[Site] = ()) -> 
                 raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and give a config without it")
     for name in loaded:
         stored = find(folder / name).tensors
-        found = {tensor: kind for tensor, (_, entry) in stored.items() if (kind := _quantised(tensor, entry.dtype))}
+        found = {tensor: kind for tensor, (_, entry) in stored.items() if (kind := quantised(tensor, entry.dtype))}
         if not found:
             continue
         edited = {site.module for site in sites if site.component == name}
@@ -101,7 +106,7 @@ def plain(folder: Path, loaded: tuple[str, ...], sites: Iterable[Site] = ()) -> 
         raise ModelError(f"{file}: {tensor!r} is {entry.dtype} and belongs to {kind}{also}; {WAY_OUT}")
 
 
-def _quantised(tensor: str, dtype: str) -> str | None:
+def quantised(tensor: str, dtype: str) -> str | None:
     """What a tensor belongs to that holds no weights as floating point numbers, nor positions; else None."""
     kind = next((kind for kind, last in LAST.items() if last.search(tensor)), None)
     if kind or dtype in FLOATS or (dtype in COUNTS and tensor.endswith("position_ids")):

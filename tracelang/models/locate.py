@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tracelang.models import configs, hub
 from tracelang.models.family import Family
+from tracelang.models.single import prepare, stock
 from tracelang.models.weights import PICKLES
 from tracelang.plan.family import ModelError
 
@@ -24,6 +26,17 @@ PATTERNS = (
     "README.md",
 )
 """What is fetched of a hub repository: no pickle, no single-file checkpoint of several gigabytes beside the folders."""
+WEIGHTS = "*/*.safetensors"
+FOREIGN = {
+    ".gguf": "a GGUF file, whose weights are quantised; edit the model's fp16 or bf16 safetensors file, then convert",
+    ".onnx": "an ONNX graph, which cannot be edited; pass the safetensors file that it was made from",
+}
+"""Formats that no edit is written into, and the way out."""
+SAFER = (
+    "a pickle can run code when it is read, so it is never loaded; pass a safetensors file of the same model, or "
+    "convert it once where nothing can be lost, in a sandbox without network: `safetensors.torch.save_file(torch.load("
+    'FILE, weights_only=True)["state_dict"], "FILE.safetensors")`'
+)
 
 
 def embedded() -> dict[str, EntryPoint]:
@@ -36,11 +49,17 @@ def families() -> tuple[Family, ...]:
     return tuple(point.load()() for point in sorted(entry_points(group="tracelang.backends"), key=lambda p: p.name))
 
 
-def locate(model: str) -> Path:
-    """The folder of an embedded name, of a folder in diffusers layout, or of a hub id (`owner/name`, `@revision`).
+def locate(model: str, config: str | None = None) -> Path:
+    """The folder of an embedded name, of a folder in diffusers layout, or of a hub id (`owner/name`, `@revision`); for
+    a single-file checkpoint one that stands for it (`single.prepare`), with what it lacks from `config`: a folder, a
+    hub id, or the name of configs that are shipped.
 
     A hub id is downloaded into the hub's own cache. Raises ModelError for anything else.
     """
+    if Path(model).expanduser().is_file():
+        return _single(Path(model).expanduser(), config)
+    if config is not None:
+        raise ModelError(f"--config {config}: {model} is no single file, and has configs of its own; leave it out")
     names = embedded()
     if model in names:
         return Path(names[model].load()())
@@ -48,19 +67,21 @@ def locate(model: str) -> Path:
     if path.is_dir():
         return _folder(path)
     if path.exists():
-        raise ModelError(_file(path))
+        raise ModelError(f"{path}: not a model; pass a folder in diffusers layout or a .safetensors file")
     if HUB_ID.fullmatch(model):
         _not_a_path(model)
         return _folder(_download(model))
     close = difflib.get_close_matches(model, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"embedded models: {', '.join(names) or 'none installed'};"
-    raise ModelError(f"{model}: no such model; {hint} a folder in diffusers layout or a hub id owner/name works too")
+    raise ModelError(
+        f"{model}: no such model; {hint} a folder in diffusers layout, a single file or a hub id owner/name works too"
+    )
 
 
 def title(model: str) -> str:
-    """What to call it: an embedded name, a folder's own name, or a hub id without its revision."""
+    """What to call it: an embedded name, a folder's or a file's own name, or a hub id without its revision."""
     path = Path(model).expanduser()
-    if model not in embedded() and path.is_dir():
+    if path.is_file() or (model not in embedded() and path.is_dir()):
         return path.resolve().name
     return model.partition("@")[0]
 
@@ -85,15 +106,40 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _file(path: Path) -> str:
-    if path.suffix in PICKLES:
-        return f"{path}: a pickle can run code and is never loaded; convert it to a folder in diffusers layout"
-    if path.suffix == ".safetensors":
-        return (
-            f"{path}: single files are not supported yet; convert a whole checkpoint once with its pipeline's class, "
-            "StableDiffusionPipeline.from_single_file(…).save_pretrained(FOLDER) or FluxPipeline's"
-        )
-    return f"{path}: not a model; pass a folder in diffusers layout"
+def _single(path: Path, config: str | None) -> Path:
+    """The folder that stands for a file. Raises ModelError."""
+    ending = path.suffix.lower()
+    if ending in PICKLES:
+        raise ModelError(f"{path}: {SAFER}")
+    if ending in FOREIGN:
+        raise ModelError(f"{path}: {FOREIGN[ending]}")
+    if ending != ".safetensors":
+        raise ModelError(f"{path}: not a model; pass a folder in diffusers layout or a .safetensors file")
+    found = prepare.kind(path)
+    if config is None:
+        return prepare.prepared(path, found, prepare.stock_of(path, found))
+    return prepare.prepared(path, found, _configs(path, config, found.lacking))
+
+
+def _configs(path: Path, config: str, lacking: Sequence[str]) -> Path:
+    """The folder of `--config`; of a hub's model nothing is fetched but configs, and what the file lacks."""
+    if config in stock.NAMES:
+        if lacking:
+            raise ModelError(
+                f"{path}: holds no {' and no '.join(lacking)}, and neither does {config}, which is configs alone; pass "
+                "--config FOLDER|ID"
+            )
+        return stock.folder(config)
+    where = Path(config).expanduser()
+    if where.is_dir():
+        return _folder(where)
+    if HUB_ID.fullmatch(config) and not where.exists():
+        small = [pattern for pattern in PATTERNS if pattern != WEIGHTS]
+        return _folder(_download(config, [*small, *(f"{name}/*.safetensors" for name in lacking)]))
+    raise ModelError(
+        f"--config {config}: no such folder; pass a folder in diffusers layout, a hub id owner/name, or one of "
+        f"{', '.join(stock.NAMES)}"
+    )
 
 
 def _not_a_path(model: str) -> None:
@@ -107,10 +153,10 @@ def _not_a_path(model: str) -> None:
     raise ModelError(f"{model}: {first} is here and holds no {rest}; {hint}")
 
 
-def _download(model: str) -> Path:
+def _download(model: str, patterns: Sequence[str] = PATTERNS) -> Path:
     name, _, revision = model.partition("@")
     try:
-        return Path(hub.fetch(name, revision or None, PATTERNS))
+        return Path(hub.fetch(name, revision or None, patterns))
     except ImportError:
         raise ModelError(f"{model}: hub ids need more packages; pip install 'tracelang[run]'") from None
     except (OSError, ValueError) as error:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from tracelang.models import weights
 from tracelang.models.latents import Grid
+from tracelang.models.libraries import quiet
 from tracelang.models.parametrisation import Level, Parametrisation
-from tracelang.models.parts import component, quiet
+from tracelang.models.parts import component
 from tracelang.models.prompt_side import PromptSide
 from tracelang.models.protocol import TextStates
 from tracelang.plan.family import Clock, ModelError, Site

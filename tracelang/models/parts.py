@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
 
 from tracelang.models import expected, weights
+from tracelang.models.libraries import blamed, quiet
+from tracelang.models.single import reference, tensors
 from tracelang.plan.family import ModelError
 
 DTYPES = ("float32", "float16", "bfloat16")
@@ -24,17 +22,21 @@ def component(kind: Any, folder: Path, *, spare: str = "", **options: Any) -> An
 
     Raises ModelError naming the folder.
     """
-    if "variant" not in options:
+    held = reference.held(folder)
+    if held is None and "variant" not in options:
         options["variant"] = weights.find(folder).variant
     with blamed(folder, "loaded"):
         expected.fits(folder, expected.of(kind, folder / "config.json"), spare)
-        part, info = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
+        if held is not None:
+            part, info = tensors.loaded(kind, folder, held, **options)
+        else:
+            part, info = kind.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
     lacking = sorted({*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])})
     if lacking and spare and all(name.startswith(f"{spare}.") for name in lacking):
         setattr(part, spare, None)
@@ -73,43 +75,3 @@ def placed(device: str, dtype: str | None, stored: str) -> tuple[torch.device, t
         raise ModelError(f"the device {device!r} cannot be used here; try cpu") from None
     kind: torch.dtype = getattr(torch, dtype or ("bfloat16" if stored == "BF16" and place.type != "cpu" else "float32"))
     return place, kind
-
-
-@contextlib.contextmanager
-def blamed(folder: Path, what: str) -> Iterator[None]:
-    """Whatever a library raises over a component's files is the component's fault: one line, ModelError. They check
-    little of what a config says, and stumble over it anywhere. A lack of memory is nobody's fault and passes.
-    """
-    try:
-        yield
-    except (ModelError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if "memory" in str(error):
-            raise
-        raise ModelError(f"{folder}: cannot be {what} ({line(error)}); check its files") from None
-
-
-def line(error: BaseException) -> str:
-    """An error's words in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the libraries' own progress bars and warnings: what matters about loading is checked here."""
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled(), diffusers_logging.is_progress_bar_enabled()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        if bars[0]:
-            transformers_logging.enable_progress_bar()
-        if bars[1]:
-            diffusers_logging.enable_progress_bar()

@@ -19,7 +19,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from tracelang.models import configs
-from tracelang.models.parts import blamed, encoder, tokenizer
+from tracelang.models.libraries import blamed
+from tracelang.models.parts import encoder, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.models.streamed import held_or_streamed, is_streamed
 from tracelang.plan.prompts import Prompt, spans

@@ -6,7 +6,7 @@ tensors in their place; the page cache is all that remains of them. No second co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from math import prod
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any
 import psutil
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
-from accelerate.utils import OffloadedWeightsLoader, PrefixedDataset
+from accelerate.utils import PrefixedDataset
 from torch import Tensor, nn
 
 from tracelang.models import weights
-from tracelang.models.parts import component, encoder, quiet
+from tracelang.models.header import Entry
+from tracelang.models.libraries import quiet
+from tracelang.models.parts import component, encoder
+from tracelang.models.single.tensors import tensor
 
 SHARE = 0.5
 """Of the memory that is available, what an encoder may take before it is streamed."""
@@ -48,10 +51,7 @@ def streamed(kind: Any, folder: Path, blocks: str, place: torch.device, dtype: t
     """
     with quiet():
         model = component(kind, folder, dtype=dtype, device_map="meta").eval().requires_grad_(False)
-    stored = weights.find(folder).tensors
-    held = OffloadedWeightsLoader(
-        index={name: {"safetensors_file": str(file), "weight_name": name} for name, (file, _) in stored.items()}
-    )
+    held = Stored(weights.find(folder).tensors)
     for i, block in enumerate(model.get_submodule(blocks)):
         block.forward = one_by_one(block.forward)
         read = PrefixedDataset(held, f"{blocks}.{i}.")
@@ -63,6 +63,22 @@ def streamed(kind: Any, folder: Path, blocks: str, place: torch.device, dtype: t
             setattr(model.get_submodule(owner), leaf, nn.Parameter(value, requires_grad=False))
     model.tie_weights()
     return model
+
+
+class Stored(Mapping[str, Tensor]):
+    """Tensors by name, read from their files when they are asked for."""
+
+    def __init__(self, places: Mapping[str, tuple[Path, Entry]]) -> None:
+        self.places = places
+
+    def __getitem__(self, name: str) -> Tensor:
+        return tensor(*self.places[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 def is_streamed(encoder: nn.Module) -> bool:

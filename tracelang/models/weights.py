@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from tracelang.models import configs, header
 from tracelang.models.header import Entry
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
 
 STEMS = ("diffusion_pytorch_model", "model")
@@ -65,6 +66,8 @@ def find(component: Path) -> Weights:
 
     Raises ModelError: nothing there, only pickles, or a file that does not keep what its header or index says.
     """
+    if (held := reference.held(component)) is not None:
+        return Weights(None, (held.file,), {name: (held.file, entry) for name, entry in held.tensors.items()})
     for stem in STEMS:
         for variant in VARIANTS:
             found = named(component, stem, variant)
@@ -106,6 +109,17 @@ def named(component: Path, stem: str, variant: str | None) -> Weights | None:
     return None if index is None else sharded(index, variant)
 
 
+def copies(component: Path) -> Iterator[Mapping[str, tuple[Path, Entry]]]:
+    """The tensors of every safetensors file of a component, or of what a single file holds of it, the averages over
+    training too: whatever an edit writes to. Raises ModelError.
+    """
+    if (held := reference.held(component)) is not None:
+        for entries in (held.tensors, held.copies):
+            yield {name: (held.file, entry) for name, entry in entries.items()}
+    for file in sorted(component.glob("[!.]*.safetensors")):
+        yield {name: (file, entry) for name, entry in header.read(file).tensors.items()}
+
+
 def components(folder: Path) -> tuple[str, ...]:
     """The folders that `model_index.json` names, as far as they are there, sorted. Raises ModelError."""
     plain = (name for name in configs.named(folder) if Path(name).name == name and not name.startswith("."))
@@ -142,11 +156,12 @@ def prompt_side(folder: Path, encoders: Sequence[str], tokenizers: Sequence[str]
     """One sha256 for all that decides a prompt's states: the encoders' weights, every file beside them and of the
     tokenizers (a SentencePiece model is no JSON), and the facts, JSON values: dtype, length. Raises ModelError.
     """
-    files = {path for name in encoders for path in find(folder / name).files}
+    inner = {name: digest for name in encoders if (digest := reference.digest(folder / name)) is not None}
+    files = {path for name in encoders if name not in inner for path in find(folder / name).files}
     for name in (*encoders, *tokenizers):
         files |= {path for path in (folder / name).glob("[!.]*") if path.is_file() and path.suffix not in UNREAD}
         files |= set((folder / name / NAMED_TEMPLATES).glob("[!.]*.jinja"))
-    held = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
+    held = inner | {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
     return hashlib.sha256(json.dumps([held, *facts], sort_keys=True).encode()).hexdigest()
 
 
@@ -196,7 +211,8 @@ def _digests(folder: Path) -> dict[str, list[str]]:
     """
     files: dict[str, tuple[Path, ...]] = {}
     for name in components(folder):
-        if there := tuple(sorted((folder / name).glob("*.safetensors"))):
+        there = tuple(sorted((folder / name).glob("*.safetensors")))
+        if there or reference.read(folder / name) is not None:
             try:
                 files[name] = find(folder / name).files
             except ModelError:

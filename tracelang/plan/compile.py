@@ -25,9 +25,9 @@ def compile(
 ) -> Plan:
     """Compile a recipe: a `Path`, or a string that ends with `.erase`, is a file; other strings are the recipe itself.
 
-    `root` is the folder that imports and lists may not leave (default: the git root around the recipe, else its
-    folder); `params` overrides params as `--set` does: `{"degree": "60%"}`, or 0.6. Raises CompileError with every
-    diagnostic.
+    `root` is the folder that imports and lists may not leave (default: the configuration's, else the git root around
+    the recipe, else its folder); `params` overrides params as `--set` does: `{"degree": "60%"}`, or 0.6. Raises
+    CompileError with every diagnostic.
     """
     plan, findings = compile_with_findings(recipe, root=root, params=params)
     if plan is None:
@@ -103,11 +103,18 @@ def _resolved(
 
 
 def root_of(recipe: str | Path) -> Path:
-    """The recipe root where none is given: the git root around the recipe, else its folder (for a text: this one)."""
+    """The recipe root where none is given: the configuration's, else the git root around the recipe, else its folder
+    (for a text: this one). Raises CompileError where a configuration is wrong.
+    """
     return _root(Path(recipe).parent if _is_path(recipe, None) else Path())
 
 
 def _root(folder: Path) -> Path:
+    from tracelang.semantics.config import config_of
+
+    root = config_of(folder).root
+    if root is not None:
+        return root
     here = folder.resolve()
     return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
 

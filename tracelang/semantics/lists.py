@@ -9,9 +9,9 @@ from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Place, locate
 from tracelang.semantics.program import File
 from tracelang.syntax import tree
-from tracelang.syntax.read import MAX_LIST_BYTES, Read, read
+from tracelang.syntax.read import MAX_LIST_BYTES, Read, Texts, read
 
-Texts = tuple[str, ...] | None
+Words = tuple[str, ...] | None
 """What a list holds; None: not to be had, and reported."""
 
 
@@ -20,18 +20,20 @@ class Lists:
     """Every list that was read, each file and each choice of its cells once."""
 
     report: Findings
+    unsaved: Texts | None = None
     files: dict[Path, File] = field(default_factory=dict)
     _read: dict[Path, Read | None] = field(default_factory=dict)
-    _texts: dict[tuple[Path, str | None, tuple[str, str] | None], Texts] = field(default_factory=dict)
+    _texts: dict[tuple[Path, str | None, tuple[str, str] | None], Words] = field(default_factory=dict)
 
-    def texts(self, place: Place, node: tree.ListFile) -> Texts:
+    def texts(self, place: Place, node: tree.ListFile) -> Words:
         """The texts of a list, NFC, in order; None, reported, where it cannot be had."""
         located = locate(place, node.path, "list", self.report)
         if located is None:
             return None
         path = located.path
         if path not in self._read:
-            self._read[path] = read(path, located.shown, MAX_LIST_BYTES, self.report, node.path.span)
+            at = node.path.span
+            self._read[path] = read(path, located.shown, MAX_LIST_BYTES, self.report, at, self.unsaved)
         found = self._read[path]
         if found is None:
             return None

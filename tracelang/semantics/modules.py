@@ -14,6 +14,7 @@ from tracelang.semantics.scope import Scope, collect
 from tracelang.semantics.standard import prelude
 from tracelang.semantics.tables import MAX_IMPORTS
 from tracelang.syntax import tree
+from tracelang.syntax.read import Texts
 
 Link = tree.Import | tree.FromImport | tree.Include
 LINKS = (tree.Import, tree.FromImport, tree.Include)
@@ -57,6 +58,7 @@ class Modules:
     """All modules of a recipe, in the order in which they are done. `files` are those that were read, by path."""
 
     report: Findings
+    unsaved: Texts | None = None
     all: list[Module] = field(default_factory=list)
     files: dict[Path, File] = field(default_factory=dict)
     _known: dict[Path, Module | None] = field(default_factory=dict)
@@ -114,7 +116,7 @@ class Modules:
         from tracelang.syntax.parser import recover
         from tracelang.syntax.read import MAX_RECIPE_BYTES, read
 
-        found = read(located.path, located.shown, MAX_RECIPE_BYTES, self.report, link.path.span)
+        found = read(located.path, located.shown, MAX_RECIPE_BYTES, self.report, link.path.span, self.unsaved)
         file = recover(found.source, self.report) if found else None
         if found is None or file is None:
             return None

@@ -30,6 +30,7 @@ from tracelang.semantics.sets import members
 from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
+from tracelang.syntax.read import Texts
 from tracelang.text import joined
 
 if TYPE_CHECKING:
@@ -60,15 +61,17 @@ def resolve(
     root: Path,
     given: Mapping[str, str | float] | None = None,
     path: Path | None = None,
+    unsaved: Texts | None = None,
 ) -> Resolution | None:
     """What a file means, or None with every error in `report`.
 
     Lists and other recipes are sought from `folder`, inside `root`. `path` is the file's own: it may not import itself.
+    Of files that are `unsaved`, what the editor holds counts.
     """
-    modules = Modules(report)
+    modules = Modules(report, unsaved)
     shown = "" if folder == Path() else folder.as_posix()
     top = modules.top(file, Place(folder, root, shown), path.resolve() if path else None)
-    context = Context(report, Lists(report))
+    context = Context(report, Lists(report, unsaved))
     info = header(context, file.statements)
     for module in modules.all:
         version(context, module.file.statements)

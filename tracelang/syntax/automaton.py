@@ -48,6 +48,22 @@ def accepted(table: Table, stack: list[int]) -> set[str]:
     return {kind for kind in table.states[stack[-1]] if kind.isupper() and accepts(table, stack, kind)} - {"$END"}
 
 
+def after(table: Table, stack: list[int], kind: str) -> list[int] | None:
+    """The states after a terminal, or None where it cannot come next."""
+    trial = list(stack)
+    while (action := table.states[trial[-1]].get(kind)) is not None and action < 0:
+        _reduce(table, trial, action)
+    return None if action is None else [*trial, action]
+
+
+def complete(table: Table, stack: list[int]) -> bool:
+    """Whether a file could end there."""
+    trial = list(stack)
+    while trial[-1] != table.end and (action := table.states[trial[-1]].get("$END")) is not None and action < 0:
+        _reduce(table, trial, action)
+    return trial[-1] == table.end
+
+
 def settled(table: Table, stack: list[int]) -> list[int]:
     """The states with reduced what nothing can be added to, short of the statement: the last one tells what stands
     complete there, where right after `"cat"` it is the same wherever a text can stand.

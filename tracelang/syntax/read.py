@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tracelang.diagnostics import Findings, Source, Span
@@ -10,6 +11,9 @@ from tracelang.records import dataclass
 MAX_RECIPE_BYTES = 1 << 20
 MAX_LIST_BYTES = 16 << 20
 BOM = b"\xef\xbb\xbf"
+
+Texts = Mapping[Path, str]
+"""What files hold in an editor that has not saved them, by their paths with all links followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,13 @@ class Read:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def read(path: Path, shown: str, limit: int, report: Findings, at: Span | None = None) -> Read | None:
+def read(
+    path: Path, shown: str, limit: int, report: Findings, at: Span | None = None, unsaved: Texts | None = None
+) -> Read | None:
     """Read UTF-8 text of at most `limit` bytes. A problem is reported at `at`, or at the file itself."""
     here = at or Span(Source(shown, ""), 0, 0)
+    if unsaved and path in unsaved:
+        return decode(unsaved[path].encode("utf-8", "surrogatepass"), shown, limit, report, at)
     try:
         if path.exists() and not path.is_file():
             report.error("TL108", f"`{shown}` is not a file", here)

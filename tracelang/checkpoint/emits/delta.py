@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint import delta, folder, lora, merge, modelspec, patch
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.output import OutputError
-from tracelang.models import loading
+from tracelang.checkpoint.room import Needed
+from tracelang.models import loading, weights
+from tracelang.models.single import reference
 from tracelang.plan.types import Plan
 
 KEY = "delta"
@@ -20,7 +22,26 @@ FILE = "delta.safetensors"
 
 
 def refuse(base: Path, plan: Plan) -> None:
+    """Raises OutputError for a base that is a single file, and ModelError for a folder that nothing could load."""
+    if (file := reference.origin(base)) is not None:
+        raise OutputError(
+            f"--emit delta: {file} is a single file, and a delta is of a folder's files; emit single-file"
+        )
     loading.variant(base, loading.without(base))
+
+
+def foreseen(asked: Asked) -> Needed:
+    """The edited matrices once more, of every variant. Raises ModelError."""
+    wanted: dict[str, set[str]] = {}
+    for site in asked.sites:
+        wanted.setdefault(site.component, set()).add(site.tensor)
+    entries = (
+        held[name][1]
+        for component, names in wanted.items()
+        for held in weights.copies(asked.base / component)
+        for name in names & held.keys()
+    )
+    return Needed(own=sum(entry.end - entry.begin for entry in entries))
 
 
 def write(work: Work, draft: Path) -> Emitted:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint import folder
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.models import loading
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
 
@@ -20,7 +22,16 @@ EMPTY = True
 
 
 def refuse(base: Path, plan: Plan) -> None:
+    """Raises OutputError for a base that is a single file, and ModelError for a folder that nothing could load."""
+    file = reference.origin(base)
+    if file is not None:
+        raise OutputError(f"--emit folder: {file} is a single file, which is edited as a file; emit single-file")
     loading.variant(base, loading.without(base))
+
+
+def foreseen(asked: Asked) -> Needed:
+    """Raises ModelError."""
+    return folder.foreseen(asked.base, asked.sites, asked.untouched)
 
 
 def write(work: Work, draft: Path) -> Emitted:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from tracelang.checkpoint import adapters, loaded, lora, modelspec
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.lora import Layer, Stored
+from tracelang.checkpoint.room import Needed
 from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
 
@@ -30,9 +31,14 @@ def refuse(base: Path, plan: Plan) -> None:
     """Nothing is known without diffusers, which `plan` does not wait for."""
 
 
+def foreseen(asked: Asked) -> Needed:
+    """Raises ModelError."""
+    return Needed(own=lora.bound(_layers(asked.sites), asked))
+
+
 def write(work: Work, draft: Path) -> Emitted:
     """Raises OutputError where diffusers would not read the edit out of it."""
-    layers = [Layer(f"{site.component}.{site.module}", site.shape[0], ((site, 0),)) for site in work.deltas]
+    layers = _layers(work.deltas)
     dtype = lora.dtype_of(work.base, work.deltas)
     found = lora.factors(layers, work.deltas, work.size, dtype)
     tensors = dict[str, Tensor]()
@@ -56,6 +62,10 @@ def card(facts: Mapping[str, Any], out: Path) -> str:
         f"`{FILE}` is the same edit as an adapter for the base{adapters.within(facts)}: "
         f'`pipe.load_lora_weights(".", weight_name="{FILE}")`.'
     )
+
+
+def _layers(sites: Iterable[Site]) -> list[Layer]:
+    return [Layer(f"{site.component}.{site.module}", site.shape[0], ((site, 0),)) for site in sites]
 
 
 def _metadata(found: Mapping[str, Stored]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint import adapters, kohya, lora, modelspec
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
+from tracelang.checkpoint.room import Needed
 from tracelang.models.locate import family_of
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
@@ -28,6 +29,13 @@ def refuse(base: Path, plan: Plan) -> None:
     name = family_of(base).name(base)
     if name not in kohya.FAMILIES:
         raise ModelError(f"{base}: kohya has no names for a {name} model; emit lora or folder")
+
+
+def foreseen(asked: Asked) -> Needed:
+    """Raises ModelError."""
+    family = family_of(asked.base)
+    layers = kohya.layers(family.name(asked.base), family.sites(asked.base), asked.sites)
+    return Needed(own=lora.bound(layers, asked))
 
 
 def write(work: Work, draft: Path) -> Emitted:

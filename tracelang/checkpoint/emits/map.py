@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from tracelang.checkpoint import loaded, lora, modelspec
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.merge import stored
 from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.room import Needed
 from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.text_map import TextMap
@@ -39,6 +40,12 @@ def refuse(base: Path, plan: Plan) -> None:
         raise OutputError(
             f"`{trained[0]}` trains every matrix by itself, which is no map of text states; emit folder, lora or delta"
         )
+
+
+def foreseen(asked: Asked) -> Needed:
+    """Two factors `[d, n]` in float32 for each text input, of no more states than the input has numbers."""
+    widths = {site.reads: site.part.stop - site.part.start for site in asked.sites}
+    return Needed(own=sum(2 * 4 * width**2 for width in widths.values()))
 
 
 def write(work: Work, draft: Path) -> Emitted:
@@ -69,7 +76,7 @@ def write(work: Work, draft: Path) -> Emitted:
     summary = (
         f"{FILE}: {lora.megabytes(size)}, {states} states moved; it turns every matrix that reads them into the edit"
     )
-    facts = {"bytes": size, "error": float(f"{max(errors.values(), default=0.0):.3g}"), "summary": summary}
+    facts = {"bytes": size, "error": loaded.bound(errors), "summary": summary}
     return Emitted(facts, files=(FILE,), remarks=lora.larger(draft / FILE, "F32", work.deltas))
 
 

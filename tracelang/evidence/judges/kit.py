@@ -130,7 +130,8 @@ def local(kind: Any, folder: Path) -> Any:
     Only a pooler may be missing, as it is in many image models: the model is then without one.
     Raises ValueError naming the folder: unreadable, incomplete, or pickled weights only.
     """
-    from tracelang.models.parts import component, quiet
+    from tracelang.models.libraries import quiet
+    from tracelang.models.parts import component
     from tracelang.plan.family import ModelError
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracelang.diagnostics import Diagnostic
+from tracelang.diagnostics.diagnostic import gathered
 from tracelang.plan.breaking.concepts import erase, names, preserve, prior, probes, protected, templates
 from tracelang.plan.breaking.expect import expect
 from tracelang.plan.breaking.header import header
@@ -11,10 +12,16 @@ from tracelang.plan.breaking.version import Version, renamed
 
 __all__ = ["Version", "breaking", "renamed"]
 
+LOWERED = ("TL411", "TL417")
+"""A degree and a weight: of a whole statement."""
 PROMISES = (header, protected, erase, names, probes, templates, preserve, prior, method, expect)
 """Each yields what of its part of a recipe `before` promises and `after` does not."""
 
 
 def breaking(before: Version, after: Version) -> list[Diagnostic]:
-    """Every promise of `before` that `after` does not make, in the order of a recipe. `after` has places."""
-    return [renamed(finding, *before.copied) for find in PROMISES for finding in find(before, after)]
+    """Every promise of `before` that `after` does not make, in the order of a recipe. `after` has places.
+
+    What was lowered for all members of a set at one place is one finding.
+    """
+    found = [renamed(finding, *before.copied) for find in PROMISES for finding in find(before, after)]
+    return gathered(found, LOWERED)

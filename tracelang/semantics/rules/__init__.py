@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tracelang.diagnostics import Diagnostic, Findings, Severity
+from tracelang.records import replace
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules import (
     allowance_without_reason,
@@ -35,7 +36,7 @@ from tracelang.semantics.rules import (
     version_missing,
     window_cover,
 )
-from tracelang.semantics.rules.allowances import silenced
+from tracelang.semantics.rules.allowances import silence
 from tracelang.semantics.rules.subject import Subject
 
 
@@ -90,13 +91,27 @@ def examine(
     rules: tuple[Rule, ...] = AT_COMPILE,
     today: date | None = None,
     root: Path | None = None,
+    raised: tuple[str, ...] = (),
 ) -> None:
-    """Add what the rules find to the report, and take out the warnings that the recipe allows."""
+    """Add what the rules find to the report, and set the warnings aside that the recipe allows.
+
+    `raised`: how the codes of those notes begin that are warnings here, and so may be allowed.
+    """
     subject = Subject(resolution, today, root)
     for rule in rules:
         if rule not in ABOUT_ALLOWANCES:
             report.findings.extend(rule.check(subject))
-    report.findings[:] = silenced(report.findings, (*subject.allowances, *subject.brought))
+    if raised:
+        report.findings[:] = [_raised(finding, raised) for finding in report.findings]
+    silence(report, (*subject.allowances, *subject.brought))
     for rule in rules:
         if rule in ABOUT_ALLOWANCES:
             report.findings.extend(rule.check(subject))
+
+
+def _raised(finding: Diagnostic, raised: tuple[str, ...]) -> Diagnostic:
+    return (
+        replace(finding, severity="warning")
+        if finding.severity == "note" and finding.code.startswith(raised)
+        else finding
+    )

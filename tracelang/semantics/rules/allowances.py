@@ -8,10 +8,9 @@ side by side. Errors and notes cannot be allowed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from tracelang.diagnostics import Diagnostic, Span
-from tracelang.records import dataclass, field
+from tracelang.diagnostics import Diagnostic, Findings, Span
+from tracelang.records import dataclass, field, replace
 from tracelang.syntax import tree
 
 MARK = "tracec:"
@@ -51,24 +50,33 @@ def allowances(file: tree.File) -> tuple[Allowance, ...]:
     return tuple(found)
 
 
-def silenced(findings: Iterable[Diagnostic], given: tuple[Allowance, ...]) -> list[Diagnostic]:
-    """The findings that no allowance covers; the allowances remember what they covered."""
+def silence(report: Findings, given: tuple[Allowance, ...]) -> None:
+    """Set the findings aside that an allowance covers, each with the reason; the allowances remember their codes."""
     by_line: dict[int, list[Allowance]] = {}
     for one in given:
         for line in range(one.line, one.last + 1) if one.word == WORD else ():
             by_line.setdefault(line, []).append(one)
-    return [finding for finding in findings if not (by_line and _covered(finding, by_line))]
+    if not by_line:
+        return
+    found = report.findings[:]
+    report.findings.clear()
+    for finding in found:
+        given_for = _allowance(finding, by_line)
+        if given_for is None:
+            report.findings.append(finding)
+        else:
+            report.allowed.append(replace(finding, allowed=given_for.reason))
 
 
-def _covered(finding: Diagnostic, by_line: dict[int, list[Allowance]]) -> bool:
+def _allowance(finding: Diagnostic, by_line: dict[int, list[Allowance]]) -> Allowance | None:
     span = finding.primary.span
     if finding.severity != "warning":
-        return False
+        return None
     for one in by_line.get(span.source.position(span.start)[0], ()):
         if finding.code in one.codes and one.span.source is span.source:
             one.used.add(finding.code)
-            return True
-    return False
+            return one
+    return None
 
 
 def _split(text: str) -> tuple[tuple[str, ...], str]:

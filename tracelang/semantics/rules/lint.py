@@ -13,6 +13,7 @@ from tracelang.semantics.rules import RULES, examine
 from tracelang.semantics.rules.fixes import mended
 from tracelang.syntax import tree
 from tracelang.syntax.parser import recover
+from tracelang.syntax.read import Texts
 
 ROUNDS = 10
 """How often the fixes may bring up new ones."""
@@ -34,27 +35,38 @@ LIBRARY = (
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day."""
+    """How to look at a recipe: where it and its lists are, inside which root, with which params, on which day.
+
+    Of files that are `unsaved`, what the editor holds counts.
+    """
 
     folder: Path
     root: Path
     today: date
     given: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
+    raised: tuple[str, ...] = ()
+    unsaved: Texts | None = None
 
     def findings(self, source: Source) -> list[Diagnostic]:
         """Everything that is found in a recipe, in order."""
+        return self.report(source).in_order()
+
+    def report(self, source: Source) -> Findings:
+        """Everything that is found in a recipe, and what its comments allow. Notes of `raised` are warnings."""
         report = Findings()
         file = recover(source, report)
         if file is None:
-            return report.in_order()
-        resolution = resolve(file, report, folder=self.folder, root=self.root, given=self.given, path=self.path)
+            return report
+        resolution = resolve(
+            file, report, folder=self.folder, root=self.root, given=self.given, path=self.path, unsaved=self.unsaved
+        )
         if resolution is not None:
-            examine(resolution, report, rules=RULES, today=self.today, root=self.root)
+            examine(resolution, report, rules=RULES, today=self.today, root=self.root, raised=self.raised)
         elif _is_library(file):
             # Definitions are there for others to import: erasing nothing is what they are for.
             report.findings[:] = [finding for finding in report.findings if finding.code != NOTHING_ERASED]
-        return report.in_order()
+        return report
 
     def mended(self, source: Source) -> tuple[Source, list[Diagnostic]]:
         """The recipe with its safe fixes made, and what is still found in it. An error that was not there undoes them.

@@ -1,0 +1,75 @@
+"""Layout × command: `python -m tests.benchmarks.layouts [--true] [--only TEXT]`.
+
+Every layout that people hold is generated and given to `plan`, `apply` (the closed form), `sample` and plain diffusers;
+what was written is compared with the base byte for byte, and `supports` is asked of every family. At true size names,
+shapes and headers are the published ones; Stable Diffusion 1.x and 2.x are all real bytes, of SDXL and FLUX.1 the
+matrices that an edit reads, the rest holes. There no picture is drawn, FLUX.1's text states are invented, and a row
+that the disk has no room for says so. Fails where a row is not as it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.layouts.judge import judge
+from tests.layouts.rows import REFUSED, WORKS, Row
+from tests.layouts.sizes import needed
+
+COLUMNS = ("plan", "apply", "sample", "diffusers", "changed", "supports")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--true", action="store_true", help="the published sizes")
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name holds it")
+    given = parser.parse_args()
+    rows = [row for row in (*WORKS, *([] if given.true else REFUSED)) if given.only in row.name]
+    wide = max(len(row.name) for row in rows)
+    print(f"{'layout':{wide}}  " + "  ".join(f"{column:>12}" for column in COLUMNS))
+    good = 0
+    with _folder() as at:
+        os.environ["TRACELANG_CACHE"] = str(at / "cache")
+        for i, row in enumerate(rows):
+            place = at / str(i)
+            place.mkdir()
+            good += _row(row, place, given.true, wide)
+            shutil.rmtree(place)
+    print(f"{good} of {len(rows)} rows as they should be")
+    return int(good < len(rows))
+
+
+def _row(row: Row, at: Path, true: bool, wide: int) -> bool:
+    if true and (room := needed(row)) > shutil.disk_usage(at).free:
+        print(f"{row.name:{wide}}  not run: needs {room / 1e9:.0f} GB of disk", flush=True)
+        return True
+    given = row.make(at, "true" if true else "tiny")
+    judged = judge(row, at, given, apart=true, draw=not true)
+    if row.family is None:
+        told = "refused" if not judged.faults else "NOT REFUSED AS IT SHOULD BE"
+        print(f"{row.name:{wide}}  {told}: {judged.cells['reason'].removeprefix('error: ')}")
+    else:
+        print(f"{row.name:{wide}}  " + "  ".join(f"{judged.cells.get(column, '-'):>12}" for column in COLUMNS))
+    for fault in judged.faults:
+        print(f"    {fault}")
+    sys.stdout.flush()
+    return not judged.faults
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    at = Path(tempfile.mkdtemp(prefix="layouts-"))
+    try:
+        yield at
+    finally:
+        shutil.rmtree(at)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+"""A single file goes in and comes out: the bytes that the folder's edit would have, and no other byte changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from diffusers import DiffusionPipeline
+
+import tracelang.api
+from tests.layouts import folder, ldm, single
+from tests.layouts.checkpoint import Checkpoint, checkpoint
+from tests.layouts.tensors import BITS, Tensor, given, write
+from tests.layouts.test_folders import draw
+from tests.pages.reading import COMMANDS_PAGE, says
+from tracelang.checkpoint.output import OutputError
+from tracelang.checkpoint.save import save
+from tracelang.cli import main
+from tracelang.evidence import artifact as artifacts
+from tracelang.evidence import compared
+from tracelang.models import header, weights
+
+UCE = 'erase "cat" toward "dog"\npreserve "ship"\nmethod uce\n'
+TRACE = """
+erase "cat" toward "dog"
+preserve "ship"
+method trace { steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 10  steer.rank = 2 }
+"""
+CASES = [
+    *((UCE, False, kind) for kind in ("sd1", "sd2", "sdxl", "sdxl-v", "flux-dev")),
+    *((TRACE, True, kind) for kind in ("sdxl", "flux-dev")),
+]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACELANG_CACHE", str(cache))
+    return tmp_path
+
+
+def both(kind: str, **which: Any) -> tuple[Checkpoint, Path, Path]:
+    model = checkpoint(kind)
+    at = folder.build(Path("folder"), model)
+    told = {"markers": ("v_pred",)} if kind == "sdxl-v" else {}
+    return model, at, single.build(Path("model.safetensors"), model, **told, **which)
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def applied(recipe: str, out: str, model: Path, *more: str) -> None:
+    Path("r.erase").write_text(recipe, "utf-8")
+    result = run("apply", "r.erase", "--model", str(model), "--out", out, *more)
+    assert result.exit_code == 0, result.output
+
+
+def read(files: Mapping[str, tuple[Path, header.Entry]]) -> dict[str, Tensor]:
+    """Tensors as they lie in files."""
+    found = {}
+    for name, (file, entry) in files.items():
+        bits = np.frombuffer(file.read_bytes()[entry.begin : entry.end], BITS[entry.dtype]).reshape(entry.shape)
+        found[name] = Tensor(entry.dtype, entry.shape, lambda bits=bits: bits)  # type: ignore[misc]
+    return found
+
+
+def raw(file: Path) -> dict[str, bytes]:
+    data = file.read_bytes()
+    return {name: data[entry.begin : entry.end] for name, entry in header.read(file).tensors.items()}
+
+
+def assert_only(before: Path, after: Path, edited: set[str]) -> None:
+    """The same header, and the same bytes but for those tensors, every one of which differs."""
+    old, new = before.read_bytes(), after.read_bytes()
+    start = 8 + int.from_bytes(old[:8], "little")
+    assert len(old) == len(new) and old[:start] == new[:start]
+    one, other = raw(before), raw(after)
+    assert {name for name in one if one[name] != other[name]} == edited
+
+
+@says(
+    COMMANDS_PAGE,
+    "It is edited as it lies there. OUT holds `FILE.safetensors` again: the same header, and every byte as before but "
+    "those of the edited matrices, which are the bytes that the edited folder of the same weights has.",
+)
+@pytest.mark.parametrize(("recipe", "many", "kind"), CASES)
+def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many):
+    """As converting, editing the folder and converting back, tensor by tensor."""
+    model, at, file = both(kind)
+    applied(recipe, "of-folder", at, "--emit", "folder")
+    applied(recipe, "of-file", file, "--config", str(at))
+    edited = Path("of-folder/model")
+    parts = {name: read(weights.find(edited / name).tensors) for name in model.parts}
+    told = {"markers": ("v_pred",)} if kind == "sdxl-v" else {}
+    back = single.build(Path("back.safetensors"), replace(model, parts=parts), **told)
+    out = Path("of-file/model.safetensors")
+    assert raw(out) == raw(back) and out.read_bytes() == back.read_bytes()
+    changed = {name for name, data in raw(out).items() if data != raw(file)[name]}
+    assert_only(file, out, changed)
+    fused = [name for name in changed if name.endswith((".qkv.weight", ".linear1.weight"))]
+    assert bool(fused) == (many and kind.startswith("flux"))
+    assert len(changed) >= (20 if many else 2)
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture(kind, monkeypatch):
+    _, at, file = both(kind)
+    applied(UCE, "of-folder", at, "--emit", "folder")
+    applied(UCE, "of-file", file, "--config", str(at))
+    expected = draw(DiffusionPipeline.from_pretrained("of-folder/model", dtype=torch.float32))
+    lines = re.findall(r"```python\n(.*?)```", Path("of-file/README.md").read_text("utf-8"), re.DOTALL)
+    assert len(lines) == 1 and "float16" in lines[0]
+    monkeypatch.chdir("of-file")
+    names: dict[str, Any] = {}
+    exec(lines[0].replace("float16", "float32"), names)
+    assert torch.equal(draw(names["pipe"]), expected)
+    base = draw(DiffusionPipeline.from_pretrained(at.resolve() if at.is_absolute() else Path("..") / at,
+                                                  dtype=torch.float32))  # fmt: skip
+    assert not torch.equal(base, expected)
+
+
+def test_a_card_says_what_else_is_needed(monkeypatch):
+    _, at, file = both("sd1", vae=False)
+    applied(UCE, "out", file, "--config", str(at))
+    assert json.loads(Path("out/manifest.json").read_text())["single-file"]["lacking"] == ["vae"]
+    text = Path("out/README.md").read_text("utf-8")
+    lines = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    monkeypatch.chdir("out")
+    names: dict[str, Any] = {}
+    exec(lines.replace('"FOLDER"', repr(f"../{at}")).replace("float16", "float32"), names)
+    assert draw(names["pipe"]).isfinite().all()
+
+
+@says(COMMANDS_PAGE, "Averages over training (`model_ema.`) get the same change as what they are averages of.")
+def test_averages_over_training_get_the_same_change():
+    _, at, file = both("sd1", ema=True)
+    applied(UCE, "out", file, "--config", str(at))
+    out = Path("out/model.safetensors")
+    changed = {name for name, data in raw(out).items() if data != raw(file)[name]}
+    assert_only(file, out, changed)
+    plain = {name for name in changed if not name.startswith("model_ema.")}
+    assert changed - plain == ldm.ema(dict.fromkeys(plain, given("F16", 0.0))).keys() and len(plain) >= 8
+    old, new = (in_floats(path) for path in (file, out))
+    for name in plain:
+        (average,) = ldm.ema({name: given("F16", 0.0)})
+        change, other = new[name] - old[name], new[average] - old[average]
+        assert change.norm() > 0 and (change - other).norm() <= 2e-3 * (old[name].norm() + new[name].norm())
+
+
+def in_floats(file: Path) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.frombuffer(bytearray(data), dtype=torch.float16).float()
+        for name, data in raw(file).items()
+        if header.read(file).tensors[name].dtype == "F16"
+    }
+
+
+def test_flux_transformers_alone(monkeypatch):
+    model, at, _ = both("flux-dev")
+    file = single.build(Path("flux1-dev.safetensors"), model, prefix="", vae=False, encoders=False)
+    applied(UCE, "out", file, "--config", str(at))
+    assert_only(file, Path("out/flux1-dev.safetensors"), {"txt_in.weight", "vector_in.in_layer.weight"})
+    assert not [path for path in Path("out").rglob("*") if path.is_symlink()]
+    assert "holds no vae" in run("sample", "out", "--prompt", "a ship", "--count", "1", "--steps", "2").output
+    drawn = run("sample", "out", "--config", str(at), "--prompt", "a ship", "--count", "1", "--steps", "2")
+    assert drawn.exit_code == 0, drawn.output
+
+
+@says(
+    COMMANDS_PAGE,
+    "OUT keeps the configs and tokenizers in `config/`, so that `sample OUT`, `verify OUT --model FILE` and the lines "
+    "of Python in its `README.md` need no `--config`, unless the file lacks a component.",
+)
+def test_what_is_written_is_what_verify_checks(monkeypatch):
+    _, at, file = both("sd1")
+    applied(UCE, "out", file, "--config", str(at))
+    found = artifacts.read(Path("out"))
+    file.rename("moved.safetensors")
+    base = artifacts.find_base(found, "moved.safetensors")
+    compared.with_base(found, base)
+    compared.adapter(found, base)
+    before, after = artifacts.load(found, base, "cpu", None)
+    changed = [site for site in before.sites if not torch.equal(before.weight(site), after.weight(site))]
+    assert len(changed) == found.manifest["edited"] == 8
+    assert (
+        hashlib.sha256(Path("out/model.safetensors").read_bytes()).hexdigest()
+        == (found.manifest["files"]["model.safetensors"])
+    )
+    assert run("sample", "out", "--prompt", "a ship", "--count", "1", "--steps", "2").exit_code == 0
+    data = bytearray(Path("out/model.safetensors").read_bytes())
+    data[-1] ^= 1
+    Path("out/model.safetensors").write_bytes(data)
+    with pytest.raises(artifacts.EvidenceError, match=r"model\.safetensors: is not what `tracec apply` wrote"):
+        artifacts.read(Path("out"))
+    other = single.build(Path("other.safetensors"), checkpoint("sd1", seed=1))
+    with pytest.raises(artifacts.EvidenceError, match="is not the model that was edited"):
+        artifacts.find_base(found, str(other))
+
+
+def test_an_adapter_of_another_edit_is_noticed():
+    _, at, file = both("sd1")
+    applied(UCE, "out", file, "--config", str(at))
+    applied(UCE.replace("dog", "truck"), "other", file, "--config", str(at))
+    found = artifacts.read(Path("out"))
+    Path("out/lora.safetensors").write_bytes(Path("other/lora.safetensors").read_bytes())
+    with pytest.raises(artifacts.EvidenceError, match=r"is not the edit of model\.safetensors"):
+        compared.adapter(found, artifacts.find_base(found, str(file)))
+
+
+def test_an_edit_of_nothing_is_a_copy():
+    _, at, file = both("sd1")
+    bound = tracelang.api.bind(tracelang.compile(_recipe()), file, config=at)
+    save(Path("out"), bound.folder, bound.family, {}, bound.plan, {})
+    assert Path("out/model.safetensors").read_bytes() == file.read_bytes()
+    assert not Path("out/lora.safetensors").exists()
+
+
+@pytest.mark.parametrize(("emit", "given_", "way_out"), [("folder", "file", "emit single-file"),
+                                                         ("single-file", "folder", "emit folder")])  # fmt: skip
+def test_a_form_of_the_other_kind_of_base_is_refused_before_any_work(emit, given_, way_out):
+    _, at, file = both("sd1")
+    bound = tracelang.api.bind(tracelang.compile(_recipe()), *((file,) if given_ == "file" else (at,)),
+                               config=at if given_ == "file" else None)  # fmt: skip
+    with pytest.raises(OutputError, match=way_out) as caught:
+        tracelang.api.check_output(bound, "out", emit=[emit])
+    assert "\n" not in str(caught.value) and not Path("out").exists()
+
+
+def _recipe() -> Path:
+    Path("r.erase").write_text(UCE, "utf-8")
+    return Path("r.erase")
+
+
+def test_names_that_out_needs_itself_are_refused():
+    model, at, _ = both("sd1")
+    file = single.build(Path("lora.safetensors"), model)
+    bound = tracelang.api.bind(tracelang.compile(_recipe()), file, config=at)
+    with pytest.raises(OutputError, match="give the model another name"):
+        tracelang.api.check_output(bound, "out")
+
+
+def test_plan_tells_the_files_name_and_family():
+    _, at, file = both("sdxl")
+    Path("r.erase").write_text(UCE, "utf-8")
+    result = run("plan", "r.erase", "--model", str(file), "--config", str(at))
+    assert result.exit_code == 0, result.output
+    assert "model.safetensors (sdxl)" in result.output and "predicted change" in result.output
+
+
+def test_a_damaged_file_is_told_by_its_own_name():
+    model, at, _ = both("sd1")
+    tensors = dict(single.tensors(model))
+    del tensors["model.diffusion_model.time_embed.0.bias"]
+    file = write(Path("less.safetensors"), tensors)
+    Path("r.erase").write_text(UCE, "utf-8")
+    result = run("apply", "r.erase", "--model", str(file), "--config", str(at), "--out", "out")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert "less.safetensors: unet" in result.stderr and "time_embedding.linear_1.bias" in result.stderr
+    assert "cache" not in result.stderr
