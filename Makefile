@@ -44,6 +44,7 @@ test: lint demo
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.lint
+	$(BIN)/python -m tests.benchmarks.lsp
 	$(BIN)/python -m tests.benchmarks.recovery
 	$(BIN)/python -m tests.benchmarks.steer_step --model micro-sd
 	$(BIN)/python -m tests.benchmarks.closed_form

@@ -35,6 +35,7 @@ class Flux(Pipeline):
     names = ("flux",)
     title = "FLUX.1"
     pipeline = "FluxPipeline"
+    reads_lora = True
     classes = {
         "transformer": ("diffusers", frozenset({"FluxTransformer2DModel"})),
         "vae": ("diffusers", frozenset({"AutoencoderKL"})),

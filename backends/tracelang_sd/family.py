@@ -37,6 +37,7 @@ class StableDiffusion(Pipeline):
     names = ("sd1", "sd2")
     title = "Stable Diffusion 1.x or 2.x"
     pipeline = "StableDiffusionPipeline"
+    reads_lora = True
     refused = {
         "StableDiffusionInpaintPipeline": "fills in pictures: inpainting is not supported",
         "StableDiffusionImg2ImgPipeline": "starts from a picture; save it once with StableDiffusionPipeline",

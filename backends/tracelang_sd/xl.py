@@ -34,6 +34,7 @@ class StableDiffusionXL(Pipeline):
     names = ("sdxl",)
     title = TITLES["sdxl"]
     pipeline = "StableDiffusionXLPipeline"
+    reads_lora = True
     refused = {
         "StableDiffusionXLImg2ImgPipeline": "starts from a picture, as SDXL's refiner does; edit the base model, and "
         "draw without the refiner, which would draw the concept again",

@@ -85,7 +85,10 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
     assert facts["family"] == "tiny" and "blocks.0.to_v.weight" in facts["tensors"]
     assert facts["collateral"]["erased"]["cat"] > facts["collateral"]["preserved"]["dog"]
 
+    refused = CliRunner().invoke(main, ["apply", "r.erase", "--model", str(base), "--out", "out", "--emit", "lora"])
+    assert refused.exit_code == 1 and "TinyPipeline reads no LoRA" in refused.stderr
     ran("apply", "r.plan.json", "--model", str(base), "--out", "out", "--device", "cpu")
+    assert not Path("out/lora.safetensors").exists()
     family = family_of(base)
     before, after = family.load(base), family.load(Path("out/model"))
     changed = {site.role for site in before.sites if not before.weight(site).equal(after.weight(site))}

@@ -29,6 +29,7 @@ class Editor:
         self.told: dict[str, list[types.Diagnostic]] = {}
         self.news = threading.Condition()
         self.log: list[str] = []
+        self.last: dict[str, Any] = {}
         self.capabilities: types.ServerCapabilities
 
     def ask(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -87,7 +88,14 @@ class Editor:
 
     def place(self, name: str, text: str) -> dict[str, Any]:
         position = self.type(name, text)
-        return {"text_document": types.TextDocumentIdentifier(self.uri(name)), "position": position}
+        self.last = {"text_document": types.TextDocumentIdentifier(self.uri(name)), "position": position}
+        return self.last
+
+    def again(self, what: str) -> Any:
+        """Ask the last question of hover or completion again, of the same text."""
+        if what == "hover":
+            return self.ask(self.client.text_document_hover_async(types.HoverParams(**self.last)))
+        return self.ask(self.client.text_document_completion_async(types.CompletionParams(**self.last)))
 
     def hover(self, name: str, text: str) -> str:
         found = self.ask(self.client.text_document_hover_async(types.HoverParams(**self.place(name, text))))

@@ -12,6 +12,7 @@ from pygls.exceptions import JsonRpcException
 from tests.lsp.editor import Editor, applied, stretch
 from tracelang.cli import COMMANDS
 from tracelang.diagnostics import Findings, Source
+from tracelang.lsp.completion import MAX_OFFERED
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, declared, kinds
 from tracelang.semantics.rulebook import rules
@@ -169,6 +170,8 @@ def test_only_what_fits_is_offered(here: Editor) -> None:
         ("erase c|", "cat", "erase cat"),
         ('import "std/th|"', "std/things.erase", 'import "std/things.erase"'),
         ('erase "\U0001f600" erase pe|', "pets", 'erase "\U0001f600" erase pets'),
+        ('import "st|"', "std/", 'import "std/"'),
+        ("import |", "std/", 'import "std/'),
         ("group h = list |", "animals.csv", 'group h = list "animals.csv"'),
         ("# tracec: allow TL5|", "TL501", "# tracec: allow TL501"),
     ],
@@ -177,6 +180,12 @@ def test_what_is_offered_takes_the_place_of_what_is_there(here: Editor, text: st
     (one,) = [one for one in here.offered("c.erase", HEAD + text) if one.label == label]
     assert isinstance(one.text_edit, types.TextEdit)
     assert applied(HEAD + text.replace("|", ""), [one.text_edit]) == HEAD + after
+
+
+def test_of_very_many_those_that_begin_alike_come_first(here: Editor) -> None:
+    many = "".join(f'concept n{i:04} {{ names "thing {i}" }}\n' for i in range(1_000))
+    labels = here.labels("tracelang 1\n" + many + "erase n09|")
+    assert len(labels) == MAX_OFFERED and labels[:100] == [f"n{i:04}" for i in range(900, 1_000)]
 
 
 @pytest.mark.parametrize(
@@ -320,3 +329,13 @@ def test_it_is_a_command_and_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; sys.modules['pygls'] = None; from tracelang.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "lsp"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.strip() == "Error: `lsp` needs pygls: pip install 'tracelang[lsp]'"

@@ -165,6 +165,24 @@ def test_nothing_outside_of_the_root_is_read(here: Editor) -> None:
     assert here.labels('import "/|') == []
 
 
+def test_the_configuration_counts(here: Editor) -> None:
+    """What it ignores is not told, what it requires is, and what is wrong in it is told there."""
+    text = f'tracelang 1\ngroup g = "a"\nerase "cat"\n{KEPT}'
+    here.write("team/minimum.erase", f'tracelang 1\nerase "wolf"\n{KEPT.replace("cat", "wolf")}')
+    config = here.write("team/tracelang.toml", "")
+    here.type("team/r.erase", text)
+    here.heard("team/r.erase", lambda found: "TL501" in codes(found))
+    config.write_text('ignore = ["TL501"]\nrequire = ["minimum.erase"]\n')
+    here.type("team/r.erase", text + "\n")
+    here.heard("team/r.erase", ["TL429"])
+    config.write_text("ignroe = []\n")
+    here.type("team/r.erase", text)
+    here.heard("team/tracelang.toml", ["TL141"])
+    config.write_text("")
+    here.type("team/r.erase", text + "\n")
+    here.heard("team/tracelang.toml", [])
+
+
 def test_a_document_without_a_file(here: Editor) -> None:
     here.write("names.txt", "fox\n")
     here.type("untitled:Untitled-1", f'tracelang 1\nerase "cat"\nerase list "names.txt"\n{KEPT}')

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracelang.models.locate import family_of
 from tracelang.models.single import reference
 from tracelang.semantics.kinds import kinds
 
@@ -77,8 +78,9 @@ def known() -> tuple[str, ...]:
 
 
 def usual(base: Path) -> tuple[str, ...]:
-    """What is written of a base where nobody says."""
-    return USUAL["folder" if reference.origin(base) is None else "file"]
+    """What is written of a base where nobody says: no LoRA where nothing would load it."""
+    found = USUAL["folder" if reference.origin(base) is None else "file"]
+    return found if family_of(base).reads_lora else found[:1]
 
 
 def form(name: str) -> Any:

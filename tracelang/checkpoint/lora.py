@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -25,9 +24,6 @@ from tracelang.engine.low_rank import LowRank, truncated
 from tracelang.models import header, weights
 from tracelang.models.header import SIZES
 from tracelang.plan.family import ModelError, Site
-
-if TYPE_CHECKING:
-    from tracelang.checkpoint.forms import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +112,16 @@ def dtype_of(base: Path, sites: Iterable[Site]) -> str:
     return dtype if dtype in DTYPES and dtype != "F64" else "F32"
 
 
-def bound(layers: Iterable[Layer], asked: Asked) -> int:
+def bound(layers: Sequence[Layer], base: Path, size: Size) -> int:
     """The most bytes that a file of these layers takes: of the rank that is asked for, and where none is, of the
     largest that a matrix can have. Raises ModelError.
     """
-    size, numbers = SIZES[dtype_of(asked.base, asked.sites)], 0
+    numbers = 0
     for layer in layers:
         inputs = layer.parts[0][0].shape[1]
         most = min(layer.rows, inputs)
-        numbers += min(most, asked.size.rank or most) * (layer.rows + inputs)
-    return numbers * size
+        numbers += min(most, size.rank or most) * (layer.rows + inputs)
+    return numbers * SIZES[dtype_of(base, (layer.parts[0][0] for layer in layers))]
 
 
 def write(path: Path, dtype: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from tracelang.diagnostics import CompileError, Diagnostic, Findings
 from tracelang.diagnostics.formats import FORMATS
 from tracelang.plan.compile import root_of
 from tracelang.records import dataclass, field
-from tracelang.semantics.config import Config, config_of
+from tracelang.semantics.config import config_of
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
 
 HELP = """Find mistakes in recipes: files, folders (all their .erase files), or - for standard input.
@@ -189,18 +189,7 @@ def _lint(place: str, asked: Asked) -> list[Diagnostic]:
     report = lint.report(source)
     found = report.in_order()
     if config.require and not report.failed:
-        from tracelang.cli.required import unmet
+        from tracelang.plan.required import unmet
 
         found += unmet(source, lint, config)
-    return [one for one in (*found, *report.allowed) if _told(one, config, asked)]
-
-
-def _told(finding: Diagnostic, config: Config, asked: Asked) -> bool:
-    """Errors always; of the rest what is selected and not passed over. The command line beats the configuration."""
-    if finding.severity == "error":
-        return True
-    select = asked.select or config.select
-    ignore = asked.ignore or (() if asked.select else config.ignore)
-    return (not select or finding.code.startswith(select)) and not finding.code.startswith(
-        (*ignore, *config.ignored_in(finding.primary.span.source.path))
-    )
+    return [one for one in (*found, *report.allowed) if config.tells(one, asked.select, asked.ignore)]

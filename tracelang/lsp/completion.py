@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lsprotocol.types import CompletionItem, CompletionItemKind, TextEdit
+from lsprotocol.types import CompletionItem, CompletionItemKind, CompletionList, TextEdit
 
 from tracelang.lsp.cursor import Cursor, cursor
 from tracelang.lsp.documents import Document, Documents
@@ -31,8 +31,11 @@ from tracelang.syntax.text import quote
 
 Kind = CompletionItemKind
 WINDOW_WORDS = frozenset({"auto", "sigma", "logsnr", "t"})
-MAX_OFFERED = 2_000
-"""So many names or cells at most: nobody reads more."""
+MAX_OFFERED = 200
+"""So much at once at most."""
+
+
+MAX_FILES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +48,46 @@ class Offer:
     text: str = ""
 
 
-def completion(documents: Documents, document: Document, offset: int) -> list[CompletionItem]:
-    """Everything that fits at a place, in the order in which it is offered."""
-    text = document.source.text
+def completion(documents: Documents, document: Document, offset: int) -> CompletionList:
+    """Everything that fits at a place, in the order in which it is offered.
+
+    Of very many, those that begin as what is typed already come first, and the editor asks again as more is typed.
+    """
     place = cursor(document.source, offset) if document.readable else None
     if place is None:
-        return _in_comment(document, offset)
+        return CompletionList(False, _in_comment(document, offset))
     offers = [*_names(documents, document, place), *_keywords(place)]
-    if place.text:
-        # a text is put in whole, with its quotes: those that are there already are part of it
-        end = offset + (text[offset : offset + 1] == '"' and place.quoted)
-        words = [(quote(one.word), quote(one.word), one) for one in offers if one.kind != Kind.Keyword]
-        words += [(one.word, one.word, one) for one in offers if one.kind == Kind.Keyword]
-    else:
-        end = offset
-        words = [(one.word, one.word, one) for one in offers]
-    edited = document.lines.range(place.start, end)
-    return [
-        CompletionItem(
-            label=one.word,
-            kind=one.kind,
-            detail=one.detail or None,
-            documentation=one.text or None,
-            filter_text=new,
-            sort_text=f"{i:05}",
-            text_edit=TextEdit(edited, new),
+    more = len(offers) > MAX_OFFERED
+    if more:
+        typed = document.source.text[place.start + place.quoted : offset]
+        offers.sort(key=lambda one: (not one.word.startswith(typed), typed not in one.word))
+    items = []
+    for i, one in enumerate(offers[:MAX_OFFERED]):
+        edit = _edit(document, place, offset, one)
+        items.append(
+            CompletionItem(
+                label=one.word,
+                kind=one.kind,
+                detail=one.detail or None,
+                documentation=one.text or None,
+                filter_text=edit.new_text,
+                sort_text=f"{i:05}",
+                text_edit=edit,
+            )
         )
-        for i, (_, new, one) in enumerate(words[:MAX_OFFERED])
-    ]
+    return CompletionList(more, items)
+
+
+def _edit(document: Document, place: Cursor, offset: int, one: Offer) -> TextEdit:
+    """What puts an offer in place of what is typed. A text brings its quotes, and takes those that are there; that of a
+    folder stays open for what lies in it.
+    """
+    if not place.text or one.kind == Kind.Keyword:
+        return TextEdit(document.lines.range(place.start, offset), one.word)
+    if one.kind == Kind.Folder:
+        return TextEdit(document.lines.range(place.start, offset), quote(one.word)[:-1])
+    closed = place.quoted and document.source.text[offset : offset + 1] == '"'
+    return TextEdit(document.lines.range(place.start, offset + closed), quote(one.word))
 
 
 def _keywords(place: Cursor) -> Iterator[Offer]:
@@ -229,7 +244,7 @@ def _files(document: Document, written: str, sort: str) -> Iterator[Offer]:
         here = (start / folder).resolve()
         if Path(written).is_absolute() or not here.is_relative_to(wall.resolve()):
             return
-        entries = sorted(os.scandir(here), key=lambda one: one.name)[:MAX_OFFERED]
+        entries = sorted(os.scandir(here), key=lambda one: one.name)[:MAX_FILES]
     except (OSError, ValueError):
         return
     for entry in entries:

@@ -78,7 +78,8 @@ def cursor(source: Source, offset: int) -> Cursor | None:
         mention = at(statement, start + 1) if statement is not None else None
     if quoted:
         keywords = frozenset()
-    return Cursor(start, quoted, kind == "STRING", keywords, keywords & starts.keys(), first, mention, statement)
+    begins = frozenset(word for word in keywords & starts.keys() if _begins(grammar, stack, starts[word]))
+    return Cursor(start, quoted, kind == "STRING", keywords, begins, first, mention, statement)
 
 
 def _partial(text: str, line: int, offset: int) -> tuple[int, bool]:
@@ -150,6 +151,12 @@ def _says(grammar: Table, stack: list[int], kind: str) -> bool:
         return False
     actions = grammar.states[following[-1]].values()
     return any(action >= 0 or grammar.rules[-1 - action].name != "name" for action in actions)
+
+
+def _begins(grammar: Table, stack: list[int], kind: str) -> bool:
+    """Whether a keyword would begin a statement there: `import` and `templates` go on with one as well."""
+    following = after(grammar, stack, kind)
+    return following is None or following[-1] == grammar.states[grammar.start][kind]
 
 
 FILLING = {"NAME": "x", "STRING": '"x"', "NUMBER": "0"}

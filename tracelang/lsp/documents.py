@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 
 from pygls.uris import from_fs_path, to_fs_path
 
-from tracelang.diagnostics import Diagnostic, Findings, Source
+from tracelang.diagnostics import CompileError, Diagnostic, Findings, Source
 from tracelang.lsp.positions import Lines, lines
 from tracelang.plan.compile import root_of
 from tracelang.records import dataclass, field
+from tracelang.semantics.config import config_of
 from tracelang.semantics.modules import Module, Modules
 from tracelang.semantics.paths import LIBRARY, Place
 from tracelang.semantics.rules.lint import Lint
@@ -107,16 +109,36 @@ class Documents:
     def findings(self, uri: str, text: str) -> list[Diagnostic]:
         """What a lint finds in an open document that holds a text, its unsaved neighbours as they are in the editor."""
         report = Findings()
-        _, _, shown = self._where(uri)
+        folder, _, shown = self._where(uri)
+        try:
+            config = config_of(folder)
+        except CompileError as error:
+            return list(error.diagnostics)
         found = decode(text.encode("utf-8", "surrogatepass"), shown, MAX_RECIPE_BYTES, report)
         if found is None:
             return report.in_order()
-        return self.lint(uri).findings(Source(shown, found.source.text))
+        lint = self.lint(uri)
+        source = Source(shown, found.source.text)
+        report = lint.report(source)
+        if config.require and not report.failed:
+            from tracelang.plan.required import unmet
+
+            report.findings += unmet(source, lint, config)
+        return [one for one in report.in_order() if config.tells(one)]
 
     def lint(self, uri: str) -> Lint:
         """How a document is looked at."""
         folder, path, _ = self._where(uri)
-        return Lint(folder, self._root(folder), date.today(), path=path, unsaved=self.unsaved())
+        raised = config_of(folder).notes_as_warnings
+        return Lint(folder, self._root(folder), date.today(), path=path, raised=raised, unsaved=self.unsaved())
+
+    def mended(self, document: Document) -> str:
+        """The text of a document with every safe fix made."""
+        try:
+            lint = self.lint(document.uri)
+        except CompileError:
+            return document.source.text
+        return lint.mended(Source(document.source.path, document.source.text))[0].text
 
     def _where(self, uri: str) -> tuple[Path, Path | None, str]:
         """A document's folder, its path, and what messages call it."""
@@ -126,7 +148,10 @@ class Documents:
         return path.parent, path, path.as_posix()
 
     def _root(self, folder: Path) -> Path:
-        return self.root if self.root is not None else root_of(folder / "recipe.erase")
+        try:
+            return self.root if self.root is not None else root_of(folder / "recipe.erase")
+        except CompileError:  # what is wrong in the configuration is among the findings
+            return folder
 
     def _document(self, uri: str) -> Document:
         report = Findings()
@@ -153,9 +178,9 @@ def path_of(uri: str) -> Path | None:
 
 
 def file_of(source: Source) -> Path:
-    """Where a source of the compiler lies: a recipe's has its path, one of the library that below it."""
+    """Where a source of the compiler lies: one of its library below that, any other at its path."""
     path = Path(source.path)
-    if path.is_absolute():
-        return path
+    if path.is_absolute() or ".." in path.parts:
+        return Path(os.path.abspath(path))
     places = (LIBRARY / path, LIBRARY / "std" / path, LIBRARY / "methods" / path)
-    return next((one for one in places if one.is_file()), path)
+    return next((one for one in places if one.is_file()), Path(os.path.abspath(path)))

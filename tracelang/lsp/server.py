@@ -11,7 +11,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
-from tracelang.diagnostics import Diagnostic, Findings, Source, Span
+from tracelang.diagnostics import Diagnostic, Findings, Span
 from tracelang.lsp.completion import completion
 from tracelang.lsp.documents import Document, Documents
 from tracelang.lsp.findings import Rendering, actions
@@ -166,7 +166,7 @@ def _reading(made: Server) -> None:
     @made.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=TRIGGERS))
     def completed(params: types.CompletionParams) -> types.CompletionList:
         document, offset = made.at(params)
-        return types.CompletionList(False, completion(made.documents, document, offset))
+        return completion(made.documents, document, offset)
 
     @made.feature(types.TEXT_DOCUMENT_DEFINITION)
     def defined(params: types.DefinitionParams) -> types.Location | None:
@@ -209,13 +209,13 @@ def _changing(made: Server) -> None:
             known = made.documents.findings(uri, made.documents.texts[uri])
             found += actions(Rendering(made.documents, document), known, start, end)
         if wanted and _wants(wanted, types.CodeActionKind.SourceFixAll):
-            after, _ = made.documents.lint(uri).mended(Source(document.source.path, document.source.text))
-            if after.text != document.source.text:
+            after = made.documents.mended(document)
+            if after != document.source.text:
                 found.append(
                     types.CodeAction(
                         title="Make every safe fix",
                         kind=types.CodeActionKind.SourceFixAll,
-                        edit=types.WorkspaceEdit(changes={uri: _replaced(document, after.text)}),
+                        edit=types.WorkspaceEdit(changes={uri: _replaced(document, after)}),
                     )
                 )
         return found

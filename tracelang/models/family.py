@@ -19,6 +19,8 @@ class Family(Protocol):
 
     names: tuple[str, ...]
     """Every answer that `name` has."""
+    reads_lora: bool
+    """Does the family's pipeline in diffusers load LoRA files?"""
 
     def claims(self, folder: Path) -> bool:
         """Is this folder of the family? Reads `model_index.json` only; False for anything unreadable."""

@@ -36,6 +36,8 @@ class Pipeline(ABC):
     """`_class_name` in `model_index.json`."""
     classes: Classes
     """Of each component that is loaded: the library and the classes that `model_index.json` may name."""
+    reads_lora = False
+    """Does the pipeline in diffusers load LoRA files? Where it does not, none is written."""
     refused: Mapping[str, str] = {}
     """Pipelines of the family's own that are not supported, and what each of them does: claimed, in order to say so."""
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tracelang.diagnostics import Findings, Source, Span
+from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.records import dataclass, field, replace
 from tracelang.syntax.read import decode
 
@@ -48,6 +48,17 @@ class Config:
         return tuple(
             code for pattern, codes in self.per_file_ignores.items() if self._holds(pattern, path) for code in codes
         )
+
+    def tells(self, finding: Diagnostic, select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> bool:
+        """Whether a finding is told: errors always, of the rest what is selected and not passed over. What a command
+        line selects and ignores comes before what is configured.
+        """
+        if finding.severity == "error":
+            return True
+        chosen = select or self.select
+        passed = ignore or (() if select else self.ignore)
+        more = self.ignored_in(finding.primary.span.source.path)
+        return (not chosen or finding.code.startswith(chosen)) and not finding.code.startswith((*passed, *more))
 
     def _holds(self, pattern: str, path: str) -> bool:
         where = os.path.relpath(os.path.abspath(path), self.folder).replace(os.sep, "/")

@@ -18,7 +18,9 @@ from tracelang.checkpoint import adapters, loaded, lora, modelspec
 from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.lora import Layer, Stored
 from tracelang.checkpoint.room import Needed
-from tracelang.plan.family import Site
+from tracelang.models import configs
+from tracelang.models.locate import family_of
+from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 
 KEY = "lora"
@@ -28,12 +30,15 @@ FILE = "lora.safetensors"
 
 
 def refuse(base: Path, plan: Plan) -> None:
-    """Nothing is known without diffusers, which `plan` does not wait for."""
+    """A family whose pipeline loads no LoRA: ModelError."""
+    if not family_of(base).reads_lora:
+        kind = configs.index(base).get("_class_name")
+        raise ModelError(f"{base}: diffusers' {kind} reads no LoRA; emit another form")
 
 
 def foreseen(asked: Asked) -> Needed:
     """Raises ModelError."""
-    return Needed(own=lora.bound(_layers(asked.sites), asked))
+    return Needed(own=lora.bound(_layers(asked.sites), asked.base, asked.size))
 
 
 def write(work: Work, draft: Path) -> Emitted:

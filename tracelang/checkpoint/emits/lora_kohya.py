@@ -35,7 +35,7 @@ def foreseen(asked: Asked) -> Needed:
     """Raises ModelError."""
     family = family_of(asked.base)
     layers = kohya.layers(family.name(asked.base), family.sites(asked.base), asked.sites)
-    return Needed(own=lora.bound(layers, asked))
+    return Needed(own=lora.bound(layers, asked.base, asked.size))
 
 
 def write(work: Work, draft: Path) -> Emitted:

@@ -34,11 +34,13 @@ def unmet(source: Source, lint: Lint, config: Config) -> list[Diagnostic]:
     for path, named in config.require:
         shown = os.path.relpath(path)
         report = Findings()
-        text = read(Path(path), shown, MAX_RECIPE_BYTES, report)
+        text = read(Path(path), shown, MAX_RECIPE_BYTES, report, unsaved=lint.unsaved)
         there = Path(shown)
         required = None
         if text is not None:
-            required = _resolved(text.source, Lint(there.parent, lint.root, lint.today, path=there), report)
+            required = _resolved(
+                text.source, Lint(there.parent, lint.root, lint.today, path=there, unsaved=lint.unsaved), report
+            )
         if required is None:
             found += report.in_order()
         elif lint.path is None or os.path.realpath(lint.path) not in {
@@ -73,7 +75,9 @@ def _resolved(source: Source, lint: Lint, report: Findings) -> Resolution | None
     file = recover(source, report)
     if file is None:
         return None
-    return resolve(file, report, folder=lint.folder, root=lint.root, given=lint.given, path=lint.path)
+    return resolve(
+        file, report, folder=lint.folder, root=lint.root, given=lint.given, path=lint.path, unsaved=lint.unsaved
+    )
 
 
 def _version(resolution: Resolution) -> Version:
