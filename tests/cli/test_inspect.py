@@ -66,6 +66,17 @@ def test_a_file_is_told_by_the_names_in_it(tmp_path: Path, names: tuple[str, ...
     assert sum(part["tensors"] for part in data["components"]) == len(names)
 
 
+def test_a_checkpoint_says_which_model_it_is_or_why_it_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    first = "model.diffusion_model.input_blocks.0.0.weight"
+    read = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+    save_file({first: torch.ones(8, 4, 3, 3), read: torch.ones(8, 768)}, file)
+    facts = told(file)["facts"]
+    assert (facts["pipeline"], facts["family"]) == ("StableDiffusionPipeline", "sd1") and "vae" in facts["lacks"]
+    save_file({first: torch.ones(8, 9, 3, 3), read: torch.ones(8, 768)}, file)
+    assert "inpainting" in told(file)["facts"]["not_edited"]
+
+
 def test_an_output_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("r.erase").write_text('erase "cat"\npreserve "dog"\nmethod uce\n')

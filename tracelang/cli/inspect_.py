@@ -17,6 +17,7 @@ from tracelang.models import configs, header, weights
 from tracelang.models.header import Entry, Header
 from tracelang.models.layout import suspicious
 from tracelang.models.locate import HUB_ID, embedded, family_of
+from tracelang.models.single import kinds
 from tracelang.plan.family import ModelError
 from tracelang.text import line, safe
 
@@ -174,7 +175,19 @@ def _file(path: Path) -> Told:
     held = header.read(path)
     own = {name: held.metadata[key] for name, key in OWN.items() if held.metadata.get(key)}
     sort, facts = _sort(held)
+    if "checkpoint" in sort:
+        facts |= _single(path, held)
     return Told(str(path), sort, facts | own, _parts(held.tensors), held.metadata)
+
+
+def _single(path: Path, held: Header) -> dict[str, Any]:
+    """Which model a single file holds, or why it is none that can be edited."""
+    try:
+        found = kinds.kind(path, held)
+    except ModelError as error:
+        return {"not_edited": str(error).removeprefix(f"{path}: ")}
+    family = "flux" if found.pipeline == kinds.FLUX else found.width or None
+    return {"pipeline": found.pipeline, "family": family, "lacks": list(found.lacking)}
 
 
 def _sort(held: Header) -> tuple[str, dict[str, Any]]:
