@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Bound:
     """A plan bound to the model in `folder`; `name` is what that is called: an embedded name, a folder's or a file's
     own name, or a hub id. For a single file `folder` stands for it, and `config` says where the rest came from.
-    `on_model` is what binding worked out.
+    `variant` is the one that was asked for, `on_model` is what binding worked out.
     """
 
     on_model: BoundPlan
@@ -43,6 +43,7 @@ class Bound:
     folder: Path
     name: str
     config: str | None = None
+    variant: str | None = None
 
     @property
     def plan(self) -> Plan:
@@ -107,6 +108,7 @@ class Applied:
         extra = {
             "base_model": self.bound.name,
             **({"config": title(self.bound.config)} if self.bound.config else {}),
+            **({"variant": self.bound.variant} if self.bound.variant else {}),
             "device": str(self.text.device),
             "dtype": str(self.text.dtype).removeprefix("torch."),
             "conditions": dict(self.text.conditions),
@@ -142,20 +144,21 @@ class Applied:
         return self.edit.to(pipe)
 
 
-def bind(plan: Plan, model: str | Path, *, config: str | Path | None = None) -> Bound:
+def bind(plan: Plan, model: str | Path, *, config: str | Path | None = None, variant: str | None = None) -> Bound:
     """The plan on a model's config: a folder, a single file, an embedded name or a hub id. Checks every weights file's
     header. `config`: where a single file's configs, tokenizers and missing components come from, a folder, a hub id or
-    the name of configs that are shipped.
+    the name of configs that are shipped. `variant`: which of a folder's variants of weights the model is run from, from
+    now on and in this process; all of them are edited.
 
     Raises ModelError, BindError, SelectionError, WindowError; reads no weight.
     """
     from tracelang.models.locate import family_of, locate, title
 
     told = None if config is None else str(config)
-    folder = locate(str(model), told)
+    folder = locate(str(model), told, variant)
     family = family_of(folder)
     family.check(folder)
-    return Bound(bind_plan(plan, facts(family, folder)), family, folder, title(str(model)), told)
+    return Bound(bind_plan(plan, facts(family, folder)), family, folder, title(str(model)), told, variant)
 
 
 def check_output(

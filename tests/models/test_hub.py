@@ -1,6 +1,6 @@
 """Of a repository that holds the same weights several times, one variant is fetched."""
 
-from tracelang.models import hub, weights
+from tracelang.models import hub, variants
 from tracelang.models.locate import PATTERNS
 
 STEM = "diffusion_pytorch_model"
@@ -50,7 +50,7 @@ def test_shards_come_with_their_index_in_every_naming(tmp_path):
         files = sorted({f"transformer/{name}" for pair in pairs for name in pair})
         beside = [f"transformer/{STEM}.bf16.safetensors"]
         assert fetched([*files, *beside]) == files, variant
-    assert weights.VARIANTS[0] is None  # the plain one first, as `find` takes it
+    assert variants.VARIANTS[0] is None  # the plain one first, as `find` takes it
 
 
 def test_without_the_list_the_download_speaks_for_itself(monkeypatch, tmp_path):

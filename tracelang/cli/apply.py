@@ -14,7 +14,15 @@ import click
 from tracelang.cli import WORDS
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
-from tracelang.cli.running import config_option, device_options, mistakes, model_option, read_plan, usable
+from tracelang.cli.running import (
+    config_option,
+    device_options,
+    mistakes,
+    model_option,
+    read_plan,
+    usable,
+    variant_option,
+)
 from tracelang.text import safe
 
 INTERRUPTED = 130
@@ -65,6 +73,7 @@ def _verdict(report: Path) -> str:
 @click.argument("recipe", metavar="RECIPE")
 @model_option
 @config_option
+@variant_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
 @click.option(
     "--emit",
@@ -112,6 +121,7 @@ def command(
     recipe: str,
     model: str,
     config: str | None,
+    variant: str | None,
     out: Path,
     emit: tuple[str, ...] | None,
     untouched: Literal["copy", "link"],
@@ -137,7 +147,7 @@ def command(
         refuse(out, force)  # before a hub is asked for gigabytes
         for left in sweep(out):
             click.echo(safe(f"note: {left}: what a killed run left of its output is removed"), err=True)
-        bound = api.bind(plan, model, config=config)
+        bound = api.bind(plan, model, config=config, variant=variant)
         emit = usual(bound.folder) if emit is None else emit
         stood = (out / "report" / "report.json").is_file()
         api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched, lora_rank=lora_rank)

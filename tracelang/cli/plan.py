@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,13 +17,21 @@ from tracelang.cli import show
 from tracelang.cli.foreseen import facts_of, text_of
 from tracelang.cli.options import read_recipe, recipe_options
 from tracelang.cli.progress import progress
-from tracelang.cli.running import config_option, device_options, mistakes, model_option, usable
+from tracelang.cli.running import (
+    config_option,
+    device_options,
+    mistakes,
+    model_option,
+    usable,
+    variant_option,
+)
 from tracelang.cli.streams import FAILED, Lost
 from tracelang.diagnostics import CompileError
 from tracelang.diagnostics.formats import FORMATS
 
 if TYPE_CHECKING:
     from tracelang.api import Bound
+    from tracelang.cli.bound import Refusal
     from tracelang.diagnostics import Diagnostic, Span
     from tracelang.engine.predicted import Predicted
     from tracelang.plan.types import Plan
@@ -65,6 +74,7 @@ def _ones(detailed: bool) -> Iterator[None]:
 @click.argument("recipe", metavar="RECIPE")
 @model_option
 @config_option
+@variant_option
 @device_options
 @recipe_options
 @click.option("--config-only", is_flag=True, help="Read no weights: leave the predicted collateral out.")
@@ -83,6 +93,7 @@ def command(
     recipe: str,
     model: str,
     config: str | None,
+    variant: str | None,
     device: str | None,
     dtype: str | None,
     params: Mapping[str, str],
@@ -92,6 +103,8 @@ def command(
     style: str,
     as_json: bool,
 ) -> None:
+    from tracelang import api
+    from tracelang.cli.bound import refused
     from tracelang.cli.unread import written
 
     style = "json" if as_json else style
@@ -100,7 +113,8 @@ def command(
     if plan is None:
         told.end(ctx, {"format_version": 1})
     with mistakes():
-        bound = _bound(plan, model, config, config_only, told, ctx, recipe, params, root)
+        bind = partial(api.bind, plan, model, config=config, variant=variant)
+        bound = _bound(ctx, bind, config_only, told, lambda error: refused(error, recipe, params, root))
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only:
@@ -177,21 +191,16 @@ def _read(recipe: str, params: Mapping[str, str], root: Path | None) -> tuple[Pl
 
 
 def _bound(
-    plan: Plan,
-    model: str,
-    config: str | None,
+    ctx: click.Context,
+    bind: Callable[[], Bound],
     config_only: bool,
     told: Told,
-    ctx: click.Context,
-    recipe: str,
-    params: Mapping[str, str],
-    root: Path | None,
+    finding: Callable[[Refusal], Diagnostic],
 ) -> Bound:
     """The plan on the model. What that refuses is a finding; for people one of the model alone is a line, as it is of
     `apply`.
     """
     from tracelang import api
-    from tracelang.cli.bound import refused
     from tracelang.models.single.reference import told as of_file
     from tracelang.plan.bind import BindError
     from tracelang.plan.family import FamilyError, ModelError
@@ -199,15 +208,15 @@ def _bound(
     from tracelang.plan.windows import WindowError
 
     try:
-        bound = api.bind(plan, model, config=config)
-        if plan.active and not config_only:
+        bound = bind()
+        if bound.plan.active and not config_only:
             api.check_base(bound)
     except (BindError, SelectionError, WindowError, ModelError) as error:
         if told.style == "human" and isinstance(error, ModelError) and not isinstance(error, FamilyError):
             raise
-        found = refused(error, recipe, params, root)
+        found = finding(error)
         told.add([replace(found, message=of_file(found.message))])
-        told.end(ctx, {"format_version": 1, "plan": plan.digest})
+        told.end(ctx, {"format_version": 1})
     return bound
 
 

@@ -29,6 +29,13 @@ def config_option(command: Command) -> Command:
     return click.option("--config", metavar="CONFIG", help=text)(command)
 
 
+def variant_option(command: Command) -> Command:
+    """`--variant`."""
+    text = "Which variant of its weights a folder or a hub id is run from, such as fp16.  [default: the plain files, "
+    text += "else fp16, else bf16]"
+    return click.option("--variant", metavar="NAME", help=text)(command)
+
+
 def device_options(command: Command) -> Command:
     """`--device` and `--dtype`."""
     for option in (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracelang.cli.progress import progress
-from tracelang.cli.running import config_option, device_options, mistakes, usable
+from tracelang.cli.running import config_option, device_options, mistakes, usable, variant_option
 from tracelang.text import safe
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ PNG = click.Path(path_type=Path, dir_okay=False, writable=True)
 @click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Sampler steps.")
 @click.option("--guidance", type=click.FloatRange(0), help="Default: the model's own.")
 @config_option
+@variant_option
 @device_options
 def command(
     model: str,
@@ -42,6 +43,7 @@ def command(
     steps: int,
     guidance: float | None,
     config: str | None,
+    variant: str | None,
     device: str | None,
     dtype: str | None,
 ) -> None:
@@ -57,7 +59,7 @@ def command(
         out.parent.mkdir(parents=True, exist_ok=True)  # before anything is drawn for it
         rows: dict[str, dict[str, Tensor]] = {prompt: {} for prompt in prompts}
         for name, label in zip(names, labels(names), strict=True):
-            folder = located(name, config)
+            folder = located(name, config, variant)
             family = family_of(folder)
             family.check(folder)
             loaded = family.load(folder, usable(device), dtype)
@@ -76,21 +78,31 @@ def command(
     click.echo(safe(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}"))
 
 
-def located(name: str, config: str | None) -> Path:
+def located(name: str, config: str | None, variant: str | None = None) -> Path:
     """The folder of a model, or of the checkpoint in an OUT. A single file there has its configs beside it; `config` is
-    for what they lack, and for single files.
+    for what they lack, and for single files. A checkpoint there is run from the variant that its base was run from,
+    unless another is asked for; `variant` is for folders.
     """
     from tracelang.models.locate import locate
 
     out = Path(name)
     if (out / "model" / "model_index.json").is_file():
-        return locate(str(out / "model"))
+        return locate(str(out / "model"), variant=variant or _variant(out))
     try:
         held = json.loads((out / "manifest.json").read_bytes())["single-file"]
         file, lacking = out / Path(held["file"]).name, held["lacking"]
     except (OSError, ValueError, KeyError, TypeError):
-        return locate(name, config if Path(name).is_file() else None)
+        return locate(name, config if Path(name).is_file() else None, None if Path(name).is_file() else variant)
     return locate(str(file), config if lacking or config else str(out / "config"))
+
+
+def _variant(out: Path) -> str | None:
+    """The variant that the base of an OUT was run from, as its manifest says it."""
+    try:
+        told = json.loads((out / "manifest.json").read_bytes())["model"].get("variant")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return told if isinstance(told, str) else None
 
 
 def _refuse(out: Path, prompts: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from tracelang.checkpoint.merge import merged
 from tracelang.checkpoint.recipe import compiled
 from tracelang.diagnostics import CompileError
 from tracelang.evidence.errors import EvidenceError as EvidenceError
-from tracelang.models import weights
+from tracelang.models import variants, weights
 from tracelang.models.locate import HUB_ID, embedded, family_of, locate
 from tracelang.models.protocol import Model
 from tracelang.models.single import prepare
@@ -51,6 +51,12 @@ class Artifact:
         if isinstance(held := self.manifest.get("single-file"), dict) and isinstance(held.get("file"), str):
             return self.out / Path(held["file"]).name
         return self.out / "model" if (self.out / "model").is_dir() else None
+
+    @property
+    def variant(self) -> str | None:
+        """The variant of its weights that the base was run from, where one was asked for."""
+        told = self.lock.get("variant")
+        return told if isinstance(told, str) else None
 
     @property
     def root(self) -> Path:
@@ -160,6 +166,8 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
     if not isinstance(lock.get("model"), dict) or not isinstance(lock["model"].get("fingerprint"), str):
         raise EvidenceError(f"{out / 'lock.json'}: does not say which model was edited; apply the recipe again")
     artifact = Artifact(out, plan, lock, lock_text, manifest)
+    if artifact.model is not None and artifact.model.is_dir():
+        variants.choose(artifact.model, artifact.variant)
     if not (artifact.model or artifact.adapter).exists():
         raise EvidenceError(
             f"{out}: holds neither a checkpoint nor lora.safetensors to draw with; apply with --emit folder, lora or "
@@ -195,7 +203,7 @@ def find_base(artifact: Artifact, model: str | None, config: str | None = None) 
         config = told if HUB_ID.fullmatch(told) else None
         if config is None and (artifact.out / "config").is_dir() and not artifact.account.get("lacking"):
             config = str(artifact.out / "config")
-    folder = locate(model, config)
+    folder = locate(model, config, artifact.variant)
     if (why := _mismatch(folder, str(facts["fingerprint"]))) is not None:
         raise EvidenceError(why.format(out=artifact.out, model=model, name=name))
     return folder

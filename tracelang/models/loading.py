@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tracelang.models import configs, weights
-from tracelang.models.weights import PICKLES, STEMS, VARIANTS, Weights
+from tracelang.models.variants import STEMS, VARIANTS
+from tracelang.models.weights import PICKLES, Weights
 from tracelang.plan.family import ModelError
 
 WEIGHTLESS = re.compile(r"(Tokenizer(Fast)?|Scheduler|FeatureExtractor|Processor(Fast)?)$")
@@ -38,21 +39,23 @@ def without(folder: Path) -> dict[str, str]:
     }
 
 
-def variant(folder: Path, without: Mapping[str, str] | None = None) -> str | None:
-    """The `variant` under which plain diffusers finds all that `model_index.json` names but `without`; None: the plain
-    files. Raises ModelError naming the component that has no weights.
+def variant(folder: Path, without: Mapping[str, str] | None = None, first: str | None = None) -> str | None:
+    """The `variant` under which plain diffusers finds all that `model_index.json` names but `without`, `first` before
+    the others; None: the plain files. Raises ModelError naming the component that has no weights.
     """
     faults: dict[str | None, list[str]] = {}
-    for one in VARIANTS:
+    for one in dict.fromkeys((first, *VARIANTS)):
         faults[one] = list(_faults(folder, one, without or {}))
         if not faults[one]:
             return one
     raise ModelError(min(faults.values(), key=lambda found: (len(found), LACKS in found[0]))[0])
 
 
-def call(folder: Path, path: str = "model") -> str:
-    """The lines of Python that load `folder`, which lies at `path`, in its own dtype. Raises ModelError."""
-    which = variant(folder)
+def call(folder: Path, path: str = "model", first: str | None = None) -> str:
+    """The lines of Python that load `folder`, which lies at `path`, in its own dtype, and the variant `first` where
+    that is complete. Raises ModelError.
+    """
+    which = variant(folder, first=first)
     sizes = Counter[str]()
     for name, (library, kind) in configs.named(folder).items():
         if not WEIGHTLESS.search(kind):

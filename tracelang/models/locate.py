@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from tracelang.models import configs, hub
+from tracelang.models import configs, hub, variants
 from tracelang.models.family import Family
 from tracelang.models.single import prepare, stock
 from tracelang.models.weights import PICKLES
@@ -49,17 +49,27 @@ def families() -> tuple[Family, ...]:
     return tuple(point.load()() for point in sorted(entry_points(group="tracelang.backends"), key=lambda p: p.name))
 
 
-def locate(model: str, config: str | None = None) -> Path:
+def locate(model: str, config: str | None = None, variant: str | None = None) -> Path:
     """The folder of an embedded name, of a folder in diffusers layout, or of a hub id (`owner/name`, `@revision`); for
     a single-file checkpoint one that stands for it (`single.prepare`), with what it lacks from `config`: a folder, a
-    hub id, or the name of configs that are shipped.
+    hub id, or the name of configs that are shipped. A folder with several variants of its weights is run from
+    `variant` from then on (`variants.choose`), None: from the plain files before others.
 
     A hub id is downloaded into the hub's own cache. Raises ModelError for anything else.
     """
     if Path(model).expanduser().is_file():
+        if variant is not None:
+            raise ModelError(f"--variant {variant}: {model} is one file, and has no variants; leave it out")
         return _single(Path(model).expanduser(), config)
     if config is not None:
         raise ModelError(f"--config {config}: {model} is no single file, and has configs of its own; leave it out")
+    found = _whole(model, variant)
+    variants.choose(found, variant)
+    return found
+
+
+def _whole(model: str, variant: str | None) -> Path:
+    """The folder of an embedded name, of a folder or of a hub id. Raises ModelError."""
     names = embedded()
     if model in names:
         return Path(names[model].load()())
@@ -70,7 +80,7 @@ def locate(model: str, config: str | None = None) -> Path:
         raise ModelError(f"{path}: not a model; pass a folder in diffusers layout or a .safetensors file")
     if HUB_ID.fullmatch(model):
         _not_a_path(model)
-        return _folder(_download(model))
+        return _folder(_download(model, variant=variant))
     close = difflib.get_close_matches(model, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"embedded models: {', '.join(names) or 'none installed'};"
     raise ModelError(
@@ -153,10 +163,10 @@ def _not_a_path(model: str) -> None:
     raise ModelError(f"{model}: {first} is here and holds no {rest}; {hint}")
 
 
-def _download(model: str, patterns: Sequence[str] = PATTERNS) -> Path:
+def _download(model: str, patterns: Sequence[str] = PATTERNS, variant: str | None = None) -> Path:
     name, _, revision = model.partition("@")
     try:
-        return Path(hub.fetch(name, revision or None, patterns))
+        return Path(hub.fetch(name, revision or None, patterns, variant))
     except ImportError:
         raise ModelError(f"{model}: hub ids need more packages; pip install 'tracelang[run]'") from None
     except (OSError, ValueError) as error:

@@ -15,10 +15,9 @@ from typing import Any, Literal
 from tracelang.models import configs, header
 from tracelang.models.header import Entry
 from tracelang.models.single import reference
+from tracelang.models.variants import STEMS, order
 from tracelang.plan.family import ModelError
 
-STEMS = ("diffusion_pytorch_model", "model")
-VARIANTS = (None, "fp16", "bf16")
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl"})
 OTHERS = {
     ".gguf": "a GGUF file, whose weights are quantised",
@@ -62,14 +61,15 @@ class Weights:
 
 
 def find(component: Path) -> Weights:
-    """The weights in a component's folder, every header validated; the plain files before a variant.
+    """The weights in a component's folder, every header validated; the plain files before a variant, unless the folder
+    was asked for one (`variants.choose`).
 
     Raises ModelError: nothing there, only pickles, or a file that does not keep what its header or index says.
     """
     if (held := reference.held(component)) is not None:
         return Weights(None, (held.file,), {name: (held.file, entry) for name, entry in held.tensors.items()})
     for stem in STEMS:
-        for variant in VARIANTS:
+        for variant in order(component.parent):
             found = named(component, stem, variant)
             if found is not None:
                 return found

@@ -11,7 +11,7 @@ from tracelang.checkpoint import folder
 from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.room import Needed
-from tracelang.models import loading
+from tracelang.models import loading, variants
 from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
 from tracelang.plan.types import Plan
@@ -38,9 +38,9 @@ def write(work: Work, draft: Path) -> Emitted:
     """Raises OutputError where plain diffusers could not load what was written."""
     components = frozenset(site.component for site in work.sites)
     copied = folder.copy(work.base, draft / "model", work.deltas, components, work.untouched)
-    facts = dataclasses.asdict(copied)
+    facts = dataclasses.asdict(copied) | {"variant": variants.chosen(work.base)}
     try:
-        loading.call(draft / "model")
+        loading.call(draft / "model", first=facts["variant"])
     except ModelError as error:
         reason = str(error).replace(f"{draft / 'model'}/", "")
         raise OutputError(f"{work.out}: not written, plain diffusers could not load it: {reason}") from None
@@ -49,7 +49,7 @@ def write(work: Work, draft: Path) -> Emitted:
 
 def card(facts: Mapping[str, Any], out: Path) -> str:
     try:
-        load = loading.call(out / "model")
+        load = loading.call(out / "model", first=facts.get("variant"))
     except ModelError:  # changed since: the manifest's digests say so
         load = ""
     where, lines = ("; from this folder:", f"\n\n```python\n{load}\n```\n\n") if load else (".", " ")
