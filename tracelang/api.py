@@ -191,12 +191,18 @@ def check_output(
 
 def check_weights(bound: Bound) -> None:
     """Raise ModelError where a component lacks a tensor that its config asks for, or a matrix that the plan edits holds
-    NaN or infinity. Reads headers and these matrices alone.
+    NaN or infinity, or where a plan trains a single file without a VAE. Reads headers and these matrices alone.
     """
     from tracelang.checkpoint.merge import refuse
-    from tracelang.models import expected
+    from tracelang.engine.run import needs_no_model
+    from tracelang.models import expected, weights
+    from tracelang.models.single import reference
 
     if bound.plan.active:
+        if not needs_no_model(bound.on_model):
+            for name in weights.components(bound.folder):
+                if reference.bare(bound.folder / name):
+                    weights.find(bound.folder / name)
         expected.refuse(bound.folder)
         refuse(bound.folder, bound.sites)
 

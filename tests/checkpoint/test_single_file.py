@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import compared
-from tracelang.models import header, weights
+from tracelang.models import configs, header, weights
+from tracelang.models.locate import locate
 
 UCE = 'erase "cat" toward "dog"\npreserve "ship"\nmethod uce\n'
 TRACE = """
@@ -58,6 +61,23 @@ def both(kind: str, **which: Any) -> tuple[Checkpoint, Path, Path]:
     at = folder.build(Path("folder"), model)
     told = {"markers": ("v_pred",)} if kind == "sdxl-v" else {}
     return model, at, single.build(Path("model.safetensors"), model, **told, **which)
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """Puts here what is made once of a kind: `folder`, `model.safetensors`, and both edited by `UCE`."""
+    made: dict[str, Path] = {}
+
+    def put(kind: str) -> None:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            with contextlib.chdir(made[kind]):
+                _, at, file = both(kind)
+                applied(UCE, "of-folder", at, "--emit", "folder")
+                applied(UCE, "of-file", file, "--config", str(at))
+        shutil.copytree(made[kind], ".", dirs_exist_ok=True)
+
+    return put
 
 
 def run(*arguments: str) -> Result:
@@ -101,13 +121,16 @@ def assert_only(before: Path, after: Path, edited: set[str]) -> None:
     "those of the edited matrices, which are the bytes that the edited folder of the same weights has.",
 )
 @pytest.mark.parametrize(("recipe", "many", "kind"), CASES)
-def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many):
+def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many, edited):
     """As converting, editing the folder and converting back, tensor by tensor."""
-    model, at, file = both(kind)
-    applied(recipe, "of-folder", at, "--emit", "folder")
-    applied(recipe, "of-file", file, "--config", str(at))
-    edited = Path("of-folder/model")
-    parts = {name: read(weights.find(edited / name).tensors) for name in model.parts}
+    if recipe == UCE:
+        edited(kind)
+        model, file = checkpoint(kind), Path("model.safetensors")
+    else:
+        model, at, file = both(kind)
+        applied(recipe, "of-folder", at, "--emit", "folder")
+        applied(recipe, "of-file", file, "--config", str(at))
+    parts = {name: read(weights.find(Path("of-folder/model") / name).tensors) for name in model.parts}
     told = {"markers": ("v_pred",)} if kind == "sdxl-v" else {}
     back = single.build(Path("back.safetensors"), replace(model, parts=parts), **told)
     out = Path("of-file/model.safetensors")
@@ -120,10 +143,8 @@ def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many):
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
-def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture(kind, monkeypatch):
-    _, at, file = both(kind)
-    applied(UCE, "of-folder", at, "--emit", "folder")
-    applied(UCE, "of-file", file, "--config", str(at))
+def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture(kind, edited, monkeypatch):
+    edited(kind)
     expected = draw(DiffusionPipeline.from_pretrained("of-folder/model", dtype=torch.float32))
     lines = re.findall(r"```python\n(.*?)```", Path("of-file/README.md").read_text("utf-8"), re.DOTALL)
     assert len(lines) == 1 and "float16" in lines[0]
@@ -131,8 +152,7 @@ def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture
     names: dict[str, Any] = {}
     exec(lines[0].replace("float16", "float32"), names)
     assert torch.equal(draw(names["pipe"]), expected)
-    base = draw(DiffusionPipeline.from_pretrained(at.resolve() if at.is_absolute() else Path("..") / at,
-                                                  dtype=torch.float32))  # fmt: skip
+    base = draw(DiffusionPipeline.from_pretrained("../folder", dtype=torch.float32))
     assert not torch.equal(base, expected)
 
 
@@ -181,6 +201,74 @@ def test_flux_transformers_alone(monkeypatch):
     assert "holds no vae" in run("sample", "out", "--prompt", "a ship", "--count", "1", "--steps", "2").output
     drawn = run("sample", "out", "--config", str(at), "--prompt", "a ship", "--count", "1", "--steps", "2")
     assert drawn.exit_code == 0, drawn.output
+
+
+@says(
+    COMMANDS_PAGE,
+    "A file without a VAE is edited in closed form without `--config`, since nothing is drawn for that; to draw, to "
+    "train and to verify take one.",
+)
+def test_without_a_vae_a_closed_form_needs_no_config_and_drawing_does(monkeypatch):
+    _, at, file = both("sd1", vae=False)
+    monkeypatch.setattr("tracelang.models.locate.prepare.stock_of", lambda file, found: bare)
+    bare = Path(shutil.copytree(at, "bare"))
+    for path in bare.rglob("*.safetensors"):
+        path.unlink()
+    applied(UCE, "out", file, "--emit", "single-file")
+    applied(UCE, "borrowed", file, "--emit", "single-file", "--config", str(at))
+    assert Path("out/model.safetensors").read_bytes() == Path("borrowed/model.safetensors").read_bytes()
+    assert json.loads(Path("out/manifest.json").read_text())["single-file"]["lacking"] == ["vae"]
+    draw = ("--prompt", "a ship", "--count", "1", "--steps", "2")
+    for command in (("sample", str(file), *draw), ("sample", "out", *draw)):
+        result = run(*command)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "holds no vae" in result.stderr
+        assert "pass --config FOLDER|ID, a StableDiffusionPipeline" in result.stderr
+    assert run("sample", "out", "--config", str(at), *draw).exit_code == 0
+    Path("t.erase").write_text(TRACE, "utf-8")
+    for command in (("plan",), ("apply", "--out", "trained")):
+        result = run(command[0], "t.erase", "--model", str(file), *command[1:])
+        assert result.exit_code == 1 and "holds no vae" in result.stderr, result.output
+    with pytest.raises(artifacts.EvidenceError, match="apply again with --config"):
+        artifacts.find_base(artifacts.read(Path("out")), str(file))
+
+
+def test_what_ships_will_do_for_a_file_without_a_vae():
+    """At the published sizes, as shapes alone: the configs are the shipped ones, and nothing is asked for."""
+    model = checkpoint("sd1", "true", keep=lambda component, name: False)
+    file = single.build(Path("model.safetensors"), model, vae=False)
+    bound = tracelang.api.bind(tracelang.compile(_recipe()), file)
+    assert len(bound.sites) == 32 and bound.family.name(bound.folder) == "sd1"
+
+
+@says(
+    COMMANDS_PAGE,
+    "A delta is of a folder's files: of a single file `single-file` is the form, and `patch` takes folders.",
+)
+def test_deltas_of_single_files_are_refused_with_the_way_out():
+    _, at, file = both("sd1")
+    Path("r.erase").write_text(UCE, "utf-8")
+    result = run("apply", "r.erase", "--model", str(file), "--config", str(at), "--out", "out", "--emit", "delta")
+    assert result.exit_code == 1 and "emit single-file" in result.stderr and not Path("out").exists()
+    applied(UCE, "of-folder", at, "--emit", "delta")
+    result = run("patch", "of-folder/delta.safetensors", "--model", str(file), "--out", "patched")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "pass the folder" in result.stderr
+    assert not Path("patched").exists()
+
+
+def test_a_single_file_is_verified_from_end_to_end():
+    """The embedded model, whose weights are trained, as a file in LDM's names: applied, verified, a report."""
+    base = locate("micro-sd")
+    settings = {str(path.relative_to(base)): configs.read(path) for path in base.glob("*/config.json")}
+    parts = {name: read(weights.find(base / name).tensors) for name in ("unet", "vae", "text_encoder")}
+    file = single.build(Path("micro.safetensors"), replace(checkpoint("sd1"), settings=settings, parts=parts))
+    recipe = (
+        'erase "cat" toward "dog"\npreserve "ship"\nmethod uce\nexpect over 2 samples seed 0 { shown("cat") <= 90% }\n'
+    )
+    applied(recipe, "out", file, "--config", str(base))
+    result = run("verify", "out", "--model", str(file), "--samples", "2", "--steps", "4", "--device", "cpu")
+    assert result.exit_code in (0, 1, 3), result.output
+    report = json.loads(Path("out/report/report.json").read_text())
+    assert report["verdict"] in ("pass", "fail", "inconclusive")
 
 
 @says(
@@ -274,3 +362,13 @@ def test_a_damaged_file_is_told_by_its_own_name():
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert "less.safetensors: unet" in result.stderr and "time_embedding.linear_1.bias" in result.stderr
     assert "cache" not in result.stderr
+
+
+def test_a_link_into_the_hubs_cache_gives_a_file_of_its_name():
+    _, at, file = both("sd1")
+    Path("blobs").mkdir()
+    Path("snapshot.safetensors").symlink_to(file.rename("blobs/0a1b2c").resolve())
+    applied(UCE, "out", Path("snapshot.safetensors"), "--config", str(at))
+    written = Path("out/snapshot.safetensors")
+    assert written.is_file() and not written.is_symlink()
+    assert not [path for path in Path("out").rglob("*.*") if path.is_file() and b"0a1b2c" in path.read_bytes()]

@@ -149,8 +149,8 @@ FAULTS: list[tuple[str, str, str | None, list[str]]] = [
     ("l.txt", "Tom;\nBob\n", None, ["warning TL228 r.erase:1:7"]),
     ("l.txt", "Tom\tactor\nBob\n", None, ["warning TL228 r.erase:1:7"]),
     ("l.txt", "- Tom\n- Bob\n", None, ["warning TL228 r.erase:1:7"]),
-    ("l.txt", "names:\n  - Tom\n", None, ["warning TL228 r.erase:1:7", "warning TL228 r.erase:1:7"]),
-    ("l.txt", '[\n  "Tom",\n  "Bob"\n]\n', None, ["warning TL228 r.erase:1:7", "warning TL228 r.erase:1:7"]),
+    ("l.txt", "names:\n  - Tom\n", None, ["warning TL228 r.erase:1:7"]),
+    ("l.txt", '[\n  "Tom",\n  "Bob"\n]\n', None, ["warning TL228 r.erase:1:7"]),
     ("l.txt", '["Tom", "Bob"]\n', None, ["warning TL228 r.erase:1:7"]),
     ("l.txt", '{"a": "Tom"}\n', None, ["warning TL228 r.erase:1:7"]),
     ("l.txt", "brand,registered\nNike,yes\n", None, ["warning TL228 r.erase:1:7"]),
@@ -215,7 +215,11 @@ def test_a_file_says_a_fault_once_and_many_are_cut(tmp_path: Path, monkeypatch: 
     assert plan is None and len(found) == 20 and found[-1].note == "980 more of these follow in this file"
     Path("l.txt").write_text('"a",\n' * 1000)
     found = [one for one in compile_with_findings('erase list "l.txt" preserve "x"')[1]]
-    assert len(found) == 1 and found[0].message.startswith("l.txt:1: ") and "(and 999 more)" in found[0].message
+    assert (
+        len(found) == 1
+        and found[0].message.startswith("l.txt:1: ")
+        and found[0].secondary[0].text == "here (and 999 more)"
+    )
 
 
 def test_a_real_benchmark_is_read_right_and_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,14 @@ from tracelang.text import safe
 def command(delta: Path, model: str, out: Path, revert: bool) -> None:
     with mistakes(dtype=False):
         from tracelang.checkpoint import delta as deltas
+        from tracelang.checkpoint.output import OutputError
         from tracelang.models.locate import locate
 
         found = deltas.read(delta)
+        if Path(model).expanduser().is_file():
+            raise OutputError(
+                f"{model}: is one file, and a delta is of a folder's files; pass the folder that it is of"
+            )
         made = deltas.apply(found, locate(model), out, revert)
         changed = len({tensor for names in found.edited.values() for tensor in names})
         side = "the base again" if revert else "the edit"

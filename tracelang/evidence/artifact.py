@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -204,9 +204,20 @@ def find_base(artifact: Artifact, model: str | None, config: str | None = None) 
         if config is None and (artifact.out / "config").is_dir() and not artifact.account.get("lacking"):
             config = str(artifact.out / "config")
     folder = locate(model, config, artifact.variant)
+    if any(name not in facts.get("components", {}) for name in _lacking(artifact)):
+        raise EvidenceError(
+            f"{artifact.out}: was made of a file without {' and '.join(_lacking(artifact))}, so its lock names "
+            "nothing that draws; apply again with --config FOLDER|ID, and verify that"
+        )
     if (why := _mismatch(folder, str(facts["fingerprint"]))) is not None:
         raise EvidenceError(why.format(out=artifact.out, model=model, name=name))
     return folder
+
+
+def _lacking(artifact: Artifact) -> Sequence[str]:
+    """The components that a base's single file lacks."""
+    held = artifact.manifest.get("single-file")
+    return held.get("lacking", ()) if isinstance(held, dict) else ()
 
 
 def _mismatch(folder: Path, stated: str) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.models import configs, layout, weights
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
 
 
@@ -45,7 +46,9 @@ def holds_t5(folder: Path, table: dict[str, Any], name: str = "text_encoder") ->
 
 
 def holds_vae(folder: Path, table: dict[str, Any], name: str = "vae") -> None:
-    """Do the weights of an AutoencoderKL decode latents of so many channels?"""
+    """Do the weights of an AutoencoderKL decode latents of so many channels? Whoever draws asks for them."""
+    if reference.bare(folder / name):
+        return
     shape = (table["block_out_channels"][-1], table.get("latent_channels", 4), 3, 3)
     layout.holds(folder / name, weights.find(folder / name), "decoder.conv_in.weight", shape)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracelang.models import configs, header
 from tracelang.models.header import FLOATS
-from tracelang.models.single.reference import told
+from tracelang.models.single.reference import bare, told
 from tracelang.models.weights import Weights, components, find
 from tracelang.plan.family import ModelError, Site
 
@@ -93,7 +93,7 @@ def plain(folder: Path, loaded: tuple[str, ...], sites: Iterable[Site] = ()) -> 
         for key in ("quantization_config", "compression_config"):
             if table.get(key):
                 raise ModelError(f"{path}: has a {key}; {WAY_OUT}, and give a config without it")
-    for name in loaded:
+    for name in (one for one in loaded if not bare(folder / one)):
         stored = find(folder / name).tensors
         found = {tensor: kind for tensor, (_, entry) in stored.items() if (kind := quantised(tensor, entry.dtype))}
         if not found:

@@ -68,6 +68,11 @@ def find(component: Path) -> Weights:
     """
     if (held := reference.held(component)) is not None:
         return Weights(None, (held.file,), {name: (held.file, entry) for name, entry in held.tensors.items()})
+    if reference.bare(component):
+        raise ModelError(
+            f"{reference.origin(component.parent)}: holds no {component.name}, which this takes; pass "
+            f"--config FOLDER|ID, a {configs.index(component.parent)['_class_name']} in diffusers layout that has one"
+        )
     for stem in STEMS:
         for variant in order(component.parent):
             found = named(component, stem, variant)

@@ -21,11 +21,11 @@ def rows(text: str) -> Iterator[tuple[int, str]]:
 def warn(source: Source, starts: list[int], message: str, help: str, node: tree.ListFile, report: Findings) -> None:
     """A warning at the `list` about lines of its file: the first of them, and how many there are."""
     if starts:
-        more = f" (and {len(starts) - 1:,} more)" if len(starts) > 1 else ""
+        more = f" (and {len(starts) - 1:,} more)" if len(starts) > 1 else ""  # at the label: findings are counted too
         span = line_of(source, starts[0])
         place = f"{source.path}:{source.position(starts[0])[0]}"
-        also = [Label(span, "here")]
-        report.warning("TL228", f"{place}: {message}{more}", node.span, also=also, help=help)
+        also = [Label(span, f"here{more}")]
+        report.warning("TL228", f"{place}: {message}", node.span, also=also, help=help)
 
 
 def doubtful(found: list[Diagnostic], node: tree.ListFile, report: Findings) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tracelang.plan.family import ModelError
 FORMAT = 1
 """Of prepared folders; another one makes them anew."""
 V = "v_prediction"
+DRAWS = "vae"
+"""What an edit in closed form does without: where neither file nor configs hold it, nothing is drawn or trained."""
 
 
 def kind(file: Path) -> Kind:
@@ -33,7 +35,8 @@ def kind(file: Path) -> Kind:
 
 def stock_of(file: Path, found: Kind) -> Path:
     """The shipped configs for a file, as a folder. Raises ModelError for one that needs more than these."""
-    if found.lacking or found.pipeline == "FluxPipeline":
+    lacking = [name for name in found.lacking if name != DRAWS]
+    if lacking or found.pipeline == "FluxPipeline":
         what = " and ".join(found.lacking) if found.lacking else "configs and no tokenizer for T5"
         raise ModelError(
             f"{file}: holds no {what}; pass --config FOLDER|ID, a {found.pipeline} in diffusers layout that has what "
@@ -55,6 +58,8 @@ def stock_of(file: Path, found: Kind) -> Path:
 def prepared(file: Path, found: Kind, config: Path) -> Path:
     """The folder that stands for `file`, with what it lacks from the folder `config`, made where it is not there yet.
 
+    Of a VAE that neither has there is the config alone.
+
     Raises ModelError: configs of another model, a component that neither has, a cache that cannot be written.
     """
     index = configs.index(config)
@@ -67,28 +72,37 @@ def prepared(file: Path, found: Kind, config: Path) -> Path:
     for name in (*found.parts, *found.lacking):
         if name not in names:
             raise ModelError(f"{config / configs.INDEX}: names no {name}; pass a complete {found.pipeline}")
+    borrowed = dict[str, str]()
     for name in found.lacking:
         try:
             weights.find(config / name)
+            borrowed[name] = os.path.realpath(config / name)
         except ModelError as error:
+            if name == DRAWS and not any((config / name).glob("*.safetensors")):
+                continue
             raise ModelError(f"{file}: holds no {name}, and --config has none either: {error}") from None
     _agree(file, found, config)
     told = {name: value for name, value in index.items() if name in wanted or not isinstance(value, list)}
     files = {configs.INDEX: (json.dumps(told, indent=2) + "\n").encode()}
-    files |= {path: (config / path).read_bytes() for path in _small(config, wanted, found)}
+    files |= {path: (config / path).read_bytes() for path in _small(config, wanted, found, borrowed)}
     real = Path(os.path.realpath(file))
     status = real.stat()
     references = {
         name: Reference(str(real), status.st_size, status.st_mtime_ns, *found.parts[name], _number(config, name, found))
         for name in found.parts
     }
-    borrowed = {name: os.path.realpath(config / name) for name in found.lacking}
-    facts = [FORMAT, {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}, borrowed]
+    given = Path(os.path.abspath(file))
+    facts = [
+        FORMAT,
+        os.fsdecode(given),
+        {path: hashlib.sha256(data).hexdigest() for path, data in files.items()},
+        borrowed,
+    ]
     key = hashlib.sha256(f"{json.dumps(facts, sort_keys=True)} {references}".encode()).hexdigest()
     where = reference.folder() / key[:32]
     if not where.is_dir():
         try:
-            _write(where, real, files, references, borrowed)
+            _write(where, given, files, references, borrowed)
         except OSError as error:
             raise ModelError(
                 f"{where.parent}: cannot be written ({error.strerror}); set TRACELANG_CACHE to a folder that can"
@@ -120,14 +134,14 @@ def _agree(file: Path, found: Kind, config: Path) -> None:
         raise ModelError(f"{path}: prediction_type is {stated!r}, and {file} says that it {says}; pass its own configs")
 
 
-def _small(config: Path, wanted: list[str], found: Kind) -> Iterator[str]:
-    """The files besides weights and index, by path: of a component that is in the file, or that is borrowed, its
+def _small(config: Path, wanted: list[str], found: Kind, borrowed: Collection[str]) -> Iterator[str]:
+    """The files besides weights and index, by path: of a component that is in the file, borrowed or in neither, its
     config; of the others, all that decides what they do.
     """
     belongs = inside(config)
     paths = [config / "tracelang.json"]
     for name in wanted:
-        if name in found.parts:
+        if name in found.parts or (name in found.lacking and name not in borrowed):
             paths.append(config / name / "config.json")
         elif name not in found.lacking:
             paths += sorted(p for p in (config / name).glob("[!.]*") if p.suffix in weights.SETTINGS)
