@@ -71,8 +71,8 @@ def test_diff_and_breaking(here: Path) -> None:
     )
     helps(
         "breaking",
-        "Exits with 0 if it promises no less, or is new since that revision; with 1 if it does; with 2 "
-        "if the two cannot be compared.",
+        "Exits with 0 if they promise no less, or are new since that revision; with 1 if one does; with 2 if two "
+        "cannot be compared.",
         "--against REV|FILE What was promised: a revision, REV:path or a file.",
         "--json As --format json.",
     )
