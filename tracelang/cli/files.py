@@ -60,7 +60,7 @@ def found_in(folder: str) -> Iterator[str]:
 
 def _ignored_by_git(folder: str) -> set[str]:
     """The paths below a folder that git ignores, of whole folders the top; nothing outside of repositories."""
-    import subprocess  # a lint of named files does without
+    import subprocess  # brings threads and selectors, which the lint of a file does without
 
     command = ["git", "-C", folder, "-c", "core.fsmonitor=false", "ls-files", "-z", "--directory"]
     try:
