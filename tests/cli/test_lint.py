@@ -135,6 +135,9 @@ def test_params_and_root(folder: Path) -> None:
     assert "TL217" in run("sub/r.erase").stdout
     assert "TL401" in run("sub/r.erase", "--root", ".").stdout
     assert run("sub/r.erase", "--root", ".", "--set", "d=0%").exit_code == 0
+    for root in ("nowhere", "", "list.txt"):
+        refused = run("sub/r.erase", "--root", root)
+        assert refused.exit_code == 2 and "--root" in refused.stderr and not refused.stdout
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(folder: Path) -> None:
@@ -157,7 +160,8 @@ def test_a_fault_of_ours_ends_with_its_own_exit_code(folder: Path, monkeypatch: 
 def test_the_clean_path_is_light(folder: Path) -> None:
     heavy = (
         "'pydantic', 'rich', 'lark', 'torch', 'numpy', 'difflib', 'tempfile', 'csv', 'hashlib', 'dataclasses', "
-        "'unicodedata', 'tracelang.semantics.irregular', 'tracelang.semantics.protected'"
+        "'unicodedata', 'subprocess', 'tomllib', 'json', 'tracelang.semantics.irregular', "
+        "'tracelang.semantics.protected'"
     )
     code = (
         "import sys\nfrom tracelang.cli import main\n"
