@@ -378,3 +378,10 @@ def test_a_link_into_the_hubs_cache_gives_a_file_of_its_name():
     written = Path("out/snapshot.safetensors")
     assert written.is_file() and not written.is_symlink()
     assert not [path for path in Path("out").rglob("*.*") if path.is_file() and b"0a1b2c" in path.read_bytes()]
+
+
+def test_an_output_that_lost_its_configs_asks_no_hub(edited):
+    edited("sd1")
+    shutil.rmtree("of-file/config")
+    told = run("sample", "of-file", "--prompt", "a ship", "--count", "1", "--steps", "2").output
+    assert "no such folder" in told and "hub could not" not in told
