@@ -173,6 +173,21 @@ def test_the_clean_path_is_light(folder: Path) -> None:
     assert done.stdout == "0\n[]\n", done
 
 
+def test_nothing_is_hashed_and_no_process_begun_for_a_recipe_of_several_files(folder: Path) -> None:
+    (folder / "words.txt").write_text("statue\nbeach\n")
+    (folder / "minimum.erase").write_text('tracelang 1\nerase "gun"\npreserve list "words.txt"\n')
+    text = 'tracelang 1\nimport "std/anchors.erase" as a\ninclude "minimum.erase"\nerase "nude" toward a.clothed\n'
+    expect = 'expect { shown("nude") <= 5% kept("statue") >= 90% }\n'
+    (folder / "several.erase").write_text(text + expect)
+    code = (
+        "import sys\nfrom tracelang.cli import main\n"
+        "try:\n    main(['lint', 'several.erase'])\nexcept SystemExit as end:\n    print(end.code)\n"
+        "print([name for name in ('hashlib', 'subprocess', 'csv', 'tomllib', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder)
+    assert done.stdout == "0\n[]\n", done
+
+
 def test_collecting_goes_on_after_a_lint_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tracelang.semantics.rules import preserved_name
 
