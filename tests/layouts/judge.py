@@ -60,7 +60,7 @@ def run(*words: str, given: Given | None = None, apart: bool = False) -> Ran:
             raise result.exception
         code, out, err = result.exit_code, result.stdout, result.stderr
     assert "Traceback" not in err, err
-    errors = [line for line in err.splitlines() if line.startswith(("error: ", "Error: "))]
+    errors = [line for line in err.splitlines() if re.match(r"[eE]rror(\[TL\d+\])?: ", line)]
     assert len(errors) == (code != 0), (code, err)
     return Ran(code, errors[0] if errors else "", out + err)
 
