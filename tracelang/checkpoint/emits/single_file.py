@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import forms, patch
-from tracelang.checkpoint.folder import edited_digests
+from tracelang.checkpoint import folder, forms, patch
 from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
@@ -53,8 +52,7 @@ def write(work: Work, draft: Path) -> Emitted:
     file = reference.origin(work.base)
     assert file is not None
     target = draft / file.name
-    patch.write(file, target, _changes(work))
-    digests, tensors = edited_digests(file, target)
+    digests, tensors = folder.digests(file, patch.write(file, target, _changes(work)))
     small = tuple(_configs(work.base, draft / CONFIG))
     lacking = sorted(
         name for name in configs.named(work.base) if (work.base / name).is_symlink() or reference.bare(work.base / name)
