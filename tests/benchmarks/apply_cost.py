@@ -1,9 +1,9 @@
 """What a closed-form edit costs beside a copy: `python -m tests.benchmarks.apply_cost [--runs N] [--keep FOLDER]`.
 
-Writes a checkpoint of Stable Diffusion 1.4's names and sizes with random weights (2.0 GB), fills the cache with invented
-text states of the recipe, and then does in turn, N times, in one run: a copy of the folder that is forced to disk
-(`cp -r` and `fsync` of every file), and `tracec apply --emit folder` as a process of its own. Printed are the medians of
-both in seconds, the share of an apply that is its imports, and how many copies an apply is, with imports and without;
+Writes a checkpoint of Stable Diffusion 1.4's names and sizes with random weights (2.0 GB), fills the cache with
+invented text states of the recipe, and then does in turn, N times, in one run: a copy of the folder that is forced to
+disk (`cp -r` and `fsync` of every file), and `tracec apply --emit folder` as a process of its own. Printed are the
+medians of both in seconds, what the imports of an apply take, how many copies an apply is, with imports and without,
 and the peak of resident memory, beside that of a process that imports the same and does nothing.
 
 Fails where an apply without its imports costs more than `BAR` copies.
@@ -99,11 +99,10 @@ def run(at: Path, runs: int) -> bool:
             continue
         copies.append(copy), applies.append(seconds), imports.append(idle), used.append(spent), peaks.append(peak)
     copy, whole, idle = (statistics.median(one) for one in (copies, applies, imports))
+    spent = statistics.median(used)
     net = max(whole - idle, 0.0)
     print(f"cp -r and fsync     {copy:6.2f} s")
-    print(
-        f"apply               {whole:6.2f} s ({statistics.median(used):.1f} of the processor), {whole / copy:.2f} copies"
-    )
+    print(f"apply               {whole:6.2f} s ({spent:.1f} of the processor), {whole / copy:.2f} copies")
     print(f"its imports         {idle:6.2f} s")
     print(f"apply without them  {net:6.2f} s, {net / copy:.2f} copies")
     print(f"peak memory         {max(peaks) / 2**20:6.0f} MiB, of which the imports hold {bare / 2**20:.0f}")
