@@ -21,6 +21,8 @@ ACTION: dict[str, Any] = yaml.safe_load(TEXT)
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
 SCRIPTS = {step["id"]: step for step in STEPS if "run" in step}
 
+GOOD = 'erase "cat"\npreserve "dog"\nexpect { shown("cat") <= 5% }\n'
+
 needs_lint = pytest.mark.skipif("lint" not in COMMANDS, reason="comes with `tracec lint`")
 
 
@@ -28,9 +30,8 @@ needs_lint = pytest.mark.skipif("lint" not in COMMANDS, reason="comes with `trac
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "work" / "deep" / "er").mkdir(parents=True)
     (tmp_path / "runner").mkdir()
-    good = 'erase "cat"\npreserve "dog"\nexpect { shown("cat") <= 5% }\n'
     for name in ("a.erase", "deep/b c.erase", "deep/er/d.erase"):
-        (tmp_path / "work" / name).write_text(good, "utf-8")
+        (tmp_path / "work" / name).write_text(GOOD, "utf-8")
     tracec = tmp_path / "tracec"
     tracec.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from tracelang.cli import main; main()" "$@"\n')
     tracec.chmod(0o755)
@@ -52,8 +53,19 @@ def run(name: str, folder: Path, **variables: str) -> tuple[subprocess.Completed
     return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
 
 
-def lint(folder: Path, files: str, args: str = "") -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
-    return run("lint", folder, FILES=files, ARGS=args, TRACEC=str(folder / "tracec"))
+Done = tuple[subprocess.CompletedProcess[str], dict[str, str]]
+
+
+def step(name: str, folder: Path, files: str, **variables: str) -> Done:
+    """Run a step after the one that finds the places."""
+    done, outputs = run("find", folder, FILES=files)
+    if done.returncode:
+        return done, outputs
+    return run(name, folder, PLACES=outputs["places"], TRACEC=str(folder / "tracec"), **variables)
+
+
+def lint(folder: Path, files: str, args: str = "") -> Done:
+    return step("lint", folder, files, ARGS=args)
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -96,20 +108,63 @@ def test_nothing_to_check_is_an_error(folder: Path) -> None:
         assert done.returncode == 2 and "::error::no recipe matches" in done.stdout and not outputs
 
 
-@pytest.mark.parametrize(("status", "code"), [("0", 0), ("1", 1)])
-def test_the_job_ends_as_lint_did(folder: Path, status: str, code: int) -> None:
-    done, _ = run("result", folder, STATUS=status, SARIF="x.sarif")
-    assert done.returncode == code and ("::error::" in done.stdout) == bool(code)
+@pytest.mark.parametrize("name", ["FMT", "COMPILE", "BREAKING", "LINT"])
+@pytest.mark.parametrize(("status", "code"), [("", 0), ("0", 0), ("1", 1), ("2", 2)])
+def test_the_job_ends_as_the_worst_of_its_steps_did(folder: Path, name: str, status: str, code: int) -> None:
+    statuses = {"FMT": "0", "COMPILE": "", "BREAKING": "0", "LINT": "0", name: status}
+    done, _ = run("result", folder, SARIF="x.sarif", **statuses)
+    assert done.returncode == code and (f"::error::tracec {name.lower()} " in done.stdout) == bool(code)
+
+
+def test_each_step_can_be_left_out() -> None:
+    conditions = {name: one["if"] for name, one in SCRIPTS.items() if "if" in one}
+    assert conditions == {
+        "fmt": "inputs.fmt == 'true'",
+        "compile": "inputs.compile == 'true'",
+        "breaking": "inputs.breaking != ''",
+        "lint": "inputs.lint == 'true'",
+    }
+
+
+def test_style_and_what_does_not_compile(folder: Path) -> None:
+    done, outputs = step("compile", folder, ".")
+    assert done.returncode == 0 and outputs == {"status": "0"} and not list((folder / "work").rglob("*.json"))
+    (folder / "work" / "deep" / "b c.erase").write_text("erase  'cat'\n".replace("'", '"'), "utf-8")
+    done, outputs = step("fmt", folder, ".")
+    assert done.returncode == 0 and outputs == {"status": "1"} and "deep/b c.erase would change" in done.stdout
+    (folder / "work" / "deep" / "b c.erase").write_text("erase cat\n", "utf-8")
+    assert step("compile", folder, "deep")[1] == {"status": "1"}
+
+
+def test_a_recipe_that_is_dropped_or_weaker_is_an_annotation(folder: Path) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(folder / "work")]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    assert step("breaking", folder, ".", AGAINST="main")[1] == {"status": "0"}
+    (folder / "work" / "a.erase").unlink()
+    (folder / "work" / "deep" / "b c.erase").write_text('erase "fox"\n', "utf-8")
+    done, outputs = step("breaking", folder, ".", AGAINST="main")
+    assert outputs == {"status": "1"} and "::error title=error[TL427],file=a.erase::" in done.stdout
+    assert "file=deep/b c.erase,line=1" in done.stdout
+    assert step("breaking", folder, ".", AGAINST="--help")[1] == {"status": "2"}
 
 
 @needs_lint
 @pytest.mark.parametrize(
-    ("files", "count"), [("**/*.erase", 3), ("a.erase deep", 3), ("deep/*.erase\na.erase", 2), ("deep/er", 1)]
+    ("files", "count"),
+    [(".", 3), ("**/*.erase", 3), ("a.erase deep", 3), ("deep/*.erase\na.erase", 2), ("deep/er", 1), ("d*", 2)],
 )
-def test_clean_recipes(folder: Path, files: str, count: int) -> None:
+def test_the_recipes_that_are_read(folder: Path, files: str, count: int) -> None:
     done, outputs = lint(folder, files)
     assert done.returncode == 0, done.stderr + done.stdout
-    assert f"{count} recipes" in done.stdout and outputs["status"] == "0"
+    assert outputs["status"] == "0"
+    for path in (folder / "work").rglob("*.erase"):
+        path.write_text("erase cat\n", "utf-8")
+    found = json.loads(Path(lint(folder, files)[1]["sarif"]).read_text("utf-8"))["runs"][0]["results"]
+    assert len(found) == count
+    for path in (folder / "work").rglob("*.erase"):
+        path.write_text(GOOD, "utf-8")
+    done, outputs = lint(folder, files, "--format json")
     assert json.loads(Path(outputs["sarif"]).read_text("utf-8"))["version"] == "2.1.0"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 
 from tests.adoption.test_action import run as run_step
 from tracelang.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +84,12 @@ def test_what_needs_more_says_what(tracec: Run) -> None:
     assert "tracelang[run]" in tracec("sample", "x", "--prompt", "y").stderr
     (done,) = [tracec("import", "leco", "r.erase")]
     assert done.returncode == 1 and "tracelang[import]" in done.stderr
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "tracelang").rglob("*.py")}
+    assert {".".join(folder.parts) for folder in folders} <= set(listed)
 
 
 def test_the_wheel_is_below_a_megabyte(checkout: Path, tmp_path: Path) -> None:

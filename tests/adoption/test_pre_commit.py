@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tracelang.cli import COMMANDS, main
+from tracelang.cli import main
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / ".pre-commit-hooks.yaml"
@@ -32,17 +32,15 @@ def test_the_manifest_is_valid(tmp_path: Path) -> None:
     assert pre_commit("validate-manifest", str(broken), folder=tmp_path).returncode == 1
 
 
-def test_there_is_a_hook_for_each_of_the_three() -> None:
-    assert HOOKS.keys() == {"tracec-fmt", "tracec-lint", "tracec-compile"}
+def test_there_is_a_hook_for_each_of_the_four() -> None:
+    assert HOOKS.keys() == {"tracec-fmt", "tracec-lint", "tracec-compile", "tracec-breaking"}
     assert all(hook["entry"].split()[:2] == ["tracec", name.removeprefix("tracec-")] for name, hook in HOOKS.items())
 
 
-@pytest.mark.parametrize("name", HOOKS)
+@pytest.mark.parametrize("name", ["tracec-fmt", "tracec-lint", "tracec-compile"])
 def test_a_hook_takes_several_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As pre-commit calls it: the entry's words, then the files that changed."""
+    """As pre-commit calls it: the entry's words and arguments, then the files that changed."""
     words = HOOKS[name]["entry"].split()[1:]
-    if words[0] not in COMMANDS:
-        pytest.skip(f"comes with `tracec {words[0]}`")
     monkeypatch.chdir(tmp_path)
     CliRunner().invoke(main, ["init", "a.erase"])
     CliRunner().invoke(main, ["init", "b.erase", "--concept", "fox"])
@@ -54,22 +52,36 @@ def test_a_hook_takes_several_files(name: str, tmp_path: Path, monkeypatch: pyte
     assert sorted(path.name for path in Path().iterdir()) == ["a.erase", "b.erase", "c.erase"]
 
 
+def test_what_a_list_or_an_included_file_says_is_looked_at_too() -> None:
+    """A hook that waits for recipes to change does not run when their lists do; the style is the file's own."""
+    for name, hook in HOOKS.items():
+        whole = name != "tracec-fmt"
+        assert (hook.get("always_run", False), not hook.get("pass_filenames", True)) == (whole, whole)
+        assert hook.get("args", ["."])[-1] == "."
+
+
 @pytest.mark.slow
-def test_pre_commit_installs_and_runs_a_hook(tmp_path: Path) -> None:
-    """`pre-commit try-repo` clones this repository, installs it as a user's pre-commit does, and runs the hook."""
+def test_pre_commit_installs_and_runs_the_hooks(tmp_path: Path) -> None:
+    """`pre-commit try-repo` clones this repository, installs it as a user's pre-commit does, and runs the hooks: also
+    where a list alone has changed.
+    """
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "protocol.file.allow=always"]
 
     def run(*words: str) -> None:
         subprocess.run([*git, *words], cwd=tmp_path, check=True, capture_output=True)
 
-    (tmp_path / "good.erase").write_text('erase "cat"\npreserve "dog"\n', "utf-8")
-    (tmp_path / "notes.txt").write_text("erase cat\n", "utf-8")
+    (tmp_path / "good.erase").write_text('tracelang 1\n\nerase list "names.txt"\npreserve "dog"\n', "utf-8")
+    (tmp_path / "gone.erase").write_text('tracelang 1\n\nerase "fox"\npreserve "dog"\n', "utf-8")
+    (tmp_path / "names.txt").write_text("cat\n", "utf-8")
     (tmp_path / ".gitignore").write_text(".cache\n", "utf-8")
     run("init", "-q")
-    run("add", "good.erase", "notes.txt", ".gitignore")
-    done = pre_commit("try-repo", str(ROOT), "tracec-compile", "--all-files", folder=tmp_path)
-    assert done.returncode == 0 and "Passed" in done.stdout, done.stdout + done.stderr
-    (tmp_path / "bad.erase").write_text("erase cat\n", "utf-8")
-    run("add", "bad.erase")
-    done = pre_commit("try-repo", str(ROOT), "tracec-compile", "--all-files", folder=tmp_path)
-    assert done.returncode == 1 and "error[TL201]" in done.stdout and "bad.erase:1:7" in done.stdout
+    run("add", "-A")
+    run("commit", "-qm", "x")
+    done = pre_commit("try-repo", str(ROOT), "--all-files", folder=tmp_path)
+    assert done.returncode == 0 and done.stdout.count("Passed") == len(HOOKS), done.stdout + done.stderr
+    (tmp_path / "names.txt").write_text("", "utf-8")
+    run("rm", "-q", "gone.erase")
+    run("add", "names.txt")
+    done = pre_commit("try-repo", str(ROOT), "--files", "names.txt", folder=tmp_path)
+    assert done.returncode == 1 and done.stdout.count("Failed") == len(HOOKS) - 1, done.stdout + done.stderr
+    assert "error[TL218]" in done.stdout and "error[TL427]" in done.stdout and "good.erase:3:12" in done.stdout

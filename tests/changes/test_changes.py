@@ -11,7 +11,7 @@ import pytest
 
 from tests.snippets import snippets
 from tracelang.diagnostics.codes import CODES
-from tracelang.plan.breaking import Version, breaking
+from tracelang.plan.breaking import Version, breaking, diluted
 from tracelang.plan.changes import Sign, changes
 from tracelang.plan.compile import compile, located
 from tracelang.plan.places import Places
@@ -100,3 +100,35 @@ def test_what_promises_no_less_twice_over_promises_no_less() -> None:
     rows = [{i for i, after in enumerate(versions) if not breaking(before, after)} for before in versions]
     assert all(rows[i] <= row for row in rows for i in row)
     assert len(versions) < sum(map(len, rows)) < len(versions) ** 2 / 2
+
+
+def test_a_pair_that_is_erased_apart_is_told_to_be_erased_together() -> None:
+    found = breaking(version('erase "cat" & "dog"'), version('erase "cat"'))
+    assert [one.help for one in found] == ['write `erase "cat" & "dog"`', 'write `preserve "dog"`']
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('names "a"', 'names "a", "b"', ["1 name more"]),
+        ('names "a" templates "{}"', 'names "a", "b" templates "{}", "a {}"', ["1 name and 1 template more"]),
+        ('names "a" probes "p"', 'names "a" probes "p", "q"', []),
+        ('names "a", "b"', 'names "a", "b"', []),
+    ],
+)
+def test_more_texts_over_no_more_samples_are_a_note(before: str, after: str, told: list[str]) -> None:
+    rest = 'erase x preserve "y" expect over 200 samples { shown(x) <= 5% }'
+    older, newer = (version(f"concept x {{ {texts} }} {rest}") for texts in (before, after))
+    found = diluted(older, newer)
+    assert [one.message.partition(": ")[2] for one in found] == told and not breaking(older, newer)
+    assert all((one.code, one.severity) == ("TL426", "note") for one in found)
+    more = version(f"concept x {{ {after} }} {rest.replace('200', '400')}")
+    assert diluted(older, more) == []
+
+
+def test_probes_dilute_what_is_measured_of_probes() -> None:
+    older, newer = (
+        version(f'concept x {{ names "a" probes {texts} }} erase x preserve "y" expect {{ probed(x) <= 5% }}')
+        for texts in ('"p"', '"p", "q"')
+    )
+    assert [one.code for one in diluted(older, newer)] == ["TL426"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,23 @@ def both(kind: str, **which: Any) -> tuple[Checkpoint, Path, Path]:
     return model, at, single.build(Path("model.safetensors"), model, **told, **which)
 
 
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """Puts here what is made once of a kind: `folder`, `model.safetensors`, and both edited by `UCE`."""
+    made: dict[str, Path] = {}
+
+    def put(kind: str) -> None:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            with contextlib.chdir(made[kind]):
+                _, at, file = both(kind)
+                applied(UCE, "of-folder", at, "--emit", "folder")
+                applied(UCE, "of-file", file, "--config", str(at))
+        shutil.copytree(made[kind], ".", dirs_exist_ok=True)
+
+    return put
+
+
 def run(*arguments: str) -> Result:
     result = CliRunner().invoke(main, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -103,13 +121,16 @@ def assert_only(before: Path, after: Path, edited: set[str]) -> None:
     "those of the edited matrices, which are the bytes that the edited folder of the same weights has.",
 )
 @pytest.mark.parametrize(("recipe", "many", "kind"), CASES)
-def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many):
+def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many, edited):
     """As converting, editing the folder and converting back, tensor by tensor."""
-    model, at, file = both(kind)
-    applied(recipe, "of-folder", at, "--emit", "folder")
-    applied(recipe, "of-file", file, "--config", str(at))
-    edited = Path("of-folder/model")
-    parts = {name: read(weights.find(edited / name).tensors) for name in model.parts}
+    if recipe == UCE:
+        edited(kind)
+        model, file = checkpoint(kind), Path("model.safetensors")
+    else:
+        model, at, file = both(kind)
+        applied(recipe, "of-folder", at, "--emit", "folder")
+        applied(recipe, "of-file", file, "--config", str(at))
+    parts = {name: read(weights.find(Path("of-folder/model") / name).tensors) for name in model.parts}
     told = {"markers": ("v_pred",)} if kind == "sdxl-v" else {}
     back = single.build(Path("back.safetensors"), replace(model, parts=parts), **told)
     out = Path("of-file/model.safetensors")
@@ -122,10 +143,8 @@ def test_a_file_is_edited_as_its_folder_would_be(kind, recipe, many):
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
-def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture(kind, monkeypatch):
-    _, at, file = both(kind)
-    applied(UCE, "of-folder", at, "--emit", "folder")
-    applied(UCE, "of-file", file, "--config", str(at))
+def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture(kind, edited, monkeypatch):
+    edited(kind)
     expected = draw(DiffusionPipeline.from_pretrained("of-folder/model", dtype=torch.float32))
     lines = re.findall(r"```python\n(.*?)```", Path("of-file/README.md").read_text("utf-8"), re.DOTALL)
     assert len(lines) == 1 and "float16" in lines[0]
@@ -133,8 +152,7 @@ def test_diffusers_loads_the_file_as_its_card_says_and_draws_the_folders_picture
     names: dict[str, Any] = {}
     exec(lines[0].replace("float16", "float32"), names)
     assert torch.equal(draw(names["pipe"]), expected)
-    base = draw(DiffusionPipeline.from_pretrained(at.resolve() if at.is_absolute() else Path("..") / at,
-                                                  dtype=torch.float32))  # fmt: skip
+    base = draw(DiffusionPipeline.from_pretrained("../folder", dtype=torch.float32))
     assert not torch.equal(base, expected)
 
 
@@ -344,3 +362,13 @@ def test_a_damaged_file_is_told_by_its_own_name():
     assert result.exit_code == 1 and result.stderr.count("\n") == 1
     assert "less.safetensors: unet" in result.stderr and "time_embedding.linear_1.bias" in result.stderr
     assert "cache" not in result.stderr
+
+
+def test_a_link_into_the_hubs_cache_gives_a_file_of_its_name():
+    _, at, file = both("sd1")
+    Path("blobs").mkdir()
+    Path("snapshot.safetensors").symlink_to(file.rename("blobs/0a1b2c").resolve())
+    applied(UCE, "out", Path("snapshot.safetensors"), "--config", str(at))
+    written = Path("out/snapshot.safetensors")
+    assert written.is_file() and not written.is_symlink()
+    assert not [path for path in Path("out").rglob("*.*") if path.is_file() and b"0a1b2c" in path.read_bytes()]

@@ -72,6 +72,20 @@ def test_errors_are_shown_and_nothing_is_written(recipe: Path) -> None:
     )
 
 
+def test_a_folder_s_recipes_are_compiled_and_its_definitions_passed_over(recipe: Path) -> None:
+    Path("parts").mkdir()
+    Path("parts/b.erase").write_text('erase "b"\n', "utf-8")
+    Path("parts/pets.erase").write_text('group pets = "cat", "dog"\n', "utf-8")
+    assert run("compile", "parts").exit_code == 0 and Path("parts/b.plan.json").exists()
+    assert run("compile", "parts/pets.erase").exit_code == 1
+    Path("parts/c.erase").write_text("erase c\n", "utf-8")
+    result = run("compile", "--check", "parts")
+    assert result.exit_code == 1 and "parts/c.erase:1:7" in result.stderr
+    Path("none").mkdir()
+    result = run("compile", "none")
+    assert result.exit_code == 0 and "none: there is no recipe in this folder" in result.stderr
+
+
 def test_control_characters_are_escaped(recipe: Path) -> None:
     recipe.write_text('erase "\x1b[31mred" degree 3', "utf-8")
     assert "\x1b" not in run("compile", "r.erase").stderr
@@ -81,7 +95,7 @@ def test_control_characters_are_escaped(recipe: Path) -> None:
     ("arguments", "code"),
     [
         (("compile", "none.erase"), 1),
-        (("compile", "."), 1),
+        (("compile", ".", "-o", "x.json"), 2),
         (("compile", "r.erase", "-o", "no/such/folder/x"), 1),
         (("compile", "r.erase", "--set", "p"), 2),
         (("compile", "r.erase", "--set", "q=1"), 1),

@@ -20,7 +20,7 @@ MINIMUM = 'tracelang 1\nerase "gore", "blood"\npreserve "person"\n'
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     Path(".git").mkdir()
     write({"r/clean.erase": CLEAN, "r/warned.erase": WARNED})

@@ -14,7 +14,7 @@ from tests.layouts.checkpoint import checkpoint
 from tests.layouts.tensors import given, write
 from tests.pages.reading import COMMANDS_PAGE, says
 from tracelang.models import weights
-from tracelang.models.locate import family_of, locate
+from tracelang.models.locate import family_of, locate, title
 from tracelang.models.single import prepare, reference, stock
 from tracelang.plan.family import ModelError
 
@@ -37,7 +37,7 @@ REASONS = {
     "refiner": "SDXL's refiner",
     "fp8 scaled": "quantised",
     "nf4": "quantised",
-    "gguf": "then convert",
+    "gguf": "quantise again",
     "ckpt": "a pickle can run code",
     "lora": "a LoRA",
     "vae": "an autoencoder",
@@ -282,3 +282,21 @@ def test_a_missing_file_is_swept_out_of_the_cache(tmp_path):
     file.unlink()
     other = single.build(tmp_path / "y.safetensors", checkpoint("sd1"))
     assert locate(str(other), config).is_dir() and not first.exists()
+
+
+def test_a_link_is_called_what_it_is_called(tmp_path):
+    """The hub's cache holds a file under its digest, and people know the link to it."""
+    config = str(folder.build(tmp_path / "folder", checkpoint("sd1")))
+    blob = single.build(tmp_path / "blobs" / "0a1b2c", checkpoint("sd1"))
+    for name in ("v1-5.safetensors", "other.safetensors"):
+        (tmp_path / name).symlink_to(blob)
+        prepared = locate(str(tmp_path / name), config)
+        assert reference.origin(prepared) == tmp_path / name
+        assert reference.source(prepared) == blob.resolve()
+        assert title(str(tmp_path / name)) == name
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
+    assert "no such file" in refusal(tmp_path / "gone.safetensors", "sd15")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(40))
+    assert "quantise again" in refusal(tmp_path / "model.gguf")

@@ -10,14 +10,17 @@ from pathlib import Path
 import click
 
 from tracelang.cli import show
+from tracelang.cli.files import found_in
 from tracelang.cli.options import read_recipe, recipe_options
 from tracelang.cli.writing import is_standard_output, write_text
 from tracelang.diagnostics.data import as_data
 from tracelang.plan.compile import compile_with_findings
 from tracelang.text import safe
 
+NOTHING_ERASED = "TL308"
 
-@click.command(help="Compile each RECIPE (a file, or - for standard input) to a plan.")
+
+@click.command(help="Compile each RECIPE (a file, a folder, or - for standard input) to a plan.")
 @click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Where the plan goes: beside the recipe; - for standard output.")
 @click.option("--check", is_flag=True, help="Write no plan.")
@@ -35,17 +38,33 @@ def command(
 ) -> None:
     if check and output:
         raise click.UsageError("--check writes no plan: leave -o out")
-    if len(recipes) > 1 and (output or as_json):
+    every = dict[str, bool]()  # whether it was named itself
+    for recipe in recipes:
+        every |= (
+            dict.fromkeys(map(os.path.normpath, found_in(recipe)), False) if os.path.isdir(recipe) else {recipe: True}
+        )
+    if (len(every) > 1 or not all(every.values())) and (output or as_json):
         raise click.UsageError("-o and --json are for one recipe")
-    done = [_compiled(recipe, output, check, params, root, as_json) for recipe in recipes]
+    done = [_compiled(recipe, output, check, params, root, as_json, named) for recipe, named in every.items()]
+    if not every:
+        click.echo(safe(f"{' '.join(recipes)}: there is no recipe in this folder"), err=True)
     if not all(done):
         ctx.exit(1)
 
 
 def _compiled(
-    recipe: str, output: str | None, check: bool, params: Mapping[str, str], root: Path | None, as_json: bool
+    recipe: str,
+    output: str | None,
+    check: bool,
+    params: Mapping[str, str],
+    root: Path | None,
+    as_json: bool,
+    named: bool,
 ) -> bool:
-    """Compile one recipe, write its plan, say what came out; whether there is a plan."""
+    """Compile one recipe, write its plan, say what came out; whether there is a plan.
+
+    A file of definitions makes none, which is a mistake where it is `named` itself, not where a folder holds it.
+    """
     target = None if check else output or ("-" if recipe == "-" else _beside(recipe))
     if target is not None and is_standard_output(target):
         target = "-"
@@ -55,6 +74,9 @@ def _compiled(
         raise click.UsageError("the plan would overwrite its own recipe: give another -o FILE")
     what, shown = read_recipe(recipe)
     plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
+    errors = {finding.code for finding in findings if finding.severity == "error"}
+    if errors == {NOTHING_ERASED} and not named:
+        return True
     if plan is not None and target is not None:
         write_text(target, plan.to_json(), force=True)
     if as_json:

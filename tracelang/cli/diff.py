@@ -36,7 +36,7 @@ def command(
     if b is None and not in_git(a):
         raise click.UsageError("one file is compared with nothing: give a second one, or REV:path")
     try:
-        before = version(a, params, root).plan
+        before = version(a, params, root, older=True).plan
         after = version(b or working(a), params, root).plan
     except CompileError as error:
         show(error.diagnostics)

@@ -7,6 +7,7 @@ import posixpath
 import subprocess
 import unicodedata
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
@@ -79,7 +80,9 @@ class Revision:
         if not name or name.startswith("-"):
             trouble(f"`{name}` is no revision")
         self.top = top(folder)
+        self.name = name
         commit = _git(self.top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", what=name).decode().strip()
+        self.commit = commit
         listing = _git(self.top, "ls-tree", "-r", "-z", "--full-tree", commit).decode("utf-8", "surrogateescape")
         rows = (row.partition("\t") for row in listing.split("\0") if row)
         self.files = {path: tuple(head.split()) for head, _, path in rows}
@@ -137,6 +140,20 @@ class Revision:
             for here, there in links.items():
                 _link(_below(folder, here), there)
         return "/".join(found)
+
+    @cached_property
+    def moved(self) -> dict[str, str]:
+        """The paths of this commit that files of the working tree had, by those they have now, as git compares them."""
+        options = ("-c", "core.fsmonitor=false", "diff", "--no-ext-diff", "--name-status", "--find-renames", "-z")
+        rows = _git(self.top, *options, "--diff-filter=R", self.commit, "--").split(b"\0")
+        names = [os.fsdecode(row) for row in rows]
+        return {names[at + 2]: names[at + 1] for at in range(0, len(names) - 2, 3)}
+
+    def below(self, folder: str, ending: str) -> list[str]:
+        """The files with an ending in a folder and those below it, without hidden ones."""
+        start = "" if folder in ("", ".") else f"{folder}/"
+        found = (path for path in self.files if path.startswith(start) and path.endswith(ending))
+        return sorted(path for path in found if not any(part.startswith(".") for part in path[len(start) :].split("/")))
 
     def nearly(self, path: str) -> list[str]:
         """The files whose names differ from a path in case only, or in how a letter is encoded."""

@@ -13,28 +13,29 @@ import click
 
 from tracelang.cli.options import read_recipe
 from tracelang.cli.revisions import Revision, in_repository, is_revision, top, trouble, within
-from tracelang.diagnostics import CompileError
+from tracelang.diagnostics import CompileError, Diagnostic
 from tracelang.plan.breaking import Version, renamed
 from tracelang.plan.compile import compile_with_findings, located
 from tracelang.plan.load import load_plan
 from tracelang.plan.places import Places
 
 FROM_HERE = ("./", "../")
+NO_PARAM = "TL208"
 
 
-def version(text: str, params: Mapping[str, str], root: Path | None) -> Version:
-    """The version of that name. Raises CompileError with its errors."""
+def version(text: str, params: Mapping[str, str], root: Path | None, *, older: bool = False) -> Version:
+    """The version of that name; an `older` one need not have all the params. Raises CompileError with its errors."""
     if is_file(text):
         if text.endswith(".json"):
             return Version(load_plan(text), None)
         what, shown = read_recipe(text)
-        return _compiled(what, shown, params, root)
+        return _compiled(what, shown, params, root, older)
     if not in_git(text):
         trouble(f"there is no file {text!r}; a version in git is written REV:path")
     name, _, written = text.partition(":")
     commit = Revision(name, Path())
     path = _from_top(name, written, commit.top)
-    found = _at_revision(commit, name, path, params, root, shown=text)
+    found = at_revision(commit, path, params, root, shown=text, older=older)
     if found is None:
         if path in commit.files:
             trouble(f"{name} has no file {path!r}: what stands there leads to none of its own files")
@@ -43,32 +44,42 @@ def version(text: str, params: Mapping[str, str], root: Path | None) -> Version:
     return found
 
 
-def earlier(recipe: str, against: str, params: Mapping[str, str], root: Path | None) -> Version | None:
-    """What a recipe is held against: a version of that name, or the recipe in that revision, None where it is new.
+def revision(against: str, place: str) -> Revision | None:
+    """The revision of that name around a file or folder; None where a file is meant, or a file of a revision."""
+    folder = Path() if place == "-" else Path(os.path.abspath(place))
+    if not os.path.isdir(folder):
+        folder = folder.parent
+    if not in_repository(folder):  # a link from elsewhere may lead into one
+        folder = Path(os.path.realpath(place)).parent
+    if is_file(against, folder) or in_git(against):
+        return None
+    if place == "-":
+        raise click.UsageError("standard input has no path in git: write --against REV:path")
+    return Revision(against, folder)
+
+
+def earlier(recipe: str, commit: Revision, params: Mapping[str, str], root: Path | None) -> tuple[Version | None, str]:
+    """The recipe in a revision, None where it is new; and the path there if it was moved, else nothing.
 
     Raises CompileError with the errors of the older version.
     """
-    folder = Path() if recipe == "-" else Path(os.path.abspath(recipe)).parent
-    if not in_repository(folder):  # a link from elsewhere may lead into one
-        folder = Path(os.path.realpath(recipe)).parent
-    if is_file(against, folder) or in_git(against):
-        return version(against, params, root)
-    if recipe == "-":
-        raise click.UsageError("standard input has no path in git: write --against REV:path")
-    commit = Revision(against, folder)
+    against = commit.name
     # By the path that it is called by, so that what a link leads to now is held against what was there before.
     paths = dict.fromkeys(filter(None, (within(one, commit.top) for one in (recipe, os.path.realpath(recipe)))))
     for path in paths:
-        found = _at_revision(commit, against, path, params, root, shown=f"{against}:{path}")
+        found = at_revision(commit, path, params, root)
         if found is not None:
-            return found
+            return found, ""
         if path in commit.files or commit.find(path) is None:
             trouble(f"{against} has {path!r} only as a link that leads to no file of it")
         for other in commit.nearly(path):
             there = commit.top / other
             if not (there.exists() and os.path.exists(recipe)) or there.samefile(recipe):
                 trouble(f"{against} has no file {path!r}, but {other!r}: write --against {against}:{other}")
-    return None
+    for path in paths:
+        if path in commit.moved:
+            return at_revision(commit, commit.moved[path], params, root), commit.moved[path]
+    return None, ""
 
 
 def is_file(text: str, folder: Path = Path()) -> bool:
@@ -102,18 +113,25 @@ def working(text: str) -> str:
     return found
 
 
-def _at_revision(
-    commit: Revision, name: str, path: str, params: Mapping[str, str], root: Path | None, *, shown: str
+def at_revision(
+    commit: Revision,
+    path: str,
+    params: Mapping[str, str],
+    root: Path | None,
+    *,
+    shown: str = "",
+    older: bool = True,
 ) -> Version | None:
     """A recipe of a revision, by its path from the top, or None; lists and imports are that revision's too."""
+    shown = shown or f"{commit.name}:{path}"
     with tempfile.TemporaryDirectory(prefix="tracec-") as folder:
         copy = Path(folder).resolve()
         recipe = commit.write(path, copy)
         if recipe is None:
             return None
-        copied = f"{copy.as_posix()}/", f"{name}:"
+        copied = f"{copy.as_posix()}/", f"{commit.name}:"
         try:
-            found = _compiled(recipe, shown, params, _root(commit, root, copy))
+            found = _compiled(recipe, shown, params, _root(commit, root, copy), older)
         except CompileError as error:
             raise CompileError(renamed(finding, *copied) for finding in error.diagnostics) from None
         return replace(found, copied=copied)
@@ -138,9 +156,21 @@ def _from_top(name: str, path: str, whole: Path) -> str:
     return posixpath.normpath(inside) if inside else inside
 
 
-def _compiled(what: str | Path, shown: str, params: Mapping[str, str], root: Path | None) -> Version:
+def _compiled(
+    what: str | Path, shown: str, params: Mapping[str, str], root: Path | None, older: bool = False
+) -> Version:
     plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if plan is None and older:  # what a param says now, the older version wrote out itself
+        new = {one.primary.span.text.partition("=")[0] for one in errors if one.code == NO_PARAM and _set(one)}
+        if new:
+            left = {name: value for name, value in params.items() if name not in new}
+            return _compiled(what, shown, left, root)
     if plan is None:
-        raise CompileError(finding for finding in findings if finding.severity == "error")
+        raise CompileError(errors)
     resolution = located(what, root=root, params=params, shown=shown)
     return Version(plan, Places(resolution) if resolution is not None else None)
+
+
+def _set(finding: Diagnostic) -> bool:
+    return finding.primary.span.source.path == "--set"

@@ -27,11 +27,7 @@ PATTERNS = (
 )
 """What is fetched of a hub repository: no pickle, no single-file checkpoint of several gigabytes beside the folders."""
 WEIGHTS = "*/*.safetensors"
-FOREIGN = {
-    ".gguf": "a GGUF file, whose weights are quantised; edit the model's fp16 or bf16 safetensors file, then convert",
-    ".onnx": "an ONNX graph, which cannot be edited; pass the safetensors file that it was made from",
-}
-"""Formats that no edit is written into, and the way out."""
+ONNX = "is an ONNX graph, which cannot be edited; pass the safetensors file that it was made from"
 SAFER = (
     "a pickle can run code when it is read, so it is never loaded; pass a safetensors file of the same model, or "
     "convert it once where nothing can be lost, in a sandbox without network: `safetensors.torch.save_file(torch.load("
@@ -61,19 +57,21 @@ def locate(model: str, config: str | None = None, variant: str | None = None) ->
         if variant is not None:
             raise ModelError(f"--variant {variant}: {model} is one file, and has no variants; leave it out")
         return _single(Path(model).expanduser(), config)
-    if config is not None:
-        raise ModelError(f"--config {config}: {model} is no single file, and has configs of its own; leave it out")
-    found = _whole(model, variant)
+    found = _whole(model, config, variant)
     variants.choose(found, variant)
     return found
 
 
-def _whole(model: str, variant: str | None) -> Path:
-    """The folder of an embedded name, of a folder or of a hub id. Raises ModelError."""
+def _whole(model: str, config: str | None, variant: str | None) -> Path:
+    """The folder of an embedded name, a folder or a hub id, which have configs of their own. Raises ModelError."""
     names = embedded()
+    path = Path(model).expanduser()
+    if not path.exists() and path.suffix == ".safetensors":
+        raise ModelError(f"{path}: no such file; check the path")
+    if config is not None and (model in names or path.is_dir() or HUB_ID.fullmatch(model)):
+        raise ModelError(f"--config {config}: {model} is no single file, and has configs of its own; leave it out")
     if model in names:
         return Path(names[model].load()())
-    path = Path(model).expanduser()
     if path.is_dir():
         return _folder(path)
     if path.exists():
@@ -91,7 +89,9 @@ def _whole(model: str, variant: str | None) -> Path:
 def title(model: str) -> str:
     """What to call it: an embedded name, a folder's or a file's own name, or a hub id without its revision."""
     path = Path(model).expanduser()
-    if path.is_file() or (model not in embedded() and path.is_dir()):
+    if path.is_file():
+        return path.name
+    if model not in embedded() and path.is_dir():
         return path.resolve().name
     return model.partition("@")[0]
 
@@ -121,9 +121,9 @@ def _single(path: Path, config: str | None) -> Path:
     ending = path.suffix.lower()
     if ending in PICKLES:
         raise ModelError(f"{path}: {SAFER}")
-    if ending in FOREIGN:
-        raise ModelError(f"{path}: {FOREIGN[ending]}")
-    if ending != ".safetensors":
+    if ending == ".onnx":
+        raise ModelError(f"{path}: {ONNX}")
+    if ending not in (".safetensors", ".gguf"):
         raise ModelError(f"{path}: not a model; pass a folder in diffusers layout or a .safetensors file")
     found = prepare.kind(path)
     if config is None:

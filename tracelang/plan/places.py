@@ -65,6 +65,14 @@ class Places:
         best = max(alike, key=lambda one: shared[id(one)], default=None)
         return best.span if best is not None and shared[id(best)] else None
 
+    def block(self, assertion: Span) -> Span:
+        """The samples of the `expect` in which an assertion stands, else that assertion."""
+        for node in self._file.statements:
+            if isinstance(node, tree.Expect) and any(one.span == assertion for one in node.assertions):
+                samples = (option.span for option in node.options if isinstance(option, tree.Samples))
+                return next(samples, node.assertions[0].span)
+        return assertion
+
     def header(self, field: str) -> Span:
         """A field of the recipe's header, else the header, else the first statement."""
         for node in self._file.statements:

@@ -49,16 +49,16 @@ def foreseen(asked: Asked) -> Needed:
 
 def write(work: Work, draft: Path) -> Emitted:
     """Raises ModelError where a second copy of a matrix, as an average over training is, would stay unedited."""
-    file = reference.origin(work.base)
+    file, source = reference.origin(work.base), reference.source(work.base)
     assert file is not None
     target = draft / file.name
-    digests, tensors = folder.digests(file, patch.write(file, target, _changes(work)))
+    digests, tensors = folder.digests(source, patch.write(source, target, _changes(work)))
     small = tuple(_configs(work.base, draft / CONFIG))
     lacking = sorted(
         name for name in configs.named(work.base) if (work.base / name).is_symlink() or reference.bare(work.base / name)
     )
     sizes = Counter[str]()
-    for entry in header.read(file).tensors.values():
+    for entry in header.read(source).tensors.values():
         sizes[entry.dtype] += entry.end - entry.begin
     dtype = DTYPES.get(sizes.most_common(1)[0][0])
     facts = {

@@ -91,12 +91,18 @@ def prepared(file: Path, found: Kind, config: Path) -> Path:
         name: Reference(str(real), status.st_size, status.st_mtime_ns, *found.parts[name], _number(config, name, found))
         for name in found.parts
     }
-    facts = [FORMAT, {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}, borrowed]
+    given = Path(os.path.abspath(file))
+    facts = [
+        FORMAT,
+        os.fsdecode(given),
+        {path: hashlib.sha256(data).hexdigest() for path, data in files.items()},
+        borrowed,
+    ]
     key = hashlib.sha256(f"{json.dumps(facts, sort_keys=True)} {references}".encode()).hexdigest()
     where = reference.folder() / key[:32]
     if not where.is_dir():
         try:
-            _write(where, real, files, references, borrowed)
+            _write(where, given, files, references, borrowed)
         except OSError as error:
             raise ModelError(
                 f"{where.parent}: cannot be written ({error.strerror}); set TRACELANG_CACHE to a folder that can"

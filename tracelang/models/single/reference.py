@@ -22,7 +22,9 @@ from tracelang.plan.family import ModelError
 NAME = ".single-file.json"
 """Hidden, so that it is no part of a model's settings: where the file lies decides no picture."""
 ORIGIN = ".single-file"
-"""In a prepared folder: the path of the file that it stands for."""
+"""In a prepared folder: the path of the file that it stands for, as it was given: of a link, as the hub's cache holds
+files, the link's own, whose name people know.
+"""
 LAYOUTS: Mapping[str, Names] = {
     "unet": unet.names,
     "vae": autoencoder.names,
@@ -79,6 +81,12 @@ def origin(prepared: Path) -> Path | None:
     if not _ours(path):
         return None
     return Path(path.read_text("utf-8", "surrogateescape"))
+
+
+def source(prepared: Path) -> Path:
+    """The bytes of the file that a folder stands for, wherever a link that was given for it leads by now."""
+    parts = (read(part) for part in prepared.iterdir() if not part.is_symlink())
+    return next(Path(one.file) for one in parts if one is not None)
 
 
 def told(message: str) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from tracelang.diagnostics import Diagnostic
 from tracelang.diagnostics.diagnostic import gathered
 from tracelang.plan.breaking.concepts import erase, names, preserve, prior, probes, protected, templates
+from tracelang.plan.breaking.dilution import diluted
 from tracelang.plan.breaking.expect import expect
 from tracelang.plan.breaking.header import header
 from tracelang.plan.breaking.method import method
 from tracelang.plan.breaking.version import Version, renamed
 
-__all__ = ["Version", "breaking", "renamed"]
+__all__ = ["Version", "breaking", "diluted", "renamed"]
 
-LOWERED = ("TL411", "TL417")
-"""A degree and a weight: of a whole statement."""
+LOWERED = ("TL411", "TL417", "TL421")
+"""A degree, a weight, samples: of a whole statement or block."""
 PROMISES = (header, protected, erase, names, probes, templates, preserve, prior, method, expect)
 """Each yields what of its part of a recipe `before` promises and `after` does not."""
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tracelang.diagnostics import Diagnostic
+from tracelang.diagnostics import Diagnostic, Span
 from tracelang.plan.breaking.version import Version, less, weakest
 from tracelang.plan.explain import erasure, member, number, percent
 from tracelang.plan.explain import prior as called
 from tracelang.plan.protected import guard
-from tracelang.plan.types import Member, Prior
+from tracelang.plan.types import Erasure, Member, Prior
 from tracelang.semantics.fields import settings
 from tracelang.syntax.text import quote
 
+SHOWN = 10
+"""How many concepts a remedy writes out."""
 LOST = {"name": "TL418", "probe": "TL422", "template": "TL424"}
 
 
@@ -40,21 +42,26 @@ def protected(before: Version, after: Version) -> Iterator[Diagnostic]:
 
 def erase(before: Version, after: Version) -> Iterator[Diagnostic]:
     """Targets that are erased no longer, or to a lower degree."""
+    active = [(one.targets, one) for one in after.plan.active]
+    gone: dict[Span | None, list[Erasure]] = {}
     for old in before.plan.active:
         name = member(old.targets)
         there = before.places.erased(old.targets) if before.places else None
-        active = [(one.targets, one) for one in after.plan.active]
         new = weakest(before, after, old.targets, active, lambda one: one.degree)
         if new is None:
-            here = after.here.erased(old.targets) or after.here.concept(old.targets[0]) or after.here.start
-            again = f"write `erase {before.written(old.targets)}`"
-            yield less("TL410", f"{name} is no longer erased", again, here, there, erasure(old), "not erased")
+            gone.setdefault(there, []).append(old)
             continue
         if new.degree < old.degree:
             was, now = percent(old.degree), percent(new.degree)
             here = after.here.erased(new.targets) or after.here.start
             message = f"{name} is erased to a lower degree: {now} instead of {was}"
             yield less("TL411", message, f"write `degree {was}` or more", here, there, f"degree {was}", now)
+    for there, lost in gone.items():
+        old = lost[0]
+        here = after.here.erased(old.targets) or after.here.concept(old.targets[0]) or after.here.start
+        message = f"{_and_more([one.targets for one in lost])} no longer erased"
+        again = f"write `erase {_written(before, [one.targets for one in lost])}`"
+        yield less("TL410", message, again, here, there, erasure(old), "not erased")
 
 
 def names(before: Version, after: Version) -> Iterator[Diagnostic]:
@@ -134,22 +141,38 @@ def _list(texts: tuple[str, ...]) -> str:
 
 def preserve(before: Version, after: Version) -> Iterator[Diagnostic]:
     """What is preserved no longer, or with a lower weight."""
+    entries = [(one.concepts, one) for one in after.plan.preserve]
+    erased = {one.targets for one in after.plan.active}
+    together = [one.targets for one in before.plan.active if len(one.targets) > 1]
+    gone: dict[tuple[Span | None, Member | None], list[Member]] = {}
     for old in before.plan.preserve:
         name = member(old.concepts)
         there = before.places.preserved(old.concepts) if before.places else None
-        entries = [(one.concepts, one) for one in after.plan.preserve]
         new = weakest(before, after, old.concepts, entries, lambda one: one.weight)
         if new is None:
-            here = after.here.concept(old.concepts[0]) or after.here.start
-            message = f"{name} is no longer preserved"
-            again = f"write `preserve {before.written(old.concepts)}`"
-            yield less("TL416", message, again, here, there, "preserved", "not preserved")
+            pair = next((one for one in together if old.concepts in erased and set(old.concepts) < set(one)), None)
+            gone.setdefault((there, pair), []).append(old.concepts)
             continue
         if new.weight < old.weight:
             was, now = f"weight {number(old.weight)}", f"weight {number(new.weight)}"
             here = after.here.preserved(new.concepts) or after.here.start
             message = f"{name} is preserved with a lower weight: {number(new.weight)} instead of {number(old.weight)}"
             yield less("TL417", message, f"write `{was}` or more", here, there, was, now)
+    for (there, pair), lost in gone.items():
+        here = after.here.erased(lost[0]) or after.here.concept(lost[0][0]) or after.here.start
+        again = f"preserve {_written(before, lost)}" if pair is None else f"erase {before.written(pair)}"
+        message = f"{_and_more(lost)} no longer preserved"
+        yield less("TL416", message, f"write `{again}`", here, there, "preserved", "not preserved")
+
+
+def _and_more(members: list[Member]) -> str:
+    """The subject of a sentence about what one statement promised."""
+    more = f" (and {len(members) - 1:,} more)" if len(members) > 1 else ""
+    return f"{member(members[0])}{more} {'are' if more else 'is'}"
+
+
+def _written(version: Version, members: list[Member]) -> str:
+    return ", ".join(version.written(one) for one in members[:SHOWN]) + (", …" if len(members) > SHOWN else "")
 
 
 def prior(before: Version, after: Version) -> Iterator[Diagnostic]:

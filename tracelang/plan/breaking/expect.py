@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracelang.diagnostics import Diagnostic, Span
-from tracelang.plan.breaking.version import Version, less
+from tracelang.plan.breaking.version import Version, less, within
 from tracelang.plan.explain import bound, member, said
 from tracelang.plan.types import Assertion, Member
 from tracelang.semantics.tables import METRICS
@@ -40,6 +40,7 @@ def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
             yield less("TL414", message, help, here, there, said(old), said(one))
         for one in fewer:
             here, there = _where(before, after, old, one)
+            here = after.here.block(here)
             was, now = f"{old.samples} samples", f"{one.samples} samples"
             message = f"`{said(one)}` is expected over fewer samples: {one.samples} instead of {old.samples}"
             help = f"write `expect over {was}` or more"
@@ -49,7 +50,7 @@ def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
 def _covers(before: Version, after: Version, old: Member, alike: list[Assertion]) -> list[Assertion]:
     """Those about the same concepts or fewer of them together, else about a concept that has all the names."""
     found = [(names, one) for one in alike for names in one.concepts]
-    same = [one for names, one in found if set(names) <= set(old)]
+    same = [one for names, one in found if within(before, after, names, old)]
     if same or len(old) > 1:
         return same
     return [one for names, one in found if len(names) == 1 and before.names(old[0]) <= after.names(names[0])]

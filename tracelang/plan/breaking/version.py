@@ -59,6 +59,19 @@ def less(code: str, message: str, help: str, here: Span, there: Span | None, was
     return Diagnostic(code, "error", message, Label(here, f"now: {now}" if now else ""), also, help)
 
 
+def within(before: Version, after: Version, names: Member, old: Member) -> bool:
+    """Is what the newer version has under `names` about what `old` was, or about fewer of these concepts together?
+
+    A concept of a set is still there under its own name, or under another that has all its names.
+    """
+    if set(names) <= set(old):
+        return True
+    if len(old) == 1:
+        return False
+    held = {concept: before.names(concept) for concept in old}
+    return all(name in held or any(texts <= after.names(name) for texts in held.values()) for name in names)
+
+
 def weakest(
     before: Version, after: Version, old: Member, candidates: Iterable[tuple[Member, T]], strength: Callable[[T], float]
 ) -> T | None:
@@ -67,7 +80,7 @@ def weakest(
     A name that nothing has is a finding of its own where a concept of the same name is still there.
     """
     found = list(candidates)
-    same = [one for names, one in found if set(names) <= set(old)]
+    same = [one for names, one in found if within(before, after, names, old)]
     if len(old) > 1:
         return max(same, key=strength, default=None)
     single = [(after.names(names[0]), one) for names, one in found if len(names) == 1]
