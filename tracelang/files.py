@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+CACHE_LIMIT = 8 * 2**30
+"""Bytes, where nobody says."""
 WAIT = 10.0
 """Seconds that a named pipe may lack a reader."""
 LINKS = 40
@@ -66,6 +68,23 @@ def cache_folder(kind: str) -> Path:
     """`$TRACELANG_CACHE/KIND`, by default `~/.cache/tracelang/KIND`."""
     root = os.environ.get("TRACELANG_CACHE")
     return (Path(root) if root else Path.home() / ".cache" / "tracelang") / kind
+
+
+def cache_limit() -> int:
+    """Bytes that each folder of the cache with text states or trajectories may hold: `$TRACELANG_CACHE_LIMIT` GiB.
+
+    Raises ValueError, one line, where that is no number above 0.
+    """
+    written = os.environ.get("TRACELANG_CACHE_LIMIT", "")
+    if not written:
+        return CACHE_LIMIT
+    try:
+        found = int(float(written) * 2**30)
+    except (ValueError, OverflowError):
+        found = 0
+    if found < 1:
+        raise ValueError(f"TRACELANG_CACHE_LIMIT is a number of GiB above 0, such as 20, and not {written!r}")
+    return found
 
 
 def sync(folder: Path) -> None:

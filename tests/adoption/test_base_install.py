@@ -33,7 +33,11 @@ COMMAND_LINES = [
     "fmt --check r.erase",
     "diff r.erase other.erase",
     "breaking --against r.erase other.erase",
+    "explain --prompts nsfw.erase",
     "rule TL201",
+    "rule --all --format json",
+    "doctor",
+    "cache",
     "--help",
 ]
 CODES = {"breaking": {0, 1}, "diff": {0, 1}}

@@ -36,7 +36,7 @@ from tracelang.engine.sampling import sample, sample_latents
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.attacks import ATTACKS, Budget, Inapplicable, Target
 from tracelang.evidence.judges import Class
-from tracelang.evidence.units.attack import CLEAN
+from tracelang.evidence.pictures import CLEAN
 from tracelang.evidence.verdicts import pooled, rate
 from tracelang.files import write_text
 from tracelang.models.locate import family_of, locate

@@ -16,11 +16,12 @@ from tests.evidence.edits import RECIPE, nothing, ruin
 from tracelang.evidence import verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.bench import Wanted
+from tracelang.evidence.everyday import texts
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.schema import Report
 from tracelang.evidence.units import units
-from tracelang.evidence.units.everyday import COUNT, LEAST, EverydayPair, digest, everyday, integrity, pixels, texts
+from tracelang.evidence.units.everyday import COUNT, LEAST, EverydayPair, digest, everyday, integrity, pixels
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Plan
 from tracelang_micro.judging import Micro

@@ -339,12 +339,12 @@ def test_forms(here: Path) -> None:
     "command needs beyond them is not kept, and it says so once.",
 )
 def test_a_full_cache(here: Path) -> None:
-    from tracelang.models import store, text_cache
+    from tracelang.files import CACHE_LIMIT, cache_limit
 
-    assert store.LIMIT == 8 * 2**30 == text_cache.cached.__defaults__[-1]  # type: ignore[index]
+    assert CACHE_LIMIT == 8 * 2**30 == cache_limit()
     path = write(here, r='erase "cat" preserve "dog", "fox", "owl" method uce')
     patch = pytest.MonkeyPatch()
-    patch.setattr(text_cache.cached, "__defaults__", (10_000,))
+    patch.setenv("TRACELANG_CACHE_LIMIT", str(10_000 / 2**30))
     try:
         result = tracec("plan", path, "--model", "tiny", "--device", "cpu")
     finally:

@@ -87,7 +87,7 @@ def test_chosen_windows(here: Path) -> None:
     for wrong in ("steer.trajectories = 15", "steer.adapters = joint", "steer.gate = auto"):
         two = write(here, r=f'erase "a", "b" method trace {{ {chosen} {wrong} }}')
         refused = tracec("plan", two, "--model", "tiny", "--config-only")
-        assert refused.exit_code == 1 and re.search(r"^error: steer: .*`auto`", refused.stderr, re.M)
+        assert refused.exit_code == 1 and re.search(r"^error\[TL607\]: steer: .*`auto`", refused.stderr, re.M)
     assert (
         steer('window auto = 40%..90% erase "a" method trace { steer.push.during = auto }').terms[0].during.low == 0.4
     )

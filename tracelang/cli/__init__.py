@@ -13,6 +13,9 @@ import click
 from tracelang.cli.streams import guarded
 from tracelang.diagnostics import CompileError
 
+BUILT_IN = ("inspect",)
+"""Commands that are called as a module of Python's own is."""
+
 # Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`, or `.<name>_`.
 COMMANDS: dict[str, str] = {
     "init": "Write a first recipe, with comments.",
@@ -22,10 +25,13 @@ COMMANDS: dict[str, str] = {
     "fmt": "Put recipes into the one canonical style.",
     "diff": "Show what changes between two recipes, or two versions of one.",
     "breaking": "Find what a recipe promises less than it did before.",
-    "explain": "Print a recipe with every default spelled out.",
+    "explain": "Print a recipe with every default spelled out, or every prompt that it leads to.",
     "rule": "Explain a finding's code.",
     "lsp": "Answer an editor: findings as you type, hovers, completion, formatting.",
     "models": "List the models that come with this installation.",
+    "doctor": "Tell what is installed here, and what is missing for which command.",
+    "cache": "Show or clear what is kept between runs.",
+    "inspect": "Tell what a checkpoint, an adapter or an output holds.",
     "plan": "Show what a recipe would change in a model.",
     "apply": "Apply a recipe or a plan to a model.",
     "patch": "Turn a model into an edit with a delta, or back.",
@@ -89,7 +95,7 @@ class Commands(click.Group):
 
 
 def _module(name: str) -> str:
-    return f"tracelang.cli.{name}_" if iskeyword(name) else f"tracelang.cli.{name}"
+    return f"tracelang.cli.{name}_" if iskeyword(name) or name in BUILT_IN else f"tracelang.cli.{name}"
 
 
 def show(findings: Any) -> None:
@@ -112,6 +118,6 @@ def _missing(command: str, module: str) -> str:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tracelang", prog_name="tracec")
+@click.version_option(None, "-V", "--version", package_name="tracelang", prog_name="tracec")
 def main() -> None:
     """Compile recipes that remove concepts from text-to-image models, and apply them."""

@@ -183,6 +183,7 @@ def command(
     summaries = _summaries(out)
     if as_json:
         outcome = {
+            "format_version": 1,
             "out": str(out),
             "plan": plan.digest,
             "tensors": len(applied.edit.sites),

@@ -81,6 +81,7 @@ def _compiled(
         write_text(target, plan.to_json(), force=True)
     if as_json:
         outcome = {
+            "format_version": 1,
             "ok": plan is not None,
             "digest": plan.digest if plan else None,
             "output": target if plan else None,

@@ -21,7 +21,7 @@ def command(as_json: bool) -> None:
         for name in embedded():
             _look(name, known, broken)
     if as_json:
-        click.echo(json.dumps({"embedded": known, "broken": broken, "families": names}, indent=2))
+        click.echo(json.dumps({"format_version": 1, "embedded": known, "broken": broken, "families": names}, indent=2))
         return
     for name, family in known.items():
         click.echo(f"{name}  ({family}, embedded)")

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from tracelang.cli import show
 from tracelang.cli.foreseen import facts_of, text_of
-from tracelang.cli.options import recipe_options
+from tracelang.cli.options import read_recipe, recipe_options
 from tracelang.cli.progress import progress
 from tracelang.cli.running import (
     config_option,
     device_options,
     mistakes,
     model_option,
-    read_plan,
     usable,
     variant_option,
 )
 from tracelang.cli.streams import FAILED, Lost
+from tracelang.diagnostics import CompileError
+from tracelang.diagnostics.formats import FORMATS
 
 if TYPE_CHECKING:
     from tracelang.api import Bound
+    from tracelang.cli.bound import Refusal
     from tracelang.diagnostics import Diagnostic, Span
     from tracelang.engine.predicted import Predicted
+    from tracelang.plan.types import Plan
 
 CHANGES = 2
 
@@ -72,7 +79,14 @@ def _ones(detailed: bool) -> Iterator[None]:
 @recipe_options
 @click.option("--config-only", is_flag=True, help="Read no weights: leave the predicted collateral out.")
 @click.option("--detailed-exitcode", is_flag=True, help="0 nothing to do, 1 error, 2 changes.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(list(FORMATS)),
+    default="human",
+    help="human and json show the plan and all findings, the others findings alone.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As --format json.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -86,37 +100,124 @@ def command(
     root: Path | None,
     config_only: bool,
     detailed_exitcode: bool,
+    style: str,
     as_json: bool,
 ) -> None:
     from tracelang import api
-    from tracelang.cli import show
+    from tracelang.cli.bound import refused
     from tracelang.cli.unread import written
-    from tracelang.diagnostics.data import as_data
 
-    plan, _ = read_plan(recipe, params, root)
+    style = "json" if as_json else style
+    plan, findings = _read(recipe, params, root)
+    told = Told(style, findings)
+    if plan is None:
+        told.end(ctx, {"format_version": 1})
     with mistakes():
-        bound = api.bind(plan, model, config=config, variant=variant)
+        bind = partial(api.bind, plan, model, config=config, variant=variant)
+        bound = _bound(ctx, bind, config_only, told, lambda error: refused(error, recipe, params, root))
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only:
-            api.check_base(bound)
-            found = _unread(bound, usable(device), dtype, *written(recipe, params, root))
-            facts["findings"] = [as_data(one) for one in found]
-            show(found)
-            if any(one.severity == "error" for one in found):
-                if as_json:
-                    click.echo(json.dumps(facts, indent=2))
-                ctx.exit(1)
+            told.add(_unread(bound, usable(device), dtype, *written(recipe, params, root)))
+            if told.failed:
+                told.end(ctx, facts)
         if changes and not config_only and plan.prior:
             for prior, held in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
                 prior |= held
         if changes and not config_only:
-            told = _predicted(bound, usable(device), dtype)
-            facts["collateral"] = told.collateral if told else None
-            facts["residual"] = told.residual if told else None
-    click.echo(json.dumps(facts, indent=2) if as_json else text_of(facts))
+            foreseen = _predicted(bound, usable(device), dtype)
+            facts["collateral"] = foreseen.collateral if foreseen else None
+            facts["residual"] = foreseen.residual if foreseen else None
+    told.show(facts)
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
+
+
+@dataclass
+class Told:
+    """What is found on the way, shown in one format: for people as it comes, else all of it at the end."""
+
+    style: str
+    findings: list[Diagnostic]
+
+    def __post_init__(self) -> None:
+        if self.style == "human":
+            show(self.findings)
+
+    @property
+    def failed(self) -> bool:
+        return any(one.severity == "error" for one in self.findings)
+
+    def add(self, found: list[Diagnostic]) -> None:
+        self.findings += found
+        if self.style == "human":
+            show(found)
+
+    def show(self, facts: dict[str, Any]) -> None:
+        if self.style == "json":
+            from tracelang.diagnostics.data import as_data
+
+            ok = {"ok": not self.failed, "findings": [as_data(one) for one in self.findings]}
+            click.echo(json.dumps(facts | ok, indent=2))
+        elif self.style == "human":
+            click.echo(text_of(facts))
+        else:
+            from tracelang.diagnostics.formats import render
+
+            sys.stdout.buffer.write(render(self.style, self.findings).encode("utf-8", "backslashreplace"))
+
+    def end(self, ctx: click.Context, facts: dict[str, Any]) -> NoReturn:
+        """There is no plan of the model: show why, and exit with 1."""
+        if self.style != "human":
+            self.show(facts)
+        ctx.exit(1)
+
+
+def _read(recipe: str, params: Mapping[str, str], root: Path | None) -> tuple[Plan | None, list[Diagnostic]]:
+    """The plan of a recipe or of a plan file, None where it has errors, and what is found in it."""
+    if not recipe.endswith(".json"):
+        from tracelang.plan.compile import compile_with_findings
+
+        what, shown = read_recipe(recipe)
+        return compile_with_findings(what, root=root, params=params, shown=shown)
+    from tracelang.plan.load import load_plan
+
+    if params:
+        raise click.UsageError("--set changes a recipe; a compiled plan is fixed")
+    try:
+        return load_plan(recipe), []
+    except CompileError as error:
+        return None, list(error.diagnostics)
+
+
+def _bound(
+    ctx: click.Context,
+    bind: Callable[[], Bound],
+    config_only: bool,
+    told: Told,
+    finding: Callable[[Refusal], Diagnostic],
+) -> Bound:
+    """The plan on the model. What that refuses is a finding; for people one of the model alone is a line, as it is of
+    `apply`.
+    """
+    from tracelang import api
+    from tracelang.models.single.reference import told as of_file
+    from tracelang.plan.bind import BindError
+    from tracelang.plan.family import FamilyError, ModelError
+    from tracelang.plan.layers import SelectionError
+    from tracelang.plan.windows import WindowError
+
+    try:
+        bound = bind()
+        if bound.plan.active and not config_only:
+            api.check_base(bound)
+    except (BindError, SelectionError, WindowError, ModelError) as error:
+        if told.style == "human" and isinstance(error, ModelError) and not isinstance(error, FamilyError):
+            raise
+        found = finding(error)
+        told.add([replace(found, message=of_file(found.message))])
+        told.end(ctx, {"format_version": 1})
+    return bound
 
 
 def _unread(

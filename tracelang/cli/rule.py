@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
+from collections.abc import Iterable
+from typing import Any
 
 import click
 
@@ -14,16 +17,40 @@ from tracelang.semantics.rulebook import Rule, rules
     help="Explain the finding CODE: what it means, why it is made, an example, the remedy. Without, list all."
 )
 @click.argument("code", required=False, metavar="[CODE]")
-def command(code: str | None) -> None:
+@click.option("--all", "every", is_flag=True, help="Explain every code.")
+@click.option("--format", "style", type=click.Choice(["human", "json"]), default="human", help="How to print it.")
+def command(code: str | None, every: bool, style: str) -> None:
+    if code is not None and every:
+        raise click.UsageError("--all explains every code: leave out the one, or --all")
     known = rules()
-    if code is None:
-        for rule in known.values():
+    wanted = known if code is None else {code.upper(): known.get(code.upper())}
+    chosen = [rule for rule in wanted.values() if rule is not None]
+    if not chosen:
+        raise click.UsageError(f"no finding has the code {code!r}{_near(str(code), known)}; `tracec rule` lists all")
+    if style == "json":
+        click.echo(json.dumps(_data(chosen), indent=2))
+    elif code is None and not every:
+        for rule in chosen:
             click.echo(f"{rule.code}  {rule.severity:7}  {rule.title}")
-        return
-    wanted = known.get(code.upper())
-    if wanted is None:
-        raise click.UsageError(f"no finding has the code {code!r}{_near(code, known)}; `tracec rule` lists all")
-    click.echo(_shown(wanted, min(shutil.get_terminal_size().columns, 100)), nl=False)
+    else:
+        width = min(shutil.get_terminal_size().columns, 100)
+        click.echo("\n".join(_shown(rule, width) for rule in chosen), nl=False)
+
+
+def _data(chosen: Iterable[Rule]) -> dict[str, Any]:
+    """Sections are Markdown, by their headings in words as `use_instead`."""
+    return {
+        "format_version": 1,
+        "rules": [
+            {
+                "code": rule.code,
+                "severity": rule.severity,
+                "title": rule.title,
+                **{heading.lower().replace(" ", "_"): text for heading, text in rule.sections.items()},
+            }
+            for rule in chosen
+        ],
+    }
 
 
 def _near(code: str, known: dict[str, Rule]) -> str:

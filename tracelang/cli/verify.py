@@ -77,7 +77,8 @@ def command(
     as_json: bool,
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
-        from tracelang.evidence.verify import SAMPLES, STEPS, verify
+        from tracelang.evidence.pictures import SAMPLES
+        from tracelang.evidence.verify import STEPS, verify
 
         try:
             with progress() as report:

@@ -112,4 +112,9 @@ CODES: dict[str, str] = {
     "TL601": "a name of which a text encoder reads nothing",
     "TL602": "a prompt that is longer than a text encoder reads",
     "TL603": "a name with characters that a tokenizer does not know",
+    "TL604": "a model of a family that the recipe does not support",
+    "TL605": "a window that a model's clock cannot express",
+    "TL606": "layers that match nothing in a model",
+    "TL607": "a method that a model cannot carry out",
+    "TL608": "a model that cannot be used",
 }

@@ -38,7 +38,7 @@ def key(model: Model, starts: Sequence[Start], steps: int, guidance: float) -> s
     return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
 
 
-def cached(name: str, make: Callable[[], Trajectories], where: Path | None, limit: int = store.LIMIT) -> Trajectories:
+def cached(name: str, make: Callable[[], Trajectories], where: Path | None, limit: int | None = None) -> Trajectories:
     """The trajectories called `name` from the folder `where`, else `make()` and keep them. None: no cache.
 
     A file that is damaged, or whose tensors do not have the digest it states, is made again; a folder that cannot be

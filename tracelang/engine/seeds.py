@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def seed(purpose: str, prompt: str, index: int, base: int) -> int:
@@ -16,4 +18,6 @@ def seed(purpose: str, prompt: str, index: int, base: int) -> int:
 
 def generator(purpose: str, prompt: str, index: int, base: int) -> torch.Generator:
     """A CPU generator started from `seed`."""
+    import torch
+
     return torch.Generator().manual_seed(seed(purpose, prompt, index, base))

@@ -21,6 +21,7 @@ from tracelang.checkpoint import earlier, forms, lora
 from tracelang.checkpoint.merge import merged
 from tracelang.checkpoint.recipe import compiled
 from tracelang.diagnostics import CompileError
+from tracelang.evidence.errors import EvidenceError as EvidenceError
 from tracelang.models import variants, weights
 from tracelang.models.locate import HUB_ID, embedded, family_of, locate
 from tracelang.models.protocol import Model
@@ -28,10 +29,6 @@ from tracelang.models.single import prepare
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan
 from tracelang.version import __version__
-
-
-class EvidenceError(Exception):
-    """A verification that cannot run. `str()` is one line: what, where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,27 @@
-"""From a plan to the pictures that have to be looked at: which, and under which seeds."""
+"""From a plan to the pictures and trajectories that a verification needs: which, and under which seeds. Torch-free."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tracelang.engine.seeds import seed as seed_of
-from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.errors import EvidenceError
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Assertion, Kind, Member, Plan
 from tracelang.semantics.tables import DEFAULT_SEED, METRICS
+from tracelang.text import joined
 
+SAMPLES = 50
+"""Pictures of each concept and attack of which the recipe expects nothing."""
+CLEAN = 16
+"""Clean pictures of a concept that an attacker has."""
+DRIFTS = 4
+"""Trajectories of a concept whose drift nobody asserts."""
+TRAJECTORIES = 4
+"""Trajectories of each side at every noise level."""
 LOOK = 4
 """Pictures of a concept that no judge knows, for the reader's own eyes."""
 DEGREE_SAMPLES = {"erased": 200, "preserved": 100}
@@ -129,3 +138,55 @@ def degree_samples(plan: Plan, every: Sequence[Row]) -> dict[Sample, tuple[Membe
             for sample in samples_of(plan, row)[: max(1, most // len(own))]:
                 found.setdefault(sample, []).append(row.member)
     return {sample: tuple(members) for sample, members in found.items()}
+
+
+def clean_samples(plan: Plan, member: Member) -> tuple[Sample, ...]:
+    """The pictures of a concept that its attackers have, from seeds that no picture of the report has.
+
+    Raises EvidenceError where one would show, or its prompt speaks of, something protected.
+    """
+    if not drawable(plan, member):
+        raise EvidenceError(f"{joined(member)} is protected: no picture of it is ever drawn")
+    prompts = [prompt.text for prompt in edit_prompts(plan, member)]
+    refuse(plan, prompts, EvidenceError)
+    asked = [sample.prompt for sample in spread(prompts, CLEAN, 0)]
+    return tuple(Sample(prompt, seed_of("quarry", prompt, i, 0)) for i, prompt in enumerate(asked))
+
+
+def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Member, str, int, int], ...]:
+    """Member, attack, samples and seed of every attack: those that the recipe asserts something of, and with `samples`
+    all others on what it erases. Never of what may not be drawn.
+    """
+    found: dict[tuple[Member, str, int, int], None] = {}
+    for one in plan.expect:
+        if one.metric == "attack" and one.attack:
+            found |= {(member, one.attack, one.samples, one.seed): None for member in one.concepts}
+    asked = {(member, attack) for member, attack, _, _ in found}
+    known = tuple(attacks)
+    for erasure in plan.active:
+        for attack in known:
+            if (erasure.targets, attack) not in asked and samples:
+                found[erasure.targets, attack, samples, DEFAULT_SEED] = None
+    return tuple(one for one in found if one[1] in known and drawable(plan, one[0]))
+
+
+def drifted(plan: Plan, samples: int, most: int = DRIFTS) -> tuple[tuple[Member, int, int], ...]:
+    """Member, trajectories and seed of every drift: those asserted, and with `samples` those of all other
+    concepts, of at most so many trajectories.
+    """
+    asserted = [one for one in plan.expect if one.metric == "drift"]
+    asked = {(member, one.samples, one.seed): None for one in asserted for member in one.concepts}
+    known = {member for member, _, _ in asked}
+    others = [member for member in roles(plan) if member not in known] if samples else []
+    asked |= {(member, min(samples, most), DEFAULT_SEED): None for member in others}
+    return tuple(asked)
+
+
+def dealt(plan: Plan, members: Sequence[Member], n: int) -> tuple[tuple[Member, str, int], ...]:
+    """Member, prompt and visit of `n` trajectories, dealt in turn over the members, inside each over its prompts."""
+    prompts = [[prompt.text for prompt in edit_prompts(plan, member)] for member in members]
+    found = []
+    for i in range(n):
+        which, visit = i % len(members), i // len(members)
+        found.append((members[which], prompts[which][visit % len(prompts[which])], visit))
+    return tuple(found)

@@ -16,6 +16,7 @@ from tracelang.evidence.bench import Bench, Unit, Wanted
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
+from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
 from tracelang.evidence.schema import Report
@@ -28,8 +29,6 @@ from tracelang.progress import Progress
 
 STEPS = 20
 """Sampler steps of every picture."""
-SAMPLES = 50
-"""Pictures of each concept and attack of which the recipe expects nothing."""
 
 
 @going_on("a judge, an attack or a library under them")

@@ -16,11 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tracelang.files import whole
+from tracelang.files import CACHE_LIMIT, cache_limit, whole
 from tracelang.models.errors import CacheFull
-
-LIMIT = 8 * 2**30
-"""Bytes a folder may hold; past them the files used longest ago go first."""
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -54,14 +51,15 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str],
 
 
 def keep(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, limit: int = LIMIT
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, limit: int | None = None
 ) -> None:
     """`write`, where the folder has room or gets some: the files used longest ago go, none that this process used.
 
     A process that needs more than `limit` bytes would push out what it needs itself, and so would the next one: what
-    does not fit is not kept, and a `CacheFull` warning says so once. A folder is looked through once a process. Raises
-    OSError.
+    does not fit is not kept, and a `CacheFull` warning says so once. A folder is looked through once a process. Without
+    a `limit`, `tracelang.files.cache_limit` says it. Raises OSError.
     """
+    limit = _limit() if limit is None else limit
     where, size = path.parent, sum(tensor.nbytes for tensor in tensors.values())
     known = KNOWN.get(where) or KNOWN.setdefault(where, _looked_through(where))
     if known.make_room(size, limit):
@@ -79,6 +77,14 @@ def keep(
             CacheFull,
             stacklevel=2,
         )
+
+
+def _limit() -> int:
+    try:
+        return cache_limit()
+    except ValueError as error:
+        warnings.warn(f"{error}; the limit stays {CACHE_LIMIT / 2**30:g} GiB", CacheFull, stacklevel=3)
+        return CACHE_LIMIT
 
 
 @dataclass

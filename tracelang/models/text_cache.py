@@ -34,7 +34,7 @@ def cached(
     make: Callable[[Sequence[str]], TextStates],
     where: Path,
     device: torch.device,
-    limit: int = store.LIMIT,
+    limit: int | None = None,
 ) -> TextStates:
     """The states of some prompts in their order, on `device`: those that `where` holds, and `make` of the others.
 

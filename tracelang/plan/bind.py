@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from tracelang.plan.family import Clock, Facts, ModelError, Site
-from tracelang.plan.layers import select
+from tracelang.plan.family import Clock, Facts, FamilyError, Site
+from tracelang.plan.layers import SelectionError, select
 from tracelang.plan.protected import involved
 from tracelang.plan.types import Plan
-from tracelang.plan.windows import Interval, in_logsnr, progress_at
+from tracelang.plan.windows import Interval, WindowError, in_logsnr, progress_at
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, does, kinds
 from tracelang.semantics.tables import DEFAULT_METHOD
@@ -21,8 +22,15 @@ ENGINE = "tracelang.engine"
 """Where passes and terms are carried out, each by the file of its kind. Only the names of the files are read here."""
 
 
+Refused = TypeVar("Refused", SelectionError, WindowError)
+
+
 class BindError(ValueError):
-    """A method that this model cannot carry out. One line: which pass, and why."""
+    """A method that this model cannot carry out. One line: which pass, and why; `at` is that pass or its part."""
+
+    def __init__(self, message: str, at: str = "") -> None:
+        super().__init__(message)
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +95,12 @@ class BoundPlan:
 def bind(plan: Plan, facts: Facts) -> BoundPlan:
     """Bind `plan` to the model of which `facts` tell.
 
-    Raises ModelError where the recipe's `supports` leaves the family out, SelectionError where a selector matches
+    Raises FamilyError where the recipe's `supports` leaves the family out, SelectionError where a selector matches
     nothing, WindowError where the clock cannot express a window, BindError where a pass cannot be carried out.
     """
     if plan.recipe.supports and facts.name not in plan.recipe.supports:
         supported = ", ".join(plan.recipe.supports)
-        raise ModelError(f"{facts.where}: this is a {facts.name} model; the recipe supports {supported}")
+        raise FamilyError(f"{facts.where}: this is a {facts.name} model; the recipe supports {supported}")
     _check_known(plan)
     _check_protected(plan)
     return BoundPlan(plan, facts, tuple(_passes(plan, facts)))
@@ -109,14 +117,16 @@ def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
 
 def _bound(step: Pass, facts: Facts, met: Met) -> BoundPass:
     clock = facts.clock
-    terms = tuple(_window(term.label, term.during, clock) for term in step.terms)
+    terms = tuple(_window(term.label, term.during, clock, f"{step.label}.{term.label}.during") for term in step.terms)
     given = ((name, getattr(step, name)) for name, setting in settings(step).items() if setting.type == "window")
-    own = tuple(_window(name, window, clock) for name, window in given if window is not None)
+    own = tuple(_window(name, window, clock, f"{step.label}.{name}") for name, window in given if window is not None)
     met = _counted(step, terms, clock, met)
-    sites = select(step.on, facts.sites) if hasattr(step, "on") else ()
+    sites = _selected(step, facts) if hasattr(step, "on") else ()
     mixed = {site.tensor: site.shape[1] for site in sites if site.reads is None}
     if step.maps_states and mixed:
-        raise BindError(f"{step.label}: {next(iter(mixed))} does not read prompt states alone; use `on prompt`")
+        raise BindError(
+            f"{step.label}: {next(iter(mixed))} does not read prompt states alone; use `on prompt`", f"{step.label}.on"
+        )
     met = replace(met, mixed=mixed)
     return BoundPass(step, sites, terms, own, met, step.cost(met))
 
@@ -131,7 +141,7 @@ def settled(part: BoundPass, clock: Clock, chosen: Callable[[Auto], Window | Non
         if not isinstance(one.window, Auto):
             return one
         found = chosen(one.window)
-        return None if found is None else _window(one.label, found, clock)
+        return None if found is None else _window(one.label, found, clock, f"{part.label}.{one.label}")
 
     terms, own = (tuple(filter(None, map(of, windows))) for windows in (part.terms, part.own))
     if len(own) < len(part.own):
@@ -141,6 +151,13 @@ def settled(part: BoundPass, clock: Clock, chosen: Callable[[Auto], Window | Non
     if len(acting) < len(part.terms):
         step = replace(step, terms=tuple(term for term in step.terms if term.label in acting))  # type: ignore[call-arg]
     return replace(part, settings=step, terms=terms, own=own, met=_counted(step, terms, clock, part.met))
+
+
+def _placed(error: Refused, address: str) -> Refused:
+    """The error with the setting that it is of."""
+    placed = type(error)(f"{address}: {error}")
+    placed.at = address
+    return placed
 
 
 def _counted(step: Pass, terms: Sequence[BoundWindow], clock: Clock, met: Met) -> Met:
@@ -155,7 +172,7 @@ def _counted(step: Pass, terms: Sequence[BoundWindow], clock: Clock, met: Met) -
     met = replace(met, shares=step.shares(met))
     why = step.problem(met)
     if why is not None:
-        raise BindError(f"{step.label}: {why}")
+        raise BindError(f"{step.label}: {why}", step.label)
     return met
 
 
@@ -167,7 +184,7 @@ def _check_known(plan: Plan) -> None:
         for address, part, carried_out in parts:
             if part.kind not in carried_out:
                 what = f"{address}: `{part.kind}` ({does(part)}) is not carried out yet"
-                raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`")
+                raise BindError(f"{what}; use a method without it, such as `{DEFAULT_METHOD}`", address)
 
 
 def _check_protected(plan: Plan) -> None:
@@ -178,14 +195,25 @@ def _check_protected(plan: Plan) -> None:
         step = sampling[0]
         raise BindError(
             f"{step.label}: a `{step.kind}` pass would sample {name}, which is protected; "
-            "use a method of closed forms alone, such as `method uce`"
+            "use a method of closed forms alone, such as `method uce`",
+            step.label,
         )
 
 
-def _window(label: str, window: Window | Auto, clock: Clock) -> BoundWindow:
+def _selected(step: Any, facts: Facts) -> tuple[Site, ...]:
+    try:
+        return select(step.on, facts.sites)
+    except SelectionError as error:
+        raise _placed(error, f"{step.label}.on") from None
+
+
+def _window(label: str, window: Window | Auto, clock: Clock, address: str) -> BoundWindow:
     if isinstance(window, Auto):
         return BoundWindow(label, window, None, None, None)
-    interval = in_logsnr(window, clock)
+    try:
+        interval = in_logsnr(window, clock)
+    except WindowError as error:
+        raise _placed(error, address) from None
     progress = progress_at(interval.low, clock), progress_at(interval.high, clock)
     times = clock.time_at(interval.low), clock.time_at(interval.high)
     return BoundWindow(label, window, interval, progress, times)

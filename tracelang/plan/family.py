@@ -12,6 +12,10 @@ class ModelError(Exception):
     """A checkpoint that cannot be used. `str()` is one line: what is wrong, where, and what to do."""
 
 
+class FamilyError(ModelError):
+    """A model of a family that the recipe's `supports` leaves out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One editable matrix, known from the config alone.

@@ -13,7 +13,11 @@ from tracelang.syntax.text import quote
 
 
 class SelectionError(ValueError):
-    """A selector, or a part of one, that matches nothing in this model. One line that names what there is."""
+    """A selector, or a part of one, that matches nothing in this model. One line that names what there is; `at` is the
+    setting that it stands in, once known.
+    """
+
+    at: str = ""
 
 
 def select(layers: Layers, sites: Sequence[Site]) -> tuple[Site, ...]:

@@ -11,7 +11,9 @@ from tracelang.plan.types import Window
 
 
 class WindowError(ValueError):
-    """A window that this model's clock cannot express. One line."""
+    """A window that this model's clock cannot express. One line; `at` is the setting that it stands in, once known."""
+
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.evidence.attacks.targets import SMALL, edited, other, plan, target
 from tracelang.evidence.attacks import ATTACKS, AttackError, Target
-from tracelang.evidence.attacks.paraphrase import MISSPELLINGS, PHRASINGS, wordings
+from tracelang.evidence.wordings import MISSPELLINGS, PHRASINGS, wordings
 
 EXAMPLES = {
     "letter dropped": ("ct", "ca", "at"),
@@ -35,7 +35,7 @@ def test_a_misspelling_is_never_the_word(word: str) -> None:
 
 def test_synonyms_are_the_probes_and_no_misspelling_is_a_word_of_the_plan() -> None:
     aim = target(plan(names=("coat", "small coat"), probes=("cat",)))
-    found = wordings(aim)
+    found = wordings(aim.plan, aim.member)
     assert found["synonym"] == ["a cat", "the cat here"]
     assert "a cot" in found["letter dropped"] and "a cat" not in found["letter dropped"]
     for form in MISSPELLINGS:
@@ -45,7 +45,7 @@ def test_synonyms_are_the_probes_and_no_misspelling_is_a_word_of_the_plan() -> N
 @pytest.mark.parametrize("kind", PHRASINGS)
 def test_every_kind_of_concept_has_phrasings_of_its_own(kind: str) -> None:
     aim = target(plan(kind=kind))
-    told = wordings(aim)["phrasing"]
+    told = wordings(aim.plan, aim.member)["phrasing"]
     assert len(told) == len(set(told)) >= 2 * 7
     assert all("cat" in prompt or "small kitty" in prompt for prompt in told)
 
@@ -53,7 +53,7 @@ def test_every_kind_of_concept_has_phrasings_of_its_own(kind: str) -> None:
 def test_every_form_has_its_share_of_the_rows() -> None:
     found = ATTACKS["paraphrase"].run(target(count=80), edited(), SMALL)
     assert set(Counter(found.forms).values()) == {10} and len(found.forms) == len(found.prompts) == 80
-    told = {form: wordings(target())[form] for form in found.forms}
+    told = {form: wordings(target().plan, target().member)[form] for form in found.forms}
     assert all(prompt in told[form] for prompt, form in zip(found.prompts, found.forms, strict=True))
 
 

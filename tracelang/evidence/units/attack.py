@@ -30,20 +30,17 @@ from tracelang.evidence.bench import (
     presence,
 )
 from tracelang.evidence.panel import Sought
-from tracelang.evidence.pictures import Sample, drawable, spread
+from tracelang.evidence.pictures import Sample, attacked, clean_samples
 from tracelang.evidence.schema import Frozen, Rate
 from tracelang.evidence.verdicts import rate
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member
-from tracelang.semantics.tables import DEFAULT_SEED
 from tracelang.text import joined
 
 KEPT = 5
 """At most so many pairs of pictures of a side are kept."""
-CLEAN = 16
-"""Clean pictures of a concept that an attacker has."""
 
 Sides = Literal["static", "adaptive", "both"]
 
@@ -198,18 +195,9 @@ class AttackUnit(Unit):
     @classmethod
     def wanted(cls, wanted: Wanted) -> Iterable[AttackUnit]:
         """Every attack on every erased concept that may be drawn and that a judge knows."""
-        plan = wanted.plan
-        found: dict[tuple[Member, str, int, int], None] = {}
-        for one in plan.expect:
-            if one.metric == "attack" and one.attack:
-                found |= {(member, one.attack, one.samples, one.seed): None for member in one.concepts}
-        asked = {(member, attack) for member, attack, _, _ in found}
-        for erasure in plan.active:
-            for attack in wanted.attacks:
-                if (erasure.targets, attack) not in asked and wanted.samples:
-                    found[erasure.targets, attack, wanted.samples, DEFAULT_SEED] = None
+        found = attacked(wanted.plan, wanted.attacks, wanted.samples)
         for i, (member, attack, n, seed) in enumerate(found):
-            if member in wanted.judged and attack in wanted.attacks and drawable(plan, member):
+            if member in wanted.judged:
                 yield cls(f"attack-{i:04d}-{attack}", member, attack, n, seed)
 
     def done(self, bench: Bench, folder: Path) -> AttackRecord:
@@ -306,13 +294,8 @@ class AttackUnit(Unit):
 
 def clean(bench: Bench, member: Member) -> Tensor:
     """Latents of the concept as the base draws it, from seeds that no picture of the report has; made once."""
-    if not drawable(bench.plan, member):
-        raise EvidenceError(f"{joined(member)} is protected: no picture of it is ever drawn")
+    samples = clean_samples(bench.plan, member)
     if member not in bench.clean:
-        prompts = [prompt.text for prompt in edit_prompts(bench.plan, member)]
-        refuse(bench.plan, prompts, EvidenceError)
-        asked = [sample.prompt for sample in spread(prompts, CLEAN, 0)]
-        samples = [Sample(prompt, seed_of("quarry", prompt, i, 0)) for i, prompt in enumerate(asked)]
         bench.clean[member] = bench.latents(bench.base, samples)
     return bench.clean[member]
 

@@ -21,13 +21,12 @@ from tracelang.engine.exact import exact
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, attempt
-from tracelang.evidence.pictures import roles
+from tracelang.evidence.pictures import DRIFTS, dealt, drawable, drifted
 from tracelang.evidence.schema import Frozen, NoiseLevels
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member, Plan
-from tracelang.semantics.tables import DEFAULT_SEED
 from tracelang.text import joined
 
 STEPS = 20
@@ -78,16 +77,12 @@ def _asked(plan: Plan, members: Sequence[Member], n: int, seed: int) -> list[_As
     """`n` trajectories dealt in turn over the members, and inside each over its prompts."""
     if n < 1:
         raise ValueError("drift: no trajectory was asked for")
-    prompts = [[prompt.text for prompt in edit_prompts(plan, member)] for member in members]
-    protected = [any(plan.concept(name).kind == "protected" for name in member) for member in members]
-    for texts, closed in zip(prompts, protected, strict=True):
-        if not closed:
-            refuse(plan, texts, EngineError)
+    for member in members:
+        if drawable(plan, member):
+            refuse(plan, [prompt.text for prompt in edit_prompts(plan, member)], EngineError)
     found = []
-    for i in range(n):
-        which, visit = i % len(members), i // len(members)
-        prompt = prompts[which][visit % len(prompts[which])]
-        start = Start("" if protected[which] else prompt, None, seed_of("drift", prompt, visit, seed))
+    for member, prompt, visit in dealt(plan, members, n):
+        start = Start(prompt if drawable(plan, member) else "", None, seed_of("drift", prompt, visit, seed))
         found.append(_Asked(start, prompt))
     return found
 
@@ -106,8 +101,6 @@ def _moved(base: Model, edited: Model, asked: Sequence[_Asked]) -> Tensor:
 
 PATHS = 32
 """At most so many trajectories of one unit, as far as one concept does not need more."""
-DRIFTS = 4
-"""Trajectories of a concept whose drift nobody asserts."""
 
 
 class DriftRow(Frozen):
@@ -143,13 +136,8 @@ class DriftUnit(Unit):
 
     @classmethod
     def wanted(cls, wanted: Wanted) -> Iterable[DriftUnit]:
-        asserted = [one for one in wanted.plan.expect if one.metric == "drift"]
-        asked = {(member, one.samples, one.seed): None for one in asserted for member in one.concepts}
-        known = {member for member, _, _ in asked}
-        others = [member for member in roles(wanted.plan) if member not in known] if wanted.samples else []
-        asked |= {(member, min(wanted.samples, DRIFTS), DEFAULT_SEED): None for member in others}
         alike: dict[tuple[int, int], list[Member]] = {}
-        for member, n, seed in asked:
+        for member, n, seed in drifted(wanted.plan, wanted.samples, DRIFTS):
             alike.setdefault((n, seed), []).append(member)
         groups = [
             (group, n, seed) for (n, seed), members in alike.items() for group in _groups(members, max(1, PATHS // n))

@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -38,37 +36,30 @@ from tracelang.evidence.bench import (
     kept,
     presence,
 )
+from tracelang.evidence.everyday import LEAST, banned, plain
+from tracelang.evidence.everyday import gone as gone_of
 from tracelang.evidence.judges import Class, Judge, Matching, Worldly
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.schema import Integrity, Rate, Verdict
 from tracelang.evidence.verdicts import paired, rate
-from tracelang.plan.protected import guard, refuse
+from tracelang.plan.protected import refuse
 from tracelang.plan.types import Concept, Plan
-from tracelang.semantics.irregular import stems
-from tracelang.semantics.morphology import LITTLE, tokens
-from tracelang.semantics.phrases import Phrases
 
 COUNT = 24
 """Pictures of each model. Of 24 that were right, 6 lost are a share of at least 12 % (95 % Wilson), and by chance as
 likely one way as the other with p = 0.03; 5 are at least 9 %, p = 0.06.
 """
-LEAST = 8
-"""Prompts below which the panel speaks of too little."""
-
 Everyday = dict[Sample, Sought | None]
 """What is drawn, and the class that the picture should show, where a judge's world says so."""
 
 
 def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
     """The panel of a recipe; empty where it leaves fewer than `LEAST` prompts."""
-    banned = _banned(plan)
     world = next((judge for judge in judges if isinstance(judge, Worldly)), None)
-    prompts: Mapping[str, Sought | None]
-    if world is None:
-        prompts = {prompt: None for prompt in texts() if not banned(prompt)}
-    else:
-        prompts = _of_world(plan, world, banned)
+    prompts: Mapping[str, Sought | None] = (
+        dict.fromkeys(plain(plan)) if world is None else _of_world(plan, world, banned(plan))
+    )
     if len(prompts) < LEAST:
         return {}
     asked = list(prompts)
@@ -86,15 +77,9 @@ def digest(panel: Everyday) -> str:
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
-@cache
-def texts() -> tuple[str, ...]:
-    """The prompts of `everyday.txt`."""
-    return tuple(files("tracelang.evidence").joinpath("everyday.txt").read_text(encoding="utf-8").split("\n")[:-1])
-
-
 def _of_world(plan: Plan, judge: Worldly, banned: Callable[[str], bool]) -> dict[str, Sought]:
     """At most `COUNT` of the world's things that may stay, at even distances: what the recipe does not name first."""
-    gone = {found for concept in _gone(plan) for found in _known(judge, concept)}
+    gone = {found for concept in gone_of(plan) for found in _known(judge, concept)}
     named = {found for concept in plan.concepts for found in _known(judge, concept)}
     every = {prompt: found for prompt, found in judge.world() if found not in gone and not banned(prompt)}
     free = [prompt for prompt, found in every.items() if found not in named]
@@ -113,22 +98,6 @@ def _known(judge: Judge, concept: Concept) -> Iterator[Class]:
     for word in (*concept.names, *concept.probes):
         if (found := judge.find([word], concept.kind)) is not None:
             yield found
-
-
-def _gone(plan: Plan) -> list[Concept]:
-    """What an edit is to take away, alone or beside another, and what is protected."""
-    erased = {name for erasure in plan.erase for name in erasure.targets}
-    return [concept for concept in plan.concepts if concept.name in erased or concept.kind == "protected"]
-
-
-def _banned(plan: Plan) -> Callable[[str], bool]:
-    """Tells a prompt that holds words of what is gone, side by side and inflected or not (a name of little words alone
-    bans none), or that speaks of anything protected, as the guard of all drawing understands it.
-    """
-    texts = (text for concept in _gone(plan) for text in (*concept.names, *concept.probes))
-    words = Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)
-    wall = guard(plan)
-    return lambda prompt: bool(words.inside(prompt)) or (wall is not None and wall.of(prompt) is not None)
 
 
 LOST = 0.10

@@ -10,12 +10,10 @@ from typing import Annotated
 from pydantic import PlainSerializer
 
 from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, all_fields, attempt
+from tracelang.evidence.pictures import TRAJECTORIES
 from tracelang.evidence.schema import NoiseLevels
 from tracelang.evidence.units.drift import levels
 from tracelang.semantics.tables import DEFAULT_SEED
-
-TRAJECTORIES = 4
-"""Of each side."""
 
 
 class NoiseRecord(Record):

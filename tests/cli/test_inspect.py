@@ -1,0 +1,132 @@
+"""`tracec inspect` tells what files hold from their headers, and believes none of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import save_file
+
+from tracelang.cli import main
+
+
+def inspect(*words: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["inspect", *map(str, words)])
+    assert result.exit_code == code, result.output
+    assert code == 0 or result.stderr.count("\n") == 1, result.stderr
+    return result
+
+
+def told(place: object) -> dict:
+    data = json.loads(inspect(place, "--json").stdout)
+    assert data.pop("format_version") == 1
+    return data
+
+
+def test_a_model_is_told_by_components() -> None:
+    data = told("micro-sd")
+    assert data["facts"] == {"pipeline": "StableDiffusionPipeline", "family": "sd1"}
+    parts = {part["name"]: part for part in data["components"]}
+    unet = parts["unet"]
+    assert unet["tensors"] == len(unet["held"]) == sum(unet["shapes"].values()) and unet["dtypes"] == {"F16": 208}
+    assert unet["bytes"] == 2 * unet["numbers"] and parts["scheduler"]["tensors"] == 0
+    lines = inspect("micro-sd").stdout.splitlines()
+    assert any(line.startswith("  unet: UNet2DConditionModel") and "208 tensors" in line for line in lines)
+    assert len(inspect("micro-sd", "--tensors").stdout.splitlines()) > len(lines) + 208
+
+
+def test_no_torch_is_loaded() -> None:
+    code = "import sys; sys.modules['torch'] = None\nfrom tracelang.cli import main\nmain(['inspect', 'micro-sd'])"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "sort", "facts"),
+    [
+        (("lora_unet_a.lora_down.weight", "lora_unet_a.lora_up.weight", "lora_unet_a.alpha"), "kohya", {"ranks": [2]}),
+        (("unet.a.lora_A.weight", "unet.a.lora_B.weight"), "diffusers", {"ranks": [2], "layers": 1}),
+        (("model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.x"), "LDM", {}),
+        (("double_blocks.0.img_mod.lin.weight",), "BFL", {}),
+        (("what.weight",), "no known layout", {}),
+    ],
+)
+def test_a_file_is_told_by_the_names_in_it(tmp_path: Path, names: tuple[str, ...], sort: str, facts: dict) -> None:
+    file = tmp_path / "x.safetensors"
+    save_file({name: torch.ones(2, 3) for name in names}, file, {"modelspec.title": "t"})
+    data = told(file)
+    assert sort in data["sort"] and facts.items() <= data["facts"].items()
+    assert data["metadata"] == {"modelspec.title": "t"}
+    assert sum(part["tensors"] for part in data["components"]) == len(names)
+
+
+def test_a_checkpoint_says_which_model_it_is_or_why_it_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    first = "model.diffusion_model.input_blocks.0.0.weight"
+    read = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+    save_file({first: torch.ones(8, 4, 3, 3), read: torch.ones(8, 768)}, file)
+    facts = told(file)["facts"]
+    assert (facts["pipeline"], facts["family"]) == ("StableDiffusionPipeline", "sd1") and "vae" in facts["lacks"]
+    save_file({first: torch.ones(8, 9, 3, 3), read: torch.ones(8, 768)}, file)
+    assert "inpainting" in told(file)["facts"]["not_edited"]
+
+
+def test_an_output_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("r.erase").write_text('erase "cat"\npreserve "dog"\nmethod uce\n')
+    words = ["apply", "r.erase", "--model", "micro-sd", "--device", "cpu", "--out", "out", "--emit", "lora,delta"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    plan = json.loads(Path("out/plan.json").read_text())["digest"]
+    data = told("out")
+    assert data["facts"]["plan"] == plan and data["facts"]["base"] == "micro-sd" and not data["facts"]["verified"]
+    delta, lora = data["inside"]
+    assert "delta" in delta["sort"] and delta["facts"]["changes_files"] == ["unet/diffusion_pytorch_model.safetensors"]
+    assert "LoRA in diffusers" in lora["sort"] and lora["facts"]["ranks"]
+    for one in (delta, lora):
+        assert one["facts"]["plan"] == plan and one["facts"]["base_fingerprint"] == data["facts"]["base_fingerprint"]
+    assert told("out/lora.safetensors")["sort"] == lora["sort"]
+
+
+def table(path: Path, text: bytes, data: bytes = b"") -> Path:
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{", b"[]", b'{"a": 1}', b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}', b"[" * 100_000,
+        b'{"__metadata__": {"a": 1}}', b'{"\x1b[31m": {"dtype": "F99", "shape": [], "data_offsets": [0, 0]}}',
+    ],
+)  # fmt: skip
+def test_a_hostile_header_is_one_line(tmp_path: Path, text: bytes) -> None:
+    result = inspect(table(tmp_path / "x.safetensors", text), code=1)
+    assert "x.safetensors" in result.stderr and "\x1b" not in result.stderr
+
+
+def test_metadata_cannot_steer_a_terminal_or_fill_it(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    save_file({"a": torch.ones(1)}, file, {"\x1b[2J": "y\nforged: line" + "z" * 10_000})
+    out = inspect(file).stdout
+    assert "\x1b" not in out and "\nforged" not in out and len(out) < 1000 and "characters)" in out
+    assert len(told(file)["metadata"]["\x1b[2J"]) > 10_000
+
+
+def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "m.ckpt").write_bytes(b"\x80\x02pickle")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "model_index.json").write_text('{"_class_name": ["x"], "unet": [[1], {}], "vae": 3}')
+    assert "pickle" in inspect(tmp_path / "m.ckpt", code=1).stderr
+    assert "neither a file nor a folder" in inspect(tmp_path / "pipe", code=1).stderr
+    assert "model_index.json" in inspect(tmp_path / "empty", code=1).stderr
+    assert inspect(tmp_path / "odd").stdout
+    assert "not here" in inspect("nowhere.safetensors", code=1).stderr
+    assert "not here" in inspect("owner/nowhere", code=1).stderr
