@@ -4,7 +4,7 @@ Every layout that people hold is generated and given to `plan`, `apply` (the clo
 what was written is compared with the base byte for byte, and `supports` is asked of every family. At true size names,
 shapes and headers are the published ones; Stable Diffusion 1.x and 2.x are all real bytes, of SDXL and FLUX.1 the
 matrices that an edit reads, the rest holes. There no picture is drawn, FLUX.1's text states are invented, and a row
-that the disk has no room for says so. Fails where a row is not as it should be.
+that the disk has no room for says so and is counted apart. Fails where a row is not as it should be.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.layouts.judge import judge
@@ -23,6 +24,7 @@ from tests.layouts.rows import REFUSED, WORKS, Row
 from tests.layouts.sizes import needed
 
 COLUMNS = ("plan", "apply", "sample", "diffusers", "changed", "supports")
+GOOD, WRONG, SKIPPED = "good", "wrong", "skipped"
 
 
 def main() -> int:
@@ -33,22 +35,29 @@ def main() -> int:
     rows = [row for row in (*WORKS, *([] if given.true else REFUSED)) if given.only in row.name]
     wide = max(len(row.name) for row in rows)
     print(f"{'layout':{wide}}  " + "  ".join(f"{column:>12}" for column in COLUMNS))
-    good = 0
+    counts = Counter[str]()
     with _folder() as at:
         os.environ["TRACELANG_CACHE"] = str(at / "cache")
         for i, row in enumerate(rows):
             place = at / str(i)
             place.mkdir()
-            good += _row(row, place, given.true, wide)
+            counts[_row(row, place, given.true, wide)] += 1
             shutil.rmtree(place)
-    print(f"{good} of {len(rows)} rows as they should be")
-    return int(good < len(rows))
+    print(summary(counts))
+    return int(counts[WRONG] > 0)
 
 
-def _row(row: Row, at: Path, true: bool, wide: int) -> bool:
+def summary(counts: Mapping[str, int]) -> str:
+    """A row that was not run is neither good nor wrong."""
+    ran = counts.get(GOOD, 0) + counts.get(WRONG, 0)
+    told = f"{counts.get(GOOD, 0)} of {ran} rows as they should be"
+    return told + (f"; {counts[SKIPPED]} not run for lack of room" if counts.get(SKIPPED) else "")
+
+
+def _row(row: Row, at: Path, true: bool, wide: int) -> str:
     if true and (room := needed(row)) > shutil.disk_usage(at).free:
         print(f"{row.name:{wide}}  not run: needs {room / 1e9:.0f} GB of disk", flush=True)
-        return True
+        return SKIPPED
     given = row.make(at, "true" if true else "tiny")
     judged = judge(row, at, given, apart=true, draw=not true)
     if row.family is None:
@@ -59,7 +68,7 @@ def _row(row: Row, at: Path, true: bool, wide: int) -> bool:
     for fault in judged.faults:
         print(f"    {fault}")
     sys.stdout.flush()
-    return not judged.faults
+    return WRONG if judged.faults else GOOD
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from tracelang.checkpoint.merge import change, merged
 from tracelang.checkpoint.patch import clone, digests, patch
 from tracelang.engine.low_rank import LowRank, compress
 from tracelang.models import header
-from tracelang.plan.family import ModelError
+from tracelang.plan.family import ModelError, Site
 
 
 @pytest.fixture
@@ -27,9 +27,15 @@ def delta(out=4, rank=2, inputs=6):
     return LowRank(torch.randn(out, rank, dtype=torch.float64), torch.randn(rank, inputs, dtype=torch.float64))
 
 
+def told(name, edit=None):
+    edit = delta() if edit is None else edit
+    site = Site("unet", name, (edit.up.shape[0], edit.down.shape[1]), "key", None, "tokens", True)
+    return change(site, {site: edit})
+
+
 def test_only_the_edited_bytes_differ(base, tmp_path):
     edit, old = delta(), load_file(base)
-    patch(base, tmp_path / "out.safetensors", {"t2": change("t2", lambda: edit)})
+    patch(base, tmp_path / "out.safetensors", {"t2": told("t2", edit)})
     new, entry = load_file(tmp_path / "out.safetensors"), header.read(base).tensors["t2"]
     assert new["t2"].equal((old["t2"].double() + edit.up @ edit.down).half())
     assert not new["t2"].equal(old["t2"])
@@ -45,7 +51,7 @@ def test_the_mode_is_an_ordinary_files_and_the_base_stays(base, tmp_path):
     assert stat.S_IMODE(base.stat().st_mode) == 0o600  # safetensors 0.8 writes so
     old, mask = base.read_bytes(), os.umask(0o027)
     try:
-        patch(base, tmp_path / "out", {"t0": change("t0", lambda: delta())})
+        patch(base, tmp_path / "out", {"t0": told("t0")})
         clone(base, tmp_path / "copy")
     finally:
         os.umask(mask)
@@ -56,7 +62,7 @@ def test_the_mode_is_an_ordinary_files_and_the_base_stays(base, tmp_path):
 def test_a_link_is_followed_and_never_written_through(base, tmp_path):
     (tmp_path / "link").symlink_to(base)
     old = base.read_bytes()
-    patch(tmp_path / "link", tmp_path / "out", {"t1": change("t1", lambda: delta())})
+    patch(tmp_path / "link", tmp_path / "out", {"t1": told("t1")})
     assert base.read_bytes() == old and not (tmp_path / "out").is_symlink()
     assert (tmp_path / "out").stat().st_ino != base.stat().st_ino
 
@@ -102,7 +108,7 @@ def test_what_cannot_be_stored_is_refused_and_leaves_nothing(case, base, tmp_pat
     name, edit, word = BAD[case]
     (tmp_path / "out").write_text("an older state")
     with pytest.raises(ModelError, match=word):
-        patch(base, tmp_path / "out", {"t4": change("t4", lambda: delta()), name: change(name, lambda: edit)})
+        patch(base, tmp_path / "out", {"t4": told("t4"), name: told(name, edit)})
     assert (tmp_path / "out").read_text() == "an older state"
     assert {path.name for path in tmp_path.iterdir()} == {"out", base.name}
 

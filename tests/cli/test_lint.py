@@ -135,6 +135,9 @@ def test_params_and_root(folder: Path) -> None:
     assert "TL217" in run("sub/r.erase").stdout
     assert "TL401" in run("sub/r.erase", "--root", ".").stdout
     assert run("sub/r.erase", "--root", ".", "--set", "d=0%").exit_code == 0
+    for root in ("nowhere", "", "list.txt"):
+        refused = run("sub/r.erase", "--root", root)
+        assert refused.exit_code == 2 and "--root" in refused.stderr and not refused.stdout
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(folder: Path) -> None:
@@ -157,7 +160,8 @@ def test_a_fault_of_ours_ends_with_its_own_exit_code(folder: Path, monkeypatch: 
 def test_the_clean_path_is_light(folder: Path) -> None:
     heavy = (
         "'pydantic', 'rich', 'lark', 'torch', 'numpy', 'difflib', 'tempfile', 'csv', 'hashlib', 'dataclasses', "
-        "'unicodedata', 'tracelang.semantics.irregular', 'tracelang.semantics.protected'"
+        "'unicodedata', 'subprocess', 'tomllib', 'json', 'tracelang.semantics.irregular', "
+        "'tracelang.semantics.protected'"
     )
     code = (
         "import sys\nfrom tracelang.cli import main\n"
@@ -166,6 +170,21 @@ def test_the_clean_path_is_light(folder: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(folder / "clean.erase")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.stdout == "0\n[]\n", done
+
+
+def test_nothing_is_hashed_and_no_process_begun_for_a_recipe_of_several_files(folder: Path) -> None:
+    (folder / "words.txt").write_text("statue\nbeach\n")
+    (folder / "minimum.erase").write_text('tracelang 1\nerase "gun"\npreserve list "words.txt"\n')
+    text = 'tracelang 1\nimport "std/anchors.erase" as a\ninclude "minimum.erase"\nerase "nude" toward a.clothed\n'
+    expect = 'expect { shown("nude") <= 5% kept("statue") >= 90% }\n'
+    (folder / "several.erase").write_text(text + expect)
+    code = (
+        "import sys\nfrom tracelang.cli import main\n"
+        "try:\n    main(['lint', 'several.erase'])\nexcept SystemExit as end:\n    print(end.code)\n"
+        "print([name for name in ('hashlib', 'subprocess', 'csv', 'tomllib', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder)
     assert done.stdout == "0\n[]\n", done
 
 

@@ -77,6 +77,20 @@ def test_deltas_are_exact() -> None:
     assert all(torch.equal(from_mapping[site].up, deltas[site].up) for site in deltas)
 
 
+def test_a_copy_of_a_matrix_gets_its_own_map_and_the_adapters_as_trained() -> None:
+    model = Toy()
+    mapped = edited(model)
+    site = mapped.sites[0]
+    trained = LowRank(torch.ones(site.shape[0], 1).double(), torch.ones(1, site.shape[1]).double())
+    edit = Edit(mapped.maps, (Adapter((), "trained", {site: trained}),))
+    weight = model.weight(site).detach().double()
+    deltas, copied = edit.deltas(model), weight.roll(1, 0)
+    alone = Edit(mapped.maps).delta(site, copied).dense()
+    assert torch.allclose(deltas.of(site, copied).dense(), alone + trained.dense(), atol=1e-12)
+    assert not torch.allclose(deltas.of(site, copied).dense(), deltas[site].dense(), atol=1e-3)
+    assert torch.equal(deltas.of(site, weight).dense(), deltas[site].dense())
+
+
 def test_compression_drops_what_is_not_there() -> None:
     g = torch.Generator().manual_seed(0)
     up, down = torch.randn(20, 3, generator=g).double(), torch.randn(3, 10, generator=g).double()

@@ -231,10 +231,11 @@ def judge(row: Row, at: Path, given: Given, apart: bool = False, draw: bool = Tr
     applied = run("apply", *words, "--out", str(out), "--emit", emit, given=given, apart=apart)
     if row.family is None:
         for name, ran in (("plan", planned), ("apply", applied)):
+            reason = ran.line.replace(str(given.at), "")  # a name is no reason
             cells[name] = "refused" if ran.code else "works"
             if not ran.code:
                 faults.append(f"{name} works")
-            elif lacks := [one for one in row.reasons if not re.search(one, ran.line)]:
+            elif lacks := [one for one in row.reasons if not re.search(one, reason)]:
                 faults.append(f"{name} does not say {lacks}: {ran.line}")
         if out.exists() or list(at.glob(".out*")):
             faults.append("a refusal left something behind")

@@ -38,6 +38,13 @@ def test_the_order_of_a_chain_does_not_matter(sort: str, length: int) -> None:
         assert codes(order) == (["TL215"] if length > MAX_REFERENCES else [])
 
 
+def test_a_chain_that_is_too_long_is_an_error_for_what_erases_its_end_too() -> None:
+    first, rest = CHAINS["group"]
+    lines = [first.format(), *(rest.format(i=i, j=i - 1) for i in range(1, 2000))]
+    for order in (lines, lines[::-1]):
+        assert codes([*order, "erase g1999", 'expect { shown("b3") <= 5% }']) == ["TL215"]
+
+
 def test_a_broad_tree_is_not_deep() -> None:
     lines = [f'group g{i} = "a{i}"' for i in range(500)]
     everything = "group everything = " + ", ".join(f"g{i}" for i in range(500))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +56,7 @@ def copy(
     """
     edits: dict[str, dict[str, patch.Change]] = {}
     for site in deltas:
-        edits.setdefault(site.component, {})[site.tensor] = change(site.tensor, partial(deltas.__getitem__, site))
+        edits.setdefault(site.component, {})[site.tensor] = change(site, deltas)
     for component, changes in edits.items():
         for tensor in changes.keys() - weights.find(base / component).tensors.keys():
             raise ModelError(f"{base / component}: there is no tensor {tensor!r} to edit; is this the plan's model?")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tracelang.checkpoint.patch import Change
+from tracelang.engine.edit import Deltas
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
@@ -46,20 +47,20 @@ def storable() -> Iterator[None]:
         raise ModelError(str(error)) from None
 
 
-def change(name: str, delta: Callable[[], LowRank]) -> Change:
-    """`merged` on raw bytes, for `patch`; the delta is asked for then. Raises ModelError where dtype or shape does not
-    fit it.
+def change(site: Site, deltas: Mapping[Site, LowRank]) -> Change:
+    """`merged` on raw bytes, for `patch`. The edit is asked for then, and for the matrix that these bytes are: an
+    average over training or a variant is a model of its own. Raises ModelError where dtype or shape does not fit it.
     """
 
     def apply(entry: Entry, raw: bytes) -> bytes:
         if entry.dtype not in DTYPES:
-            raise ModelError(f"{name} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
-        found = delta()
-        shape = (found.up.shape[0], found.down.shape[1])
-        if entry.shape != shape:
-            raise ModelError(f"{name} has the shape {list(entry.shape)}, the edit {list(shape)}")
+            raise ModelError(f"{site.tensor} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
+        if entry.shape != site.shape:
+            raise ModelError(f"{site.tensor} has the shape {list(entry.shape)}, the edit {list(site.shape)}")
         weight = torch.frombuffer(bytearray(raw), dtype=DTYPES[entry.dtype]).view(entry.shape)
-        return raw_bytes(merged(weight, found, name))
+        with storable():
+            delta = deltas.of(site, weight) if isinstance(deltas, Deltas) else deltas[site]
+        return raw_bytes(merged(weight, delta, site.tensor))
 
     return apply
 

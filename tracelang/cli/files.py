@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -61,6 +60,8 @@ def found_in(folder: str) -> Iterator[str]:
 
 def _ignored_by_git(folder: str) -> set[str]:
     """The paths below a folder that git ignores, of whole folders the top; nothing outside of repositories."""
+    import subprocess  # brings threads and selectors, which the lint of a file does without
+
     command = ["git", "-C", folder, "-c", "core.fsmonitor=false", "ls-files", "-z", "--directory"]
     try:
         done = subprocess.run(

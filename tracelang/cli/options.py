@@ -30,7 +30,11 @@ def recipe_options(command: Command) -> Command:
     params = click.option(
         "--set", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Set a param of the recipe."
     )
-    root = click.option("--root", type=click.Path(path_type=Path), help="The folder that imports and lists stay in.")
+    root = click.option(
+        "--root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="The folder that imports and lists stay in.",
+    )
     return root(params(command))
 
 

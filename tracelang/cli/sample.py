@@ -93,7 +93,8 @@ def located(name: str, config: str | None, variant: str | None = None) -> Path:
         file, lacking = out / Path(held["file"]).name, held["lacking"]
     except (OSError, ValueError, KeyError, TypeError):
         return locate(name, config if Path(name).is_file() else None, None if Path(name).is_file() else variant)
-    return locate(str(file), config if lacking or config else str(out / "config"))
+    own = str((out / "config").absolute())  # never a hub id
+    return locate(str(file), config if lacking or config else own)
 
 
 def _variant(out: Path) -> str | None:

@@ -109,6 +109,8 @@ CODES: dict[str, str] = {
     "TL505": "an allowance without a reason, or one that cannot be read",
     "TL506": "the version of the language is missing",
     "TL507": "nothing is expected to be kept",
+    "TL508": "a name that reads as a template, or as several names",
+    "TL509": "a gated edit, which no file holds",
     "TL601": "a name of which a text encoder reads nothing",
     "TL602": "a prompt that is longer than a text encoder reads",
     "TL603": "a name with characters that a tokenizer does not know",

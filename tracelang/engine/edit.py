@@ -83,7 +83,7 @@ class Edit:
             finite(f"the change of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32")
         return change if change.up.any() and change.down.any() else LowRank(change.up[:, :0], change.down[:0])
 
-    def deltas(self, source: Model | Callable[[Site], Tensor]) -> Mapping[Site, LowRank]:
+    def deltas(self, source: Model | Callable[[Site], Tensor]) -> Deltas:
         """`delta` of every site, computed whenever it is asked for and then let go: together they may be larger than
         the model. The original matrices are taken from a model, or asked for one by one.
         """
@@ -103,7 +103,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deltas(Mapping[Site, LowRank]):
-    """`Edit.delta` by site."""
+    """`Edit.delta` by site: of the matrices that `weight` gives, and of any other stored copy by `of`."""
 
     edit: Edit
     weight: Callable[[Site], Tensor]
@@ -111,7 +111,11 @@ class Deltas(Mapping[Site, LowRank]):
     def __getitem__(self, site: Site) -> LowRank:
         if site not in self.edit.maps and not self.edit._factors(site):
             raise KeyError(site)
-        return self.edit.delta(site, self.weight(site))
+        return self.of(site, self.weight(site))
+
+    def of(self, site: Site, weight: Tensor) -> LowRank:
+        """The change of a copy of the site's matrix: of a map the copy's own, `W_c (T − I)`, of adapters as trained."""
+        return self.edit.delta(site, weight)
 
     def __iter__(self) -> Iterator[Site]:
         return iter(self.edit.sites)

@@ -96,10 +96,10 @@ def _resolved(
 
     file = recover(found.source, report) if found else None
     if found is None or file is None:
-        return None, File("", "", "recipe"), wall
+        return None, File("", b"", "recipe"), wall
     name = _inside(_name(path, wall) if path else found.source.path)
     resolution = resolve(file, report, folder=folder, root=wall, given=params, path=path)
-    return resolution, File(name, found.sha256, "recipe"), wall
+    return resolution, File(name, found.data, "recipe"), wall
 
 
 def root_of(recipe: str | Path) -> Path:

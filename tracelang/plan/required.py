@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -82,5 +81,5 @@ def _resolved(source: Source, lint: Lint, report: Findings) -> Resolution | None
 
 def _version(resolution: Resolution) -> Version:
     source = resolution.file.source
-    digest = hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Version(lower(resolution.program, File(os.path.basename(source.path), digest, "recipe")), Places(resolution))
+    data = source.text.encode("utf-8", "surrogatepass")
+    return Version(lower(resolution.program, File(os.path.basename(source.path), data, "recipe")), Places(resolution))

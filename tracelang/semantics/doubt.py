@@ -50,35 +50,41 @@ def doubt(modules: Iterable[Module], failed: Iterable[tuple[Module, tree.Erase]]
 
 
 def _add(found: Doubt, module: Module, word: str) -> None:
-    """A word, and what stands behind it where it is a name."""
-    if word in found.words:
-        return
-    found.words.add(word)
+    """A word, and what stands behind it where it is a name: names of names, however long the chain."""
+    waiting = [word]
+    while waiting:
+        word = waiting.pop()
+        if word not in found.words:
+            found.words.add(word)
+            waiting += _behind(found, module, word)
+
+
+def _behind(found: Doubt, module: Module, word: str) -> list[str]:
     first, _, last = word.rpartition(".")
     found.words.add(last)
     imports = module.scope.imports
     scope = imports.get(first, imports.get(nearest(first, imports))) if first else module.scope
     if scope is None:
         found.all = found.all or first in module.scope.imports
-        return
+        return []
     if last in scope.missing:
-        for one in module.file.broken:
-            if last in one.defines:
-                found.all = found.all or one.lost
-                for other in one.words:
-                    _add(found, module, other)
-        return
+        broken = [one for one in module.file.broken if last in one.defines]
+        found.all = found.all or any(one.lost for one in broken)
+        return [other for one in broken for other in one.words]
     named = scope.find("concept", last) or scope.find("concept", nearest(last, scope.known("concept")))
-    if named is not None:
-        _behind(found, module, *named)
+    return [] if named is None else _of(found, module, *named)
 
 
-def _behind(found: Doubt, module: Module, definition: object, home: Scope) -> None:
+def _of(found: Doubt, module: Module, definition: object, home: Scope) -> list[str]:
+    words = []
     if isinstance(definition, tree.Concept):
         found.words.add(definition.name.text if isinstance(definition.name, tree.Name) else definition.name.value)
     elif isinstance(definition, tree.Group):
         for leaf in leaves(definition.set):
             if isinstance(leaf, tree.ListFile) or home is not module.scope:
                 found.all = True
+            elif isinstance(leaf, tree.Text):
+                found.words.add(leaf.value)
             else:
-                _add(found, module, leaf.value if isinstance(leaf, tree.Text) else leaf.text)
+                words.append(leaf.text)
+    return words

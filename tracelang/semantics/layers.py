@@ -56,7 +56,13 @@ def sites(context: Context, scope: Scope, node: tree.Sites) -> Measured | None:
             members = _all(sites(context, scope, member) for member in node.members)
             if members is None:
                 return None
-            whole = reduce(Difference, (member.layers for member in members))
+            first, *rest = (member.layers for member in members)
+            if first in rest:
+                context.report.error(
+                    "TL213", "a set without itself is no layer", node.span, help="take one of them out"
+                )
+                return None
+            whole = reduce(Difference, rest, first)
             return _combined(context, node, whole, members, len(members) - 1)
         case tree.SitesUnion():
             return union(context, node, _all(sites(context, scope, member) for member in node.members))

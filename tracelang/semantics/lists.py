@@ -37,7 +37,7 @@ class Lists:
         found = self._read[path]
         if found is None:
             return None
-        self.files[path] = File(located.name, found.sha256, "list")
+        self.files[path] = File(located.name, found.data, "list")
         column = node.column
         where = (node.where.column.value, node.where.value.value) if node.where else None
         key = (path, column.value if column else None, where)

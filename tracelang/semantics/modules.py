@@ -109,7 +109,7 @@ class Modules:
             return None
         known = self.files.get(located.path)
         if known is not None and isinstance(link, tree.Include):
-            self.files[located.path] = File(known.path, known.sha256, "include")
+            self.files[located.path] = File(known.path, known.data, "include")
         return module
 
     def _read(self, link: Link, located: Located) -> Module | None:
@@ -120,7 +120,7 @@ class Modules:
         file = recover(found.source, self.report) if found else None
         if found is None or file is None:
             return None
-        self.files[located.path] = File(located.name, found.sha256, "import")
+        self.files[located.path] = File(located.name, found.data, "import")
         self._open.append(_Open(located.path, located.shown, link.path.span))
         module = self._module(file, located.place, self._name(located))
         self._open.pop()

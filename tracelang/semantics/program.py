@@ -77,14 +77,21 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was read: its path below the recipe root, the sha256 of its bytes, and what it was.
+    """A file that was read: its path below the recipe root, its bytes, and what it was.
 
     The compiler's own library is called `std/`. A file that is both imported and included counts as included.
     """
 
     path: str
-    sha256: str
+    data: bytes
     role: Literal["recipe", "include", "import", "list"]
+
+    @property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        import hashlib  # brings OpenSSL, which a lint does without
+
+        return hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

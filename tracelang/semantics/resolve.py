@@ -129,7 +129,9 @@ def resolve(
     priors = _implied(chosen, priors) + priors
     concepts = {key: context.concepts[key] for key in used(erase, kept, expect)}
     concepts |= {one.key: one for one in context.concepts.protected()}
-    files = sorted({*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.sha256))
+    files = sorted(
+        {*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.role, one.data)
+    )
     program = Program(info, concepts, tuple(erase), tuple(kept), tuple(priors), chosen, tuple(expect), tuple(files))
     trees = (file, *(module.file for module in modules.all if module is not top))
     return Resolution(file, top.scope, program, trees, inflected)

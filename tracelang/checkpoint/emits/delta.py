@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def write(work: Work, draft: Path) -> Emitted:
     touched = {path: held for path, held in folder.parts(work.base, edited, components) if held}
 
     def change(path: Path, tensor: str) -> patch.Change:
-        return merge.change(tensor, partial(work.deltas.__getitem__, sites[path.parts[0], tensor]))
+        return merge.change(sites[path.parts[0], tensor], work.deltas)
 
     delta.write(draft / FILE, work.base, touched, change, modelspec.metadata(work, "tracelang", "delta"))
     found = delta.read(draft / FILE)

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def _changes(work: Work) -> Iterator[tuple[str, header.Entry, patch.Change]]:
         held = reference.held(work.base / site.component)
         if held is None or site.tensor not in held.tensors or site.tensor in held.turns:
             raise ModelError(f"{work.base}: there is no tensor {site.tensor!r} to edit; is this the plan's model?")
-        apply = change(site.tensor, partial(work.deltas.__getitem__, site))
+        apply = change(site, work.deltas)
         yield held.stored[site.tensor], held.tensors[site.tensor], apply
         if site.tensor in held.copies:
             yield f"{held.stored[site.tensor]} (average)", held.copies[site.tensor], apply

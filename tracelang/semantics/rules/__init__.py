@@ -16,6 +16,7 @@ from tracelang.records import replace
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules import (
     allowance_without_reason,
+    gated_edit,
     inflected_probe,
     near_synonym,
     not_carried_out,
@@ -24,6 +25,7 @@ from tracelang.semantics.rules import (
     nothing_kept,
     nothing_preserved,
     nothing_taken,
+    odd_name,
     other_family,
     preserved_name,
     protected_training,
@@ -74,6 +76,8 @@ RULES: tuple[Rule, ...] = (
     allowance_without_reason,
     version_missing,
     nothing_kept,
+    odd_name,
+    gated_edit,
 )
 ABOUT_ALLOWANCES: tuple[Rule, ...] = (unused_allowance, allowance_without_reason)
 """These run when the others have, and nothing silences them."""

@@ -1,0 +1,30 @@
+"""What the table says of itself, and of a refusal whose reason stands only in the file's name."""
+
+import pytest
+
+from tests.benchmarks import layouts
+from tests.layouts import judge as judging
+from tests.layouts.rows import Given, Row
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"good": 3}, "3 of 3 rows as they should be"),
+        ({"good": 2, "wrong": 1}, "2 of 3 rows as they should be"),
+        ({"good": 2, "skipped": 1}, "2 of 2 rows as they should be; 1 not run for lack of room"),
+        ({"skipped": 4}, "0 of 0 rows as they should be; 4 not run for lack of room"),
+    ],
+)
+def test_a_row_without_room_is_no_good_row(counts, told):
+    assert layouts.summary(counts) == told
+
+
+@pytest.mark.parametrize(("line", "fault"), [("{}: is no model", True), ("{}: is a LoRA", False)])
+def test_a_name_is_no_reason(line, fault, tmp_path, monkeypatch):
+    file = tmp_path / "LoRA.safetensors"
+    said = judging.Ran(1, f"error: {line.format(file)}", "")
+    monkeypatch.setattr(judging, "run", lambda *words, **told: said)
+    judged = judging.judge(Row("lora", lambda at, size: Given(str(file), file), None, ("LoRA",)), tmp_path,
+                           Given(str(file), file))  # fmt: skip
+    assert bool(judged.faults) == fault
