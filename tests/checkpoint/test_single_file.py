@@ -283,7 +283,7 @@ def test_a_single_file_is_verified_from_end_to_end():
     "of Python in its `README.md` need no `--config`, unless the file lacks a component.",
 )
 def test_what_is_written_is_what_verify_checks(monkeypatch):
-    _, at, file = both("sd1")
+    _, at, file = both("sd1", ema=True)
     applied(UCE, "out", file, "--config", str(at))
     found = artifacts.read(Path("out"))
     file.rename("moved.safetensors")

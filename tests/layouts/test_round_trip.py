@@ -14,6 +14,8 @@ from tests.layouts.checkpoint import checkpoint
 from tests.layouts.converters import converted, in_torch
 from tests.layouts.judge import RECIPE, run
 from tests.layouts.tensors import read, write
+from tracelang.evidence import artifact as artifacts
+from tracelang.evidence import compared
 
 VARIANT = "diffusion_pytorch_model.non_ema.safetensors"
 
@@ -83,7 +85,10 @@ def test_a_variant_is_edited_as_a_model_of_its_own(dtype, tmp_path):
     other = {name: one.cast("F16") for name, one in single.averaged(model.parts["unet"]).items()}
     base = folder.build(tmp_path / "base", model)
     write(base / "unet" / VARIANT, other, {"format": "pt"})
-    made = apply(tmp_path, "out", "folder,delta", "--model", base)
+    made = apply(tmp_path, "out", "folder,lora,delta", "--model", base)
+    artifact = artifacts.read(made)
+    compared.with_base(artifact, base)
+    compared.adapter(artifact, base)
     alone = folder.build(tmp_path / "alone", replace(model, parts={**model.parts, "unet": other}))
     expected = folder.load(apply(tmp_path, "edited", "folder", "--model", alone) / "model", "unet")
     assert not same(read(made / "model" / "unet" / VARIANT), expected)
