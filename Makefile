@@ -48,6 +48,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.recovery
 	$(BIN)/python -m tests.benchmarks.steer_step --model micro-sd
 	$(BIN)/python -m tests.benchmarks.closed_form
+	$(BIN)/python -m tests.benchmarks.apply_cost
 	$(BIN)/python -m tests.benchmarks.layouts
 
 # 14 GB of disk for SDXL, 20 for FLUX.1, more for the table

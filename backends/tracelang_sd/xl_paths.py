@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from tracelang.models.libraries import blamed
 from tracelang.models.parts import encoder
 from tracelang.models.paths import ClipPath, TextPath, clip, embedded
 from tracelang.plan.family import ModelError
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 STATES = -2
 """Which hidden states are read: those before the last layer, without the final norm."""
@@ -37,10 +39,14 @@ class TwinPath(TextPath):
 
     @cached_property
     def encoder(self) -> CLIPTextModel:
+        from transformers import CLIPTextModel
+
         return encoder(CLIPTextModel, self.folder, self.device, self.dtype)
 
     @cached_property
     def encoder_2(self) -> CLIPTextModelWithProjection:
+        from transformers import CLIPTextModelWithProjection
+
         return encoder(CLIPTextModelWithProjection, self.second.folder, self.device, self.dtype)
 
     @property

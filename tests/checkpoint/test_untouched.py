@@ -81,7 +81,7 @@ def test_every_file_is_hashed_once_at_most(untouched, base, deltas, plan, tmp_pa
     names = [str(name) for name in hashed]
     assert len(names) == len(set(names))
     written = [name.rpartition("/model/")[2] for name in names if ".partial" in name and "/model/" in name]
-    assert written == [TOUCHED]
+    assert not written  # a copy is hashed while it is made
 
 
 def test_a_linked_hub_blob_is_the_blob_itself(base, deltas, plan, tmp_path):

@@ -183,7 +183,10 @@ def test_what_a_file_lacks_is_asked_for_by_name(tmp_path):
     )
     for path in (config / "vae").glob("*.safetensors"):
         path.unlink()
-    assert "holds no vae, and --config has none either" in refusal(file, str(config))
+    assert reference.bare(locate(str(file), str(config)) / "vae")  # a closed form does without
+    for path in (config / "text_encoder").glob("*.safetensors"):
+        path.unlink()
+    assert "holds no text_encoder, and --config has none either" in refusal(file, str(config))
 
 
 def test_what_is_predicted_is_read_from_the_file_or_asked_for(tmp_path):

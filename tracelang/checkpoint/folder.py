@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.room import Needed
 from tracelang.engine.low_rank import LowRank
 from tracelang.models import header, loading, weights
+from tracelang.models.digests import recalled
 from tracelang.models.inside import inside
 from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
@@ -87,8 +87,7 @@ def changed(
         copied.parent.mkdir(parents=True, exist_ok=True)
         name = path.as_posix()
         if here:
-            patch.patch(source, copied, here)
-            manifest.files[name], manifest.tensors[name] = edited_digests(source, copied)
+            manifest.files[name], manifest.tensors[name] = digests(source, patch.patch(source, copied, here))
             continue
         if name == "model_index.json" and manifest.without:
             copied.write_text(loading.rewritten(source, manifest.without), encoding="utf-8")
@@ -96,9 +95,9 @@ def changed(
             continue
         if untouched == "link" and source.suffix == ".safetensors":
             _link(source, copied)
+            digest = recalled(source)
         else:
-            patch.clone(source, copied)
-        digest = weights.sha256(source)
+            digest = patch.clone(source, copied)
         manifest.files[name] = {"before": digest, "after": digest}
     return manifest
 
@@ -117,15 +116,12 @@ def parts(base: Path, edited: Mapping[str, Set[str]], components: Set[str]) -> I
         yield path, here if stays and component not in without else None
 
 
-def edited_digests(source: Path, copied: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Digests of files and tensors as they now lie on disk: what is claimed is what was read back."""
-    with ThreadPoolExecutor(1) as pool:
-        after = pool.submit(weights.sha256, copied)
-        tensors = patch.digests(source, copied)
-        digests = {"before": weights.sha256(source), "after": after.result()}
-    return digests, {
-        name: {"dtype": e.dtype, "shape": list(e.shape), "before": tensors[name][0], "after": tensors[name][1]}
+def digests(source: Path, copied: patch.Copied) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """What the manifest says of an edited file and of its tensors: of those that changed, what was read back."""
+    return {"before": recalled(source), "after": copied.file}, {
+        name: {"dtype": e.dtype, "shape": list(e.shape), "before": before, "after": after}
         for name, e in header.read(source).tensors.items()
+        for before, after in [copied.tensors[name]]
     }
 
 

@@ -11,8 +11,9 @@ import errno
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,13 +29,23 @@ Change = Callable[[Entry, bytes], bytes]
 """New bytes of a tensor from its entry and old bytes; the same number of bytes, or it is refused."""
 
 
-def clone(source: Path, target: Path) -> None:
-    """Make `target` a new file with the bytes of `source` (links followed): a reflink, else the fastest copy.
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """sha256 of a copy, in hexadecimal: of the file, and of each tensor's raw bytes before and after."""
+
+    file: str
+    tensors: Mapping[str, tuple[str, str]]
+
+
+def clone(source: Path, target: Path) -> str:
+    """Make `target` a new file with the bytes of `source` (links followed): a reflink, else a copy. Returns the sha256
+    of what was copied.
 
     Never a hard link, see `link`. Raises OSError.
     """
-    with source.open("rb") as old, target.open("xb") as new:
-        _fill(old, new)
+    with source.open("rb") as old, target.open("xb") as new, _Hashing() as hashing:
+        _copy(old.fileno(), None if _shared(old, new) else new.fileno(), 0, os.fstat(old.fileno()).st_size, hashing)
+        return hashing.digest()
 
 
 def link(source: Path, target: Path) -> None:
@@ -52,7 +63,7 @@ def shared(source: Path, target: Path) -> bool:
         return _shared(old, new)
 
 
-def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
+def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> Copied:
     """Write `target` as `source` with the tensors of `changes` replaced; atomic, `source` is only read.
 
     Raises ModelError where a tensor is not in the file, and ValueError where a change alters the number of bytes.
@@ -61,17 +72,35 @@ def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> None:
     for name in changes:
         if name not in tensors:
             raise ModelError(f"{source}: there is no tensor {name!r} to edit; is this the model of the plan?")
-    write(source, target, [(name, tensors[name], change) for name, change in changes.items()])
+    return write(source, target, [(name, tensors[name], change) for name, change in changes.items()])
 
 
-def write(source: Path, target: Path, changes: Iterable[tuple[str, Entry, Change]]) -> None:
+def write(source: Path, target: Path, changes: Iterable[tuple[str, Entry, Change]]) -> Copied:
     """Write `target` as `source` with the bytes of these entries replaced: of whole tensors, or of some of their rows.
     What they are called is for messages. Raises as `patch` does.
+
+    Every byte is read once and hashed on its way; of a tensor that changes what was written is read back, and that is
+    hashed.
     """
-    with whole(target) as draft, source.open("rb") as old, draft.open("r+b") as new:
-        _fill(old, new)
-        for name, entry, change in sorted(changes, key=lambda one: one[1].begin):
-            _replace(new.fileno(), entry, name, change)
+    todo = sorted(changes, key=lambda one: one[1].begin)
+    tensors = dict[str, tuple[str, str]]()
+    with whole(target) as draft, source.open("rb") as old, draft.open("r+b") as new, _Hashing() as hashing:
+        size = os.fstat(old.fileno()).st_size
+        into = None if _shared(old, new) else new.fileno()
+        position = 0
+        for name, entry in sorted(header.read(source).tensors.items(), key=lambda one: (one[1].begin, one[1].end)):
+            _copy(old.fileno(), into, position, entry.begin, hashing)
+            position = max(position, entry.end)
+            here = []
+            while todo and todo[0][1].begin < entry.end:
+                here.append(todo.pop(0))
+            if here:
+                tensors[name] = _replace(old.fileno(), new.fileno(), entry, here, hashing)
+            else:
+                digest = _copy(old.fileno(), into, entry.begin, entry.end, hashing)
+                tensors[name] = digest, digest
+        _copy(old.fileno(), into, position, size, hashing)
+        return Copied(hashing.digest(), tensors)
 
 
 def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
@@ -93,24 +122,66 @@ def _shared(old: BinaryIO, new: BinaryIO) -> bool:
     return False
 
 
-def _fill(old: BinaryIO, new: BinaryIO) -> None:
-    if _shared(old, new):
-        return
-    with contextlib.suppress(AttributeError, OSError):
-        while os.copy_file_range(old.fileno(), new.fileno(), 1 << 30):
-            pass
-    shutil.copyfileobj(old, new, CHUNK)  # what is left, which is nothing where the line above worked
-    new.flush()
+class _Hashing:
+    """sha256 of a file beside the work on it, by a thread of its own."""
+
+    def __enter__(self) -> _Hashing:
+        self._sha256, self._pool, self._last = hashlib.sha256(), ThreadPoolExecutor(1), None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+    def update(self, block: bytes) -> None:
+        """At most one block waits for the thread: memory stays two blocks."""
+        before, self._last = self._last, self._pool.submit(self._sha256.update, block)
+        if before is not None:
+            before.result()
+
+    def digest(self) -> str:
+        if self._last is not None:
+            self._last.result()
+        return self._sha256.hexdigest()
+
+    _last: Future[None] | None
 
 
-def _replace(handle: int, entry: Entry, name: str, change: Change) -> None:
-    size = entry.end - entry.begin
-    new = change(entry, b"".join(_blocks(handle, entry.begin, entry.end)))
-    if len(new) != size:
-        raise ValueError(f"{name}: the change has {len(new)} bytes, the tensor {size}")
-    view, written = memoryview(new), 0
-    while written < size:
-        written += os.pwrite(handle, view[written:], entry.begin + written)
+def _copy(old: int, new: int | None, begin: int, end: int, hashing: _Hashing) -> str:
+    """Copy bytes to where they were; None: they are there. Returns their sha256."""
+    own = hashlib.sha256()
+    for block in _blocks(old, begin, end):
+        hashing.update(block)
+        if new is not None:
+            _write(new, block, begin)
+        own.update(block)
+        begin += len(block)
+    return own.hexdigest()
+
+
+def _replace(
+    old: int, new: int, tensor: Entry, changes: list[tuple[str, Entry, Change]], hashing: _Hashing
+) -> tuple[str, str]:
+    """Write a tensor with the changes in it. Returns sha256 of what it was, and of what was read back."""
+    raw = bytearray(b"".join(_blocks(old, tensor.begin, tensor.end)))
+    before = hashlib.sha256(raw).hexdigest()
+    for name, entry, change in changes:
+        begin, end = entry.begin - tensor.begin, entry.end - tensor.begin
+        made = change(entry, bytes(raw[begin:end]))
+        if len(made) != end - begin:
+            raise ValueError(f"{name}: the change has {len(made)} bytes, the tensor {end - begin}")
+        raw[begin:end] = made
+    _write(new, raw, tensor.begin)
+    after = hashlib.sha256()
+    for block in _blocks(new, tensor.begin, tensor.end):
+        hashing.update(block)
+        after.update(block)
+    return before, after.hexdigest()
+
+
+def _write(handle: int, data: bytes | bytearray, at: int) -> None:
+    view, written = memoryview(data), 0
+    while written < len(view):
+        written += os.pwrite(handle, view[written:], at + written)
 
 
 def _digests(old: int, new: int, begin: int, end: int) -> tuple[str, str]:

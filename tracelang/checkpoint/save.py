@@ -15,6 +15,7 @@ from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.text_map import TextMap
 from tracelang.models import weights
+from tracelang.models.digests import recalled
 from tracelang.models.family import Family
 from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
@@ -58,7 +59,7 @@ def save(
     sites = _fitting(family.sites(base), deltas, base)
     name = str(extra.get("base_model", (reference.origin(base) or base.resolve()).name))
     emitted = tuple(kind for kind in forms.known() if kind in emit and (deltas or forms.form(kind).EMPTY))
-    fingerprint = weights.fingerprint(base)
+    fingerprint = weights.fingerprint(base, recalled)
     held = maps or {}
     work = forms.Work(out, base, family, sites, deltas, plan, untouched, name, fingerprint, size or Size(), held)
     told, written = list[str](), list[str]()
@@ -85,7 +86,7 @@ def save(
                 "name": name,
                 "folder": (reference.origin(base) or base.resolve()).name,  # of a hub's model: the commit
                 "fingerprint": fingerprint,
-                "components": weights.fingerprints(base),
+                "components": weights.fingerprints(base, recalled),
                 "settings": weights.settings(base),
             },
             "seeds": {step.label: step.seed for step in plan.method.passes if isinstance(step, Steer)},

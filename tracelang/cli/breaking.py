@@ -76,7 +76,7 @@ def command(
     breaks = any(one.severity == "error" for one in found)
     code = 2 if any(row.failed for row in rows) else 1 if breaks else 0
     if as_json or style == "json":
-        outcome: dict[str, object] = {"ok": code == 0}
+        outcome: dict[str, object] = {"format_version": 1, "ok": code == 0}
         if len(places) == 1 and not os.path.isdir(places[0]):
             outcome |= {"before": rows[0].before, "after": rows[0].after}
         else:

@@ -44,6 +44,7 @@ def command(
     found = changes(before, after)
     if as_json or style == "json":
         data = {
+            "format_version": 1,
             "same": not found,
             "before": before.digest,
             "after": after.digest,

@@ -62,6 +62,7 @@ class Finding(Record):
 class Lint(Record):
     """What `tracec lint --format json` prints."""
 
+    format_version: Literal[1]
     diagnostics: list[Finding]
 
 
@@ -79,6 +80,7 @@ class Change(Record):
 class Diff(Record):
     """What `tracec diff --format json` prints. `before` and `after` are the digests of the two plans."""
 
+    format_version: Literal[1]
     same: bool
     before: str = Field(pattern=DIGEST)
     after: str = Field(pattern=DIGEST)

@@ -1,4 +1,4 @@
-"""Findings as one JSON object: `{"diagnostics": […]}`, each as `diagnostics.data` has it."""
+"""Findings as one JSON object: `{"format_version": 1, "diagnostics": […]}`, each as `diagnostics.data` has it."""
 
 from __future__ import annotations
 
@@ -11,4 +11,5 @@ from tracelang.diagnostics.diagnostic import Diagnostic
 
 def render(findings: Iterable[Diagnostic], *, colour: bool = False) -> str:
     """All findings; `colour` is for the formats that people read."""
-    return json.dumps({"diagnostics": [as_data(finding) for finding in findings]}, indent=2) + "\n"
+    told = {"format_version": 1, "diagnostics": [as_data(finding) for finding in findings]}
+    return json.dumps(told, indent=2) + "\n"

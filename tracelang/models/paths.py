@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
+from transformers import CLIPTokenizer, T5TokenizerFast
 
 from tracelang.models import configs
 from tracelang.models.libraries import blamed
@@ -24,6 +24,9 @@ from tracelang.models.parts import encoder, tokenizer
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.models.streamed import held_or_streamed, is_streamed
 from tracelang.plan.prompts import Prompt, spans
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, T5EncoderModel
 
 MARKED = re.compile(r"([A-Za-z]{3,})</w>|\u2581([A-Za-z]{3,})")
 PLAIN = re.compile(r"([A-Za-z]{3,})")
@@ -143,6 +146,8 @@ class ClipPath(TextPath):
 
     @cached_property
     def encoder(self) -> CLIPTextModel:
+        from transformers import CLIPTextModel  # seconds, and nothing asks for it where all states are known
+
         return encoder(CLIPTextModel, self.folder, self.device, self.dtype)
 
     def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
@@ -158,6 +163,8 @@ class T5Path(TextPath):
 
     @cached_property
     def encoder(self) -> T5EncoderModel:
+        from transformers import T5EncoderModel
+
         return held_or_streamed(T5EncoderModel, self.folder, "encoder.block", self.device, self.dtype)
 
     def states(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from tracelang.models import reading, text_cache, weights
+from tracelang.models.digests import recalled
 from tracelang.models.paths import PathEncoder, TextPath
 from tracelang.models.protocol import Lost, TextStates, TokenLayout
 from tracelang.plan.family import Site
@@ -67,4 +68,4 @@ class PromptSide:
     def encoders(self) -> str:
         encoders, tokenizers = (sum(names, ()) for names in zip(*(path.components for path in self.paths), strict=True))
         facts = (str(self.dtype), self.device.type, self.paths[0].length)
-        return weights.prompt_side(self.folder, encoders, tokenizers, *facts)
+        return weights.prompt_side(self.folder, encoders, tokenizers, *facts, digest=recalled)

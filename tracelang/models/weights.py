@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,6 +49,9 @@ SILENT = frozenset(
     }
 )
 """Keys of a JSON file that say who wrote it, and from where: no picture depends on them."""
+
+
+Digest = Callable[[Path], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,13 @@ def components(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in plain if (folder / name).is_dir()))
 
 
-def fingerprints(folder: Path) -> dict[str, str]:
+def fingerprints(folder: Path, digest: Digest | None = None) -> dict[str, str]:
     """sha256 of the weights of each component of a checkpoint that has some as safetensors, by component.
 
     For a single file it is the file's own sha256, which hubs show too; for shards, over their digests in order.
-    Raises ModelError.
+    `digest` as for `fingerprint`. Raises ModelError.
     """
-    return {name: _joined(each) for name, each in _digests(folder).items()}
+    return {name: _joined(each) for name, each in _digests(folder, digest or sha256).items()}
 
 
 def settings(folder: Path) -> dict[str, str]:
@@ -157,25 +160,27 @@ def settings(folder: Path) -> dict[str, str]:
     return {path: digest for path, digest in told.items() if digest is not None}
 
 
-def prompt_side(folder: Path, encoders: Sequence[str], tokenizers: Sequence[str], *facts: object) -> str:
+def prompt_side(
+    folder: Path, encoders: Sequence[str], tokenizers: Sequence[str], *facts: object, digest: Digest | None = None
+) -> str:
     """One sha256 for all that decides a prompt's states: the encoders' weights, every file beside them and of the
     tokenizers (a SentencePiece model is no JSON), and the facts, JSON values: dtype, length. Raises ModelError.
     """
-    inner = {name: digest for name in encoders if (digest := reference.digest(folder / name)) is not None}
+    inner = {name: own for name in encoders if (own := reference.digest(folder / name)) is not None}
     files = {path for name in encoders if name not in inner for path in find(folder / name).files}
     for name in (*encoders, *tokenizers):
         files |= {path for path in (folder / name).glob("[!.]*") if path.is_file() and path.suffix not in UNREAD}
         files |= set((folder / name / NAMED_TEMPLATES).glob("[!.]*.jinja"))
-    held = inner | {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
+    held = inner | {path.relative_to(folder).as_posix(): (digest or sha256)(path) for path in sorted(files)}
     return hashlib.sha256(json.dumps([held, *facts], sort_keys=True).encode()).hexdigest()
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, digest: Digest | None = None) -> str:
     """`SCHEME` and one sha256 for all that decides what a checkpoint draws, wherever it lies: the bytes of its weights
-    files, whatever they are called, and `settings`.
+    files, whatever they are called, and `settings`. `digest` gives the sha256 of a weights file; None: from its bytes.
     """
     facts = {
-        "weights": {name: _joined(sorted(each)) for name, each in _digests(folder).items()},
+        "weights": {name: _joined(sorted(each)) for name, each in _digests(folder, digest or sha256).items()},
         "settings": settings(folder),
     }
     return SCHEME + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -210,7 +215,7 @@ def compare(folder: Path, stated: str) -> Literal["same", "older", "other", "unk
     return "older" if stated == former(folder) else "other"
 
 
-def _digests(folder: Path) -> dict[str, list[str]]:
+def _digests(folder: Path, digest: Digest) -> dict[str, list[str]]:
     """sha256 of every weights file that would be loaded, by component; of all where none would, as in a component that
     no backend loads.
     """
@@ -223,7 +228,7 @@ def _digests(folder: Path) -> dict[str, list[str]]:
             except ModelError:
                 files[name] = there
     with ThreadPoolExecutor() as pool:  # hashing is most of the work on a large model, and lets other threads run
-        return {name: list(pool.map(sha256, paths)) for name, paths in files.items()}
+        return {name: list(pool.map(digest, paths)) for name, paths in files.items()}
 
 
 def _joined(digests: Sequence[str]) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracelang.checkpoint import forms, patch
-from tracelang.checkpoint.folder import edited_digests
+from tracelang.checkpoint import folder, forms, patch
 from tracelang.checkpoint.forms import Asked, Emitted, Work
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
@@ -52,8 +51,7 @@ def write(work: Work, draft: Path) -> Emitted:
     file, source = reference.origin(work.base), reference.source(work.base)
     assert file is not None
     target = draft / file.name
-    patch.write(source, target, _changes(work))
-    digests, tensors = edited_digests(source, target)
+    digests, tensors = folder.digests(source, patch.write(source, target, _changes(work)))
     small = tuple(_configs(work.base, draft / CONFIG))
     lacking = sorted(
         name for name in configs.named(work.base) if (work.base / name).is_symlink() or reference.bare(work.base / name)

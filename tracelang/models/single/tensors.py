@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from torch import Tensor, nn
 
 from tracelang.models.header import Entry
@@ -46,6 +45,8 @@ def loaded(kind: Any, folder: Path, held: Held, **options: Any) -> tuple[Any, Ma
         else _turned(held, name, entry)
         for name, entry in held.tensors.items()
     }
+    from accelerate import init_empty_weights
+
     if hasattr(kind, "config_class"):  # transformers
         config = kind.config_class.from_pretrained(folder, local_files_only=True)
         part, info = kind.from_pretrained(None, config=config, state_dict=state, output_loading_info=True, **options)
