@@ -302,6 +302,18 @@ def test_a_param_is_set_once(folder: Path) -> None:
     assert result.exit_code == 2 and "'d' is set twice" in result.stderr
 
 
+def test_a_param_is_set_for_the_recipes_of_a_run_that_have_it(folder: Path) -> None:
+    with_param = 'tracelang 1 param d = 100% in 50%..100% erase "cat" degree param.d preserve "cats"'
+    (folder / "param.erase").write_text(with_param)
+    result = run("param.erase", "clean.erase", "warned.erase", "--set", "d=60%", "--format", "concise")
+    assert "TL208" not in result.stdout
+    assert "param.erase:1:77: warning[TL401]" in result.stdout and "warned.erase:3:10: warning[TL401]" in result.stdout
+    nowhere = run("clean.erase", "warned.erase", "--set", "d=60%", "--format", "concise").stdout
+    assert nowhere.count("TL208") == 1 and "warned.erase:3:10: warning[TL401]" in nowhere
+    assert "TL213" in run("param.erase", "clean.erase", "--set", "d=10%").stdout
+    assert 'file="--set"' not in run("clean.erase", "--set", "d=60%", "--format", "junit").stdout
+
+
 def test_the_shipped_recipes_are_clean() -> None:
     recipes = Path(__file__).parents[2] / "recipes"
     assert run(str(recipes), "--today", "2026-11-23").exit_code == 0

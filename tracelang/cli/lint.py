@@ -16,7 +16,7 @@ from tracelang.cli.options import recipe_options
 from tracelang.diagnostics import CompileError, Diagnostic, Findings
 from tracelang.diagnostics.formats import FORMATS
 from tracelang.plan.compile import root_of
-from tracelang.records import dataclass, field
+from tracelang.records import dataclass, field, replace
 from tracelang.semantics.config import config_of
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
 
@@ -60,6 +60,8 @@ class Asked:
     files: int = 0
     rewritten: int = 0
     found: dict[tuple[str, str, str], Diagnostic] = field(default_factory=dict)
+    without: dict[str, list[Diagnostic]] = field(default_factory=dict)
+    """For each param that is set: what is said of it, once for every recipe that has no such param."""
 
 
 @click.command(help=HELP)
@@ -107,6 +109,9 @@ def command(
                 for one in _lint(place, asked):  # a file that many include is told of once
                     asked.found.setdefault((one.code, one.location, one.message), one)
                 asked.files += 1
+        for said in asked.without.values():
+            if len(said) == asked.files:  # else it is meant for another recipe of this run
+                asked.found[said[0].code, said[0].location, said[0].message] = said[0]
     except click.ClickException as error:
         error.show()
         ctx.exit(2)
@@ -162,6 +167,7 @@ def _lint(place: str, asked: Asked) -> list[Diagnostic]:
     if data is None or read is None:
         return report.in_order()
     # Below here lies the compiler: `--help` and a wrong option cost less without it.
+    from tracelang.semantics.params import unknown
     from tracelang.semantics.rules.lint import Lint
 
     folder = Path(path).parent if path else Path()
@@ -175,6 +181,10 @@ def _lint(place: str, asked: Asked) -> list[Diagnostic]:
         raised=config.notes_as_warnings,
     )
     source = read.source
+    if asked.params and (lacking := unknown(lint.report(source).findings)):
+        for name, said in lacking.items():
+            asked.without.setdefault(name, []).append(said)
+        lint = replace(lint, given={name: value for name, value in asked.params.items() if name not in lacking})
     if asked.fix or asked.diff:
         after, _ = lint.mended(source)
         if after.text != source.text:

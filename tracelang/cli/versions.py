@@ -13,14 +13,14 @@ import click
 
 from tracelang.cli.options import read_recipe
 from tracelang.cli.revisions import Revision, in_repository, is_revision, top, trouble, within
-from tracelang.diagnostics import CompileError, Diagnostic
+from tracelang.diagnostics import CompileError
 from tracelang.plan.breaking import Version, renamed
 from tracelang.plan.compile import compile_with_findings, located
 from tracelang.plan.load import load_plan
 from tracelang.plan.places import Places
+from tracelang.semantics.params import unknown
 
 FROM_HERE = ("./", "../")
-NO_PARAM = "TL208"
 
 
 def version(text: str, params: Mapping[str, str], root: Path | None, *, older: bool = False) -> Version:
@@ -162,7 +162,7 @@ def _compiled(
     plan, findings = compile_with_findings(what, root=root, params=params, shown=shown)
     errors = [finding for finding in findings if finding.severity == "error"]
     if plan is None and older:  # what a param says now, the older version wrote out itself
-        new = {one.primary.span.text.partition("=")[0] for one in errors if one.code == NO_PARAM and _set(one)}
+        new = unknown(errors)
         if new:
             left = {name: value for name, value in params.items() if name not in new}
             return _compiled(what, shown, left, root)
@@ -170,7 +170,3 @@ def _compiled(
         raise CompileError(errors)
     resolution = located(what, root=root, params=params, shown=shown)
     return Version(plan, Places(resolution) if resolution is not None else None)
-
-
-def _set(finding: Diagnostic) -> bool:
-    return finding.primary.span.source.path == "--set"

@@ -111,6 +111,7 @@ CODES: dict[str, str] = {
     "TL507": "nothing is expected to be kept",
     "TL508": "a name that reads as a template, or as several names",
     "TL509": "a gated edit, which no file holds",
+    "TL510": "a bound that a tighter one beside it makes idle",
     "TL601": "a name of which a text encoder reads nothing",
     "TL602": "a prompt that is longer than a text encoder reads",
     "TL603": "a name with characters that a tokenizer does not know",

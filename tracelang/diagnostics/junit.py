@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from tracelang.diagnostics.diagnostic import Diagnostic
 from tracelang.diagnostics.human import render_one
+from tracelang.diagnostics.repository import NO_FILES
 from tracelang.text import safe
 
 
@@ -30,9 +31,9 @@ def _case(suite: ElementTree.Element, finding: Diagnostic) -> None:
     span = finding.primary.span
     path = safe(span.source.path)
     line, column = span.source.position(span.start)
-    case = ElementTree.SubElement(
-        suite, "testcase", name=f"{finding.code} {line}:{column}", classname=path, file=path, line=str(line)
-    )
+    case = ElementTree.SubElement(suite, "testcase", name=f"{finding.code} {line}:{column}", classname=path)
+    if path not in NO_FILES:
+        case.attrib |= {"file": path, "line": str(line)}
     tag = "failure" if _fails(finding) else "system-out"
     outcome = ElementTree.SubElement(case, tag)
     outcome.text = render_one(finding)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from tracelang.diagnostics import Label, Source, Span
+from tracelang.diagnostics import Diagnostic, Label, Source, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.semantics.context import Context
 from tracelang.semantics.numbers import worth
@@ -13,6 +13,9 @@ from tracelang.semantics.scope import Scope
 from tracelang.syntax import tree
 from tracelang.syntax.text import plain
 
+GIVEN = "--set"
+"""What findings call the place of a value from outside."""
+NO_PARAM = "TL208"
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(%?)"
 
 
@@ -39,7 +42,7 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str | float]) 
     places: dict[int, Span] = {}
     for name, value in given.items():
         text = _written(known.get(name), value)
-        span = Span(Source("--set", f"{name}={text}"), 0, len(name) + 1 + len(text))
+        span = Span(Source(GIVEN, f"{name}={text}"), 0, len(name) + 1 + len(text))
         if not plain(span.source.text) or not span.source.text.isprintable():
             from tracelang.syntax.unseen import findings, raw
 
@@ -57,7 +60,7 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str | float]) 
             continue
         if node is None:
             help = did_you_mean(name, known) or "the recipe has no params"
-            context.report.error("TL208", f"no param is called `{name}`", span, help=help)
+            context.report.error(NO_PARAM, f"no param is called `{name}`", span, help=help)
             continue
         if id(node) in places:
             also = [Label(places[id(node)], "the same one")]
@@ -75,6 +78,12 @@ def overrides(context: Context, scope: Scope, given: Mapping[str, str | float]) 
             context.report.error("TL212", f"the param `{name}` is written {written}", span, help=help)
         elif _inside(context, node, number):
             context.params[id(node)] = number
+
+
+def unknown(findings: Iterable[Diagnostic]) -> dict[str, Diagnostic]:
+    """The names that are set from outside and that no param has, each with the finding that says so."""
+    said = [one for one in findings if one.code == NO_PARAM and one.primary.span.source.path == GIVEN]
+    return {one.primary.span.text.partition("=")[0]: one for one in said}
 
 
 def _written(node: tree.Param | None, value: str | float) -> str:

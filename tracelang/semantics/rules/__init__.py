@@ -18,6 +18,7 @@ from tracelang.semantics.rules import (
     allowance_without_reason,
     gated_edit,
     inflected_probe,
+    looser_bound,
     near_synonym,
     not_carried_out,
     nothing_erased,
@@ -78,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     nothing_kept,
     odd_name,
     gated_edit,
+    looser_bound,
 )
 ABOUT_ALLOWANCES: tuple[Rule, ...] = (unused_allowance, allowance_without_reason)
 """These run when the others have, and nothing silences them."""
