@@ -124,3 +124,27 @@ def test_unused_imports_are_found_in_the_tree_alone() -> None:
     subject = Subject(replace(resolution, file=file))
     found = [d.message for d in unused_definition.check(subject)]
     assert found == ["the import `b` is not used", "the imported `c` is not used"]
+
+
+IDLE = [
+    ("TL407", "TL407 is a note and needs no allowance", 'notes-as-warnings = ["TL407"]'),
+    ("TL407, TL506", "TL407, TL506 are notes and need no allowance", "notes-as-warnings"),
+    ("TL402 TL407", "nothing on line 1 gives the warning TL402, TL407", "errors and notes"),
+    ("TL301", "nothing on line 1 gives the warning TL301", "errors and notes"),
+    ("TL417 TL999", "there is no code TL999", "tracec rule --all"),
+    ("TL505", "no allowance silences TL505: it is about allowances", "mend"),
+]
+
+
+@pytest.mark.parametrize(("codes", "message", "help"), IDLE)
+def test_an_idle_allowance_says_what_is_the_case(codes: str, message: str, help: str) -> None:
+    text = f'erase "cat"  # tracec: allow {codes} why\npreserve "dog"'
+    (found,) = (one for one in lint(text) if one.code == "TL504")
+    assert found.message == message and help in found.help
+
+
+def test_an_allowance_of_a_note_that_is_a_warning_here_may_still_be_on_the_wrong_line() -> None:
+    text = 'erase "cat"\npreserve "dog"  # tracec: allow TL407 why'
+    found = replace(LINT, raised=("TL4",)).findings(Source("<recipe>", text))
+    (one,) = (one for one in found if one.code == "TL504")
+    assert one.message == "nothing on line 2 gives the warning TL407"

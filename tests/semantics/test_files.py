@@ -180,3 +180,29 @@ def test_a_resolution_names_every_file_of_the_recipe() -> None:
         "a.erase",
         "b.erase",
     ]
+
+
+@pytest.mark.parametrize("preserved", ["cat", "cats"], ids=["an error", "a warning"])
+def test_what_files_make_of_each_other_names_the_statements_that_bring_them(tmp_path: Path, preserved: str) -> None:
+    texts = {
+        "company.erase": 'erase "cat" param d = 50% in 0%..100%',
+        "team.erase": 'include "company.erase"',
+        "top.erase": f'from "company.erase" import d include "team.erase" preserve "{preserved}"',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(f"tracelang 1 {text}", "utf-8")
+    found = compile_with_findings(tmp_path / "top.erase", root=tmp_path)[1]
+    (clash,) = (one for one in found if one.code in ("TL301", "TL401"))
+    labels = [(Path(one.span.source.path).name, one.span.text, one.text) for one in clash.secondary]
+    assert labels == [
+        ("company.erase", '"cat"', "erased here"),
+        ("top.erase", '"team.erase"', "brought in here"),
+        ("team.erase", '"company.erase"', "brought in here"),
+    ]
+
+
+def test_what_one_file_makes_of_itself_needs_no_way(tmp_path: Path) -> None:
+    (tmp_path / "other.erase").write_text('tracelang 1 erase "cat" preserve "cat"', "utf-8")
+    (tmp_path / "top.erase").write_text('tracelang 1 include "other.erase"', "utf-8")
+    (clash,) = compile_with_findings(tmp_path / "top.erase", root=tmp_path)[1]
+    assert [one.text for one in clash.secondary] == ["erased here"]

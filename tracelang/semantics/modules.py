@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tracelang.diagnostics import Findings, Label, Span
+from tracelang.diagnostics import Findings, Label, Source, Span
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Located, Place, locate
 from tracelang.semantics.program import File
@@ -55,12 +55,16 @@ class _Open:
 
 @dataclass(slots=True)
 class Modules:
-    """All modules of a recipe, in the order in which they are done. `files` are those that were read, by path."""
+    """All modules of a recipe, in the order in which they are done. `files` are those that were read, by path.
+
+    `ways` holds how each was come by: includes count, where there are any.
+    """
 
     report: Findings
     unsaved: Texts | None = None
     all: list[Module] = field(default_factory=list)
     files: dict[Path, File] = field(default_factory=dict)
+    ways: dict[Source, tuple[Label, ...]] = field(default_factory=dict)
     _known: dict[Path, Module | None] = field(default_factory=dict)
     _open: list[_Open] = field(default_factory=list)
     _home: str = ""
@@ -109,6 +113,8 @@ class Modules:
             return None
         known = self.files.get(located.path)
         if known is not None and isinstance(link, tree.Include):
+            if module is not None and known.role != "include":
+                self.ways[module.file.source] = self._way(link)
             self.files[located.path] = File(known.path, known.data, "include")
         return module
 
@@ -121,10 +127,16 @@ class Modules:
         if found is None or file is None:
             return None
         self.files[located.path] = File(located.name, found.data, "import")
+        self.ways[file.source] = self._way(link)
         self._open.append(_Open(located.path, located.shown, link.path.span))
         module = self._module(file, located.place, self._name(located))
         self._open.pop()
         return module
+
+    def _way(self, link: Link) -> tuple[Label, ...]:
+        """The statements that lead to a file."""
+        spans = [one.span for one in self._open if one.span is not None]
+        return tuple(Label(span, "brought in here") for span in (*spans, link.path.span))
 
     def _name(self, located: Located) -> str:
         """What a file is called beside a concept of its own: its way from the recipe, wherever they lie."""

@@ -41,6 +41,7 @@ from tracelang.semantics.rules import (
 )
 from tracelang.semantics.rules.allowances import silence
 from tracelang.semantics.rules.subject import Subject
+from tracelang.semantics.ways import led
 
 
 class Rule(Protocol):
@@ -103,10 +104,11 @@ def examine(
 
     `raised`: how the codes of those notes begin that are warnings here, and so may be allowed.
     """
-    subject = Subject(resolution, today, root)
+    subject = Subject(resolution, today, root, raised)
     for rule in rules:
         if rule not in ABOUT_ALLOWANCES:
-            report.findings.extend(rule.check(subject))
+            found = rule.check(subject)
+            report.findings.extend(led(one, resolution.ways, resolution.file.source) for one in found)
     if raised:
         report.findings[:] = [_raised(finding, raised) for finding in report.findings]
     silence(report, (*subject.allowances, *subject.brought))

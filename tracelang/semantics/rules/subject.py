@@ -19,11 +19,15 @@ from tracelang.syntax import tree
 
 @dataclass(frozen=True)
 class Subject:
-    """A recipe that resolves without an error. `today` is None where the outcome may not depend on the day."""
+    """A recipe that resolves without an error. `today` is None where the outcome may not depend on the day.
+
+    `raised`: how the codes of those notes begin that are warnings here.
+    """
 
     resolution: Resolution
     today: date | None = None
     root: Path | None = None
+    raised: tuple[str, ...] = ()
 
     @property
     def file(self) -> tree.File:
