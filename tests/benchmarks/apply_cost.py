@@ -12,7 +12,6 @@ Fails where an apply without its imports costs more than `BAR` copies.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import statistics
@@ -20,8 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from tests.benchmarks.flux_size import measured
@@ -38,31 +35,15 @@ TRACEC = ("-c", "from tracelang.cli import main; main()")
 
 def build(base: Path, recipe: Path, states: Path) -> None:
     """The checkpoint, and invented states of every prompt that the recipe's closed form asks for."""
-    import torch
-
     import tracelang
-    from tracelang.engine.statements import constraints
-    from tracelang.models.prompt_side import PromptSide
-    from tracelang.models.protocol import TextStates
-    from tracelang.semantics.passes.refine import Refine
+    from tests.layouts.states import fill
     from tracelang_sd.family import StableDiffusion
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
     import random_sd
 
     random_sd.build(base, config="sd14")
-
-    class Invented(PromptSide):
-        def _encode(self, prompts: Sequence[str]) -> TextStates:
-            seeds = (int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4]) for prompt in prompts)
-            rows = [torch.randn((1, 77, 768), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-            return TextStates({"tokens": torch.cat(rows)})
-
-    plan, real = tracelang.compile(recipe), StableDiffusion().text(base, cache=states)
-    text = Invented(**{field.name: getattr(real, field.name) for field in fields(real)})
-    for step in plan.method.passes:
-        if isinstance(step, Refine):
-            constraints(plan, plan.active, plan.preserve, text, ["tokens"], step.tokens, step.erase_weight)
+    fill(StableDiffusion().text(base, cache=states), tracelang.compile(recipe))
 
 
 def copied(base: Path, target: Path) -> float:

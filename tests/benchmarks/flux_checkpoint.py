@@ -8,12 +8,10 @@ the recipe, in T5-XXL's and CLIP's shapes and by the cache's own writer: without
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +21,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel
 
 import tracelang
-from tracelang.engine.statements import constraints
-from tracelang.models.prompt_side import PromptSide
-from tracelang.models.protocol import TextStates
-from tracelang.semantics.passes.refine import Refine
+from tests.layouts.states import fill
 from tracelang_flux import Flux
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -133,27 +128,6 @@ def _numbers(count: int) -> Iterator[bytes]:
         count -= size
 
 
-class Invented(PromptSide):
-    """States that no encoder gave: normal, of each prompt its own."""
-
-    def _encode(self, prompts: Sequence[str]) -> TextStates:
-        rows = []
-        for prompt in prompts:
-            seed = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4])
-            drawn = torch.Generator().manual_seed(seed)
-            shapes = {"tokens": (1, self.paths[0].length, T5["d_model"]), "pooled": (1, 1, SD14_TEXT["hidden_size"])}
-            rows.append(TextStates({name: torch.randn(shape, generator=drawn) for name, shape in shapes.items()}))
-        return TextStates.cat(rows)
-
-
-def fill(folder: Path, recipe: Path, cache: Path) -> None:
-    """Invented states of every prompt that the recipe's closed form asks for."""
-    plan, real = tracelang.compile(recipe), Flux().text(folder, cache=cache)
-    text = Invented(**{field.name: getattr(real, field.name) for field in fields(real)})
-    for step in plan.method.passes:
-        assert isinstance(step, Refine)
-        constraints(plan, plan.active, plan.preserve, text, ["tokens", "pooled"], step.tokens, step.erase_weight)
-
-
 if __name__ == "__main__":
-    fill(build(Path(sys.argv[1]), int(float(sys.argv[2]) * 1e9)), Path(sys.argv[3]), Path(sys.argv[4]))
+    built, recipe, kept = build(Path(sys.argv[1]), int(float(sys.argv[2]) * 1e9)), Path(sys.argv[3]), Path(sys.argv[4])
+    fill(Flux().text(built, cache=kept), tracelang.compile(recipe))

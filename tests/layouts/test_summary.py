@@ -4,7 +4,8 @@ import pytest
 
 from tests.benchmarks import layouts
 from tests.layouts import judge as judging
-from tests.layouts.rows import Given, Row
+from tests.layouts.rows import WORKS, Given, Row
+from tracelang.models.prompt_side import PromptSide
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,15 @@ def test_a_name_is_no_reason(line, fault, tmp_path, monkeypatch):
     judged = judging.judge(Row("lora", lambda at, size: Given(str(file), file), None, ("LoRA",)), tmp_path,
                            Given(str(file), file))  # fmt: skip
     assert bool(judged.faults) == fault
+
+
+def test_invented_states_are_those_that_the_closed_form_asks_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACELANG_CACHE", str(tmp_path / "cache"))
+    given = next(row for row in WORKS if row.family == "flux").make(tmp_path, "tiny")
+    layouts._invent(given)
+    monkeypatch.setattr(PromptSide, "_encode", None)  # nothing is left to encode
+    recipe = tmp_path / "r.erase"
+    recipe.write_text(judging.RECIPE)
+    words = ["--model", given.model, "--out", str(tmp_path / "out"), "--emit", "folder", "--device", "cpu"]
+    ran = judging.run("apply", str(recipe), *words, given=given)
+    assert not ran.code, ran.line

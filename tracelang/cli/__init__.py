@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from tracelang.cli.streams import guarded
-from tracelang.diagnostics import CompileError
 
 BUILT_IN = ("inspect",)
 """Commands that are called as a module of Python's own is."""
@@ -84,7 +83,11 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except CompileError as error:
+        except ValueError as error:
+            from tracelang.diagnostics import CompileError  # not for `--help`, which meets none
+
+            if not isinstance(error, CompileError):
+                raise
             show(error.diagnostics)
             ctx.exit(1)
         except ModuleNotFoundError as error:
