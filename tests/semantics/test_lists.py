@@ -326,3 +326,30 @@ def test_rows_that_do_not_count_have_to_be_whole_too(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     Path("l.csv").write_text("type,name\nerase,cat\nretain,dog, brown\n", "utf-8")
     assert compile_with_findings('erase list "l.csv" column "name" where "type" is "erase"')[1][0].code == "TL226"
+
+
+BOTH = ["l.csv:3: 2,cat", "a.txt:3: cat"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('erase list "a.txt" preserve "dog", "cat"', ["a.txt:3: cat"]),
+        ('group g = list "l.csv" column "name" where "id" is "2" erase g preserve list "a.txt"', BOTH),
+        ('erase list "a.txt" degree 50% erase "cat"', ["a.txt:3: cat"]),
+        ('erase "dog" preserve list "b.txt"', ["b.txt:1: a dog"]),
+        ('group other = list "a.txt" erase "cat" preserve "cat"', []),
+    ],
+)
+def test_a_finding_about_a_text_of_a_list_marks_its_line(
+    text: str, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("lynx\n# cat\ncat\n", "utf-8")
+    Path("b.txt").write_text("a dog\n", "utf-8")
+    Path("l.csv").write_text("id,name\n1,cat\n2,cat\n", "utf-8")
+    found = compile_with_findings(text, shown="r.erase")[1]
+    (one,) = (one for one in found if one.code in ("TL301", "TL309", "TL401"))
+    spans = [label.span for label in one.secondary if label.span.source.path != "r.erase"]
+    marked = [f"{at.source.path}:{at.source.position(at.start)[0]}: {at.text}" for at in spans]
+    assert marked == lines

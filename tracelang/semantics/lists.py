@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tracelang.diagnostics import Findings
+from tracelang.diagnostics import Findings, Source
 from tracelang.records import dataclass, field
 from tracelang.semantics.paths import Place, locate
 from tracelang.semantics.program import File
@@ -17,11 +17,16 @@ Words = tuple[str, ...] | None
 
 @dataclass(slots=True)
 class Lists:
-    """Every list that was read, each file and each choice of its cells once."""
+    """Every list that was read, each file and each choice of its cells once.
+
+    `used` holds each `list` with the file behind it, `starts` where its texts begin there, once that was asked for.
+    """
 
     report: Findings
     unsaved: Texts | None = None
     files: dict[Path, File] = field(default_factory=dict)
+    used: list[tuple[tree.ListFile, Source]] = field(default_factory=list)
+    starts: dict[tuple[Source, tree.Text | None, tree.Where | None], dict[str, int]] = field(default_factory=dict)
     _read: dict[Path, Read | None] = field(default_factory=dict)
     _texts: dict[tuple[Path, str | None, tuple[str, str] | None], Words] = field(default_factory=dict)
 
@@ -37,6 +42,7 @@ class Lists:
         found = self._read[path]
         if found is None:
             return None
+        self.used.append((node, found.source))
         self.files[path] = File(located.name, found.data, "list")
         column = node.column
         where = (node.where.column.value, node.where.value.value) if node.where else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Label, Span
 from tracelang.diagnostics.diagnostic import gathered
-from tracelang.records import dataclass, field
+from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, defined_templates, folded
 from tracelang.semantics.context import Context
@@ -25,10 +25,10 @@ from tracelang.semantics.params import overrides, params
 from tracelang.semantics.paths import Place
 from tracelang.semantics.prior import PRIOR, Prior
 from tracelang.semantics.program import Assertion, Erasure, Held, Member, Method, Preservation, Program
+from tracelang.semantics.provenance import Came
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
 from tracelang.semantics.tables import DEFAULT_METHOD
-from tracelang.semantics.ways import Ways, led
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 from tracelang.syntax.read import Texts
@@ -44,15 +44,15 @@ WEIGHT = Field("number", low=0, above=True)
 class Resolution:
     """A recipe's tree, the names it can use, what it means, and every recipe file that took part, itself first.
 
-    `inflected` are the probes of which the edit sees another form, `ways` the statements that bring the other files.
+    `inflected` are the probes of which the edit sees another form; `came` knows where from all that was read.
     """
 
     file: tree.File
     scope: Scope
     program: Program
     files: tuple[tree.File, ...]
+    came: Came
     inflected: tuple[Leak, ...] = ()
-    ways: Ways = field(default_factory=dict)
 
 
 def resolve(
@@ -126,8 +126,8 @@ def resolve(
     inflected = check(context, erase, kept, expect, unsure)
     if len(report.findings) > 1:
         report.findings[:] = gathered(report.findings)
-    if modules.ways:
-        report.findings[:] = [led(finding, modules.ways, file.source) for finding in report.findings]
+    came = Came(file.source, context.lists, modules.ways)
+    report.findings[:] = map(came.shown, report.findings)
     if report.failed or chosen is None:
         return None
     priors = _implied(chosen, priors) + priors
@@ -138,7 +138,7 @@ def resolve(
     )
     program = Program(info, concepts, tuple(erase), tuple(kept), tuple(priors), chosen, tuple(expect), tuple(files))
     trees = (file, *(module.file for module in modules.all if module is not top))
-    return Resolution(file, top.scope, program, trees, inflected, modules.ways)
+    return Resolution(file, top.scope, program, trees, came, inflected)
 
 
 def _definitions(context: Context, scope: Scope) -> None:

@@ -41,7 +41,6 @@ from tracelang.semantics.rules import (
 )
 from tracelang.semantics.rules.allowances import silence
 from tracelang.semantics.rules.subject import Subject
-from tracelang.semantics.ways import led
 
 
 class Rule(Protocol):
@@ -107,8 +106,7 @@ def examine(
     subject = Subject(resolution, today, root, raised)
     for rule in rules:
         if rule not in ABOUT_ALLOWANCES:
-            found = rule.check(subject)
-            report.findings.extend(led(one, resolution.ways, resolution.file.source) for one in found)
+            report.findings.extend(map(resolution.came.shown, rule.check(subject)))
     if raised:
         report.findings[:] = [_raised(finding, raised) for finding in report.findings]
     silence(report, (*subject.allowances, *subject.brought))
