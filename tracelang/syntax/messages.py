@@ -25,6 +25,14 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return near[0] if near else ""
 
 
+def meant(table: Table, before: list[Token], token: Token) -> str:
+    """The keyword that a word after those `before` it nearly is, of those that may stand there; or nothing."""
+    if token.type != "NAME" or token.text in table.literals:
+        return ""
+    here = accepted(table, replay(table, before)[0])
+    return nearest(token.text, [text for text, kind in table.literals.items() if kind in here and text.isalpha()])
+
+
 def report_unexpected(
     source: Source, table: Table, before: list[Token], token: Token, after: list[Token], report: Findings
 ) -> None:

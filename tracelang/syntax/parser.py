@@ -167,8 +167,12 @@ def _read_on(
         if not (stray or known or failed == reported):
             report_unexpected(source, table, tokens[first:failed], token, tokens[failed + 1 : failed + 3], report)
             reports += 1
-        reported = failed
         resumption = resume(source, table, tokens, begun, failed)
+        end = resumption.at
+        clear = bisect_left(unreadable, tokens[end].start) == bisect_left(unreadable, token.start)
+        if clear and end > failed and not (stray or known or failed == reported):
+            reports += _slips(source, table, [replace(one) for one in tokens[begun:end]], failed - begun, report)
+        reported = failed
         if begun < failed and resumption.at >= failed and ends_before(source, tokens, begun, failed):
             # the statement before is whole, and the line after it is not part of it
             more, short = _run(source, table, tokens, begun, failed)
@@ -183,6 +187,27 @@ def _read_on(
             more, following = _run(source, table, tokens, first, len(tokens))
             statements += more
     return statements, gaps
+
+
+def _slips(source: Source, table: Table, tokens: list[Token], at: int, report: Findings) -> int:
+    """Report the misspelt keywords of a statement after the first, each read as if those before it were right.
+
+    Only these: what else would follow from a guess may follow from nothing else. Returns how many there are.
+    """
+    from tracelang.syntax.messages import meant, report_unexpected
+
+    last = tokens[-1].end
+    tokens.append(Token("$END", "", last, last))
+    count = 0
+    while word := meant(table, tokens[:at], tokens[at]):
+        tokens[at] = replace(tokens[at], type=table.literals[word], text=word)
+        failure = _run(source, table, tokens, 0, len(tokens) - 1)[1]
+        if failure is None or failure.at <= at or not meant(table, tokens[: failure.at], tokens[failure.at]):
+            break
+        at = failure.at
+        report_unexpected(source, table, tokens[:at], tokens[at], tokens[at + 1 : at + 3], report)
+        count += 1
+    return count
 
 
 def _run(source: Source, table: Table, tokens: list[Token], first: int, end: int) -> tuple[list[Any], Failure | None]:
