@@ -103,7 +103,8 @@ def examine(
 
     `raised`: how the codes of those notes begin that are warnings here, and so may be allowed.
     """
-    subject = Subject(resolution, today, root, raised)
+    notes = frozenset(rule.CODE for rule in RULES if rule.SEVERITY == "note" and not rule.CODE.startswith(raised))
+    subject = Subject(resolution, today, root, notes)
     for rule in rules:
         if rule not in ABOUT_ALLOWANCES:
             report.findings.extend(map(resolution.came.shown, rule.check(subject)))

@@ -21,13 +21,13 @@ from tracelang.syntax import tree
 class Subject:
     """A recipe that resolves without an error. `today` is None where the outcome may not depend on the day.
 
-    `raised`: how the codes of those notes begin that are warnings here.
+    `notes`: the codes of the rules that give no warning here.
     """
 
     resolution: Resolution
     today: date | None = None
     root: Path | None = None
-    raised: tuple[str, ...] = ()
+    notes: frozenset[str] = frozenset()
 
     @property
     def file(self) -> tree.File:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Edit, Fix, Label, Severity, Span
 from tracelang.diagnostics.codes import CODES
+from tracelang.semantics.rules.allowance_without_reason import CODE as WITHOUT_REASON
 from tracelang.semantics.rules.allowances import WORD, Allowance
 
 if TYPE_CHECKING:
@@ -39,26 +40,23 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     for one in subject.allowances:
         idle = [code for code in one.codes if code not in one.used] if one.word == WORD else []
         if idle:
-            message, help = _said(idle, one.line, subject.raised)
+            message, help = _said(idle, one.line, subject.notes)
             fix = _without(one) if len(idle) == len(one.codes) else None
             yield Diagnostic(CODE, SEVERITY, message, Label(one.span, "allowed here"), help=help, fix=fix)
 
 
-def _said(idle: list[str], line: int, raised: tuple[str, ...]) -> tuple[str, str]:
+def _said(idle: list[str], line: int, notes: frozenset[str]) -> tuple[str, str]:
     """What is the case with codes that silence nothing, and what to do."""
     unknown = [code for code in idle if code not in CODES]
     if unknown:
         return f"there is no code {', '.join(unknown)}", "`tracec rule --all` explains every code"
-    from tracelang.semantics.rules import ABOUT_ALLOWANCES, RULES  # which hold this one
-
-    notes = {rule.CODE for rule in RULES if rule.SEVERITY == "note" and not rule.CODE.startswith(raised)}
     if notes.issuperset(idle):
         are = "is a note and needs" if len(idle) == 1 else "are notes and need"
         return (
             f"{', '.join(idle)} {are} no allowance",
             f'`notes-as-warnings = ["{idle[0]}"]` in tracelang.toml makes it a warning that may be allowed',
         )
-    if {rule.CODE for rule in ABOUT_ALLOWANCES}.issuperset(idle):
+    if {CODE, WITHOUT_REASON}.issuperset(idle):
         return (
             f"no allowance silences {', '.join(idle)}: it is about allowances",
             "mend or remove the comment that it names",
