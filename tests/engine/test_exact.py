@@ -37,6 +37,7 @@ MAY = {
     ("tracelang/engine/exact.py", "tensor.detach().cpu().double"): "the one place",
     ("tracelang/engine/edit.py", "torch.float64"): "asks first whether it is an Apple GPU",
     ("tracelang/checkpoint/merge.py", "torch.float64"): "a table of the dtypes in files",
+    ("tracelang/models/single/tensors.py", "torch.float64"): "a table of the dtypes in files",
     ("tracelang/models/loading.py", "'float64'"): "a word in a card",
 }
 """The uses that are no factory of the CPU's, and why they may stand."""

@@ -134,7 +134,7 @@ LAYERS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
         st.lists(inner, min_size=2, max_size=3).map(lambda parts: f"({', '.join(parts)})"),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: f"({' - '.join(parts)})"),
+        st.lists(inner, min_size=2, max_size=3, unique=True).map(lambda parts: f"({' - '.join(parts)})"),
         inner.map(lambda part: f"(({part}) in (mid, up))"),
     ),
     max_leaves=8,

@@ -60,6 +60,8 @@ def change(site: Site, deltas: Mapping[Site, LowRank]) -> Change:
         weight = torch.frombuffer(bytearray(raw), dtype=DTYPES[entry.dtype]).view(entry.shape)
         with storable():
             delta = deltas.of(site, weight) if isinstance(deltas, Deltas) else deltas[site]
+        if (found := (delta.up.shape[0], delta.down.shape[1])) != entry.shape:
+            raise ModelError(f"{site.tensor} has the shape {list(entry.shape)}, the edit {list(found)}")
         return raw_bytes(merged(weight, delta, site.tensor))
 
     return apply

@@ -2,13 +2,13 @@
 
 `stock/NAME.json` holds the JSON files of a folder in diffusers layout by path, as facts of the published models
 (stable-diffusion-v1-5, stable-diffusion-2-1 and -2-1-base, stable-diffusion-xl-base-1.0): their sizes, schedule and
-scaling; `sdxl-v` is what models trained on from SDXL to predict v share. `clip_merges.txt.gz` is OpenAI's, see
+scaling; `sdxl-v` is what models trained on from SDXL to predict v share. `clip_merges.txt.bz2` is OpenAI's, see
 `stock/NOTICE`; all these models share it.
 """
 
 from __future__ import annotations
 
-import gzip
+import bz2
 import json
 import os
 import shutil
@@ -34,7 +34,7 @@ def table(name: str) -> dict[str, dict[str, Any]]:
 
 def merges() -> list[str]:
     """CLIP's merges, the first one first."""
-    return gzip.decompress((FILES / "clip_merges.txt.gz").read_bytes()).decode().splitlines()
+    return bz2.decompress((FILES / "clip_merges.txt.bz2").read_bytes()).decode().splitlines()
 
 
 def vocabulary(pairs: list[str]) -> dict[str, int]:
