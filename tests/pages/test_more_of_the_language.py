@@ -379,11 +379,14 @@ def test_device_and_dtype(here: Path) -> None:
 
 @says(
     LANGUAGE,
-    "A statement that cannot be read hides none of another: what parsed is checked.",
+    "A statement that cannot be read hides none of another: what parsed is checked, and of the statement itself every "
+    "misspelt keyword is told.",
     "The name that it was to define is known, whatever it means, so that what uses it is no mistake of its own.",
     "`# tracec: allow TL401 reason` silences a warning on its line; alone on a line, those of the statement that "
     "begins below it.",
 )
 def test_what_one_run_finds(here: Path) -> None:
     assert codes('group g = "a" "b"\nerase g degree 140%') == ["TL101", "TL213"]
+    slips = compile_with_findings('concept a { names "a" probe "y" template "a {}" }\nerase a')[1]
+    assert [one.location for one in slips] == ["<recipe>:1:23", "<recipe>:1:33"]
     assert codes('erase "cat"\n# tracec: allow TL401 food\npreserve "cat food",\n"cat treats"') == []
