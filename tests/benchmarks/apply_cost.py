@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.flux_size import measured
+from tests.benchmarks.flux_size import IMPORTS, measured
 
 BAR = 2.0
 RECIPE = """
@@ -29,7 +29,6 @@ erase "cat" toward "dog"
 preserve "ship", "truck"
 method uce
 """
-IMPORTS = "import tracelang.cli.apply, tracelang.checkpoint.save, tracelang.engine.run, tracelang.models.prompt_side"
 TRACEC = ("-c", "from tracelang.cli import main; main()")
 
 
@@ -66,10 +65,8 @@ def run(at: Path, runs: int) -> bool:
     os.sync()
     size = sum(path.stat().st_size for path in base.rglob("*.safetensors"))
     print(f"Stable Diffusion 1.4 in halves, random: {size / 1e9:.2f} GB; {runs} runs of each, in turn")
-    apply = (
-        *TRACEC, "apply", str(recipe), "--model", str(base), "--out", str(out), "--emit", "folder", "--device", "cpu",
-        "--force",
-    )  # fmt: skip
+    written = ("--out", str(out), "--emit", "folder", "--device", "cpu", "--force")
+    apply = (*TRACEC, "apply", str(recipe), "--model", str(base), *written)
     copies, applies, imports, used, peaks, bare = [], [], [], [], [], 0
     for number in range(runs + 1):
         copy = copied(base, at / "copy")

@@ -98,10 +98,8 @@ def run(at: Path, real: float) -> bool:
         weights.sha256(file)
     rate = bytes_ / (time.process_time() - begin)
 
-    apply, used, peak = measured(
-        *tracec, "apply", str(recipe), "--model", str(base), "--out", str(out), "--emit", "folder",
-        "--untouched", "link", "--device", "cpu", "--force", cache=cache,
-    )  # fmt: skip
+    written = ("--out", str(out), "--emit", "folder", "--untouched", "link", "--device", "cpu", "--force")
+    apply, used, peak = measured(*tracec, "apply", str(recipe), "--model", str(base), *written, cache=cache)
     beyond = peak - states
     figures = json.loads((out / "lock.json").read_text())["figures"]
     hashed = size + 2 * bytes_
