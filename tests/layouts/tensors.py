@@ -141,8 +141,8 @@ def read(path: Path) -> dict[str, Tensor]:
     table.pop("__metadata__", None)
 
     def one(row: dict[str, object]) -> Tensor:
-        dtype, shape = str(row["dtype"]), tuple(row["shape"])  # type: ignore[arg-type, var-annotated]
-        begin = 8 + length + row["data_offsets"][0]  # type: ignore[index]
+        dtype, shape = str(row["dtype"]), tuple(row["shape"])
+        begin = 8 + length + row["data_offsets"][0]
 
         def bits() -> Bits:
             count = math.prod(shape)
