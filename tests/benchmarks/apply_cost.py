@@ -17,11 +17,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.flux_size import IMPORTS, measured
+from tests.benchmarks.flux_size import IMPORTS, measured, place
 
 BAR = 2.0
 RECIPE = """
@@ -97,14 +96,8 @@ def main() -> int:
     if options.build:
         build(*options.build)
         return 0
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        return int(not run(options.keep, options.runs))
-    at = Path(tempfile.mkdtemp(prefix="apply-cost-"))
-    try:
+    with place(options.keep, "apply-cost") as at:
         return int(not run(at, options.runs))
-    finally:
-        shutil.rmtree(at)
 
 
 if __name__ == "__main__":
