@@ -21,8 +21,8 @@ from diffusers import DiffusionPipeline
 import tracelang.api
 from tests.layouts import folder, ldm, single
 from tests.layouts.checkpoint import Checkpoint, checkpoint
+from tests.layouts.judge import draw
 from tests.layouts.tensors import BITS, Tensor, given, write
-from tests.layouts.test_folders import draw
 from tests.pages.reading import COMMANDS_PAGE, says
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save

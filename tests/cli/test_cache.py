@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from tracelang.cli import main
-from tracelang.models import store, text_cache
+from tracelang.models import digests, store, text_cache
 from tracelang.models.errors import CacheFull
 
 
@@ -56,6 +56,16 @@ def test_what_the_store_wrote_is_counted_and_cleared(home: Path) -> None:
     assert not file.exists() and prior.exists()
     cache("--clear")
     assert not prior.exists()
+
+
+def test_digests_are_counted_and_cleared(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "LEAST", 0)
+    monkeypatch.setattr(digests, "YOUNG", -1.0)
+    (tmp_path / "weights").write_bytes(b"w")
+    digests.recalled(tmp_path / "weights")
+    (file,) = (home / "digests").iterdir()
+    assert told()["kinds"]["digests"]["entries"] == 1
+    assert told("--clear", "digests")["kinds"]["digests"]["removed"] == 1 and not file.exists()
 
 
 def test_nothing_that_is_not_its_own_is_removed(home: Path, tmp_path: Path) -> None:

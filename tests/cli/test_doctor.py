@@ -66,9 +66,16 @@ def test_the_commands_of_extras_are_commands() -> None:
 
 @pytest.mark.parametrize(
     ("found", "bound", "good"),
-    [("1.10", ">=1.2,<2", True), ("2.0", "<2,>=1.2", False), ("1.1.9", ">=1.2", False), ("2.13.0+cpu", ">=2.4", True),
-     ("2", ">=2.0", True), ("5.0rc1", ">=5", True), ("1.0", "", True)],
-)  # fmt: skip
+    [
+        ("1.10", ">=1.2,<2", True),
+        ("2.0", "<2,>=1.2", False),
+        ("1.1.9", ">=1.2", False),
+        ("2.13.0+cpu", ">=2.4", True),
+        ("2", ">=2.0", True),
+        ("5.0rc1", ">=5", True),
+        ("1.0", "", True),
+    ],
+)
 def test_versions_are_compared_by_numbers(found: str, bound: str, good: bool) -> None:
     assert doctor._within(found, bound) is good
 

@@ -90,9 +90,14 @@ def test_verification_draws_what_is_listed_and_nothing_else(recipe: Path) -> Non
 
                 prompts = tuple(one.text for one in edit_prompts(plan, unit.member))
                 target = Target(
-                    plan=plan, member=unit.member, seed=unit.seed, clean=torch.zeros(1, 1), prompts=prompts,
-                    base=None, count=unit.samples,  # type: ignore[arg-type]
-                )  # fmt: skip
+                    plan=plan,
+                    member=unit.member,
+                    seed=unit.seed,
+                    clean=torch.zeros(1, 1),
+                    prompts=prompts,
+                    base=None,
+                    count=unit.samples,  # type: ignore[arg-type]
+                )
                 drawn |= set(run(target, None, Budget()).prompts or ())  # type: ignore[arg-type]
     told = {prompt for one in asked(plan) if one.stage == "verify" for prompt in one.prompts}
     assert drawn == told and len(told) > 100

@@ -101,10 +101,15 @@ def table(path: Path, text: bytes, data: bytes = b"") -> Path:
 @pytest.mark.parametrize(
     "text",
     [
-        b"{", b"[]", b'{"a": 1}', b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}', b"[" * 100_000,
-        b'{"__metadata__": {"a": 1}}', b'{"\x1b[31m": {"dtype": "F99", "shape": [], "data_offsets": [0, 0]}}',
+        b"{",
+        b"[]",
+        b'{"a": 1}',
+        b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}',
+        b"[" * 100_000,
+        b'{"__metadata__": {"a": 1}}',
+        b'{"\x1b[31m": {"dtype": "F99", "shape": [], "data_offsets": [0, 0]}}',
     ],
-)  # fmt: skip
+)
 def test_a_hostile_header_is_one_line(tmp_path: Path, text: bytes) -> None:
     result = inspect(table(tmp_path / "x.safetensors", text), code=1)
     assert "x.safetensors" in result.stderr and "\x1b" not in result.stderr

@@ -38,7 +38,7 @@ def _place(error: Refusal, recipe: str, params: Mapping[str, str], root: Path | 
     from tracelang.plan.compile import located
 
     nowhere = Span(Source("<stdin>" if recipe == "-" else recipe, ""), 0, 0)
-    if recipe == "-" or recipe.endswith(".json") or (code := type(error)) is ModelError:
+    if recipe == "-" or recipe.endswith(".json") or type(error) is ModelError:
         return nowhere
     from tracelang.semantics.rules.subject import Subject
 
@@ -46,7 +46,7 @@ def _place(error: Refusal, recipe: str, params: Mapping[str, str], root: Path | 
     if resolution is None:
         return nowhere
     subject = Subject(resolution)
-    return _supports(subject) if code is FamilyError else subject.place(getattr(error, "at", ""))
+    return _supports(subject) if isinstance(error, FamilyError) else subject.place(getattr(error, "at", ""))
 
 
 def _supports(subject: Subject) -> Span:

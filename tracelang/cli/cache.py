@@ -38,6 +38,7 @@ KINDS: dict[str, Kind] = {
     "states": Kind("text states", rf"{HEX}\.safetensors", limited=True),
     "trajectories": Kind("trajectories, and states of priors", rf"(prior-)?{HEX}\.safetensors", limited=True),
     "expected": Kind("what configs ask of weights", rf"{HEX}\.json"),
+    "digests": Kind("digests of weights files", rf"{HEX}\.json"),
     "models": Kind("unpacked embedded models", r"[\w-]+-[0-9a-f]{16}", folders=True),
     "single": Kind("stand-ins for single files", r"[0-9a-f]{32}|stock-[\w-]+", folders=True),
 }
@@ -58,9 +59,9 @@ class Held:
         return sum(size for _, _, size in self.own)
 
 
-HELP = """Show what is kept between runs: how much of it, and when it was last used.
+HELP = f"""Show what is kept between runs: how much of it, and when it was last used.
 
---clear removes it, all or of one KIND: states, trajectories, expected, models, single. What is needed is made anew."""
+--clear removes it, all or of one KIND: {", ".join(KINDS)}. What is needed is made anew."""
 
 
 @click.command(help=HELP)

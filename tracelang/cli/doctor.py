@@ -146,7 +146,7 @@ def _within(found: str, bound: str) -> bool:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    numbers = [int(part) for part in re.match(r"[\d.]*", text)[0].split(".") if part]  # type: ignore[index]
+    numbers = [int(part) for part in re.split(r"[^\d.]", text)[0].split(".") if part]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from tracelang.diagnostics import Findings
 from tracelang.syntax.read import MAX_RECIPE_BYTES
 from tracelang.text import safe
+
+if TYPE_CHECKING:
+    from tracelang.semantics.config import Config
 
 STDIN = "-"
 ENDING = ".erase"
@@ -45,11 +49,11 @@ def found_in(folder: str) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         config = config_of(parent)
 
-        def stays(name: str, parent: str = parent, exclude: bool = bool(config.exclude)) -> bool:
+        def stays(name: str, parent: str = parent, config: Config = config) -> bool:
             path = os.path.join(parent, name)
             if ignored and os.path.normpath(os.path.relpath(path, folder)) in ignored:
                 return False
-            return not (exclude and config.excludes(path))  # noqa: B023
+            return not config.excludes(path)
 
         folders[:] = sorted(name for name in folders if not name.startswith(".") and stays(name))
         for name in sorted(names):

@@ -33,8 +33,6 @@ Kind = CompletionItemKind
 WINDOW_WORDS = frozenset({"auto", "sigma", "logsnr", "t"})
 MAX_OFFERED = 200
 """So much at once at most."""
-
-
 MAX_FILES = 2_000
 
 
@@ -136,8 +134,7 @@ def _names(documents: Documents, document: Document, place: Cursor) -> Iterator[
         case "place":
             yield from (Offer(name, Kind.EnumMember, "place") for name in PLACES)
         case "pass":
-            for kind in kinds(PASSES):
-                yield Offer(kind, Kind.Class, "pass", does(declared(PASSES, kind)))
+            yield from _names_of_passes()
         case "term" | "setting":
             yield from _inside(place, mention)
         case "choice":

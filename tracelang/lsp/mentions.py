@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from tracelang.diagnostics import Span
 from tracelang.records import dataclass
 from tracelang.semantics.fields import Field, settings
-from tracelang.semantics.kinds import PASSES, TERMS, declared, kinds, takes_terms
+from tracelang.semantics.kinds import PASSES, TERMS, declared, takes_terms
 from tracelang.semantics.prior import Prior
+from tracelang.semantics.rules.references import PARAM, field_called, leaves
 from tracelang.semantics.scope import SORTS, WHAT
 from tracelang.syntax import tree
 
-PARAM = "param"
 NAMES = frozenset({*WHAT, "import"})
 """The sorts of names that a recipe defines."""
 
@@ -151,11 +150,7 @@ def _words(items: tuple[tree.Text | tree.ListFile | tree.Reference, ...], field:
 
 
 def _set(node: tree.Set | tree.Prior) -> Iterator[Mention]:
-    if isinstance(node, tree.Prior):
-        return
-    stack: list[tree.Set] = [node]
-    while stack:
-        one = stack.pop()
+    for one in leaves(node):
         match one:
             case tree.Text():
                 yield Mention("text", one.span, one.value, owner=node)
@@ -163,10 +158,6 @@ def _set(node: tree.Set | tree.Prior) -> Iterator[Mention]:
                 yield from _list(one)
             case tree.Reference():
                 yield from _use("concept", one)
-            case tree.Parentheses():
-                stack.append(one.inner)
-            case _:
-                stack.extend(one.members)
 
 
 def _list(node: tree.ListFile) -> Iterator[Mention]:
@@ -268,17 +259,6 @@ def _assertion(node: tree.Assertion) -> Iterator[Mention]:
     else:
         yield from _set(arguments)
     yield from _scalar(node.bound)
-
-
-@cache
-def field_called(name: str) -> Field | None:
-    """A setting by its name alone, which has one type in every pass and term."""
-    for package in (PASSES, TERMS):
-        for kind in kinds(package):
-            field = settings(declared(package, kind)).get(name)
-            if field is not None:
-                return field
-    return None
 
 
 def at(statement: tree.Statement | None, offset: int) -> Mention | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from tracelang.diagnostics import Findings, Source, Span
 from tracelang.lsp.documents import Document, Documents
 from tracelang.lsp.lists import place
@@ -9,6 +11,7 @@ from tracelang.lsp.mentions import Mention
 from tracelang.records import dataclass
 from tracelang.semantics.paths import Located, Sort, locate
 from tracelang.semantics.scope import WHAT, Definition, Scope
+from tracelang.semantics.scope import Sort as NameSort
 from tracelang.semantics.standard import shipped_method
 from tracelang.syntax import tree
 
@@ -17,13 +20,18 @@ from tracelang.syntax import tree
 class Defined:
     """A definition, the sort of its name, and the scope that it stands in."""
 
-    sort: str
+    sort: NameSort
     node: Definition
     home: Scope
 
     @property
     def span(self) -> Span:
         return self.node.name.span
+
+
+def of_names(sort: str) -> TypeGuard[NameSort]:
+    """Is it a sort of names that a scope holds?"""
+    return sort in WHAT
 
 
 def looked_up(document: Document, mention: Mention) -> Defined | None:
@@ -34,7 +42,7 @@ def looked_up(document: Document, mention: Mention) -> Defined | None:
         return Defined("concept", concept, scope) if concept is not None else None
     if mention.sort == "brought":
         return next((one for sort in WHAT if (one := _own(scope, sort, mention.name)) is not None), None)
-    if mention.sort not in WHAT:
+    if not of_names(mention.sort):
         return None
     if mention.reference is None:
         if mention.sort == "concept" and mention.name in scope.texts and mention.span.text.startswith('"'):
@@ -43,7 +51,7 @@ def looked_up(document: Document, mention: Mention) -> Defined | None:
     return find(scope, mention.sort, mention.reference)
 
 
-def find(scope: Scope, sort: str, reference: tree.Reference) -> Defined | None:
+def find(scope: Scope, sort: NameSort, reference: tree.Reference) -> Defined | None:
     """The definition that a name means: inside of its own, the one that it is derived from."""
     first, last = reference.parts[0].text, reference.parts[-1].text
     if len(reference.parts) > 1:
@@ -57,13 +65,13 @@ def find(scope: Scope, sort: str, reference: tree.Reference) -> Defined | None:
     return found
 
 
-def _nearest(scope: Scope, sort: str, name: str) -> Defined | None:
-    found = scope.find(sort, name)  # type: ignore[arg-type]
+def _nearest(scope: Scope, sort: NameSort, name: str) -> Defined | None:
+    found = scope.find(sort, name)
     return None if found is None else Defined(sort, *found)
 
 
-def _own(scope: Scope, sort: str, name: str) -> Defined | None:
-    found = scope.own(sort, name)  # type: ignore[arg-type]
+def _own(scope: Scope, sort: NameSort, name: str) -> Defined | None:
+    found = scope.own(sort, name)
     return None if found is None else Defined(sort, *found)
 
 

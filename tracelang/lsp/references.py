@@ -10,7 +10,7 @@ from pathlib import Path
 from tracelang.diagnostics import Edit, Span
 from tracelang.lsp.documents import Document, Documents, path_of
 from tracelang.lsp.mentions import Mention, at, mentions
-from tracelang.lsp.names import Defined, looked_up
+from tracelang.lsp.names import Defined, looked_up, of_names
 from tracelang.records import dataclass
 from tracelang.semantics.paths import LIBRARY
 from tracelang.syntax import tree
@@ -83,7 +83,7 @@ def renamed(documents: Documents, document: Document, offset: int, name: str) ->
 
 
 def _taken(document: Document, sort: str, name: str) -> bool:
-    return document.module.scope.find(sort, name) is not None  # type: ignore[arg-type]
+    return of_names(sort) and document.module.scope.find(sort, name) is not None
 
 
 def _target(document: Document, mention: Mention) -> Target | None:

@@ -73,7 +73,7 @@ class Server(LanguageServer):
                 continue
             try:
                 found = await asyncio.to_thread(self.documents.findings, uri, text)
-            except Exception as error:
+            except Exception as error:  # a fault at one recipe is logged, and the others are still looked at
                 self.window_log_message(
                     types.LogMessageParams(types.MessageType.Error, f"a fault of tracec at {uri}: {error!r}")
                 )

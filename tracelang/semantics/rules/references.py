@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
-from tracelang.semantics.fields import settings
+from tracelang.semantics.fields import Field, settings
 from tracelang.semantics.kinds import PASSES, TERMS, declared, kinds
 from tracelang.semantics.scope import Sort
 from tracelang.syntax import tree
@@ -125,10 +126,17 @@ def _body(body: tree.Body | None) -> Iterator[Use]:
 
 
 def _named_by(setting: str) -> Sort | None:
-    """The sort of thing that a setting takes by name, the same in every pass and term that has it."""
+    """The sort of thing that a setting takes by name."""
+    field = field_called(setting)
+    return SORT_OF.get(field.type) if field is not None else None
+
+
+@cache
+def field_called(name: str) -> Field | None:
+    """A setting by its name alone, which has one type in every pass and term."""
     for package in (PASSES, TERMS):
         for kind in kinds(package):
-            field = settings(declared(package, kind)).get(setting)
+            field = settings(declared(package, kind)).get(name)
             if field is not None:
-                return SORT_OF.get(field.type)
+                return field
     return None
