@@ -267,8 +267,7 @@ def verify(
 
     `judges` are `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `model` is the base where it
     was a folder. `settings` are those of `tracelang.evidence.verify.verify` (`samples`, `steps`, `budget`,
-    `config`). An
-    interrupted call goes on where it was. Raises EvidenceError, JudgeError, ModelError, CompileError.
+    `config`). An interrupted call goes on where it was. Raises EvidenceError, JudgeError, ModelError, CompileError.
     """
     from tracelang.evidence import verify as evidence
 

@@ -1,3 +1,4 @@
+import shutil
 import sys
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import random_flux
 from random_sd import build
 
 from tracelang.plan.types import Concept, Erasure, Method, Plan, Preservation, RecipeInfo
@@ -36,3 +38,20 @@ def plan() -> Plan:
         expect=(),
         sources=(),
     )
+
+
+@pytest.fixture(scope="module", params=["sd", "flux"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The family of `built` and `base`."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def built(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random checkpoint. Read it; `base` is a copy to change."""
+    return {"sd": build, "flux": random_flux.build}[kind](tmp_path_factory.mktemp("models") / kind)
+
+
+@pytest.fixture
+def base(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "base"))

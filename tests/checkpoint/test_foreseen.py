@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import random_flux
 import random_sd
 import torch
 from click.testing import CliRunner
@@ -25,23 +24,7 @@ from tracelang.models import expected
 from tracelang.plan.family import ModelError
 
 RECIPE = 'templates object = "a photo of a {}"\nerase "cat" toward "ship"\npreserve "dog"\nmethod uce\n'
-BUILD = {"sd": random_sd.build, "flux": random_flux.build}
 PARTS = {"sd": ("unet", "vae", "text_encoder"), "flux": ("transformer", "vae", "text_encoder", "text_encoder_2")}
-
-
-@pytest.fixture(scope="module", params=["sd", "flux"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def built(kind, tmp_path_factory):
-    return BUILD[kind](tmp_path_factory.mktemp("models") / kind)
-
-
-@pytest.fixture
-def base(built, tmp_path):
-    return Path(shutil.copytree(built, tmp_path / "base"))
 
 
 @pytest.fixture(autouse=True)

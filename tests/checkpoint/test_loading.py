@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import random_flux
-import random_sd
 import torch
 from diffusers import DiffusionPipeline, FluxPipeline, StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
@@ -29,26 +27,10 @@ erase "cat" toward "ship"
 preserve "dog"
 method uce
 """
-BUILD = {"sd": random_sd.build, "flux": random_flux.build}
 PIPELINE = {"sd": StableDiffusionPipeline, "flux": FluxPipeline}
 DENOISER = {"sd": "unet", "flux": "transformer"}
 ENCODERS = {"sd": ("text_encoder",), "flux": ("text_encoder", "text_encoder_2")}
 STEM = "diffusion_pytorch_model"
-
-
-@pytest.fixture(scope="module", params=["sd", "flux"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def built(kind, tmp_path_factory):
-    return BUILD[kind](tmp_path_factory.mktemp("models") / kind)
-
-
-@pytest.fixture
-def base(built, tmp_path):
-    return Path(shutil.copytree(built, tmp_path / "base"))
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ A file says under which `KEY` the manifest tells of it, what it makes of the bas
 whether it is written of an `EMPTY` edit, that changes no matrix. Its functions are
 
 - `refuse(base, plan)`: raise ModelError or OutputError for what can be known before any work;
+- `foreseen(asked)`: the room that it will take, an upper bound;
 - `write(work, draft)`: put its files into the folder `draft`, which becomes OUT, and tell of them;
 - `card(facts, out)`: what the model card says of it, Markdown, from what the manifest holds under `KEY`.
 """
