@@ -10,46 +10,12 @@ import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
 
+from tests.layouts.configs import DEV as DEV_TRANSFORMER
+from tests.layouts.configs import FLOW as SCHEDULER
+from tests.layouts.configs import FLUX_VAE as DEV_VAE
 from tests.random_sd import END, START, TINY_TEXT, TINY_VAE, WORDS, _words
 
-SCHEDULER = {
-    "_class_name": "FlowMatchEulerDiscreteScheduler",
-    "_diffusers_version": "0.30.0.dev0",
-    "base_image_seq_len": 256,
-    "base_shift": 0.5,
-    "max_image_seq_len": 4096,
-    "max_shift": 1.15,
-    "num_train_timesteps": 1000,
-    "shift": 3.0,
-    "use_dynamic_shifting": True,
-}
 SCHNELL_SCHEDULER = SCHEDULER | {"shift": 1.0, "use_dynamic_shifting": False}
-DEV_TRANSFORMER = {
-    "_class_name": "FluxTransformer2DModel",
-    "_diffusers_version": "0.30.0.dev0",
-    "attention_head_dim": 128,
-    "guidance_embeds": True,
-    "in_channels": 64,
-    "joint_attention_dim": 4096,
-    "num_attention_heads": 24,
-    "num_layers": 19,
-    "num_single_layers": 38,
-    "patch_size": 1,
-    "pooled_projection_dim": 768,
-}
-DEV_VAE = {
-    "_class_name": "AutoencoderKL",
-    "block_out_channels": [128, 256, 512, 512],
-    "down_block_types": ["DownEncoderBlock2D"] * 4,
-    "up_block_types": ["UpDecoderBlock2D"] * 4,
-    "latent_channels": 16,
-    "layers_per_block": 2,
-    "sample_size": 1024,
-    "scaling_factor": 0.3611,
-    "shift_factor": 0.1159,
-    "use_quant_conv": False,
-    "use_post_quant_conv": False,
-}
 TINY_TRANSFORMER = {
     "patch_size": 1,
     "in_channels": 16,

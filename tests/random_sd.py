@@ -113,12 +113,21 @@ def build(folder: Path, *, config: Literal["tiny", "sd2", "sd14"] = "tiny", seed
     else:
         _tiny(folder, seed, TINY_UNET, TINY_TEXT, END)
     _json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
-    _json(folder / "model_index.json", {
-        "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1", "feature_extractor": [None, None],
-        "safety_checker": [None, None], "scheduler": ["diffusers", "PNDMScheduler"], "requires_safety_checker": False,
-        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
-    })  # fmt: skip
+    _json(
+        folder / "model_index.json",
+        {
+            "_class_name": "StableDiffusionPipeline",
+            "_diffusers_version": "0.42.1",
+            "feature_extractor": [None, None],
+            "safety_checker": [None, None],
+            "scheduler": ["diffusers", "PNDMScheduler"],
+            "requires_safety_checker": False,
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+        },
+    )
     return folder
 
 
@@ -144,14 +153,25 @@ def _sd14(folder: Path, seed: int) -> None:
     """The files as SD 1.4 has them: halves, `text_model.` names, a tokenizer of vocab.json and merges.txt."""
     with torch.device("meta"):
         parts: dict[str, tuple[torch.nn.Module, str, dict[str, Any], str]] = {
-            "unet": (UNet2DConditionModel(**SD14_UNET), "diffusion_pytorch_model",
-                     {"_class_name": "UNet2DConditionModel"} | SD14_UNET, ""),
-            "vae": (AutoencoderKL(**SD14_VAE), "diffusion_pytorch_model",
-                    {"_class_name": "AutoencoderKL"} | SD14_VAE, ""),
-            "text_encoder": (CLIPTextModel(CLIPTextConfig(**SD14_TEXT)), "model",
-                             {"architectures": ["CLIPTextModel"], "model_type": "clip_text_model"} | SD14_TEXT,
-                             "text_model."),
-        }  # fmt: skip
+            "unet": (
+                UNet2DConditionModel(**SD14_UNET),
+                "diffusion_pytorch_model",
+                {"_class_name": "UNet2DConditionModel"} | SD14_UNET,
+                "",
+            ),
+            "vae": (
+                AutoencoderKL(**SD14_VAE),
+                "diffusion_pytorch_model",
+                {"_class_name": "AutoencoderKL"} | SD14_VAE,
+                "",
+            ),
+            "text_encoder": (
+                CLIPTextModel(CLIPTextConfig(**SD14_TEXT)),
+                "model",
+                {"architectures": ["CLIPTextModel"], "model_type": "clip_text_model"} | SD14_TEXT,
+                "text_model.",
+            ),
+        }
     for name, (module, stem, config, prefix) in parts.items():
         _json(folder / name / "config.json", config)
         shapes = {prefix + key: tuple(value.shape) for key, value in sorted(module.state_dict().items())}

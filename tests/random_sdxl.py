@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from tests.random_sd import END, START, TINY_TEXT, TINY_UNET, TINY_VAE, WORDS, _words
+from tests.random_sd import END, SECOND_TEXT, START, TINY_TEXT, TINY_UNET, TINY_VAE, WORDS, _words
 
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
@@ -46,7 +46,6 @@ SDXL_UNET = {
 }  # fmt: skip
 PROJECTED = 20
 """Width of the tiny model's pooled state."""
-SECOND_TEXT = TINY_TEXT | {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 3, "hidden_act": "gelu"}
 TINY_SDXL_UNET = TINY_UNET | {
     "addition_embed_type": "text_time",
     "addition_time_embed_dim": 8,

@@ -17,11 +17,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.flux_size import measured
+from tests.benchmarks.flux_size import IMPORTS, measured, place
 
 BAR = 2.0
 RECIPE = """
@@ -29,7 +28,6 @@ erase "cat" toward "dog"
 preserve "ship", "truck"
 method uce
 """
-IMPORTS = "import tracelang.cli.apply, tracelang.checkpoint.save, tracelang.engine.run, tracelang.models.prompt_side"
 TRACEC = ("-c", "from tracelang.cli import main; main()")
 
 
@@ -66,10 +64,8 @@ def run(at: Path, runs: int) -> bool:
     os.sync()
     size = sum(path.stat().st_size for path in base.rglob("*.safetensors"))
     print(f"Stable Diffusion 1.4 in halves, random: {size / 1e9:.2f} GB; {runs} runs of each, in turn")
-    apply = (
-        *TRACEC, "apply", str(recipe), "--model", str(base), "--out", str(out), "--emit", "folder", "--device", "cpu",
-        "--force",
-    )  # fmt: skip
+    written = ("--out", str(out), "--emit", "folder", "--device", "cpu", "--force")
+    apply = (*TRACEC, "apply", str(recipe), "--model", str(base), *written)
     copies, applies, imports, used, peaks, bare = [], [], [], [], [], 0
     for number in range(runs + 1):
         copy = copied(base, at / "copy")
@@ -100,14 +96,8 @@ def main() -> int:
     if options.build:
         build(*options.build)
         return 0
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        return int(not run(options.keep, options.runs))
-    at = Path(tempfile.mkdtemp(prefix="apply-cost-"))
-    try:
+    with place(options.keep, "apply-cost") as at:
         return int(not run(at, options.runs))
-    finally:
-        shutil.rmtree(at)
 
 
 if __name__ == "__main__":

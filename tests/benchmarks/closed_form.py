@@ -151,7 +151,7 @@ def main() -> int:
         difference = max(float((a - b).norm() / b.norm()) for a, b in pairs)
         copy = seconds(lambda: [W.clone() for W in base], 21)
         warm = seconds(lambda: [a.copy_(b) for a, b in zip(target, base, strict=True)], 21)
-        mine = seconds(lambda first=first, states=states: ours(first, states), 11)  # type: ignore[misc]
+        mine = seconds(lambda first=first, states=states: ours(first, states), 11)
         least = seconds(products(base, target, states), 11)
         good = loop / mine >= faster and mine / copy <= over and difference <= SAME
         missed |= not good

@@ -15,13 +15,14 @@ Fails where apply takes 1.5 GB or more beyond the cached states, or touches anot
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tracelang.checkpoint import patch
@@ -50,6 +51,17 @@ def measured(*words: str, cache: Path) -> tuple[float, float, int]:
         raise SystemExit(f"{' '.join(words)} failed")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, peak
+
+
+@contextlib.contextmanager
+def place(keep: Path | None, name: str) -> Iterator[Path]:
+    """The folder `keep`, made and left, or one of its own that goes afterwards."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as at:
+        yield Path(at)
 
 
 def run(at: Path, real: float) -> bool:
@@ -98,10 +110,8 @@ def run(at: Path, real: float) -> bool:
         weights.sha256(file)
     rate = bytes_ / (time.process_time() - begin)
 
-    apply, used, peak = measured(
-        *tracec, "apply", str(recipe), "--model", str(base), "--out", str(out), "--emit", "folder",
-        "--untouched", "link", "--device", "cpu", "--force", cache=cache,
-    )  # fmt: skip
+    written = ("--out", str(out), "--emit", "folder", "--untouched", "link", "--device", "cpu", "--force")
+    apply, used, peak = measured(*tracec, "apply", str(recipe), "--model", str(base), *written, cache=cache)
     beyond = peak - states
     figures = json.loads((out / "lock.json").read_text())["figures"]
     hashed = size + 2 * bytes_
@@ -128,14 +138,8 @@ def main() -> int:
     parser.add_argument("--real", type=float, default=10, metavar="GB", help="real bytes; apply needs as many again")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work there, and leave everything")
     options = parser.parse_args()
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        return int(not run(options.keep, options.real))
-    at = Path(tempfile.mkdtemp(prefix="flux-size-"))
-    try:
+    with place(options.keep, "flux-size") as at:
         return int(not run(at, options.real))
-    finally:
-        shutil.rmtree(at)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ that the disk has no room for says so and is counted apart. Fails where a row is
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import tracelang
@@ -41,7 +40,8 @@ def main() -> int:
     wide = max(len(row.name) for row in rows)
     print(f"{'layout':{wide}}  " + "  ".join(f"{column:>12}" for column in COLUMNS))
     counts = Counter[str]()
-    with _folder() as at:
+    with tempfile.TemporaryDirectory(prefix="layouts-") as made:
+        at = Path(made)
         os.environ["TRACELANG_CACHE"] = str(at / "cache")
         for i, row in enumerate(rows):
             place = at / str(i)
@@ -84,15 +84,6 @@ def _invent(given: Given) -> None:
     text = family_of(base).text(base, cache=text_cache.folder())
     assert isinstance(text, PromptSide)
     fill(text, tracelang.compile(RECIPE))
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    at = Path(tempfile.mkdtemp(prefix="layouts-"))
-    try:
-        yield at
-    finally:
-        shutil.rmtree(at)
 
 
 if __name__ == "__main__":

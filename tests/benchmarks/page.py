@@ -72,7 +72,7 @@ SHORT = (BEFORE, AFTER, SYNONYM, SUBJECT, KEPT, WORST)
 
 def held(name: str) -> Figures:
     """A result file: what was asked for under `options`, and the rows."""
-    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))  # type: ignore[no-any-return]
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
 def table(head: Sequence[str], rows: Sequence[Cells]) -> str:

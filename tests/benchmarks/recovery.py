@@ -109,15 +109,10 @@ def slips(chance: random.Random, text: str) -> Iterator[tuple[str, str]]:
             word = KEYWORD.match(text)
             if word:
                 yield sort, _slip(chance, word[0]) + text[word.end() :]
-        elif sort == "quote":
-            quotes = [i for i, letter in enumerate(text) if letter == '"']
-            if quotes:
-                gone = chance.choice(quotes)
-                yield sort, text[:gone] + text[gone + 1 :]
-        elif sort == "brace":
-            braces = [i for i, letter in enumerate(text) if letter in "{}()"]
-            if braces:
-                gone = chance.choice(braces)
+        elif sort in ("quote", "brace"):
+            marks = [i for i, letter in enumerate(text) if letter in ('"' if sort == "quote" else "{}()")]
+            if marks:
+                gone = chance.choice(marks)
                 yield sort, text[:gone] + text[gone + 1 :]
 
 
@@ -144,7 +139,7 @@ MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("file", r'(list|import|from|include) "([^"]+)"', r'\1 "no/\2"'),
     ("template", r"\{\}", "it"),
     ("erased", r'(shown|attack|residual)\(("[^"]*"|\w+)', r'\1("a zebra of glass"'),
-)  # fmt: skip
+)
 """Sorts of mistakes in what a statement means: what is looked for, and what is put there."""
 
 

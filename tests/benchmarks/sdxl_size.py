@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.flux_size import IMPORTS, RECIPE, measured
+from tests.benchmarks.flux_size import IMPORTS, RECIPE, measured, place
 
 BAR = 1.5e9
 DRAW = """
@@ -95,14 +93,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work there, and leave everything")
     parser.add_argument("--no-sample", action="store_true", help="leave plain diffusers out")
     options = parser.parse_args()
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        return int(not run(options.keep, not options.no_sample))
-    at = Path(tempfile.mkdtemp(prefix="sdxl-size-"))
-    try:
+    with place(options.keep, "sdxl-size") as at:
         return int(not run(at, not options.no_sample))
-    finally:
-        shutil.rmtree(at)
 
 
 if __name__ == "__main__":

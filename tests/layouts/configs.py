@@ -25,9 +25,7 @@ EULER = {"_class_name": "EulerDiscreteScheduler"} | _SCHEDULE | {
     "interpolation_type": "linear", "prediction_type": "epsilon", "timestep_spacing": "leading",
     "use_karras_sigmas": False, "sample_max_value": 1.0,
 }  # fmt: skip
-EULER_V = EULER | {
-    "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"
-}  # fmt: skip
+EULER_V = EULER | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"} | VERSION | {
     "base_image_seq_len": 256, "base_shift": 0.5, "max_image_seq_len": 4096, "max_shift": 1.15,
     "num_train_timesteps": 1000, "shift": 3.0, "use_dynamic_shifting": True,
@@ -61,8 +59,14 @@ REFINER_UNET = SDXL_UNET | {
     "down_block_types": [PLAIN, CROSS, CROSS, PLAIN], "projection_class_embeddings_input_dim": 2560,
     "transformer_layers_per_block": 4, "up_block_types": [PLAIN_UP, UP, UP, PLAIN_UP],
 }  # fmt: skip
-_SMALL = {"block_out_channels": [8, 16], "down_block_types": [CROSS, PLAIN], "layers_per_block": 1,
-          "norm_num_groups": 4, "sample_size": 8, "up_block_types": [PLAIN_UP, UP]}  # fmt: skip
+_SMALL = {
+    "block_out_channels": [8, 16],
+    "down_block_types": [CROSS, PLAIN],
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "sample_size": 8,
+    "up_block_types": [PLAIN_UP, UP],
+}
 TINY_SD1_UNET = SD1_UNET | _SMALL | {"attention_head_dim": 2, "cross_attention_dim": 16}
 TINY_SD2_UNET = SD2_UNET | _SMALL | {"attention_head_dim": [1, 2]}
 TINY_SDXL_UNET = SDXL_UNET | _SMALL | {
@@ -84,8 +88,14 @@ FLUX_VAE = _VAE | {
     "latent_channels": 16, "sample_size": 1024, "scaling_factor": 0.3611, "shift_factor": 0.1159,
     "use_quant_conv": False, "use_post_quant_conv": False,
 }  # fmt: skip
-_SMALL_VAE = {"block_out_channels": [8, 8], "down_block_types": ["DownEncoderBlock2D"] * 2, "layers_per_block": 1,
-              "norm_num_groups": 4, "sample_size": 16, "up_block_types": ["UpDecoderBlock2D"] * 2}  # fmt: skip
+_SMALL_VAE = {
+    "block_out_channels": [8, 8],
+    "down_block_types": ["DownEncoderBlock2D"] * 2,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "sample_size": 16,
+    "up_block_types": ["UpDecoderBlock2D"] * 2,
+}
 
 _CLIP = {
     "architectures": ["CLIPTextModel"], "attention_dropout": 0.0, "bos_token_id": 0, "eos_token_id": 2,
@@ -94,14 +104,27 @@ _CLIP = {
     "num_hidden_layers": 12, "pad_token_id": 1, "projection_dim": 768, "vocab_size": 49408,
 }  # fmt: skip
 CLIP_L = _CLIP
-CLIP_H = _CLIP | {"hidden_act": "gelu", "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16,
-                  "num_hidden_layers": 23, "projection_dim": 512}  # fmt: skip
+CLIP_H = _CLIP | {
+    "hidden_act": "gelu",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 23,
+    "projection_dim": 512,
+}
 CLIP_G = _CLIP | {
     "architectures": ["CLIPTextModelWithProjection"], "hidden_act": "gelu", "hidden_size": 1280,
     "intermediate_size": 5120, "num_attention_heads": 20, "num_hidden_layers": 32, "projection_dim": 1280,
 }  # fmt: skip
-_SMALL_CLIP = {"hidden_size": 16, "intermediate_size": 32, "max_position_embeddings": 16, "num_attention_heads": 2,
-               "num_hidden_layers": 2, "projection_dim": 16, "vocab_size": 0}  # fmt: skip
+_SMALL_CLIP = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "max_position_embeddings": 16,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "projection_dim": 16,
+    "vocab_size": 0,
+}
 """`vocab_size` 0: that of the tokenizer."""
 TINY_CLIP_L = CLIP_L | _SMALL_CLIP
 TINY_CLIP_H = CLIP_H | _SMALL_CLIP | {"hidden_size": 1024, "num_attention_heads": 16, "num_hidden_layers": 1}
@@ -192,9 +215,13 @@ REFINER = Kind(
     },
     EULER,
     {"tokenizer_2": BANG},
-    {"force_zeros_for_empty_prompt": False, "requires_aesthetics_score": True, "text_encoder": [None, None],
-     "tokenizer": [None, None]},
-)  # fmt: skip
+    {
+        "force_zeros_for_empty_prompt": False,
+        "requires_aesthetics_score": True,
+        "text_encoder": [None, None],
+        "tokenizer": [None, None],
+    },
+)
 _FLUX_PARTS = {
     "text_encoder": (*_TEXT, CLIP_L, TINY_CLIP_L),
     "text_encoder_2": ("transformers", "T5EncoderModel", T5_XXL, TINY_T5),
@@ -212,6 +239,11 @@ FLUX_SCHNELL = Kind(
     256,
 )
 KINDS = {
-    "sd1": SD1, "sd2": SD2, "sdxl": SDXL, "sdxl-v": SDXL_V, "refiner": REFINER, "flux-dev": FLUX_DEV,
+    "sd1": SD1,
+    "sd2": SD2,
+    "sdxl": SDXL,
+    "sdxl-v": SDXL_V,
+    "refiner": REFINER,
+    "flux-dev": FLUX_DEV,
     "flux-schnell": FLUX_SCHNELL,
-}  # fmt: skip
+}

@@ -13,14 +13,17 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
+import torch
 import transformers
 from click.testing import CliRunner
 
-from tests.layouts import ldm
+from tests.layouts import bfl, ldm
 from tests.layouts.checkpoint import Checkpoint
 from tests.layouts.converters import flux_converter, in_torch
 from tests.layouts.rows import Given, Row, sites
@@ -50,8 +53,12 @@ def run(*words: str, given: Given | None = None, apart: bool = False) -> Ran:
     """`tracec` with these words, in this process or in one of its own; more than one line of error is a fault here."""
     if apart:
         home = {"HF_HUB_CACHE": str(given.cache), "HF_HUB_OFFLINE": "1"} if given and given.cache else {}
-        done = subprocess.run([sys.executable, "-c", "from tracelang.cli import main; main()", *words],
-                              capture_output=True, text=True, env=os.environ | home)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", "from tracelang.cli import main; main()", *words],
+            capture_output=True,
+            text=True,
+            env=os.environ | home,
+        )
         code, out, err = done.returncode, done.stdout, done.stderr
     else:
         with _hub(given.cache if given else None):
@@ -95,16 +102,10 @@ def tensors(base: Path) -> dict[str, tuple[bytes, str]]:
         where = path.name if base.is_file() else path.relative_to(base).as_posix()
         if path.suffix == ".safetensors":
             for name, tensor in read(path).items():
-                found[f"{where}:{name}"] = _digest(tensor.bits()), tensor.dtype
+                found[f"{where}:{name}"] = sha256(np.ascontiguousarray(tensor.bits()).tobytes()).digest(), tensor.dtype
         elif path.name != ".gitattributes":
             found[where] = path.read_bytes(), ""
     return found
-
-
-def _digest(bits: np.ndarray) -> bytes:
-    from hashlib import sha256
-
-    return sha256(np.ascontiguousarray(bits).tobytes()).digest()
 
 
 def changed(base: Path, made: Path) -> set[str]:
@@ -128,21 +129,19 @@ def intended(base: Path, model: Checkpoint) -> set[str]:
     }
 
 
-FLUX = {"context_embedder.weight": "txt_in.weight",
-        "time_text_embed.text_embedder.linear_1.weight": "vector_in.in_layer.weight"}  # fmt: skip
-
-
 def original(name: str, model: Checkpoint) -> str:
-    return FLUX[name] if model.denoiser == "transformer" else ldm.unet_name(name, model.config("unet"))
+    if model.denoiser == "unet":
+        return ldm.unet_name(name, model.config("unet"))
+    module, leaf = name.rsplit(".", 1)
+    return f"{bfl.ENDS[module]}.{leaf}"
 
 
 def columns_kept(base: Path, made: Path, model: Checkpoint) -> bool:
     """Of SDXL's added embedding, only the columns that multiply the pooled state may change: sizes keep their sense."""
-    pooled = model.config("text_encoder_2")["projection_dim"] if "add_embedding.linear_1.weight" in model.parts.get(
-        "unet", {}) else None  # fmt: skip
-    if pooled is None:
-        return True
     name = "add_embedding.linear_1.weight"
+    if name not in model.parts[model.denoiser]:
+        return True
+    pooled = model.config("text_encoder_2")["projection_dim"]
     for path in [base] if base.is_file() else (base / "unet").glob("*.safetensors"):
         other = made if base.is_file() else made / "unet" / path.name
         before, after = read(path), read(other)
@@ -162,20 +161,24 @@ def output(out: Path, base: Path) -> Path:
     return found
 
 
-def drawn(at: Path, given: Given, size: int = 16) -> np.ndarray:
-    """A picture by plain diffusers, two steps."""
+def draw(pipe: Any, prompt: str = "a photo of a cat") -> torch.Tensor:
+    """A picture by a pipeline of diffusers: two steps, 16 pixels, one seed."""
+    pipe.set_progress_bar_config(disable=True)
+    seed = torch.Generator().manual_seed(0)
+    made = pipe(prompt, num_inference_steps=2, height=16, width=16, output_type="np", generator=seed)
+    return torch.from_numpy(made.images)
+
+
+def drawn(at: Path, given: Given) -> np.ndarray:
+    """A picture by plain diffusers."""
     import diffusers
-    import torch
 
     assert given.held is not None
     if at.is_file():
         pipe = from_file(at, given)
     else:
         pipe = diffusers.DiffusionPipeline.from_pretrained(at, variant=given.variant, dtype=torch.float32)
-    pipe.set_progress_bar_config(disable=True)
-    made = pipe("a photo of a cat", num_inference_steps=2, height=size, width=size, output_type="np",
-                generator=torch.Generator().manual_seed(0))  # fmt: skip
-    return made.images
+    return draw(pipe).numpy()
 
 
 def from_file(at: Path, given: Given) -> object:
@@ -185,7 +188,6 @@ def from_file(at: Path, given: Given) -> object:
     as wide as the published ones, and leaves T5's table of embeddings without values.
     """
     import diffusers
-    import torch
     from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 
     assert given.held is not None and given.config is not None
@@ -255,8 +257,8 @@ def judge(row: Row, at: Path, given: Given, apart: bool = False, draw: bool = Tr
             faults.append(f"supports = {family} is {'refused' if told.code else 'accepted'}: {told.line}")
     cells["supports"] = "right" if not any(fault.startswith("supports") for fault in faults) else "wrong"
     if draw:
-        sampled = run("sample", str(out), *said(given)[2:], "--prompt", "a cat", "--count", "1", "--steps", "2",
-                      "--out", str(at / "s.png"), "--device", "cpu", given=given, apart=apart)  # fmt: skip
+        asked = ["--prompt", "a cat", "--count", "1", "--steps", "2", "--out", str(at / "s.png"), "--device", "cpu"]
+        sampled = run("sample", str(out), *said(given)[2:], *asked, given=given, apart=apart)
         cells["sample"] = "works" if not sampled.code else "fails"
         faults += [f"sample: {sampled.line}"] if sampled.code else []
     if before and tensors(given.at) != before:

@@ -165,10 +165,14 @@ def sd3(at: Path) -> Path:
             shapes |= {f"{block}.attn.qkv.weight": (3 * width, width), f"{block}.attn.qkv.bias": (3 * width,)}
             shapes[f"{block}.adaLN_modulation.1.bias"] = (6 * width,)
     shapes |= {
-        "context_embedder.weight": (width, 4096), "context_embedder.bias": (width,), "y_embedder.mlp.0.weight":
-        (width, 2048), "y_embedder.mlp.0.bias": (width,), "pos_embed": (1, 36864, width), "x_embedder.proj.weight":
-        (width, 16, 2, 2), "final_layer.linear.weight": (64, width),
-    }  # fmt: skip
+        "context_embedder.weight": (width, 4096),
+        "context_embedder.bias": (width,),
+        "y_embedder.mlp.0.weight": (width, 2048),
+        "y_embedder.mlp.0.bias": (width,),
+        "pos_embed": (1, 36864, width),
+        "x_embedder.proj.weight": (width, 16, 2, 2),
+        "final_layer.linear.weight": (64, width),
+    }
     held = {single.INSIDE + name: _hole(shape) for name, shape in sorted(shapes.items())}
     return write(at / "sd3_medium.safetensors", held, {"format": "pt"})
 
@@ -187,7 +191,21 @@ def truncated(at: Path) -> Path:
 ODD: Mapping[str, Callable[[Path], Path]] = {
     one.__name__.replace("_", " "): one
     for one in (
-        inpainting, inpainting_folder, refiner, refiner_folder, fp8, fp8_folder, fp8_scaled, nf4, nf4_folder, gguf,
-        ckpt, lora, vae, component, sd3, truncated,
+        inpainting,
+        inpainting_folder,
+        refiner,
+        refiner_folder,
+        fp8,
+        fp8_folder,
+        fp8_scaled,
+        nf4,
+        nf4_folder,
+        gguf,
+        ckpt,
+        lora,
+        vae,
+        component,
+        sd3,
+        truncated,
     )
-}  # fmt: skip
+}

@@ -42,8 +42,13 @@ def sites(component: str, name: str) -> bool:
     return any(part in name for part in SITES)
 
 
-SITES = (".attn2.to_k.weight", ".attn2.to_v.weight", "add_embedding.linear_1.weight", "context_embedder.weight",
-         "time_text_embed.text_embedder.linear_1.weight")  # fmt: skip
+SITES = (
+    ".attn2.to_k.weight",
+    ".attn2.to_v.weight",
+    "add_embedding.linear_1.weight",
+    "context_embedder.weight",
+    "time_text_embed.text_embedder.linear_1.weight",
+)
 
 
 def _model(kind: str, size: Size, dtype: str | None = None) -> Checkpoint:

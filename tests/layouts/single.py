@@ -57,7 +57,7 @@ def tensors(
 
 def build(path: Path, model: Checkpoint, metadata: Mapping[str, str] | None = None, **which: object) -> Path:
     """Write `path` as `tensors` says."""
-    return write(path, tensors(model, **which), metadata or {"format": "pt"})  # type: ignore[arg-type]
+    return write(path, tensors(model, **which), metadata or {"format": "pt"})
 
 
 def averaged(tensors: Tensors) -> dict[str, Tensor]:

@@ -14,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bits = NDArray[np.generic]
-BITS = {"F32": np.uint32, "F16": np.uint16, "BF16": np.uint16, "I64": np.int64, "U8": np.uint8, "F8_E4M3": np.uint8,
-        "F8_E5M2": np.uint8, "I8": np.uint8}  # fmt: skip
+BITS = {
+    "F32": np.uint32,
+    "F16": np.uint16,
+    "BF16": np.uint16,
+    "I64": np.int64,
+    "U8": np.uint8,
+    "F8_E4M3": np.uint8,
+    "F8_E5M2": np.uint8,
+    "I8": np.uint8,
+}
 """Values are kept as bits: moving, splitting and joining them needs no arithmetic, and numpy has no bfloat16."""
 POOL = 1 << 21
 
@@ -133,8 +141,8 @@ def read(path: Path) -> dict[str, Tensor]:
     table.pop("__metadata__", None)
 
     def one(row: dict[str, object]) -> Tensor:
-        dtype, shape = str(row["dtype"]), tuple(row["shape"])  # type: ignore[arg-type, var-annotated]
-        begin = 8 + length + row["data_offsets"][0]  # type: ignore[index]
+        dtype, shape = str(row["dtype"]), tuple(row["shape"])
+        begin = 8 + length + row["data_offsets"][0]
 
         def bits() -> Bits:
             count = math.prod(shape)

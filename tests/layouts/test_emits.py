@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.layouts import bfl, folder, ldm, single
 from tests.layouts.checkpoint import checkpoint
 from tests.layouts.converters import in_torch
-from tests.layouts.judge import RECIPE, changed, run
+from tests.layouts.judge import RECIPE, changed, draw, run
 from tests.layouts.tensors import Tensors, read
 
 ROUNDING = {"F32": 1e-5, "F16": 3e-3, "BF16": 2e-2}
@@ -45,14 +45,7 @@ class Case:
         return {name: one.float() for name, one in in_torch(folder.load(base, self.denoiser)).items()}
 
     def pipe(self, at):
-        pipe = diffusers.DiffusionPipeline.from_pretrained(at, dtype=torch.float32)
-        pipe.set_progress_bar_config(disable=True)
-        return pipe
-
-    def draw(self, pipe):
-        made = pipe("a photo of a cat", num_inference_steps=2, height=16, width=16, output_type="np",
-                    generator=torch.Generator().manual_seed(0))  # fmt: skip
-        return torch.from_numpy(made.images)
+        return diffusers.DiffusionPipeline.from_pretrained(at, dtype=torch.float32)
 
     def hold(self, found):
         """The weights `found` are the edit's: each change within rounding, everything else as in the base."""
@@ -83,7 +76,7 @@ def case(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pictures(case):
     """By plain diffusers: the base's and the edit's, which differ."""
-    base, edit = case.draw(case.pipe(case.base)), case.draw(case.pipe(case.out / "model"))
+    base, edit = draw(case.pipe(case.base)), draw(case.pipe(case.out / "model"))
     assert (base - edit).abs().max() > 1e-3
     return base, edit
 
@@ -96,7 +89,7 @@ def near(one, pictures, case):
 def test_lora_in_diffusers(case, pictures):
     pipe = case.pipe(case.base)
     pipe.load_lora_weights(case.out, weight_name="lora.safetensors", use_safetensors=True)
-    assert near(case.draw(pipe), pictures, case)
+    assert near(draw(pipe), pictures, case)
     pipe.fuse_lora(components=[case.denoiser])
     pipe.unload_lora_weights()
     case.hold(getattr(pipe, case.denoiser).state_dict())

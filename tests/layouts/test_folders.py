@@ -8,15 +8,9 @@ from safetensors import safe_open
 from tests.layouts import folder, odd, single
 from tests.layouts.checkpoint import checkpoint
 from tests.layouts.converters import in_torch
+from tests.layouts.judge import draw
 
 KINDS = ("sd1", "sd2", "sdxl", "sdxl-v", "flux-dev", "flux-schnell")
-
-
-def draw(pipe, prompt="a photo of an cat"):
-    pipe.set_progress_bar_config(disable=True)
-    drawn = pipe(prompt, num_inference_steps=2, height=16, width=16, output_type="np",
-                 generator=torch.Generator().manual_seed(0))  # fmt: skip
-    return torch.from_numpy(drawn.images)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,8 +26,9 @@ def test_a_name_is_no_reason(line, fault, tmp_path, monkeypatch):
     file = tmp_path / "LoRA.safetensors"
     said = judging.Ran(1, f"error: {line.format(file)}", "")
     monkeypatch.setattr(judging, "run", lambda *words, **told: said)
-    judged = judging.judge(Row("lora", lambda at, size: Given(str(file), file), None, ("LoRA",)), tmp_path,
-                           Given(str(file), file))  # fmt: skip
+    judged = judging.judge(
+        Row("lora", lambda at, size: Given(str(file), file), None, ("LoRA",)), tmp_path, Given(str(file), file)
+    )
     assert bool(judged.faults) == fault
 
 

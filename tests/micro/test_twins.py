@@ -153,7 +153,7 @@ def test_it_is_a_model_like_any_other(twin: tuple[Path, Path], tmp_path: Path, m
 
     monkeypatch.setenv("TRACELANG_CACHE", str(tmp_path / "cache"))
     distribution = ModuleType("made_twins")
-    distribution.twin = partial(twins.complete, twin[1])  # type: ignore[attr-defined]
+    distribution.twin = partial(twins.complete, twin[1])
     monkeypatch.setitem(sys.modules, distribution.__name__, distribution)
     point = EntryPoint(twin[0].name, "made_twins:twin", "tracelang.models")
     monkeypatch.setattr(

@@ -152,17 +152,17 @@ def test_a_measurement_goes_on_after_a_stop_and_tables_share_their_rows(
     work = Work(tmp_path / run.folder, run)
     work.begin()
     with pytest.raises(KeyboardInterrupt):
-        measure.answered(None, Fixed(), asked, 20, work)  # type: ignore[arg-type]
+        measure.answered(None, Fixed(), asked, 20, work)
     done = sum(drawn[:2])
     drawn[:] = [0, 0, 0]
-    seen = measure.answered(None, Fixed(), asked, 20, work)  # type: ignore[arg-type]
+    seen = measure.answered(None, Fixed(), asked, 20, work)
     assert sum(drawn) == len(asked) - done and 0 < done < len(asked)
     assert {q.row for q, one in zip(asked, seen, strict=True) if one.shows and q.row[0] == "style"} == {
         ("style", "ink")
     }
     drawn[:] = [0, 0, 0]
     other = table.ask(OBJECTS[1], 4, 1, 1, seed=0)
-    measure.answered(None, Fixed(), other, 20, work)  # type: ignore[arg-type]
+    measure.answered(None, Fixed(), other, 20, work)
     kept = sum(one.row[0] == "kept" for one in other)
     assert 0 < sum(drawn) <= len(other) - kept + 1  # of the other's kept things all but the one erased here are there
 

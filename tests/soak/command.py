@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -79,9 +80,7 @@ def forked(given: list[str], said: Path, unforeseen: bool = False) -> int:
         code = main(given, standalone_mode=True) or 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException:
-        import traceback
-
+    except BaseException:  # also KeyboardInterrupt: past `_exit` nothing of the parent's may run in this process
         traceback.print_exc()
         code = 99
     os._exit(int(code))

@@ -28,8 +28,9 @@ def disk(at: Path, kibibytes: int) -> Iterator[Path]:
     """A disk of that size."""
     at.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(at)], check=True,
-                       capture_output=True)  # fmt: skip
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(at)], check=True, capture_output=True
+        )
         try:
             yield at
         finally:

@@ -45,18 +45,44 @@ def _row(table: Table, random: Random) -> tuple[str, Any]:
 def _offsets(table: Table, random: Random) -> None:
     _, row = _row(table, random)
     begin, end = row["data_offsets"]
-    row["data_offsets"] = random.choice([
-        [end, begin], [begin, end + 2], [begin + 2, end], [-begin - 1, end], [begin], [], [begin, end, end], None,
-        [0, 2**70], [float(begin), end], ["0", end], [True, end], [10**4000, 10**4001],
-    ])  # fmt: skip
+    row["data_offsets"] = random.choice(
+        [
+            [end, begin],
+            [begin, end + 2],
+            [begin + 2, end],
+            [-begin - 1, end],
+            [begin],
+            [],
+            [begin, end, end],
+            None,
+            [0, 2**70],
+            [float(begin), end],
+            ["0", end],
+            [True, end],
+            [10**4000, 10**4001],
+        ]
+    )
 
 
 def _shape(table: Table, random: Random) -> None:
     _, row = _row(table, random)
-    row["shape"] = random.choice([
-        [], [0], [-1], [2**63], [10**400], [1] * 5000, None, "x", {}, [*row["shape"], 2], row["shape"][::-1], [1.5],
-        [True],
-    ])  # fmt: skip
+    row["shape"] = random.choice(
+        [
+            [],
+            [0],
+            [-1],
+            [2**63],
+            [10**400],
+            [1] * 5000,
+            None,
+            "x",
+            {},
+            [*row["shape"], 2],
+            row["shape"][::-1],
+            [1.5],
+            [True],
+        ]
+    )
 
 
 def _dtype(table: Table, random: Random) -> None:
@@ -98,8 +124,17 @@ def _another(table: Table, random: Random) -> None:
 
 
 LIES: tuple[Callable[[Table, Random], bytes | None], ...] = (
-    _offsets, _shape, _dtype, _name, _lost, _row_itself, _metadata, _twice, _spaces, _another,
-)  # fmt: skip
+    _offsets,
+    _shape,
+    _dtype,
+    _name,
+    _lost,
+    _row_itself,
+    _metadata,
+    _twice,
+    _spaces,
+    _another,
+)
 
 
 def lie(at: Path, base: Base, forms: list[str], count: int, random: Random) -> Counter[str]:

@@ -33,7 +33,7 @@ def captured(module: torch.nn.Module, example: tuple[torch.Tensor, ...], device:
     if torch.device(device).type != "cuda":
         return module
     with autocast(device):
-        replayed: torch.nn.Module = torch.cuda.make_graphed_callables(module, example)  # type: ignore[no-untyped-call]
+        replayed: torch.nn.Module = torch.cuda.make_graphed_callables(module, example)
     return replayed
 
 
