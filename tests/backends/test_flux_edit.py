@@ -15,6 +15,7 @@ from random_flux import LENGTH, build
 from safetensors.torch import load_file
 
 import tracelang
+from tests.bright import Bright
 from tests.engine.plans import LATE, constraints, erasure, fuse, plan, refine, run, steer
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.merge import stored
@@ -23,8 +24,6 @@ from tracelang.cli import main
 from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
 from tracelang.evidence.attacks import ATTACKS, Budget
-from tracelang.evidence.judges import Answer, Class
-from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind
@@ -240,21 +239,6 @@ def test_a_gate_works_on_the_text_stream(dev):
         with applied(model, gated) as edited:
             change = (edited.predict(x, times, states) - frozen).flatten(1).norm(dim=1)
     assert change[0] < 0.05 * change[1]
-
-
-class Bright:
-    """A judge that sees whatever it is asked for in bright pictures."""
-
-    card = JudgeCard(name="bright", digest="0", classes=("bright", "dark"))
-
-    def find(self, words, kind):
-        return Class("light", "bright")
-
-    def subject(self, seen):
-        return True
-
-    def look(self, images):
-        return [Answer({"light": "bright" if image.mean() > 0.5 else "dark"}) for image in images]
 
 
 def test_an_edit_is_drawn_and_verified_under_every_attack(dev, monkeypatch):

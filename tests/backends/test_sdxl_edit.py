@@ -15,6 +15,7 @@ from random_sdxl import PROJECTED, TINY_SDXL_UNET, build
 from safetensors.torch import load_file
 
 import tracelang
+from tests.bright import Bright
 from tests.engine.plans import erasure, fuse, plan, refine, run, steer
 from tracelang.checkpoint import lora
 from tracelang.cli import main
@@ -23,8 +24,6 @@ from tracelang.engine.lora import injected
 from tracelang.engine.low_rank import LowRank, compress
 from tracelang.engine.sampling import sample_latents
 from tracelang.evidence.attacks import ATTACKS, Budget
-from tracelang.evidence.judges import Answer, Class
-from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
 from tracelang.evidence.units.certificate import certify
 from tracelang.models.weights import sha256
@@ -211,21 +210,6 @@ def test_plan_counts_the_columns_alone(tiny_sdxl):
     width = 4 * TINY_SDXL_UNET["block_out_channels"][0]
     assert facts["family"] == "sdxl" and POOLED in facts["tensors"] and len(facts["tensors"]) == 17
     assert facts["parameters"]["edited"] == sum(s.shape[0] * s.shape[1] for s in sites[1:]) + width * PROJECTED
-
-
-class Bright:
-    """A judge that sees whatever it is asked for in bright pictures."""
-
-    card = JudgeCard(name="bright", digest="0", classes=("bright", "dark"))
-
-    def find(self, words, kind):
-        return Class("light", "bright")
-
-    def subject(self, seen):
-        return True
-
-    def look(self, images):
-        return [Answer({"light": "bright" if image.mean() > 0.5 else "dark"}) for image in images]
 
 
 def test_an_edit_is_drawn_and_verified_under_every_attack(tiny_sdxl, monkeypatch):

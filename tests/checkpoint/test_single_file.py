@@ -274,7 +274,9 @@ def test_a_single_file_is_verified_from_end_to_end():
     result = run("verify", "out", "--model", str(file), "--samples", "2", "--steps", "4", "--device", "cpu")
     assert result.exit_code in (0, 1, 3), result.output
     report = json.loads(Path("out/report/report.json").read_text())
-    assert report["verdict"] in ("pass", "fail", "inconclusive")
+    changed = [layer["tensor"] for layer in report["certificate"]["layers"] if layer["change"]]
+    assert len(changed) == json.loads(Path("out/manifest.json").read_text())["edited"] > 0
+    assert not report["errors"]
 
 
 @says(
