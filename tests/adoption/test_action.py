@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tracelang.cli import COMMANDS
-
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "action.yml").read_text("utf-8")
 ACTION: dict[str, Any] = yaml.safe_load(TEXT)
@@ -22,8 +20,6 @@ STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
 SCRIPTS = {step["id"]: step for step in STEPS if "run" in step}
 
 GOOD = 'erase "cat"\npreserve "dog"\nexpect { shown("cat") <= 5% }\n'
-
-needs_lint = pytest.mark.skipif("lint" not in COMMANDS, reason="comes with `tracec lint`")
 
 
 @pytest.fixture
@@ -149,7 +145,6 @@ def test_a_recipe_that_is_dropped_or_weaker_is_an_annotation(folder: Path) -> No
     assert step("breaking", folder, ".", AGAINST="--help")[1] == {"status": "2"}
 
 
-@needs_lint
 @pytest.mark.parametrize(
     ("files", "count"),
     [(".", 3), ("**/*.erase", 3), ("a.erase deep", 3), ("deep/*.erase\na.erase", 2), ("deep/er", 1), ("d*", 2)],
@@ -168,7 +163,6 @@ def test_the_recipes_that_are_read(folder: Path, files: str, count: int) -> None
     assert json.loads(Path(outputs["sarif"]).read_text("utf-8"))["version"] == "2.1.0"
 
 
-@needs_lint
 def test_findings_become_sarif(folder: Path) -> None:
     (folder / "work" / "deep" / "b c.erase").write_text("erase cat\n", "utf-8")
     done, outputs = lint(folder, "**/*.erase")
@@ -179,13 +173,11 @@ def test_findings_become_sarif(folder: Path) -> None:
     assert place.endswith("deep/b%20c.erase") and not place.startswith("/")
 
 
-@needs_lint
 def test_a_lint_that_cannot_run_uploads_nothing(folder: Path) -> None:
     done, outputs = lint(folder, "a.erase", "--no-such-option")
     assert done.returncode == 2 and "sarif" not in outputs
 
 
-@needs_lint
 @pytest.mark.parametrize("evil", ["$(touch hacked)", "`touch hacked`", "a.erase; touch hacked", "--force", '"'])
 def test_inputs_are_data(folder: Path, evil: str) -> None:
     lint(folder, f"a.erase {evil}", evil)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tracelang.cli import COMMANDS, main
+from tracelang.cli import main
 from tracelang.plan.compile import compile, compile_with_findings
 from tracelang.semantics.tables import KINDS
 from tracelang.syntax.text import normal
@@ -110,7 +110,6 @@ def test_an_interrupted_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 1 and "no space left" in result.stderr and os.listdir() == []
 
 
-@pytest.mark.skipif("lint" not in COMMANDS, reason="comes with `tracec lint`")
 @pytest.mark.parametrize("kind", KINDS)
 def test_lint_has_nothing_to_say(kind: str) -> None:
     run("init", "--kind", kind)
@@ -118,7 +117,6 @@ def test_lint_has_nothing_to_say(kind: str) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.skipif("fmt" not in COMMANDS, reason="comes with `tracec fmt`")
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_formatted(kind: str) -> None:
     run("init", "--kind", kind, "--toward", "something else")

@@ -57,7 +57,9 @@ def test_a_refusal_is_a_finding_at_its_setting(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["family", "window", "layers", "method"])
 def test_for_people_it_is_shown_where_it_stands(name: str) -> None:
-    text, model, code, (line, column) = REFUSED[name]  # type: ignore[misc]
+    text, model, code, at = REFUSED[name]
+    assert at is not None
+    line, column = at
     result = plan(text, model)
     assert f"error[{code}]" in result.stderr and f"r.erase:{line}:{column}" in result.stderr and not result.stdout
 

@@ -107,7 +107,8 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
     small = Budget(rows=2, tokens=2, iterations=2, views=1, population=4, generations=2)
     report = tracelang.verify("out", judges=[Bright()], device="cpu", model=str(base), samples=2, steps=2, budget=small)
     assert not report.errors and {one.attack for one in report.attacks} == set(ATTACKS)
-    assert Path("out/report/report.html").exists() and report.verdict in ("pass", "fail", "inconclusive")
+    assert Path("out/report/report.html").exists()
+    assert report.verdict == "inconclusive"  # the judge knows no cat
 
 
 def test_its_facts_come_from_configs_and_its_unconditional_input_is_its_own(

@@ -120,15 +120,24 @@ WORKS = [
     Row("sd1 folder, fp16", partial(_folder, kind="sd1"), "sd1"),
     Row("sd1 folder, fp32", partial(_folder, kind="sd1", dtype="F32"), "sd1"),
     Row("sd1 folder, bf16", partial(_folder, kind="sd1", dtype="BF16"), "sd1"),
-    Row("sd1 folder, plain fp32 beside fp16 and non_ema", partial(
-        _folder, kind="sd1", dtype="F32", variants={None: None, "fp16": "F16", "non_ema": None}), "sd1"),
+    Row(
+        "sd1 folder, plain fp32 beside fp16 and non_ema",
+        partial(_folder, kind="sd1", dtype="F32", variants={None: None, "fp16": "F16", "non_ema": None}),
+        "sd1",
+    ),
     Row("sd1 folder, only fp16 files", partial(_folder, kind="sd1", variants={"fp16": None}), "sd1"),
     Row("sd1 folder, only bf16 files", partial(_folder, kind="sd1", dtype="BF16", variants={"bf16": None}), "sd1"),
     Row("sd1 folder, shards", partial(_folder, kind="sd1", shards="plain"), "sd1"),
-    Row("sd1 folder, shards of a variant", partial(
-        _folder, kind="sd1", shards="variant", variants={"fp16": None}), "sd1"),
-    Row("sd1 folder, shards of a variant in the older naming", partial(
-        _folder, kind="sd1", shards="legacy", variants={"fp16": None}), "sd1"),
+    Row(
+        "sd1 folder, shards of a variant",
+        partial(_folder, kind="sd1", shards="variant", variants={"fp16": None}),
+        "sd1",
+    ),
+    Row(
+        "sd1 folder, shards of a variant in the older naming",
+        partial(_folder, kind="sd1", shards="legacy", variants={"fp16": None}),
+        "sd1",
+    ),
     Row("sd1 folder, shards of any name", partial(_folder, kind="sd1", shards="arbitrary"), "sd1"),
     Row("sd1, hub id", partial(_hub, revision=""), "sd1"),
     Row("sd1, hub id @main", partial(_hub, revision="@main"), "sd1"),
@@ -154,7 +163,7 @@ WORKS = [
     Row("flux-dev file, transformer alone with prefix", partial(_single, kind="flux-dev", **ALONE), "flux"),
     Row("flux-dev file, all of ComfyUI's", partial(_single, kind="flux-dev"), "flux"),
     Row("flux-schnell file, transformer alone", partial(_single, kind="flux-schnell", prefix="", **ALONE), "flux"),
-]  # fmt: skip
+]
 
 
 def _refused(name: str, *reasons: str) -> Row:
