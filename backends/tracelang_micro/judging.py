@@ -35,7 +35,8 @@ SECOND = {"things": len(THING_NAMES), "count": MOST + 1, "style": len(STYLE_NAME
 """The second edition's: each thing there or not; how many."""
 LABELS = {"concept": CLASSES, "style": STYLE_NAMES, "background": GROUND_NAMES}
 FILE = Path(__file__).parent / "judge" / "judge.safetensors"
-CARD = Path(__file__).parent / "card.json"
+KNOWN = Path(__file__).parent / "judge" / "known.json"
+"""How often it is right, class by class, as `python -m tracelang_micro.world.known` measured it."""
 THING_WORDS = {
     thing.name: (*thing.synonyms, *(phrase for phrase, things in IMPLICIT.items() if things == (thing.name,)))
     for thing in THINGS

@@ -94,7 +94,7 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 def digest(card: JudgeCard) -> str:
     """sha256 of all that decides what a judge answers: with the same one, the same pictures get the same answers."""
-    return hashlib.sha256(card.model_dump_json(exclude={"pictures", "errors"}).encode()).hexdigest()
+    return hashlib.sha256(card.model_dump_json(exclude={"pictures", "errors", "accuracy", "source"}).encode()).hexdigest()
 
 
 def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sought, ...] | str:

@@ -22,24 +22,55 @@ class Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Corrected(Frozen):
+    """A share of pictures with what a judge misses and mistakes taken into account, and its 95 % interval, which carries
+    how well the judge is known. `note`: why nothing can be said.
+    """
+
+    share: float
+    low: float
+    high: float
+    note: str = ""
+
+
 class Rate(Frozen):
-    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`."""
+    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`; `corrected` where the judge that counted them
+    is known.
+    """
 
     hits: Count
     n: Count
     low: float
     high: float
+    corrected: Corrected | None = None
 
     @property
     def share(self) -> float:
         return self.hits / self.n if self.n else float("nan")
 
+    @property
+    def decides(self) -> Corrected:
+        """What a verdict is made of: the corrected share and interval, else the plain ones."""
+        return self.corrected or Corrected.model_construct(share=self.share, low=self.low, high=self.high, note="")
+
+
+class Accuracy(Frozen):
+    """How often a judge is right about one of its classes, the `label` as its card has it: `sensitivity`, of pictures
+    that show it those in which it is found; `specificity`, of pictures that do not those in which it is not. None where
+    nobody measured that side. `on`: which pictures these were, and who said what they show.
+    """
+
+    label: str
+    sensitivity: Rate | None = None
+    specificity: Rate | None = None
+    on: str = ""
+
 
 class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
-    `unit`: what is counted. `sensitivity` and `specificity` are shares with their `source`, None where nobody measured
-    them. `pictures` and `errors` count this report's own.
+    `unit`: what is counted. `accuracy` of each class that somebody measured, with its `source`. `pictures` and `errors`
+    count this report's own.
     """
 
     name: str
@@ -47,8 +78,7 @@ class JudgeCard(Frozen):
     classes: tuple[str, ...]
     threshold: float | None = None
     unit: Literal["image"] = "image"
-    sensitivity: float | None = None
-    specificity: float | None = None
+    accuracy: tuple[Accuracy, ...] = ()
     source: str = ""
     setting: str = ""
     """What stood after `--judge NAME=`; of a file or a folder, a digest of what is in it."""
