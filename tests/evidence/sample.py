@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from tracelang.evidence.schema import (
+    Accuracy,
     AttackFinding,
     Certificate,
     Chosen,
@@ -161,8 +162,9 @@ def full() -> Report:
         quality=Quality(kid=0.0031, clip_base=27.9, clip_after=27.4, n=120, extractor="micro-cnn penultimate layer",
                         notes=("FID refused: 120 pictures, it needs 2048.",)),
         judges=(
-            JudgeCard(name="micro-cnn", digest="3f" * 32, classes=("cat", "dog", "horse"), sensitivity=0.991,
-                      specificity=0.998, source="2,000 held-out pictures", pictures=1460),
+            JudgeCard(name="micro-cnn", digest="3f" * 32, classes=("cat", "dog", "horse"),
+                      accuracy=(Accuracy(label="cat", sensitivity=rate(991, 1000), specificity=rate(1996, 2000)),),
+                      source="2,000 held-out pictures", pictures=1460),
             JudgeCard(name="opennsfw", digest="a7" * 32, classes=("explicit",), threshold=0.5, pictures=200, errors=1),
         ),
         errors=(f"opennsfw: ValueError on the picture of {SCRIPT}",

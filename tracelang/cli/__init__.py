@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "sample": "Draw images from a model.",
     "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
     "merge": "Compose a verification's report from its shards.",
+    "judge": "Measure how often a judge is right, on pictures that somebody labelled.",
 }
 
 

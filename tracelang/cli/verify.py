@@ -42,6 +42,16 @@ against_option = click.option(
 )
 
 
+known_option = click.option(
+    "--judge-known",
+    "judges_known",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Correct every rate by what `tracec judge` or `tracec rate import` measured of its judge.",
+)
+
+
 @click.command(
     help="Measure the edit in OUT (what `apply` wrote) and write OUT/report.\n\n"
     "Exits with 0 where every expectation was shown to hold, 1 where one was shown not to, 3 where that stays open, "
@@ -52,6 +62,7 @@ against_option = click.option(
 @click.option(
     "--judge", "judges", multiple=True, metavar="NAME[=VALUE]", help="May be given several times. Default: what suits."
 )
+@known_option
 @click.option("--model", metavar="MODEL", help="The base model, where it was a folder or a file.")
 @config_option
 @click.option(
@@ -67,6 +78,7 @@ def command(
     out: Path,
     shard: tuple[int, int] | None,
     judges: tuple[str, ...],
+    judges_known: tuple[Path, ...],
     model: str | None,
     config: str | None,
     samples: int | None,
@@ -95,6 +107,7 @@ def command(
                     steps=steps or STEPS,
                     against=against,
                     config=config,
+                    judges_known=judges_known,
                     say=warn,
                 )
         except KeyboardInterrupt:
@@ -128,6 +141,7 @@ def refusals() -> Iterator[None]:
 
     try:
         from tracelang.evidence.artifact import EvidenceError
+        from tracelang.evidence.known import KnownError
         from tracelang.evidence.panel import JudgeError
         from tracelang.evidence.report.html import PictureError
         from tracelang.evidence.work import WorkError
@@ -137,7 +151,7 @@ def refusals() -> Iterator[None]:
         except CompileError as error:
             show(error.diagnostics)
             raise click.exceptions.Exit(COULD_NOT) from error
-        except (EvidenceError, JudgeError, PictureError, WorkError) as error:
+        except (EvidenceError, JudgeError, KnownError, PictureError, WorkError) as error:
             click.echo(f"error: {safe(' '.join(str(error).split()))}", err=True)
             raise click.exceptions.Exit(COULD_NOT) from error
     except ModuleNotFoundError as error:

@@ -1,9 +1,9 @@
 """A rate that a judge counted, corrected for how often that judge is right (docs/methods.md §5.7).
 
 Of pictures of which a share `π` shows a class, a judge finds it in `p = π Se + (1 − π)(1 − Sp)`, so
-`π = (p + Sp − 1)/(Se + Sp − 1)` (Rogan & Gladen 1978). The interval holds every `π` for which `p − π Se − (1 − π)(1 − Sp)`
-may be 0: a linear function of three independent binomial shares, whose interval is made of their own (Zou, Huang & Zhang
-2009). With a judge that is known to be perfect it is the rate's own interval.
+`π = (p + Sp − 1)/(Se + Sp − 1)` (Rogan & Gladen 1978). The interval holds every `π` for which
+`p − π Se − (1 − π)(1 − Sp)` may be 0: a linear function of three independent binomial shares, whose interval is made of
+their own (Zou, Huang & Zhang 2009). With a judge that is known to be perfect it is the rate's own interval.
 
 It holds where the judge errs on these pictures as often as on those that it was measured on.
 """

@@ -142,9 +142,7 @@ def _corrected(found: Rate, known: Accuracy | None, share: Share) -> Rate:
     return correct(found, known, still=share.looked == "shown before")
 
 
-def _measure(
-    one: Assertion, member: Member, counted: Counted, share: Share, known: Accuracy | None
-) -> Measure:
+def _measure(one: Assertion, member: Member, counted: Counted, share: Share, known: Accuracy | None) -> Measure:
     if counted.reason:
         return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
     found = _corrected(rate(sum(counted.hits), len(counted.hits)), known, share)

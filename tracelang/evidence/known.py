@@ -1,4 +1,4 @@
-"""How often a judge is right, measured on a labelled set, as a file that `verify` takes: bound to the judge and the set.
+"""How often a judge is right, measured on a labelled set, as a file that `verify` takes, bound to both.
 
 Counts, not shares, so that every rate that is corrected by it carries how well the judge is known.
 """

@@ -15,8 +15,10 @@ from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
+from tracelang.evidence.decidable import undecided
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.known import Known, accuracies
 from tracelang.evidence.panel import panel
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.units import units
@@ -49,11 +51,12 @@ def prepare(
     samples: int = SAMPLES,
     steps: int = STEPS,
     config: str | None = None,
+    known: Sequence[Known] = (),
     say: Callable[[str], None] = warnings.warn,
 ) -> Prepared:
     """The run that `verify` would begin with the same arguments. OUT and base are compared with manifest and lock.
 
-    Raises EvidenceError, JudgeError, ModelError, CompileError.
+    Raises EvidenceError, JudgeError, ModelError, CompileError; KnownError for what is `known` of another judge.
     """
     artifact = artifacts.read(out)
     for line in hopeless(artifact.plan):
@@ -62,6 +65,8 @@ def prepare(
     compared.with_base(artifact, folder)
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
+    for line in undecided(artifact.plan, chosen, accuracies(chosen.cards, known)):
+        say(line)
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
     daily = everyday(artifact.plan, chosen.judges)

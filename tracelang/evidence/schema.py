@@ -23,8 +23,8 @@ class Frozen(BaseModel):
 
 
 class Corrected(Frozen):
-    """A share of pictures with what a judge misses and mistakes taken into account, and its 95 % interval, which carries
-    how well the judge is known. `note`: why nothing can be said.
+    """A share of pictures with what a judge misses and mistakes taken into account, and its 95 % interval, which
+    carries how well the judge is known. `note`: why nothing can be said.
     """
 
     share: float

@@ -13,6 +13,7 @@ from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.known import read as read_known
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.prepare import STEPS, prepare
 from tracelang.evidence.report.against import earlier
@@ -39,6 +40,7 @@ def verify(
     steps: int = STEPS,
     against: str | Path | None = None,
     config: str | None = None,
+    judges_known: Sequence[str | Path] = (),
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -48,16 +50,28 @@ def verify(
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `say` is told, before anything is drawn, of every
-    bound that cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
+    where OUT does not hold all of it. `judges_known` are files of `tracec judge`, by which rates are corrected. `say`
+    is told, before anything is drawn, of every bound that cannot pass with so few pictures or by these judges, and of an
+    earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
-    CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.
+    CompileError, KnownError; WorkError where another run is at work in OUT, or a finished unit was changed.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
+    known = [read_known(Path(file)) for file in judges_known]
     ready = prepare(
-        Path(out), judges, device, dtype, model, budget, samples=samples, steps=steps, config=config, say=say
+        Path(out),
+        judges,
+        device,
+        dtype,
+        model,
+        budget,
+        samples=samples,
+        steps=steps,
+        config=config,
+        known=known,
+        say=say,
     )
     artifact, bench, run = ready.artifact, ready.bench, ready.run
     other = None if against is None else earlier(Path(against), run)
@@ -73,7 +87,7 @@ def verify(
                     work.finish(unit.key, done(unit, bench, work.folder))
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
-        return publish(artifact, work, other, say) if shard is None else None
+        return publish(artifact, work, other, say, known) if shard is None else None
 
 
 def merge(
@@ -81,14 +95,16 @@ def merge(
     shards: Sequence[str | Path] = (),
     against: str | Path | None = None,
     *,
+    judges_known: Sequence[str | Path] = (),
     say: Callable[[str], None] = warnings.warn,
 ) -> Report:
     """Compose the report from finished shards: the latest run in OUT's own work folder, and those of other machines.
-    `against` and `say` as for `verify`.
+    `against`, `judges_known` and `say` as for `verify`.
 
-    Raises EvidenceError, WorkError where units are missing, changed or of another run.
+    Raises EvidenceError, KnownError, WorkError where units are missing, changed or of another run.
     """
     artifact = artifacts.read(Path(out))
+    known = [read_known(Path(file)) for file in judges_known]
     root = artifact.report / "work"
     same = (artifact.plan.digest, artifact.fingerprint, artifact.adapter_digest, artifact.lock["model"]["fingerprint"])
 
@@ -101,7 +117,7 @@ def merge(
     work = gather(root, [Path(shard) for shard in shards], fits)
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
-        return publish(artifact, work, other, say)
+        return publish(artifact, work, other, say, known)
 
 
 def done(unit: Unit, bench: Bench, folder: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .judge import nothing
 from .pictures import ALONE, Pictures, digest
 from .pictures import load as pictures
 
-ALONES, PAIRS, ODD, BLANK = 8_000, 8_000, 2_000, 2_000
+ALONES, PAIRS, ODD, BLANK = 2_000, 2_000, 500, 500
 SEED = 2
 """0 trained, 1 tested."""
 HEADS = {"concept": THING_NAMES, "style": STYLE_NAMES, "background": GROUND_NAMES}

@@ -14,6 +14,7 @@ from tracelang.checkpoint import earlier
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record
 from tracelang.evidence.expectations import outcome
+from tracelang.evidence.known import Known
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
@@ -31,10 +32,12 @@ from tracelang.plan.prompts import canonical_phrase
 from tracelang.text import joined
 
 
-def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> tuple[Report, list[Hit]]:
-    """The report and its hits from the records of all units."""
+def compose(
+    artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]], known: Sequence[Known] = ()
+) -> tuple[Report, list[Hit]]:
+    """The report and its hits from the records of all units, and what is `known` of judges besides their cards."""
     said = {key: read(record) for key, record in records.items()}
-    evidence = Evidence.of(artifact.plan, run, said)
+    evidence = Evidence.of(artifact.plan, run, said, known)
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
     errors = _errors(evidence)
@@ -172,14 +175,18 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
 
 
 def publish(
-    artifact: Artifact, work: Work, other: Report | None = None, say: Callable[[str], None] = warnings.warn
+    artifact: Artifact,
+    work: Work,
+    other: Report | None = None,
+    say: Callable[[str], None] = warnings.warn,
+    known: Sequence[Known] = (),
 ) -> Report:
     """Compose the report of finished work, compared with an `other`, and write all forms of it.
 
     A report that stands there and says anything else is set aside first, and `say` is told; so it is of one that was
     changed since it was written. Raises WorkError where units are missing or were changed.
     """
-    report, hits = compose(artifact, work.run, work.records())
+    report, hits = compose(artifact, work.run, work.records(), known)
     if other is not None:
         report = report.model_copy(update={"comparison": compare(report, other)})
     folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"

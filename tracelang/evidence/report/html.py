@@ -127,7 +127,7 @@ def _environment() -> Environment:
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level",
+    "formula", "demand", "basis", "arithmetic", "mended", "strongest", "called", "held_out", "ticked", "level",
 )  # fmt: skip
 
 
