@@ -13,6 +13,7 @@ from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
+from tracelang.evidence.controls import Asked, find
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
@@ -46,6 +47,7 @@ def verify(
     steps: int = STEPS,
     against: str | Path | None = None,
     config: str | None = None,
+    controls: Sequence[Asked] = (),
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -55,7 +57,8 @@ def verify(
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `say` is told, before anything is drawn, of every
+    where OUT does not hold all of it. `controls` are models that the
+    edit is read beside. `say` is told, before anything is drawn, of every
     bound that cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
@@ -71,7 +74,8 @@ def verify(
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
+    beside = find(controls, folder, base, artifact.fingerprint)
+    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, others=beside)
     daily = everyday(artifact.plan, chosen.judges)
     todo = units(Wanted(artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily))
     access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
