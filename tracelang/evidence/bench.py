@@ -306,6 +306,10 @@ class Wanted:
     attacks: tuple[str, ...]
     samples: int
     everyday: Mapping[Sample, Sought | None]
+    controls: tuple[str, ...] = ()
+    """Their names, in the order in which they are loaded."""
+    thorough: bool = False
+    """Are more targets asked for than a small machine has time for?"""
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -360,6 +364,8 @@ class Unit(ABC):
     """
 
     key: str
+    control: str = field(default="", kw_only=True)
+    """The control that it asks for, if it asks for one: units of one control are done together, after all others."""
     kind: ClassVar[str]
     title: ClassVar[str]
     """How its progress is told."""
