@@ -9,26 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.evidence import artifact as artifacts
-from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.bench import Bench, Unit, Wanted
-from tracelang.evidence.expectations import hopeless
+from tracelang.evidence.bench import Bench, Unit
 from tracelang.evidence.judges import Judge
-from tracelang.evidence.panel import panel
 from tracelang.evidence.pictures import SAMPLES
+from tracelang.evidence.prepare import STEPS, prepare
 from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
 from tracelang.evidence.schema import Report
-from tracelang.evidence.units import KINDS, share, units
-from tracelang.evidence.units.everyday import digest as everyday_digest
-from tracelang.evidence.units.everyday import everyday
+from tracelang.evidence.units import KINDS, share
 from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.models import weights
 from tracelang.progress import Progress
-
-STEPS = 20
-"""Sampler steps of every picture."""
 
 
 @going_on("a judge, an attack or a library under them")
@@ -63,26 +56,16 @@ def verify(
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
-    artifact = artifacts.read(Path(out))
-    for line in hopeless(artifact.plan):
-        say(line)
-    folder = artifacts.find_base(artifact, model, config)
-    compared.with_base(artifact, folder)
-    compared.adapter(artifact, folder)
-    chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
-    base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
-    daily = everyday(artifact.plan, chosen.judges)
-    todo = units(Wanted(artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily))
-    access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
-    facts = {**bench.facts(samples), "everyday": everyday_digest(daily)}
-    run = Run.of(chosen, facts, [unit.key for unit in todo], access)
+    ready = prepare(
+        Path(out), judges, device, dtype, model, budget, samples=samples, steps=steps, config=config, say=say
+    )
+    artifact, bench, run = ready.artifact, ready.bench, ready.run
     other = None if against is None else earlier(Path(against), run)
     root = artifact.report / "work"
     with alone(root, run):
         work = Work(root / run.folder, run)
         work.begin()
-        own = share(todo, shard)
+        own = share(ready.units, shard)
         for kind in dict.fromkeys(unit.kind for unit in own):
             part = [unit for unit in own if unit.kind == kind]
             for i, unit in enumerate(part):
