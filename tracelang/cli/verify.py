@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -81,44 +81,28 @@ def command(
     as_json: bool,
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
+        from tracelang.evidence import verify as evidence
         from tracelang.evidence.pictures import SAMPLES
         from tracelang.evidence.prepare import STEPS
-        from tracelang.evidence.verify import verify
 
+        asked: dict[str, Any] = {
+            "device": usable(device),
+            "dtype": dtype,
+            "model": model,
+            "samples": SAMPLES if samples is None else samples,
+            "steps": steps or STEPS,
+            "config": config,
+            "say": warn,
+        }
         if register:
             if shard or against or as_json:
                 raise click.UsageError("--register takes what decides a run, and neither --shard, --against nor --json")
-            from tracelang.evidence import verify as verifying
-
-            entry = verifying.register(
-                out,
-                judges,
-                usable(device),
-                dtype,
-                model,
-                samples=SAMPLES if samples is None else samples,
-                steps=steps or STEPS,
-                config=config,
-                say=warn,
-            )
+            entry = evidence.register(out, judges, **asked)
             click.echo(safe(f"{out}: registered at {entry.at} as {entry.digest}"))
             return
         try:
             with progress() as report:
-                found = verify(
-                    out,
-                    judges,
-                    usable(device),
-                    dtype,
-                    shard,
-                    model,
-                    report,
-                    samples=SAMPLES if samples is None else samples,
-                    steps=steps or STEPS,
-                    against=against,
-                    config=config,
-                    say=warn,
-                )
+                found = evidence.verify(out, judges, shard=shard, progress=report, against=against, **asked)
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
             click.echo(
