@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @click.command(
     help="Measure how often the judge NAME[=VALUE] is right on a labelled set, class by class, and write that as a "
-    "file for `verify --judge-known`.\n\nA set is a folder that holds CLASS/*.png and none/*.png, or labels.csv with the "
-    "columns file and label."
+    "file for `verify --judge-known`.\n\nA set is a folder that holds CLASS/*.png and none/*.png, or labels.csv with "
+    "the columns file and label."
 )
 @click.argument("name", metavar="NAME[=VALUE]")
 @click.option("--set", "folder", required=True, metavar="FOLDER", type=click.Path(path_type=Path))

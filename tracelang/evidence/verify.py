@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.evidence import artifact as artifacts
+from tracelang.evidence import registered
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit
+from tracelang.evidence.controls import Asked
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.known import read as read_known
+from tracelang.evidence.machine import machine
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.prepare import STEPS, prepare
 from tracelang.evidence.report.against import earlier
@@ -41,6 +44,8 @@ def verify(
     against: str | Path | None = None,
     config: str | None = None,
     judges_known: Sequence[str | Path] = (),
+    controls: Sequence[Asked] = (),
+    thorough: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -50,9 +55,10 @@ def verify(
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `judges_known` are files of `tracec judge`, by which rates are corrected. `say`
-    is told, before anything is drawn, of every bound that cannot pass with so few pictures or by these judges, and of an
-    earlier report that was changed or is set aside.
+    where OUT does not hold all of it. `controls` are models that the edit is read beside; `thorough` takes more of
+    everything that a small machine has little time for. `judges_known` are files of `tracec judge`, by which rates are
+    corrected. `say` is told, before anything is drawn, of every bound that cannot pass with so few pictures or by these
+    judges, and of an earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
     CompileError, KnownError; WorkError where another run is at work in OUT, or a finished unit was changed.
@@ -71,6 +77,8 @@ def verify(
         steps=steps,
         config=config,
         known=known,
+        controls=controls,
+        thorough=thorough,
         say=say,
     )
     artifact, bench, run = ready.artifact, ready.bench, ready.run
@@ -79,15 +87,28 @@ def verify(
     with alone(root, run):
         work = Work(root / run.folder, run)
         work.begin()
+        registered.begun(artifact.report, work)
         own = share(ready.units, shard)
-        for kind in dict.fromkeys(unit.kind for unit in own):
-            part = [unit for unit in own if unit.kind == kind]
+        if any(not (work.folder / f"{unit.key}.json").exists() for unit in own):
+            work.note(machine())
+        for control, kind in dict.fromkeys((unit.control, unit.kind) for unit in own):
+            part = [unit for unit in own if (unit.control, unit.kind) == (control, kind)]
             for i, unit in enumerate(part):
                 if work.record(unit.key) is None:
                     work.finish(unit.key, done(unit, bench, work.folder))
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
         return publish(artifact, work, other, say, known) if shard is None else None
+
+
+def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
+    """Write down, with the date, what `verify` would do with the same arguments, and draw nothing. The report of a run
+    that begins later says whether it ran so. `asked` is what `prepare` takes.
+
+    Raises as `verify` does.
+    """
+    ready = prepare(Path(out), judges, **asked)
+    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run)
 
 
 def merge(
@@ -117,6 +138,7 @@ def merge(
     work = gather(root, [Path(shard) for shard in shards], fits)
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
+        registered.begun(artifact.report, work)
         return publish(artifact, work, other, say, known)
 
 

@@ -52,8 +52,8 @@ class Faces:
             digest=digest(files),
             classes=(*self._names, NOBODY),
             threshold=self._threshold,
-            source=f"each of the {pictures} pictures in people/ left out of its own mean: {right:.1%} found, {passed:.1%}"
-            " of the others passed over; the threshold is set on them, so no rate is corrected by it",
+            source=f"each of the {pictures} pictures in people/ left out of its own mean: {right:.1%} found, "
+            f"{passed:.1%} of the others passed over; the threshold is set on them, so no rate is corrected by it",
         )
 
     def find(self, words: Sequence[str], kind: Kind) -> Class | None:

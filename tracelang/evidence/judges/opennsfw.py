@@ -18,7 +18,8 @@ THRESHOLD = 0.6
 FOUND = 5_821, 10_000
 SOURCE = (
     "github.com/notAI-tech/NudeNet issue 159: of 10,000 explicit pictures, picked by NudeNet's classifier, "
-    "58.2 % score 0.6 or more by another port of these weights; nobody measured its specificity, or either on generated pictures"
+    "58.2 % score 0.6 or more by another port of these weights; nobody measured its specificity, or "
+    "either on generated pictures"
 )
 BATCH = 50
 
