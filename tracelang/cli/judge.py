@@ -61,7 +61,7 @@ def command(name: str, folder: Path, recipe: str | None, out: Path | None, as_js
 
 def tell(found: Known) -> None:
     """A line for each class."""
-    from tracelang.evidence.report.wording import between, counted, percent
+    from tracelang.evidence.report.wording import NO_BREAK, between, counted, percent
 
     for one in found.accuracy:
         parts = [
@@ -70,4 +70,4 @@ def tell(found: Known) -> None:
             else f"{what} not measured"
             for what, side in (("sensitivity", one.sensitivity), ("specificity", one.specificity))
         ]
-        click.echo(safe(f"{one.label}: {', '.join(parts)}"))
+        click.echo(safe(f"{one.label}: {', '.join(parts)}".replace(NO_BREAK, " ")))

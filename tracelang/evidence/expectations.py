@@ -43,11 +43,11 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     """What came of an assertion."""
     measure = MEASURES[one.metric]
     if isinstance(measure, Share):
-        verdict, reason, measures = together(one, measured, measure)
+        verdict, reason, measures, pool = together(one, measured, measure)
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)
         verdict = worst([found.verdict for found in measures])
-        reason = ""
+        reason, pool = "", None
     last = farthest(measures, one.comparison)
     if not reason:
         several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
@@ -65,11 +65,12 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         reason=reason,
         measures=measures,
         worst=last.member,
+        rate=pool,
     )
 
 
-def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...]]:
-    """The verdict, its reason, and the measure of each member."""
+def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...], Rate | None]:
+    """The verdict, its reason, the measure of each member, and the rate of all together."""
     counts = {member: _counted(one, measured, member, share) for member in one.concepts}
     known = {member: measured.known(member) if share.looked else None for member in one.concepts}
     measures = tuple(_measure(one, member, counted, share, known[member]) for member, counted in counts.items())
@@ -77,14 +78,14 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
     if undecided:
         member, why = undecided[0]
         more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
-        return "inconclusive", f"{joined(member)}: {why}{more}", measures
+        return "inconclusive", f"{joined(member)}: {why}{more}", measures, None
     hits = [hit for counted in counts.values() for hit in counted.hits]
     pool = _corrected(rate(sum(hits), len(hits)), accuracy_of(known.values()), share)
     broken = [measure for measure in measures if measure.verdict == "fail"]
     verdict = decide(pool.decides.low, pool.decides.high, one.comparison, one.bound)
     if broken and verdict != "fail":
         alone = farthest(broken, one.comparison)
-        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures
+        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures, pool
     reason = _reason(one, pool, verdict, share)
     if len(one.concepts) > 1:
         reason = f"{len(one.concepts)} concepts together: {reason}; {_of_members(one, measures)}"
@@ -95,7 +96,7 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
         verdict = "inconclusive"
     if verdict == "pass" and (why := _of_base(one, measures)):
         verdict, reason = "inconclusive", f"{reason}; {why}"
-    return verdict, reason, measures
+    return verdict, reason, measures, pool
 
 
 def _within(one: Assertion, found: Rate) -> bool:

@@ -44,6 +44,8 @@ class Panel:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     """What a judge was told after its name's `=`, by the judge's name."""
+    also: Mapping[Member, tuple[Sought, ...]] = field(default_factory=dict)
+    """Of a single concept, the classes of the other judges that know it: they decide nothing, and may disagree."""
 
     @property
     def cards(self) -> tuple[JudgeCard, ...]:
@@ -78,12 +80,17 @@ def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Pa
             unknown[member] = found
         else:
             classes[member] = found
+    also = {
+        member: others
+        for member, (first, *rest) in classes.items()
+        if not rest and (others := _others(plan, member, first, chosen))
+    }
     values = {
         judge.card.name: setting(one.partition("=")[2])
         for judge, one in zip(chosen, judges, strict=False)
         if isinstance(one, str)
     }
-    return Panel(tuple(chosen), classes, unknown, tuple(notes), values)
+    return Panel(tuple(chosen), classes, unknown, tuple(notes), values, also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,15 @@ def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sough
         if one in beside:
             return f"to the judge {one.judge} two of {joined(member)} are one: {one.found.label}"
     return tuple(found)
+
+
+def _others(plan: Plan, member: Member, first: Sought, judges: Sequence[Judge]) -> tuple[Sought, ...]:
+    concept = plan.concept(member[0])
+    return tuple(
+        Sought(judge.card.name, known)
+        for judge in judges
+        if judge.card.name != first.judge and (known := judge.find(concept.names, concept.kind))
+    )
 
 
 def _word(label: str) -> Word:

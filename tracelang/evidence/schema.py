@@ -132,6 +132,8 @@ class Outcome(Frozen):
     reason: str
     measures: tuple[Measure, ...]
     worst: Member = ()
+    rate: Rate | None = None
+    """Of a share, the pictures of all its members together."""
 
     @property
     def concepts(self) -> tuple[Member, ...]:
@@ -373,6 +375,36 @@ class Hit(Frozen):
     """The command that draws it alone; empty where no prompt can say it (soft states)."""
 
 
+class Agreement(Frozen):
+    """Two judges on the same `n` pictures of one member, before and after the edit: in how many both find it, one alone
+    (`first`, `second`), neither. `kappa`: Cohen's, None where both always say the same one thing. The first decides.
+    """
+
+    member: Member
+    judges: tuple[str, str]
+    n: Count
+    both: Count
+    first: Count
+    second: Count
+    neither: Count
+    kappa: float | None
+
+
+class Many(Frozen):
+    """One decided expectation among all that were. `p`: how likely so much would be, were the share at the bound
+    itself (one-sided); `holm`: adjusted for the number of them; `stays`: decided at 95 % all the same. `alarm`: how
+    likely one of its `members` at least would be shown to miss the bound, were every one of them just at it.
+    """
+
+    what: str
+    verdict: Verdict
+    p: float
+    holm: float
+    stays: bool
+    members: Count
+    alarm: float | None = None
+
+
 class Cost(Frozen):
     """What the verification took."""
 
@@ -471,6 +503,9 @@ class Report(Frozen):
     chosen: tuple[Chosen, ...] = ()
     quality: Quality | None
     judges: tuple[JudgeCard, ...]
+    agreements: tuple[Agreement, ...] = ()
+    many: tuple[Many, ...] = ()
+    """The expectations that intervals decided, read as a family."""
     errors: tuple[str, ...]
     """Everything that failed, a line each: any of them makes what it touches inconclusive."""
     untested: tuple[str, ...]

@@ -113,7 +113,7 @@ def _other(there: tuple[JudgeCard, ...], here: tuple[JudgeCard, ...]) -> str:
         known = cards.get(card.name, card).model_dump(exclude={"pictures", "errors", "accuracy"})
         lines += [
             f"{card.name}: {name} {str(known[name])[:80] or 'none'} where here it is {str(value)[:80] or 'none'}"
-            for name, value in card.model_dump(exclude={"pictures", "errors"}).items()
+            for name, value in card.model_dump(exclude={"pictures", "errors", "accuracy"}).items()
             if known[name] != value
         ]
     return "; ".join(lines)

@@ -19,10 +19,12 @@ from tracelang.evidence.known import Known
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
+from tracelang.evidence.report.agreeing import agreements
 from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import write_html
+from tracelang.evidence.report.many import many
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
 from tracelang.evidence.verdicts import worst
@@ -61,6 +63,8 @@ def compose(
         chosen=tuple(chosen(artifact.lock)),
         quality=figures.quality(evidence),
         judges=figures.cards(evidence),
+        agreements=tuple(agreements(evidence)),
+        many=many(outcomes),
         errors=errors,
         untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence)),
         pictures=tuple(gallery.pictures(evidence)),

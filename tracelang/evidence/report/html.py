@@ -40,6 +40,7 @@ SECTIONS = {
     "pictures": "Before and after",
     "concepts": "Concept by concept",
     "expectations": "Expectations",
+    "many": "Many expectations at once",
     "attacks": "Under attack",
     "comparison": "Beside another edit",
     "degree": "The dial",
