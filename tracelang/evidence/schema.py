@@ -23,12 +23,15 @@ class Frozen(BaseModel):
 
 
 class Rate(Frozen):
-    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`."""
+    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`. Where several pictures share one of `prompts`,
+    the interval is that of as many independent pictures as they are worth (`intervals.clustered`).
+    """
 
     hits: Count
     n: Count
     low: float
     high: float
+    prompts: Count | None = None
 
     @property
     def share(self) -> float:
