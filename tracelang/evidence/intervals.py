@@ -41,7 +41,7 @@ def clustered(hits: Sequence[bool], groups: Sequence[Hashable]) -> Rate:
         sizes[group] = sizes.get(group, 0) + 1
         found[group] = found.get(group, 0) + hit
     n, m = len(hits), len(sizes)
-    if m == n:
+    if m == n:  # of nothing, too
         return rate(sum(hits), n)
     effect = design_effect(list(found.values()), list(sizes.values()))
     low, high = wilson(sum(hits) / n, n / effect)

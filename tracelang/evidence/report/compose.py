@@ -17,6 +17,7 @@ from tracelang.evidence.expectations import outcome
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
+from tracelang.evidence.report.beside import controls
 from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
@@ -51,6 +52,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         harmonics=tuple(figures.harmonics(evidence)),
         attacks=tuple(figures.attacks(evidence)),
         trained_against=plan.trained_against,
+        controls=controls(evidence),
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
         degrees=tuple(figures.degrees(evidence)),
         noise=evidence.noise,

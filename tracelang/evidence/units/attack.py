@@ -198,6 +198,12 @@ class AttackResult:
     adaptive: AttackSide
     unit: str
 
+    @property
+    def unedited(self) -> tuple[Presence, ...]:
+        """What it brings where there is no edit: made against the base model and drawn with it."""
+        rows = self.static.rows or self.adaptive.rows  # what samples by itself has the base's beside its own
+        return tuple(row.base for row in rows if row.base is not None)
+
 
 @dataclass(frozen=True)
 class AttackUnit(Unit):
