@@ -113,6 +113,7 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
     )
 
 
+UNCONTROLLED = "whether what attacks find was left in the model, or would be learned by one that never knew it: there is no control"
 ALWAYS_UNTESTED = (
     "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
@@ -180,6 +181,8 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
         lines.append("any attack")
     elif not set(evidence.run.attacks) - set(plan.trained_against):
         lines.append("any attack of a kind that the edit was not trained against")
+    if not evidence.run.facts.get("controls"):
+        lines.append(UNCONTROLLED)
     return (*lines, *ALWAYS_UNTESTED)
 
 
