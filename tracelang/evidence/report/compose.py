@@ -113,7 +113,9 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
     )
 
 
-UNCONTROLLED = "whether what attacks find was left in the model, or would be learned by one that never knew it: there is no control"
+UNCONTROLLED = (
+    "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
+)
 ALWAYS_UNTESTED = (
     "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
