@@ -38,7 +38,7 @@ from tracelang.semantics.rules.lint import Lint
 from tracelang.syntax.parser import parse
 
 TOP = Path(__file__).parents[2]
-TRACEC = "from tracelang.cli import main; main()"
+TRACEC = "from tracelang.cli import run; run()"
 LINT_RATIO, HELP_RATIO, THROUGHPUT, GROWTH, SAME = 10.0, 6.0, 4_000.0, 1.3, 1.03
 
 HEAD = """tracelang 1

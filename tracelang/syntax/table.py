@@ -7,15 +7,15 @@ takes no parser for the table either.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from tracelang.records import dataclass
 
-FOLDER = Path(str(import_module("tracelang.grammar").__file__)).parent
-GRAMMAR = FOLDER / "erase.lark"
-TABLE = FOLDER / "erase_table.py"
+FOLDER = os.path.dirname(str(import_module("tracelang.grammar").__file__))
+GRAMMAR = os.path.join(FOLDER, "erase.lark")
+TABLE = os.path.join(FOLDER, "erase_table.py")
 HEAD = '"""The parse table of `erase.lark`, written by `python -m tracelang.syntax.table`."""\n\n# ruff: noqa: E501\n'
 
 
@@ -76,13 +76,15 @@ def load() -> Table:
     )
 
 
-def build(path: Path = GRAMMAR) -> dict[str, Any]:
+def build(path: str = GRAMMAR) -> dict[str, Any]:
     """Build the table from the grammar, in Lark's strict mode: any conflict or collision raises GrammarError."""
+    from pathlib import Path
+
     from lark import Lark
     from lark.lexer import PatternStr
     from lark.parsers.lalr_analysis import Shift
 
-    lark = Lark(path.read_text("utf-8"), parser="lalr", lexer="contextual", strict=True, maybe_placeholders=False)
+    lark = Lark(Path(path).read_text("utf-8"), parser="lalr", lexer="contextual", strict=True, maybe_placeholders=False)
     automaton: Any = lark.parser.parser
     automaton = automaton._parse_table
     numbers = {rule: i for i, rule in enumerate(lark.rules)}
@@ -138,13 +140,16 @@ def dump(data: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    from pathlib import Path
+
+    path = Path(TABLE)
     text = dump(build())
     if "--check" in arguments:
-        current = TABLE.read_text("utf-8") if TABLE.exists() else ""
+        current = path.read_text("utf-8") if path.exists() else ""
         print("the table is current" if text == current else "the table is stale: run python -m tracelang.syntax.table")
         return int(text != current)
-    TABLE.write_text(text, "utf-8")
-    print(f"wrote {TABLE.name}")
+    path.write_text(text, "utf-8")
+    print(f"wrote {path.name}")
     return 0
 
 
