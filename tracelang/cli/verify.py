@@ -78,7 +78,8 @@ def command(
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
         from tracelang.evidence.pictures import SAMPLES
-        from tracelang.evidence.verify import STEPS, verify
+        from tracelang.evidence.prepare import STEPS
+        from tracelang.evidence.verify import verify
 
         try:
             with progress() as report:
