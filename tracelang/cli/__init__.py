@@ -110,7 +110,7 @@ def _module(name: str) -> str:
 
 
 def _width() -> int:
-    """How wide help is, by click's own rule; click would ask `shutil` for it, which brings archives and what packs them."""
+    """How wide help is, by click's own rule; click would ask `shutil` for it, which brings four compressors."""
     columns = os.environ.get("COLUMNS", "")
     wide = int(columns) if columns.isdecimal() else 0
     if not wide:

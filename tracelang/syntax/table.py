@@ -23,7 +23,8 @@ HEAD = '"""The parse table of `erase.lark`, written by `python -m tracelang.synt
 class Rule:
     """A production: what it reduces to, how many symbols it takes, and which of them its node gets.
 
-    `inline` rules are repetitions, whose list is spliced into the parent; `transparent` ones give way to an only child.
+    `inline` rules are repetitions, whose list is spliced into the parent; `transparent` ones give way to an only child,
+    and those that are `alone` never have another.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Rule:
     origin: str
     inline: bool
     transparent: bool
+    alone: bool
 
 
 class States(dict[int, dict[str, int]]):
@@ -46,6 +48,20 @@ class States(dict[int, dict[str, int]]):
         return found
 
 
+class Rules(dict[int, Rule]):
+    """The productions by number, each made when it is first asked for, as a state is."""
+
+    def __init__(self, rows: list[list[Any]]) -> None:
+        self.rows = rows
+
+    def __missing__(self, number: int) -> Rule:
+        name, length, kept, origin, transparent = self.rows[number]
+        inline = origin.startswith("_")
+        alone = bool(transparent) and not inline and kept == [0] and length == 1 and name == origin
+        found = self[number] = Rule(name, length, tuple(kept), origin, inline, bool(transparent), alone)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """An LALR(1) automaton. `states[s][symbol]` is the next state, or `-1 - r` to reduce by rule r."""
@@ -53,7 +69,7 @@ class Table:
     patterns: dict[str, str]
     literals: dict[str, str]
     ignored: frozenset[str]
-    rules: tuple[Rule, ...]
+    rules: Rules
     states: States
     start: int
     end: int
@@ -66,10 +82,7 @@ def load() -> Table:
         patterns=data["patterns"],
         literals=data["literals"],
         ignored=frozenset(data["ignored"]),
-        rules=tuple(
-            Rule(name, length, tuple(kept), origin, inline=origin.startswith("_"), transparent=bool(transparent))
-            for name, length, kept, origin, transparent in data["rules"]
-        ),
+        rules=Rules(data["rules"]),
         states=States(data["symbols"], data["states"]),
         start=data["start"],
         end=data["end"],
