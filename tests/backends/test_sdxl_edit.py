@@ -25,7 +25,7 @@ from tracelang.engine.low_rank import LowRank, compress
 from tracelang.engine.sampling import sample_latents
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.units import drift, noise
-from tracelang.evidence.units.certificate import certify
+from tests.evidence.certified import certify
 from tracelang.models.weights import sha256
 from tracelang.plan.types import ReadsSites
 from tracelang_sd import StableDiffusionXL

@@ -18,7 +18,7 @@ from tracelang.engine.edit import Edit, applied
 from tracelang.engine.exact import exact
 from tracelang.engine.text_map import collateral
 from tracelang.evidence.attacks import ATTACKS, Target
-from tracelang.evidence.units.certificate import certify
+from tests.evidence.certified import certify
 from tracelang.evidence.units.drift import drift, levels
 from tracelang.models.protocol import Model
 from tracelang.plan.types import Plan, ReadsSites

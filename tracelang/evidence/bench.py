@@ -193,7 +193,7 @@ PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers"
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """`clean` are latents of each concept that attacks were made on so far, as the base draws it."""
+    """`folder` is the base's. `clean` are latents of each concept that attacks were made on so far, as the base draws it."""
 
     artifact: Artifact
     base: Model
@@ -201,6 +201,7 @@ class Bench:
     panel: Panel
     budget: Budget
     steps: int
+    folder: Path = Path()
     clean: dict[Member, Tensor] = field(default_factory=dict)
 
     @property

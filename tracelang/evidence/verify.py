@@ -71,7 +71,7 @@ def verify(
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
+    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder)
     daily = everyday(artifact.plan, chosen.judges)
     todo = units(Wanted(artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily))
     access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
