@@ -20,10 +20,11 @@ DIFFERS = 1
 
 
 @click.command(
-    help="Make the certificate of the edit in OUT again, from its files, those of its base and the text encoder alone: no "
-    "judge, no picture, no denoiser. Of what is protected it is the only evidence.\n\nExits with 0 where all that the "
-    "recipe expects of the weights holds and OUT's report, where there is one, has the same figures; with 1 where one is "
-    "shown not to hold or the report has others, with 3 where that stays open, and with 2 where it could not be made."
+    help="Make the certificate of the edit in OUT again, from its files, those of its base and the text encoder "
+    "alone: no judge, no picture, no denoiser. Of what is protected it is the only evidence.\n\nExits with 0 where all "
+    "that the recipe expects of the weights holds and OUT's report, where there is one, has the same figures; with 1 "
+    "where an expectation is shown not to hold or the report has other figures, with 3 where that stays open, and with "
+    "2 where it could not be made."
 )
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--model", metavar="MODEL", help="The base model, where it was a folder or a file.")
@@ -79,9 +80,11 @@ def figures(it: Certificate) -> Iterator[str]:
     text = sum(layer.reads is not None for layer in it.layers)
     yield f"matrices that read text: {changed} of {text} changed; one text map explains {percent(it.map_share)} of all"
     yield (
-        f"matrices of mixed input: {it.mixed.changed} of {it.mixed.of} changed, {percent(it.mixed.share)} of the squared "
-        "change; the figures of concepts do not read them"
+        f"matrices of mixed input: {it.mixed.changed} of {it.mixed.of} changed, {percent(it.mixed.share)} of the "
+        "squared change; the figures of concepts do not read them"
     )
+    if it.left_out:
+        yield f"the LoRA leaves out up to {percent(it.left_out)} of a matrix's change, which is no rounding"
     for one in it.reaches:
         name = joined(one.member)
         if one.leak is not None:
@@ -95,8 +98,8 @@ def figures(it: Certificate) -> Iterator[str]:
         )
     for rank in it.free:
         yield (
-            f"free rank of `{rank.reads}`: {rank.dimension - rank.held} of {rank.dimension} beside {rank.states} preserved "
-            f"states (roughly {rank.dimension - rank.held_roughly})"
+            f"free rank of `{rank.reads}`: {rank.dimension - rank.held} of {rank.dimension} beside {rank.states} "
+            f"preserved states (roughly {rank.dimension - rank.held_roughly})"
         )
     for component, digest in it.encoders.items():
         yield f"effective only with {component} of sha256 {digest}"

@@ -193,7 +193,9 @@ PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers"
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """`folder` is the base's. `clean` are latents of each concept that attacks were made on so far, as the base draws it."""
+    """`folder` is the base's. `clean` are latents of each concept that attacks were made on so far, as the base draws
+    it.
+    """
 
     artifact: Artifact
     base: Model

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tracelang.engine.exact import exact
 from tracelang.engine.statements import constraints, states
 from tracelang.evidence.ladder import ladder
 from tracelang.evidence.matrices import Matrix, Rows, Stack, change_of, cheaper_states, compared, grain, text_map
 from tracelang.evidence.schema import Certificate, FreeRank, LayerChange, Mixed, Reach
 from tracelang.models.protocol import TextSide
 from tracelang.plan.family import Site
-from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, edit_prompts
+from tracelang.plan.prompts import EMPTY, anchor_prompts, edit_prompts
 from tracelang.plan.types import Erasure, Member, Plan, Tokens
 
 HELD = 1 << 29
@@ -117,7 +116,7 @@ def texts(plan: Plan) -> tuple[str, ...]:
 
 @dataclass
 class _Asked:
-    """A member's states by text input, `[d, n]`: `G` None where it is preserved; and what the layers say of it so far."""
+    """A member's states by text input, `[d, n]`, `G` None where it is preserved; what layers say of it so far."""
 
     member: Member
     F: Mapping[str, Tensor]

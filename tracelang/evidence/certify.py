@@ -31,9 +31,9 @@ SAME = 1e-6
 
 class Certified(Frozen):
     """What `tracec certify` found out. `verdict` is over all that the recipe expects of weights, and `pass` where it
-    expects nothing of them; `encoded` is how many texts were encoded, and not drawn, `protected` how many of these speak of
-    something protected. `report`: whether OUT's report says the same, or that there is none; `differing` names each
-    figure that is another there.
+    expects nothing of them; `encoded` is how many texts were encoded, and not drawn, `protected` how many of these
+    speak of something protected. `report`: whether OUT's report says the same, or that there is none; `differing` names
+    each figure that is another there.
     """
 
     format_version: Literal[1] = 1
@@ -56,9 +56,9 @@ def certify(
 ) -> Certified:
     """Make the certificate of the edit in OUT, as `verify` does, and set it beside the one in OUT's report.
 
-    Reads the matrices from the files, one at a time, and loads the text encoder alone. `model`, `config`: where the base
-    is, as for `verify`. Raises EvidenceError where a file of OUT or the base is not what was applied, or the report
-    cannot be read; ModelError, EngineError, CompileError.
+    Reads the matrices from the files, one at a time, and loads the text encoder alone. `model`, `config`: where the
+    base is, as for `verify`. Raises EvidenceError where a file of OUT or the base is not what was applied, or the
+    report cannot be read; ModelError, EngineError, CompileError.
     """
     artifact = artifacts.read(Path(out))
     base = artifacts.find_base(artifact, model, config)

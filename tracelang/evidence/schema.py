@@ -35,6 +35,15 @@ class Rate(Frozen):
         return self.hits / self.n if self.n else float("nan")
 
 
+class Spread(Frozen):
+    """The mean of `n` figures, with Student's 95 % interval `low..high` of it; of one figure there is none."""
+
+    mean: float
+    n: Count
+    low: float | None
+    high: float | None
+
+
 class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
@@ -132,7 +141,7 @@ class ConceptFinding(Frozen):
     What a judge cannot name has `judged_as` None and no rates. `subject`: pictures that still show some recognisable
     thing. `probability`: the mean probability of its class, where the judge
     gives one (the released scripts of docs/methods.md §5.1 call this accuracy). `drift`: mean relative change of the
-    prediction along the base's trajectories.
+    prediction along the base's trajectories, `drift_spread` the same with its interval and their number.
     """
 
     member: Member
@@ -149,6 +158,7 @@ class ConceptFinding(Frozen):
     subject: Rate | None = None
     probability: float | None = None
     drift: float | None = None
+    drift_spread: Spread | None = None
     note: str = ""
 
 
@@ -231,8 +241,8 @@ class Reach(Frozen):
     """What the weights alone say of one concept. Erased: `residual` = ‖W'F−WG‖/‖WF−WG‖, worst layer; `price` =
     ‖e'‖/‖e‖ of the closest state that gives the old keys and values back, and how well it does (`undone` 1: entirely);
     `joint`: what no state common to all layers takes back, ‖W'E−WF‖/‖W'F−WF‖ over all of them, the least there is, None
-    where the edit does nothing to its keys and values; `cheaper`: (share undone, price) of the shortest states that undo
-    that much, for shares that can be reached.
+    where the edit does nothing to its keys and values; `cheaper`: (share undone, price) of the shortest states that
+    undo that much, for shares that can be reached.
 
     Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer; `rounding` what the stored numbers' rounding alone would bring
     there; `exact`: in no layer more than twice that.

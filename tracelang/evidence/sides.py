@@ -21,7 +21,7 @@ from tracelang.plan.family import Site
 def sides(artifact: Artifact, base: Path, text: TextSide) -> Sides:
     """The sides of an OUT and of its base's folder, whose prompt side is `text`.
 
-    Of an OUT that is a LoRA alone the edited matrix is what a program makes of it: the sum, rounded to the base's dtype.
+    Of an OUT that is a LoRA alone the edited matrix is what a program makes of it: the sum, in the base's dtype.
     Raises ModelError.
     """
     edited = artifact.folder(base)
