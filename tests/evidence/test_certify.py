@@ -19,6 +19,7 @@ from tracelang.engine import rollout, sampling
 from tracelang.evidence.certificate import texts
 from tracelang.evidence.certify import certify, differences
 from tracelang.evidence.schema import Certificate
+from tracelang.evidence.units import drift, noise
 from tracelang.models.prompt_side import PromptSide
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Plan
@@ -83,7 +84,11 @@ def speaking(plan: Plan, given: Sequence[str]) -> list[str]:
     return [prompt for prompt in given if wall.of(prompt)]
 
 
-def test_verify_gives_no_word_of_what_is_protected_to_sampler_or_engine(out: Path, drawing: list[str]) -> None:
+def test_verify_gives_no_word_of_what_is_protected_to_sampler_or_engine(
+    out: Path, drawing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((drift, "DRIFTS"), (noise, "TRAJECTORIES")):
+        monkeypatch.setattr(module, name, 1)
     plan = tracelang.compile(PROTECTED + EXPECT)
     report = tracelang.verify(out, **FAST)
     assert report is not None and report.certificate is not None
@@ -91,12 +96,10 @@ def test_verify_gives_no_word_of_what_is_protected_to_sampler_or_engine(out: Pat
     assert "<states that nobody encoded>" not in drawing
     assert speaking(plan, drawing) == []
     assert report.outcomes[0].verdict != "inconclusive"  # and yet there is evidence of it
-    # The control: of the same thing, not protected, the spy sees what is drawn and what is followed.
-    for expect in ("accuracy(dog) >= 0%", "drift(dog) <= 9"):
-        open_ = tracelang.compile(RECIPE + f"expect over 2 samples {{ {expect} }}")
-        drawing.clear()
-        tracelang.verify(closed_form(open_, out.parent / expect[:4]), **{**FAST, "samples": 0})
-        assert speaking(plan, drawing), expect
+    open_ = tracelang.compile(RECIPE + "expect over 2 samples { accuracy(dog) >= 0% }")  # the control: not protected
+    drawing.clear()
+    tracelang.verify(closed_form(open_, out.parent / "open"), **{**FAST, "samples": 0})
+    assert speaking(plan, drawing)
 
 
 def test_apply_and_certify_load_no_denoiser_and_draw_nothing(

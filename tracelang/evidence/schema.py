@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tracelang.plan.types import Member
+from tracelang.plan.types import After, Member
 from tracelang.semantics.tables import Access
 
 REPORT_VERSION: Literal[2] = 2
@@ -103,6 +103,7 @@ class Outcome(Frozen):
 
     metric: str
     attack: str | None
+    after: After | None = None
     comparison: Literal["<=", ">="]
     bound: float
     samples: int
@@ -443,6 +444,43 @@ class Provenance(Frozen):
     """What OUT holds besides, and no picture was drawn with."""
 
 
+class EarlierRun(Frozen):
+    """A run that began in the same OUT before: when, of the same plan or another, and the verdicts that it was given;
+    none where it was never finished. `logged`: the log knows of it.
+    """
+
+    begun: str
+    run: str
+    same_plan: bool
+    verdicts: tuple[str, ...] = ()
+    logged: bool = True
+
+
+class Registered(Frozen):
+    """When this run began, and the last registration before that: its date and digest, empty where there is none, and
+    in what the run differs from it. `before`: the runs that began earlier. Dates are of the clock of whoever ran it.
+    """
+
+    begun: str
+    registered: str = ""
+    digest: str = ""
+    differs: tuple[str, ...] = ()
+    before: tuple[EarlierRun, ...] = ()
+
+
+class Machine(Frozen):
+    """What units were finished on. `capability`: the widest kernels that torch takes there. `run.json` has the rest:
+    the processor's flags and every installed package.
+    """
+
+    python: str
+    system: str
+    cpu: str
+    capability: str
+    threads: Count
+    gpu: tuple[str, ...] = ()
+
+
 class Report(Frozen):
     """The whole of `report.json`."""
 
@@ -470,3 +508,5 @@ class Report(Frozen):
     pictures: tuple[Picture, ...]
     cost: Cost
     provenance: Provenance
+    registered: Registered | None = None
+    machines: tuple[Machine, ...] = ()

@@ -9,26 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.evidence import artifact as artifacts
-from tracelang.evidence import attacks, compared
+from tracelang.evidence import registered
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.bench import Bench, Unit, Wanted
-from tracelang.evidence.expectations import hopeless
+from tracelang.evidence.bench import Bench, Unit
+from tracelang.evidence.controls import Asked
 from tracelang.evidence.judges import Judge
-from tracelang.evidence.panel import panel
+from tracelang.evidence.machine import machine
 from tracelang.evidence.pictures import SAMPLES
+from tracelang.evidence.prepare import STEPS, prepare
 from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
 from tracelang.evidence.schema import Report
-from tracelang.evidence.units import KINDS, share, units
-from tracelang.evidence.units.everyday import digest as everyday_digest
-from tracelang.evidence.units.everyday import everyday
+from tracelang.evidence.units import KINDS, share
 from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.models import weights
 from tracelang.progress import Progress
-
-STEPS = 20
-"""Sampler steps of every picture."""
 
 
 @going_on("a judge, an attack or a library under them")
@@ -46,6 +42,8 @@ def verify(
     steps: int = STEPS,
     against: str | Path | None = None,
     config: str | None = None,
+    controls: Sequence[Asked] = (),
+    thorough: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -55,42 +53,57 @@ def verify(
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `say` is told, before anything is drawn, of every
-    bound that cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
+    where OUT does not hold all of it. `controls` are models that the edit is read beside; `thorough` takes more of
+    everything that a small machine has little time for. `say` is told, before anything is drawn, of every bound that
+    cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
     CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
-    artifact = artifacts.read(Path(out))
-    for line in hopeless(artifact.plan):
-        say(line)
-    folder = artifacts.find_base(artifact, model, config)
-    compared.with_base(artifact, folder)
-    compared.adapter(artifact, folder)
-    chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
-    base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder)
-    daily = everyday(artifact.plan, chosen.judges)
-    todo = units(Wanted(artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily))
-    access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
-    facts = {**bench.facts(samples), "everyday": everyday_digest(daily)}
-    run = Run.of(chosen, facts, [unit.key for unit in todo], access)
+    ready = prepare(
+        Path(out),
+        judges,
+        device,
+        dtype,
+        model,
+        budget,
+        samples=samples,
+        steps=steps,
+        config=config,
+        controls=controls,
+        thorough=thorough,
+        say=say,
+    )
+    artifact, bench, run = ready.artifact, ready.bench, ready.run
     other = None if against is None else earlier(Path(against), run)
     root = artifact.report / "work"
     with alone(root, run):
         work = Work(root / run.folder, run)
         work.begin()
-        own = share(todo, shard)
-        for kind in dict.fromkeys(unit.kind for unit in own):
-            part = [unit for unit in own if unit.kind == kind]
+        registered.begun(artifact.report, work)
+        own = share(ready.units, shard)
+        if any(not (work.folder / f"{unit.key}.json").exists() for unit in own):
+            work.note(machine())
+        for control, kind in dict.fromkeys((unit.control, unit.kind) for unit in own):
+            part = [unit for unit in own if (unit.control, unit.kind) == (control, kind)]
             for i, unit in enumerate(part):
                 if work.record(unit.key) is None:
                     work.finish(unit.key, done(unit, bench, work.folder))
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
         return publish(artifact, work, other, say) if shard is None else None
+
+
+def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
+    """Write down, with the date, what `verify` would do with the same arguments, and draw nothing. The report of a run
+    that begins later says whether it ran so. `asked` is what `prepare` takes.
+
+    Raises as `verify` does.
+    """
+    ready = prepare(Path(out), judges, **asked)
+    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run)
 
 
 def merge(
@@ -118,6 +131,7 @@ def merge(
     work = gather(root, [Path(shard) for shard in shards], fits)
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
+        registered.begun(artifact.report, work)
         return publish(artifact, work, other, say)
 
 
