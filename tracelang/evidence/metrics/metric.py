@@ -10,7 +10,7 @@ from tracelang.evidence.bench import Failed, Judgements, Presence, presence
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.schema import Certificate, Measure, Rate
+from tracelang.evidence.schema import Certificate, Measure, Rate, Spread
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.control import ControlSide, Probe
 from tracelang.evidence.units.shots import Features
@@ -60,7 +60,7 @@ class Measured:
     attacks: Mapping[tuple[Member, str, int, int], AttackSide] = field(default_factory=dict)
     unedited: Mapping[tuple[Member, str, int, int], tuple[Presence, ...]] = field(default_factory=dict)
     controls: Mapping[Probe, Mapping[str, ControlSide]] = field(default_factory=dict)
-    drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
+    drifts: Mapping[tuple[Member, int, int], Spread | Failed] = field(default_factory=dict)
     certificate: Certificate | Failed | None = None
     features: Mapping[Sample, tuple[Features, Features]] = field(default_factory=dict)
     extractor: str = ""
