@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from tracelang.evidence.accuracy import correct
 from tracelang.evidence.accuracy import together as accuracy_of
+from tracelang.evidence.intervals import clustered
 from tracelang.evidence.metrics import MEASURES
-from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
+from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, open_, percent
 from tracelang.evidence.pictures import drawable
 from tracelang.evidence.schema import Accuracy, Measure, Outcome, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst
-from tracelang.plan.explain import said
+from tracelang.plan.explain import after, said
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS
@@ -42,12 +43,16 @@ def why_hopeless(one: Assertion) -> str:
 def outcome(one: Assertion, measured: Measured) -> Outcome:
     """What came of an assertion."""
     measure = MEASURES[one.metric]
-    if isinstance(measure, Share):
+    reason, pool = "", None
+    if one.after is not None:
+        why = f"no picture was drawn {after(one.after)}"
+        measures = tuple(open_(member, why) for member in one.concepts)
+        verdict = worst([found.verdict for found in measures])
+    elif isinstance(measure, Share):
         verdict, reason, measures, pool = together(one, measured, measure)
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)
         verdict = worst([found.verdict for found in measures])
-        reason, pool = "", None
     last = farthest(measures, one.comparison)
     if not reason:
         several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
@@ -57,6 +62,7 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     return Outcome(
         metric=one.metric,
         attack=one.attack,
+        after=one.after,
         comparison=one.comparison,
         bound=one.bound,
         samples=one.samples,
@@ -79,8 +85,7 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
         member, why = undecided[0]
         more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
         return "inconclusive", f"{joined(member)}: {why}{more}", measures, None
-    hits = [hit for counted in counts.values() for hit in counted.hits]
-    pool = _corrected(rate(sum(hits), len(hits)), accuracy_of(known.values()), share)
+    pool = _corrected(_together(counts.values()), accuracy_of(known.values()), share)
     broken = [measure for measure in measures if measure.verdict == "fail"]
     verdict = decide(pool.decides.low, pool.decides.high, one.comparison, one.bound)
     if broken and verdict != "fail":
@@ -97,6 +102,15 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
     if verdict == "pass" and (why := _of_base(one, measures)):
         verdict, reason = "inconclusive", f"{reason}; {why}"
     return verdict, reason, measures, pool
+
+
+def _together(counts: Iterable[Counted]) -> Rate:
+    """The rate of all members' pictures, with those of one member and prompt as one group."""
+    parts = list(counts)
+    groups = [
+        (i, j if part.groups is None else part.groups[j]) for i, part in enumerate(parts) for j in range(len(part.hits))
+    ]
+    return clustered([hit for part in parts for hit in part.hits], groups)
 
 
 def _within(one: Assertion, found: Rate) -> bool:
@@ -146,7 +160,7 @@ def _corrected(found: Rate, known: Accuracy | None, share: Share) -> Rate:
 def _measure(one: Assertion, member: Member, counted: Counted, share: Share, known: Accuracy | None) -> Measure:
     if counted.reason:
         return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
-    found = _corrected(rate(sum(counted.hits), len(counted.hits)), known, share)
+    found = _corrected(counted.rate, known, share)
     verdict = decide(found.decides.low, found.decides.high, one.comparison, one.bound)
     changes = counted.changes
     measure = Measure(
@@ -176,9 +190,10 @@ def _reason(one: Assertion, found: Rate, verdict: Verdict, share: Share) -> str:
     if not found.n:
         return f"{share.nothing}, so nothing can be said"
     where = {"pass": "all of it within", "fail": "all of it beyond", "inconclusive": "on both sides of"}[verdict]
-    told = f"{found.hits} of {found.n}, 95 % interval {percent(found.low)} to {percent(found.high)}"
-    if (known := found.corrected) and known.note:
-        return f"{told}; {known.note}, so nothing can be said"
-    if known:
-        told += f"; corrected for its judge {percent(known.share)}, {percent(known.low)} to {percent(known.high)}"
+    shared = f" of {found.prompts} prompts" if found.prompts else ""
+    told = f"{found.hits} of {found.n}{shared}, 95 % interval {percent(found.low)} to {percent(found.high)}"
+    if (mended := found.corrected) and mended.note:
+        return f"{told}; {mended.note}, so nothing can be said"
+    if mended:
+        told += f"; corrected for its judge {percent(mended.share)}, {percent(mended.low)} to {percent(mended.high)}"
     return f"{told}, {where} the bound {one.comparison} {percent(one.bound)}"

@@ -60,13 +60,13 @@ def _chance(one: Outcome) -> float:
 
 def _tail(found: Rate, one: Outcome) -> float:
     """How likely a share so far from the bound would be at it: by the score that Wilson's interval is made of, or as
-    far as a corrected interval is wide.
+    far as another interval is wide.
     """
     share, bound = found.decides.share, one.bound
-    if found.corrected is None:
+    if found.corrected is None and found.prompts is None:
         spread = sqrt(bound * (1 - bound) / found.n)
     else:
-        spread = (found.corrected.high - share if bound > share else share - found.corrected.low) / Z
+        spread = (found.decides.high - share if bound > share else share - found.decides.low) / Z
     if not spread:
         return 0.0 if share != bound else 1.0
     return float(norm.sf(abs(share - bound) / spread))
