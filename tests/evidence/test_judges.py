@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -23,14 +24,19 @@ from tests.engine.plans import plan
 from tests.evidence.clip import build
 from tracelang.evidence import judges
 from tracelang.evidence.bench import ask
+from tracelang.evidence.decidable import undecided
+from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges.clip import Clip
 from tracelang.evidence.judges.faces import NOBODY, Faces
 from tracelang.evidence.judges.kit import arrays, match, plain, style
 from tracelang.evidence.judges.nudenet import CLASSES as CLASS_SETS
 from tracelang.evidence.judges.nudenet import EXPLICIT, LABELS, NudeNet
 from tracelang.evidence.judges.opennsfw import OpenNsfw
+from tracelang.evidence.known import accuracies
 from tracelang.evidence.metrics.distances import kid_paired
+from tracelang.evidence.panel import panel
 from tracelang.evidence.verdicts import rate
+from tracelang.plan.compile import compile as compile_
 from tracelang.plan.types import Concept
 from tracelang_micro.judging import CLASSES, FILE, NOTHING, Micro
 from tracelang_micro.world.concepts import STYLES, THINGS
@@ -339,6 +345,27 @@ def faces(tmp_path: Path) -> Path:
     return people(tmp_path, **{"Ann_Lee": (0.9, 0.1, 0.1), "Bob": (0.1, 0.1, 0.9)})
 
 
+@pytest.mark.parametrize("recipe", ["nsfw", "celebrities", "artists", "objects"])
+def test_every_shipped_recipe_can_pass_by_the_judges_that_it_names(recipe: str, folder: Path, faces: Path) -> None:
+    """What no chosen judge decides, or cannot show with what is known of it, would be told."""
+    of = compile_(ROOT / "recipes" / f"{recipe}.erase")
+    told = [f"clip={folder}"]
+    if recipe == "nsfw":
+        told.insert(0, "opennsfw")
+    if recipe == "celebrities":
+        every = {
+            word for one in of.expect for member in one.concepts for name in member for word in of.concept(name).names
+        }
+        for word in every:
+            if not word.startswith("a "):
+                shutil.copytree(faces / "people" / "Bob", faces / "people" / word)
+        told.insert(0, f"faces={faces}")
+    chosen = panel(of, told, None)
+    assert undecided(of, chosen, accuracies(chosen.cards)) == [] and hopeless(of) == []
+    if len(told) > 1:  # the judge of everything else alone, or the one of what is erased alone, would not do
+        assert undecided(of, panel(of, told[:1], None), {}) != []
+
+
 def test_faces_tells_people_apart_by_the_nearest_mean(faces: Path) -> None:
     judge = Faces(str(faces))
     ann, bob = (judge.find((word,), "identity") for word in ("Ann Lee", "bob"))
@@ -355,8 +382,6 @@ def test_faces_tells_people_apart_by_the_nearest_mean(faces: Path) -> None:
 
 
 def test_people_who_look_alike_lower_the_cards_figures(faces: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.rmtree(faces / "people" / "Bob")
     shutil.copytree(faces / "people" / "Ann_Lee", faces / "people" / "Bob")
     card = Faces(str(faces)).card

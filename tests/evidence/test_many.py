@@ -107,7 +107,7 @@ def test_two_judges_that_know_the_same_are_compared_and_the_first_decides() -> N
         for i, sample in enumerate(samples_of(of, row))
     }
     measured = Measured(of, both.classes, {}, pictures)
-    evidence = Evidence(of, run, measured, (), {}, None, None, ())
+    evidence = Evidence(of, run, measured, (), {}, None, None, None, (), ())
     (told,) = [one for one in agreements(evidence) if one.member == ("dog",)]
     assert (told.n, told.both, told.first, told.second, told.neither) == (40, 20, 0, 5, 15)
     assert told.kappa == pytest.approx(0.75) and told.judges == ("one", "two")
