@@ -37,6 +37,8 @@ COMMANDS: dict[str, str] = {
     "sample": "Draw images from a model.",
     "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
     "merge": "Compose a verification's report from its shards.",
+    "reproduce": "Draw a verification again, and compare it with what was drawn.",
+    "attest": "Sign what was verified, and of what the edit was made.",
 }
 
 

@@ -120,6 +120,7 @@ def told(report: Path, plan: Plan, work: Work) -> Registered:
     own = next((one for one in reversed(earlier) if one.what == "registered" and one.at <= work.begun), None)
     lines = differing(own.asked, asked(plan, work.run)) if own else []
     return Registered(
+        run=work.run.folder,
         begun=work.begun,
         registered=own.at if own else "",
         digest=own.digest if own else "",
