@@ -36,6 +36,7 @@ from tracelang.evidence.attestation import check, covered, keys, statement
 from tracelang.evidence.attestation.attest import WITH_KEY
 from tracelang.evidence.attestation.errors import AttestationError
 from tracelang.evidence.units import everyday
+from tracelang.models.weights import sha256
 
 EXPECT = "expect over 2 samples { shown(dog) <= 80% residual(dog) <= 80% }"
 REPORT, ORIGIN = WITH_KEY
@@ -90,9 +91,9 @@ def said(*words: str, code: tuple[int, ...] = (0, 1, 3)) -> str:
 
 def refused(*words: str, lines: int = 1) -> str:
     ran = CliRunner().invoke(main, words)
-    assert ran.exit_code == 2 and ran.stderr.count("error: ") == lines, ran.output
-    assert "Traceback" not in ran.stderr and ran.stderr.count("\n") == lines, ran.output
-    return ran.stderr
+    told = [line for line in ran.stderr.splitlines() if not line.startswith("digests, MB: ")]
+    assert ran.exit_code == 2 and len(told) == lines and all(line.startswith("error: ") for line in told), ran.output
+    return "\n".join(told)
 
 
 def checked(home: Path, out: Path, **more: Any) -> str:
@@ -189,17 +190,21 @@ def test_what_was_added_is_named(home: Path, out: Path, name: str) -> None:
 
 
 def test_whoever_computes_every_digest_anew_still_has_no_key(home: Path, out: Path) -> None:
-    """The whole of OUT made consistent, manifest and report with it: only the signature tells. Signed by another key it
-    holds for that key alone.
-    """
+    """The manifest made to agree with a changed file: both are named, and a statement anew needs the key."""
     lora = out / "lora.safetensors"
     write(lora, lora.read_bytes()[:-1] + b"\0")
     manifest = (out / "manifest.json").read_bytes()
     write(out / "manifest.json", manifest)
     rehash(out)
-    assert "lora.safetensors: was changed" in checked(home, out)
-    said("merge", str(out), code=(0, 1, 2, 3))
-    assert not (out / REPORT).exists() or "not" in checked(home, out)
+    told = checked(home, out)
+    assert "lora.safetensors: was changed" in told and "manifest.json: was changed" in told
+    for name in WITH_KEY:
+        data = base64.b64decode(json.loads((out / name).read_bytes())["payload"])
+        for file in ("lora.safetensors", "manifest.json"):
+            old, new = (sha256(folder / file).encode() for folder in (home / "out", out))
+            data = data.replace(old, new)
+        write(out / name, keys.sign(data, keys.signer(home / "other.pem")))
+    assert "not signed by this key" in checked(home, out)
 
 
 def test_the_wrong_key_and_a_changed_statement(home: Path, out: Path) -> None:
@@ -318,7 +323,7 @@ def test_a_report_that_its_records_do_not_give_is_not_signed(home: Path, out: Pa
 
 
 def test_a_report_that_is_replaced_takes_its_attestation_with_it(home: Path, out: Path) -> None:
-    """A merge that changes nothing leaves it; another report's attestation is kept beside it and stands for no other."""
+    """A merge that changes nothing leaves it; another report's is kept beside that and stands for no other."""
     before = (out / REPORT).read_bytes()
     said("merge", str(out))
     assert (out / REPORT).read_bytes() == before
@@ -345,7 +350,7 @@ def test_progress_of_large_files_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "a").write_bytes(bytes(3_500_000))
     told: list[tuple[str, int, int]] = []
     covered.digests(covered.files(tmp_path), lambda *one: told.append(one))
-    assert told == [("digests, MB", done, 3) for done in (1, 2, 3, 3)]
+    assert told == [("digests, MB", done, 3) for done in (1, 2, 3)]
 
 
 HOSTILE = [
@@ -395,8 +400,13 @@ def test_fuzzed_statements_are_one_line_or_hold(home: Path, fields: dict[str, An
 def test_a_statement_that_is_too_large_or_names_a_file_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one = {"name": "a", "digest": {"sha256": "0" * 64}}
     told = {"_type": statement.STATEMENT, "predicateType": statement.PROVENANCE, "predicate": {}}
-    for subject, word in (([one, one], "twice"), ([{**one, "name": "/etc/passwd"}], "no path"), ([], "subject"),
-                          ([{**one, "name": "a//b"}], "no path"), ([{**one, "digest": {"sha256": "0"}}], "sha256")):  # fmt: skip
+    for subject, word in (
+        ([one, one], "twice"),
+        ([{**one, "name": "/etc/passwd"}], "no path"),
+        ([{**one, "name": "a//b"}], "no path"),
+        ([], "subject"),
+        ([{**one, "digest": {"sha256": "0"}}], "sha256"),
+    ):
         with pytest.raises(AttestationError, match=word):
             statement.parse(json.dumps({**told, "subject": subject}).encode(), "x", statement.PROVENANCE)
     monkeypatch.setattr(statement, "LARGE", 10)

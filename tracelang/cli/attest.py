@@ -121,9 +121,10 @@ def refused() -> Iterator[None]:
             click.echo(f"error: {safe(' '.join(str(error).split()))}", err=True)
             raise click.exceptions.Exit(COULD_NOT) from error
     except ModuleNotFoundError as error:
-        if (error.name or "tracelang").partition(".")[0] in {"tracelang", *sys.stdlib_module_names}:
+        package = (error.name or "tracelang").partition(".")[0]
+        if package in {"tracelang", *sys.stdlib_module_names}:
             raise
-        click.echo(f"error: this needs {error.name}: {INSTALL}", err=True)
+        click.echo(f"error: this needs {package}: {INSTALL}", err=True)
         raise click.exceptions.Exit(COULD_NOT) from error
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tracelang.evidence.artifact import Artifact, read
 from tracelang.evidence.attestation import covered, keys, statement
-from tracelang.evidence.attestation.attest import canonical, kinds, report_of
+from tracelang.evidence.attestation.attest import kinds
 from tracelang.evidence.attestation.errors import AttestationError, NotAsSigned
 from tracelang.evidence.attestation.statement import PROVENANCE, RESULTS, TEST_RESULT, Statement
+from tracelang.evidence.report.standing import canonical, standing
 from tracelang.evidence.schema import Report
 from tracelang.evidence.work import Work
 from tracelang.progress import Progress
@@ -46,7 +47,7 @@ def check(out: Path, opened: Open, places: tuple[str, ...], progress: Progress |
     if lines := covered.compared(out, result.digests, found):
         raise NotAsSigned(lines)
     artifact = read(out)
-    report, work = report_of(artifact)
+    report, work = standing(artifact)
     canonical(artifact, report, work)
     _agree(out / places[0], result, report, statement.result(artifact, report, work, found), provenance)
     products = statement.provenance(artifact, work, found)
@@ -63,7 +64,8 @@ def _agree(place: Path, signed: Statement, report: Report, again: dict[str, obje
     run = provenance.predicate.get("runDetails")
     builder = run.get("builder") if isinstance(run, dict) else None
     version = builder.get("version") if isinstance(builder, dict) else None
-    if version == {"tracelang": __version__} and signed.predicate != again:
+    by = version.get("tracelang") if isinstance(version, dict) else None
+    if signed.predicate != again and (by == __version__ or not isinstance(by, str)):
         raise AttestationError(f"{place}: does not say what this OUT gives; do not trust it")
 
 

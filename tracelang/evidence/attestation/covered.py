@@ -18,6 +18,7 @@ LEFT_OUT = {*SIGNED, LOCK}
 """The attestations themselves, and the file that keeps two runs apart."""
 CHUNK = 8 << 20
 """Bytes that are read at once, and between two tellings of progress."""
+MEGABYTE = 1_000_000
 MANY = 1_000_000
 """Files of an OUT; no run leaves so many."""
 KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -78,7 +79,7 @@ def _walk(folder: Path, inside: str) -> Iterator[File]:
 
 def digests(every: Sequence[File], progress: Progress | None = None) -> dict[str, str]:
     """sha256 of each by its name, read in pieces. Progress is told in megabytes. Raises AttestationError, OSError."""
-    whole, done, found = sum(file.size for file in every), 0, {}
+    whole, done, told, found = sum(file.size for file in every), 0, 0, {}
     for file in every:
         digest = hashlib.sha256()
         handle = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -88,8 +89,9 @@ def digests(every: Sequence[File], progress: Progress | None = None) -> dict[str
             while piece := stream.read(CHUNK):
                 digest.update(piece)
                 done += len(piece)
-                if progress:
-                    progress("digests, MB", done // 1_000_000, max(whole, done) // 1_000_000)
+                if progress and done // MEGABYTE > told:
+                    told = done // MEGABYTE
+                    progress("digests, MB", told, max(whole, done) // MEGABYTE)
         found[file.name] = digest.hexdigest()
     return found
 

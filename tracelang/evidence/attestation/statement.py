@@ -40,7 +40,7 @@ EVERYDAY = "everyday pictures"
 LARGE = 64 << 20
 """Bytes of a statement; one file of an OUT takes about 150."""
 
-Hex = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\Z")]
+Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Signed(BaseModel):
