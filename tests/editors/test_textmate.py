@@ -29,7 +29,7 @@ KEYWORDS = {text: name for text, name in table.load().literals.items() if text.i
 
 @cache
 def lark() -> Lark:
-    grammar = table.GRAMMAR.read_text("utf-8")
+    grammar = Path(table.GRAMMAR).read_text("utf-8")
     return Lark(grammar, parser="lalr", lexer="contextual", keep_all_tokens=True, maybe_placeholders=False)
 
 
@@ -118,7 +118,8 @@ erase "fox" away
 preserve g weight 0.5
 preserve prior "a {}", list "l.txt" weight 0.1 { sample = 10 }
 method m
-expect over 200 samples seed 0 { shown(cat) <= 2% }
+control never = "a model"
+expect over 200 samples seed 0 { shown(cat) after round int8 <= 2% }
 """
 
 

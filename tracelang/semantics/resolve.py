@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Label, Span
@@ -12,6 +12,7 @@ from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, defined_templates, folded
 from tracelang.semantics.context import Context
+from tracelang.semantics.controls import controls
 from tracelang.semantics.expectations import expectations
 from tracelang.semantics.fields import Field
 from tracelang.semantics.header import header, version
@@ -35,6 +36,8 @@ from tracelang.syntax.read import Texts
 from tracelang.text import joined
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tracelang.semantics.probes import Leak
 
 WEIGHT = Field("number", low=0, above=True)
@@ -59,10 +62,10 @@ def resolve(
     file: tree.File,
     report: Findings,
     *,
-    folder: Path,
-    root: Path,
+    folder: str | Path,
+    root: str | Path,
     given: Mapping[str, str | float] | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
     unsaved: Texts | None = None,
 ) -> Resolution | None:
     """What a file means, or None with every error in `report`.
@@ -71,8 +74,10 @@ def resolve(
     Of files that are `unsaved`, what the editor holds counts.
     """
     modules = Modules(report, unsaved)
-    shown = "" if folder == Path() else folder.as_posix()
-    top = modules.top(file, Place(folder, root, shown), path.resolve() if path else None)
+    shown = os.fspath(folder).replace(os.sep, "/")
+    top = modules.top(
+        file, Place(folder, root, "" if shown == "." else shown), os.path.realpath(path) if path else None
+    )
     context = Context(report, Lists(report, unsaved))
     info = header(context, file.statements)
     for module in modules.all:
@@ -109,6 +114,7 @@ def resolve(
                 kept += _preserve(context, module.scope, node)
             case tree.Expect():
                 expect += expectations(context, module.scope, node)
+    beside = controls(context, [node for _, node in statements if isinstance(node, tree.Control)])
     chosen = _method(context, top.scope, file.statements)
     for module in modules.all:
         if module is not top and any(isinstance(node, tree.Method) for node in module.file.statements):
@@ -136,7 +142,17 @@ def resolve(
     files = sorted(
         {*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.role, one.data)
     )
-    program = Program(info, concepts, tuple(erase), tuple(kept), tuple(priors), chosen, tuple(expect), tuple(files))
+    program = Program(
+        info,
+        concepts,
+        tuple(erase),
+        tuple(kept),
+        tuple(priors),
+        chosen,
+        tuple(beside),
+        tuple(expect),
+        tuple(files),
+    )
     trees = (file, *(module.file for module in modules.all if module is not top))
     return Resolution(file, top.scope, program, trees, came, inflected)
 
