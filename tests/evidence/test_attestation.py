@@ -300,6 +300,13 @@ def test_links_and_what_is_no_file_are_refused(home: Path, out: Path, tmp_path: 
         assert f"{out / name}: is a link" in checked(home, out)
         assert f"{out / name}: is " in refused("attest", str(out), "--key", str(home / "key.pem"))
         write(out / name, data)
+    for make in (os.mkfifo, os.mkdir, lambda place: os.symlink(home / "key.pub", place)):
+        kept = (out / REPORT).read_bytes()
+        write(out / REPORT, None)
+        make(out / REPORT)
+        assert "report.intoto.json: " in refused("verify", str(out), "--attested", "--key", str(home / "key.pub"))
+        os.rmdir(out / REPORT) if (out / REPORT).is_dir() else os.unlink(out / REPORT)
+        write(out / REPORT, kept)
     os.mkfifo(out / "report" / "pipe")
     assert "report/pipe: is no file" in checked(home, out)
     (out / "report" / "pipe").unlink()

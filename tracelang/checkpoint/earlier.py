@@ -74,6 +74,8 @@ def carry(out: Path, draft: Path) -> Path | None:
     left = shutil.ignore_patterns("lock", ".*.part")
     shutil.copytree(out / REPORT, draft / REPORT, symlinks=True, copy_function=keep, ignore=left)
     if not (draft / FORMS[0]).is_file():
+        for name in SIGNED:
+            (draft / name).unlink(missing_ok=True)
         return None
     if (out / "README.md").is_file():
         keep(out / "README.md", draft / "README.md")

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tracelang.checkpoint.earlier import SIGNED
 from tracelang.evidence.attestation.errors import AttestationError
@@ -82,10 +83,7 @@ def digests(every: Sequence[File], progress: Progress | None = None) -> dict[str
     whole, done, told, found = sum(file.size for file in every), 0, 0, {}
     for file in every:
         digest = hashlib.sha256()
-        handle = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise AttestationError(f"{file.path}: is no file any more; run nothing else in OUT meanwhile")
+        with opened(file.path) as stream:
             while piece := stream.read(CHUNK):
                 digest.update(piece)
                 done += len(piece)
@@ -94,6 +92,15 @@ def digests(every: Sequence[File], progress: Progress | None = None) -> dict[str
                     progress("digests, MB", told, max(whole, done) // MEGABYTE)
         found[file.name] = digest.hexdigest()
     return found
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file to be read; never what a link leads to, or a pipe. Raises AttestationError, OSError."""
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise AttestationError(f"{path}: is no file; take it away")
+    return stream
 
 
 def compared(out: Path, signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:

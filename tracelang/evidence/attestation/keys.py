@@ -17,6 +17,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
+from tracelang.evidence.attestation.covered import opened as opened_file
 from tracelang.evidence.attestation.errors import AttestationError
 from tracelang.evidence.attestation.statement import LARGE, PAYLOAD
 
@@ -100,7 +101,7 @@ def opened(data: bytes, key: SSlibKey, where: str) -> bytes:
 def read(file: Path) -> bytes:
     """An attestation's file. Raises AttestationError, OSError."""
     try:
-        with file.open("rb") as stream:
+        with opened_file(file) as stream:
             data = stream.read(2 * LARGE + 1)
     except FileNotFoundError as error:
         raise AttestationError(f"{file}: is not there; run: tracec attest OUT") from error
