@@ -96,11 +96,11 @@ def digests(every: Sequence[File], progress: Progress | None = None) -> dict[str
 
 def opened(path: Path) -> BinaryIO:
     """A file to be read; never what a link leads to, or a pipe. Raises AttestationError, OSError."""
-    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
         raise AttestationError(f"{path}: is no file; take it away")
-    return stream
+    return os.fdopen(handle, "rb")
 
 
 def compared(out: Path, signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
