@@ -13,7 +13,7 @@ import click
 from tracelang.cli import WORDS
 from tracelang.cli.progress import progress
 from tracelang.cli.running import config_option, mistakes, usable
-from tracelang.cli.verify import COULD_NOT, INTERRUPTED, refusals, warn
+from tracelang.cli.verify import COULD_NOT, INTERRUPTED, control_option, refusals, warn
 from tracelang.text import safe
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
 )
 @click.option("--model", metavar="MODEL", help="The base model, where it was a folder or a file.")
 @config_option
+@control_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps. Default: the run's.")
 @click.pass_context
 def command(
@@ -69,6 +70,7 @@ def command(
     judges: tuple[str, ...],
     model: str | None,
     config: str | None,
+    controls: list[tuple[str, tuple[str, ...]]],
     device: str | None,
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
@@ -84,6 +86,7 @@ def command(
                     usable(device) if device else None,
                     model,
                     report,
+                    controls=controls,
                     share=share,
                     seed=seed,
                     config=config,

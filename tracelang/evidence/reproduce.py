@@ -26,6 +26,7 @@ from tracelang.evidence.report.standing import standing
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import KINDS
 from tracelang.evidence.work import Work, alone, measured
+from tracelang.models.locate import HUB_ID, embedded
 from tracelang.models.weights import sha256
 from tracelang.progress import Progress
 
@@ -78,6 +79,7 @@ def reproduce(
     model: str | None = None,
     progress: Progress | None = None,
     *,
+    controls: Sequence[Asked] = (),
     share: float = 1.0,
     seed: int = 0,
     config: str | None = None,
@@ -86,7 +88,8 @@ def reproduce(
     """Draw the run again that OUT's report is of, or a `share` of its units, picked by `seed`, and compare. OUT itself
     stays as it is: the new work goes into the folder `into`, from where the same call goes on after an interruption.
 
-    Without `judges` those of the run, with what they were told; a judge that was told a folder has to be given again.
+    Without `judges` those of the run, with what they were told; a judge that was told a folder has to be given again,
+    and so have `controls` that are folders and stand in no recipe.
     The precision is the run's, and so is the device where none is named. Raises as `verify` does.
     """
     _, then = standing(read(Path(out)))
@@ -101,8 +104,8 @@ def reproduce(
         samples=int(facts["samples"]),
         steps=int(facts["sampler"]["steps"]),
         config=config,
-        controls=tuple(_controls(facts.get("controls", {}))),
-        thorough=bool(facts.get("thorough", False)),
+        controls=[*_controls(facts["controls"]), *controls],
+        thorough=bool(facts["thorough"]),
         say=say,
     )
     plan, run = ready.artifact.plan, ready.run
@@ -205,8 +208,9 @@ def _value(text: str) -> Any:
 
 
 def _controls(told: Mapping[str, Sequence[str]]) -> Iterator[Asked]:
-    never = tuple(model for name, (model, _) in told.items() if kind_of(name) == NEVER)
-    if never:
+    """Those that are known by their name alone: installed, or on the hub."""
+    every = (model for name, (model, _) in told.items() if kind_of(name) == NEVER)
+    if never := tuple(model for model in every if model in embedded() or HUB_ID.fullmatch(model)):
         yield NEVER, never
     if RANDOM in told:
         yield RANDOM, ()
