@@ -59,6 +59,7 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     return Outcome(
         metric=one.metric,
         attack=one.attack,
+        on=one.on,
         after=one.after,
         comparison=one.comparison,
         bound=one.bound,

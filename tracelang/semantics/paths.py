@@ -16,8 +16,8 @@ from tracelang.syntax import tree
 LIBRARY = Path(str(import_module("tracelang.recipes").__file__)).parent
 STD = "std/"
 
-Sort = Literal["list", "recipe"]
-MISSING: dict[Sort, str] = {"list": "TL216", "recipe": "TL223"}
+Sort = Literal["list", "recipe", "suite"]
+MISSING: dict[Sort, str] = {"list": "TL216", "recipe": "TL223", "suite": "TL216"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
-from tracelang.semantics.tables import ATTACKS
+from tracelang.semantics.tables import ATTACKS, SUITES
 from tracelang.text import joined, visible
 
 FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
@@ -41,6 +41,7 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "suites": "Suites of prompts",
     "comparison": "Beside another edit",
     "degree": "The dial",
     "noise": "Where it acts",
@@ -121,7 +122,7 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "SUITES": SUITES}
     environment.globals |= {"VERDICTS": wording.VERDICTS}
     return environment
 
