@@ -67,7 +67,7 @@ def prepare(
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     beside = find(controls, folder, base, artifact.fingerprint)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, others=beside)
+    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder, others=beside)
     daily = everyday(artifact.plan, chosen.judges)
     wanted = Wanted(
         artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily, bench.controls, thorough=thorough

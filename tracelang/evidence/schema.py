@@ -35,6 +35,15 @@ class Rate(Frozen):
         return self.hits / self.n if self.n else float("nan")
 
 
+class Spread(Frozen):
+    """The mean of `n` figures, with Student's 95 % interval `low..high` of it; of one figure there is none."""
+
+    mean: float
+    n: Count
+    low: float | None
+    high: float | None
+
+
 class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
@@ -134,7 +143,7 @@ class ConceptFinding(Frozen):
     What a judge cannot name has `judged_as` None and no rates. `subject`: pictures that still show some recognisable
     thing. `probability`: the mean probability of its class, where the judge
     gives one (the released scripts of docs/methods.md §5.1 call this accuracy). `drift`: mean relative change of the
-    prediction along the base's trajectories.
+    prediction along the base's trajectories, `drift_spread` the same with its interval and their number.
     """
 
     member: Member
@@ -151,6 +160,7 @@ class ConceptFinding(Frozen):
     subject: Rate | None = None
     probability: float | None = None
     drift: float | None = None
+    drift_spread: Spread | None = None
     note: str = ""
 
 
@@ -232,21 +242,63 @@ class LayerChange(Frozen):
 class Reach(Frozen):
     """What the weights alone say of one concept. Erased: `residual` = ‖W'F−WG‖/‖WF−WG‖, worst layer; `price` =
     ‖e'‖/‖e‖ of the closest state that gives the old keys and values back, and how well it does (`undone` 1: entirely);
-    `cheaper`: (share undone, price) of the shortest states that undo that much, for shares that can be reached.
-    Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer.
+    `joint`: what no state common to all layers takes back, ‖W'E−WF‖/‖W'F−WF‖ over all of them, the least there is, None
+    where the edit does nothing to its keys and values; `cheaper`: (share undone, price) of the shortest states that
+    undo that much, for shares that can be reached.
+
+    Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer; `rounding` what the stored numbers' rounding alone would bring
+    there; `exact`: in no layer more than twice that.
     """
 
     member: Member
     residual: float | None = None
     leak: float | None = None
+    rounding: float | None = None
+    exact: bool | None = None
     price: float | None = None
     undone: float | None = None
+    joint: float | None = None
     cheaper: tuple[tuple[float, float], ...] = ()
+
+
+class Mixed(Frozen):
+    """The matrices whose input mixes text with the picture or the time: how many changed, of how many, and their part
+    of the squared change. No figure of a concept reads them.
+    """
+
+    changed: Count = 0
+    of: Count = 0
+    share: float = 0.0
+
+
+class FreeRank(Frozen):
+    """Of one text input of so many dimensions, the rank that so many preserved states take, the empty prompt's among
+    them: directions above 1e-6 of the largest (`held`), and above 1e-3 (`held_roughly`). The rest is free.
+    """
+
+    reads: str
+    dimension: Count
+    states: Count
+    held: Count
+    held_roughly: Count
+
+
+class Rung(Frozen):
+    """An adversary, what they may do, and what the certificate covers and does not cover of it."""
+
+    adversary: str
+    may: str
+    covered: str
+    not_covered: str
 
 
 class Certificate(Frozen):
     """The edit read from its weights, no image drawn. `map_share`: the part of the change that one text map `T`
     explains; `smallest_singular_value` and `condition` are that map's.
+
+    `encoders`: sha256 of the weights of the text encoders that it holds for, by component; `same_encoder`: the edited
+    model's gives the base's states. `left_out`: the share of each change that the edited weights lack, of a LoRA.
+    `encoded`: how many texts were encoded for it, none of them drawn; `states`: on which device, in which precision.
     """
 
     layers: tuple[LayerChange, ...]
@@ -255,6 +307,14 @@ class Certificate(Frozen):
     condition: float
     reaches: tuple[Reach, ...]
     untouched: tuple[str, ...]
+    mixed: Mixed = Mixed()
+    free: tuple[FreeRank, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    encoders: dict[str, str] = Field(default_factory=dict)
+    same_encoder: bool = True
+    left_out: float = 0.0
+    encoded: Count = 0
+    states: str = ""
 
 
 class DegreePoint(Frozen):

@@ -9,7 +9,7 @@ from math import isfinite
 from tracelang.evidence.bench import Failed, Judgements, Presence, presence
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.schema import Certificate, Measure, Rate
+from tracelang.evidence.schema import Certificate, Measure, Rate, Spread
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.shots import Features
 from tracelang.evidence.verdicts import decide
@@ -55,7 +55,7 @@ class Measured:
     unknown: Mapping[Member, str]
     pictures: Mapping[Sample, Drawn]
     attacks: Mapping[tuple[Member, str, int, int], AttackSide] = field(default_factory=dict)
-    drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
+    drifts: Mapping[tuple[Member, int, int], Spread | Failed] = field(default_factory=dict)
     certificate: Certificate | Failed | None = None
     features: Mapping[Sample, tuple[Features, Features]] = field(default_factory=dict)
     extractor: str = ""

@@ -160,7 +160,9 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
     for member, role in roles(plan).items():
         name = joined(member)
         if not drawable(plan, member):
-            lines.append(f"{name}: what pictures of it show, and attacks on it; it is protected, so none is drawn")
+            lines.append(
+                f"{name}: what pictures of it show, its drift, and attacks; it is protected: only weights speak of it"
+            )
         elif member in evidence.run.unknown:
             lines.append(f"{name}: what its pictures show; {evidence.run.unknown[member]}")
         elif role == "erased" and not evidence.row(member, "probes"):

@@ -21,6 +21,7 @@ from tracelang.evidence.schema import (
     NoiseLevels,
     Quality,
     Rate,
+    Spread,
 )
 from tracelang.evidence.units.attack import AttackRecord, AttackResult
 from tracelang.evidence.units.certificate import CertificateRecord
@@ -148,7 +149,8 @@ def concept(evidence: Evidence, member: Member) -> ConceptFinding:
         worst_probe=_worst_probe(evidence, member, held) if sought and held else None,
         subject=share(subjects) if subjects else None,
         probability=sum(chances) / len(chances) if sought and chances else None,
-        drift=drift if isinstance(drift, float) else None,
+        drift=drift.mean if isinstance(drift, Spread) else None,
+        drift_spread=drift if isinstance(drift, Spread) else None,
         note="; ".join(notes),
     )
 

@@ -132,7 +132,7 @@ def _files(
     """The files that the reader knows, by their names below the wall; a file that is named itself is taken as it is."""
     if not located.path.is_dir():
         return [(located.path, located.name)]
-    wall = located.place.wall.resolve()
+    wall = Path(located.place.wall).resolve()
     found: list[tuple[Path, str]] = []
     for one in _below(located.path):
         name = f"{located.name}/{one.relative_to(located.path).as_posix()}".removeprefix("./")
