@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from tracelang.diagnostics.codes import CODES
-from tracelang.plan.compile import compile, compile_with_findings
+from tracelang.plan.breaking import Version, breaking
+from tracelang.plan.changes import changes
+from tracelang.plan.compile import compile, compile_with_findings, located
 from tracelang.plan.explain import explain
+from tracelang.plan.places import Places
 from tracelang.plan.types import Plan, SuiteRow
 from tracelang.semantics.suites.read import MAX_ROWS
 from tracelang.semantics.tables import METRICS, SUITES
@@ -207,3 +210,33 @@ def test_every_suite_has_its_reader() -> None:
     package = Path(__file__).parents[2] / "tracelang" / "semantics" / "suites"
     assert {path.stem for path in package.glob("*.py")} - {"__init__", "row", "table", "read"} == set(SUITES)
     assert [name for name, one in METRICS.items() if one.suite][:2] == ["shown", "probed"]
+
+
+def versions(root: Path, before: str, after: str) -> tuple[Version, Version]:
+    found = []
+    for text in (before, after):
+        put(root, {"fox.csv": text})
+        source = text_of('shown(fox) on suite "fox.csv" as hub <= 50%')
+        resolution = located(source, root=root)
+        assert resolution is not None
+        found.append(Version(compile(source, root=root), Places(resolution)))
+    return found[0], found[1]
+
+
+def test_fewer_prompts_of_a_suite_promise_less(here: Path) -> None:
+    told = [(one.code, one.message) for one in breaking(*versions(here, "a fox\nthe fox\n", "a fox\n"))]
+    assert told == [("TL415", '`shown(fox) on suite "fox.csv" as hub <= 50%` is no longer expected')]
+    assert not breaking(*versions(here, "a fox\n", "the fox\na fox\n"))
+
+
+def test_other_prompts_of_a_suite_are_a_change(here: Path) -> None:
+    before, after = versions(here, "a fox\nthe fox\n", "a fox\n")
+    (one,) = changes(before.plan, after.plan)
+    assert str(one).startswith('~ expect shown(fox) on suite "fox.csv" as hub: prompts 2 (') and "-> 1 (" in str(one)
+    assert not changes(before.plan, before.plan)
+
+
+def test_a_bound_is_judged_by_the_prompts_that_there_are(here: Path) -> None:
+    put(here, {"fox.csv": "a fox\n"})
+    _, found = compile_with_findings(text_of('shown(fox) on suite "fox.csv" as hub <= 50%'), root=here)
+    assert [one.code for one in found] == ["TL405"] and "1 samples" in found[0].message

@@ -112,7 +112,7 @@ class Artifact:
         return {"file": told["path"], **{f"--set {name}": value for name, value in sorted(told["params"].items())}}
 
     def recipe(self) -> dict[str, str]:
-        """The recipe's files by path, the one that gives the plan first; without suites, which are not ours to print."""
+        """The recipe's files by path, the one that gives the plan first; no suite, which is not ours to print."""
         root = self.out / "recipe"
         suites = {root / source.path for source in self.plan.sources if source.role == "suite"}
         files = sorted(path for path in root.rglob("*") if path.is_file() and path not in suites)
