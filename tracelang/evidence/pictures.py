@@ -17,6 +17,8 @@ from tracelang.text import joined
 SAMPLES = 50
 """Pictures of each concept and attack of which the recipe expects nothing."""
 CLEAN = 16
+TARGETS = 20
+"""Pictures of an attack that samples by itself, where the recipe does not ask for a number."""
 """Clean pictures of a concept that an attacker has."""
 DRIFTS = 4
 """Trajectories of a concept whose drift nobody asserts."""
@@ -155,7 +157,7 @@ def clean_samples(plan: Plan, member: Member) -> tuple[Sample, ...]:
 
 def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Member, str, int, int], ...]:
     """Member, attack, samples and seed of every attack: those that the recipe asserts something of, and with `samples`
-    all others on what it erases. Never of what may not be drawn.
+    all others on what it erases, those that sample by themselves on `TARGETS` at most. Never of what may not be drawn.
     """
     found: dict[tuple[Member, str, int, int], None] = {}
     for one in plan.expect:
@@ -166,7 +168,8 @@ def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Me
     for erasure in plan.active:
         for attack in known:
             if (erasure.targets, attack) not in asked and samples:
-                found[erasure.targets, attack, samples, DEFAULT_SEED] = None
+                alone = attack in ATTACKS and ATTACKS[attack][0] in BY_ITSELF
+                found[erasure.targets, attack, min(samples, TARGETS) if alone else samples, DEFAULT_SEED] = None
     return tuple(one for one in found if one[1] in known and drawable(plan, one[0]))
 
 

@@ -158,6 +158,8 @@ METRICS: dict[str, Metric] = {
     ),
 }
 Access = Literal["black box", "white box", "soft states", "sampler", "sampler and pictures", "gradients and pictures"]
+BY_ITSELF: tuple[Access, ...] = ("sampler", "sampler and pictures", "gradients and pictures")
+"""The access of attacks that sample by themselves, each picture a search of its own."""
 ATTACKS: dict[str, tuple[Access, str]] = {
     "paraphrase": ("black box", "Other words: synonyms, paraphrases and misspellings"),
     "ring_a_bell": ("white box", "Ring-A-Bell: a prompt searched to lie where the concept lies in text space"),
