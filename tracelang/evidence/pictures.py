@@ -11,15 +11,15 @@ from tracelang.evidence.errors import EvidenceError
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Assertion, Kind, Member, Plan
-from tracelang.semantics.tables import DEFAULT_SEED, METRICS
+from tracelang.semantics.tables import ATTACKS, BY_ITSELF, DEFAULT_SEED, METRICS
 from tracelang.text import joined
 
 SAMPLES = 50
 """Pictures of each concept and attack of which the recipe expects nothing."""
 CLEAN = 16
+"""Clean pictures of a concept that an attacker has."""
 TARGETS = 20
 """Pictures of an attack that samples by itself, where the recipe does not ask for a number."""
-"""Clean pictures of a concept that an attacker has."""
 DRIFTS = 4
 """Trajectories of a concept whose drift nobody asserts."""
 TRAJECTORIES = 4
@@ -161,7 +161,7 @@ def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Me
     """
     found: dict[tuple[Member, str, int, int], None] = {}
     for one in plan.expect:
-        if one.metric == "attack" and one.attack:
+        if one.attack:
             found |= {(member, one.attack, one.samples, one.seed): None for member in one.concepts}
     asked = {(member, attack) for member, attack, _, _ in found}
     known = tuple(attacks)
