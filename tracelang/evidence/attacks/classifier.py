@@ -1,6 +1,6 @@
 """Classifier guidance (arXiv 2105.05233, 2505.17013): at every step a classifier of latents pulls towards the concept.
 
-    n̂ ← n̂ − b s ∇_x log p(concept | x),   x̂₀ = (x − b n̂)/a
+    n̂ ← n̂ − b s ∇_x log p(concept | x),   x̂₀ ← x̂₀ + b²/a s ∇_x log p(concept | x)
 
 and of several scales `s` the best picture is kept. For a flow that is `v ← v − σ/(1 − σ) s ∇_x log p`. The classifier
 was learned from the base's pictures and could draw by itself what it looks for: only what an edited model gives beyond
@@ -35,8 +35,8 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
             (a, b), after = model.levels(index, target.steps)
             clean, noise = model.parts(prediction, x, (a, b))
             if a >= FAINT * b:
-                noise = noise - b * scale * known.pull(x, (a, b))
-                clean = (x - b * noise) / a
+                pull = b * scale * known.pull(x, (a, b))
+                clean, noise = clean + b / a * pull, noise - pull
             pulled: Tensor = after[0] * clean + after[1] * noise
             return pulled.to(x.dtype)
 
