@@ -48,7 +48,7 @@ class Budget:
     (512 there).
     """
 
-    rows: int = 10
+    rows: int = 40
     tokens: int = 5
     iterations: int = 40
     views: int = 2
