@@ -7,7 +7,7 @@ step, under the unconditional input, leads back to where it came from,
     min over z  ‖ step(z) − z' ‖² + λ · relu(−r − τ)²,   r = (‖z‖² − m)/√v,
     m = a²‖x₀‖² + b²D,   v = 2 b⁴ D + 4 a² b² ‖x₀‖²
 
-by a few steps of AdamW from the explicit step up. `m` and `v` are the moments of `‖z‖²` under the forward process, of
+by a few steps of AdamW from the explicit step up, made as long as the floor asks. `m` and `v` are the moments of `‖z‖²` under the forward process, of
 diffusion and of a flow alike. The floor (λ) forbids what makes plain inversion invalid: `z` with less energy than noise
 has, in which the picture itself is hidden, so that a network that has learned nothing brings it back. Then the sampler
 goes down again from `z` under the unconditional input.
@@ -18,7 +18,7 @@ and `unconditional` in what was spent says so.
 
 from __future__ import annotations
 
-from math import prod
+from math import prod, sqrt
 
 import torch
 from torch import Tensor
@@ -32,9 +32,9 @@ from tracelang.models.parametrisation import Level
 from tracelang.models.protocol import Model, TextStates
 from tracelang.semantics.tables import ATTACKS
 
-BEGIN, TAU, ENOUGH, RATE = 0.1, 10.0, 1e-5, 1e-3
-"""Where it begins, as a share of the way to noise; how many standard deviations the energy may fall; the residual, per
-number, that is small enough to stop; AdamW's rate.
+BEGIN, TAU, PAPER_SIZE, ENOUGH, RATE = 0.1, 10.0, 16_384, 1e-5, 1e-3
+"""Where it begins, as a share of the way to noise; how many standard deviations the energy may fall, of latents of that
+many numbers; the residual, per number, that is small enough to stop; AdamW's rate.
 """
 SAME = 1e-3
 """A relative change of the unconditional prediction that rounding makes."""
@@ -94,11 +94,25 @@ def moments(clean: Tensor, level: Level) -> tuple[Tensor, Tensor]:
     return a**2 * energy + b**2 * D, 2 * b**4 * D + 4 * a**2 * b**2 * energy
 
 
+def tau(numbers: int) -> float:
+    """τ for latents of so many numbers: the energy may fall by the same share of it as in the paper's, 11 %."""
+    return TAU * sqrt(numbers / PAPER_SIZE)
+
+
 def shortage(z: Tensor, clean: Tensor, level: Level) -> Tensor:
     """`relu(−r − τ)² [n]`: by how much the energy of latents lies below what forward noising gives."""
     m, v = moments(clean, level)
     r = (z.float().square().flatten(1).sum(1) - m) / v.clamp_min(1e-12).sqrt()
-    return torch.relu(-r - TAU).square()
+    return torch.relu(-r - tau(prod(clean.shape[1:]))).square()
+
+
+def lifted(z: Tensor, clean: Tensor, level: Level) -> Tensor:
+    """Latents whose energy is at least the floor's: those that lie below are made longer."""
+    m, v = moments(clean, level)
+    least = (m - tau(prod(clean.shape[1:])) * v.sqrt()).clamp_min(0)
+    own = z.float().square().flatten(1).sum(1).clamp_min(1e-12)
+    longer = (least / own).clamp_min(1).sqrt().view(-1, *[1] * (z.dim() - 1))
+    return (z * longer).to(z.dtype)
 
 
 class Rise:
@@ -132,6 +146,8 @@ class Rise:
     def fixed(self, z: Tensor, goal: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """`z` improved until its step leads to `goal`, and what is missing then, a number `[n]`."""
         level, _ = self.model.levels(index, self.steps)
+        if self.budget.floor:
+            z = lifted(z, self.clean, level)
         leaf = z.float().detach().requires_grad_()
         adam = torch.optim.AdamW([leaf], lr=RATE, weight_decay=0.0)
         for _ in range(self.budget.fixes):
