@@ -24,6 +24,7 @@ from PIL import Image, UnidentifiedImageError
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
+from tracelang.evidence.report.spent import asks_nothing, spent
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
@@ -122,13 +123,13 @@ def _environment() -> Environment:
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
-    environment.globals |= {"VERDICTS": wording.VERDICTS}
+    environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
 
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level",
+    "formula", "demand", "basis", "arithmetic", "measured", "strongest", "called", "held_out", "ticked", "level",
 )  # fmt: skip
 
 
