@@ -47,7 +47,7 @@ class Parsed(HTMLParser):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     sample.draw(sample.full(), folder)
-    write_html(sample.full(), folder)
+    write_html(sample.full(), folder, "all")
     return folder
 
 
@@ -150,7 +150,8 @@ def said(parsed: Parsed, section: str) -> str:
         (
             "Under attack",
             [
-                "iterations 200, tokens 8, restarts 4",
+                "What each attack spent on cat",
+                "steps of optimisation 200 free tokens a prompt 8 restarts 4",
                 "white box",
                 "4 of 100",
                 "31 of 100",
@@ -238,7 +239,7 @@ def test_the_page_is_small_even_with_large_pictures(tmp_path, folder):
         Image.effect_noise((512, 512), 90).convert("RGB").save(tmp_path / name)
         assert (tmp_path / name).stat().st_size > LARGE
     before = (tmp_path / report.pictures[0].base).read_bytes()
-    write_html(report, tmp_path)
+    write_html(report, tmp_path, "all")
     assert (tmp_path / "report.html").stat().st_size < 16 * 200_000
     assert (tmp_path / report.pictures[0].base).read_bytes() == before
 
@@ -246,7 +247,7 @@ def test_the_page_is_small_even_with_large_pictures(tmp_path, folder):
 def test_of_many_pictures_the_page_holds_the_worst_and_counts_the_rest(tmp_path):
     one = sample.hollow().pictures[0]
     many = tuple(one.model_copy(update={"order": i, "seed": i}) for i in range(99, -1, -1))
-    text = page(sample.bare().model_copy(update={"pictures": many}), tmp_path)
+    text = page(sample.bare().model_copy(update={"pictures": many}), tmp_path, "all")
     assert text.count("<figure>") == 60 and "seed 59<" in text and "seed 60<" not in text and "40 more pairs" in text
 
 
