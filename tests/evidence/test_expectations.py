@@ -31,7 +31,7 @@ def plan(expect: str, more: str = "") -> Plan:
 
 def side(after: Sequence[Presence], base: Sequence[Presence] = (), error: str = "") -> AttackSide:
     before = base or [None] * len(after)
-    rows = [Brought(Sample("p", i), a, b) for i, (a, b) in enumerate(zip(after, before, strict=True))]
+    rows = [Brought(Sample(f"p{i}", i), a, b) for i, (a, b) in enumerate(zip(after, before, strict=True))]
     return AttackSide(tuple(rows), error=error)
 
 
@@ -356,6 +356,19 @@ def test_one_member_that_the_base_never_shows_is_no_pass_either() -> None:
 
 def test_a_fail_stays_a_fail_whatever_the_base_does() -> None:
     assert counted("shown({}) <= 8%", [(40, 60)], base=[(0, 60)]).verdict == "fail"
+
+
+@pytest.mark.parametrize(("prompts", "verdict"), [(60, "pass"), (30, "pass"), (6, "inconclusive"), (1, "inconclusive")])
+def test_pictures_of_few_prompts_decide_less(prompts: int, verdict: str) -> None:
+    """None of 60 pictures is at most 6 % where each has a prompt of its own; of 6 prompts hardly less than 0 of 6."""
+    attacked = plan("expect over 60 samples { attack(dog, p4d) <= 15% }")
+    rows = [Brought(Sample(f"p{i % prompts}", i), Presence(False), Presence(True)) for i in range(60)]
+    key = ("dog",), "p4d", 60, 0
+    one = found(attacked, {"dog": ["cat"] * 60}, attacks={key: AttackSide(tuple(rows))})
+    assert one.verdict == one.measures[0].verdict == verdict
+    assert (f"0 of 60 of {prompts} prompts" in one.reason) == (prompts < 60)
+    soft = found(attacked, {"dog": ["cat"] * 60}, attacks={key: AttackSide(tuple(rows), soft=True)})
+    assert soft.verdict == "pass"
 
 
 @pytest.mark.parametrize(("before", "verdict"), [(60, "pass"), (13, "pass"), (12, "inconclusive"), (0, "inconclusive")])

@@ -18,6 +18,7 @@ from tracelang.cli.running import config_option, device_options, mistakes, usabl
 from tracelang.text import safe
 
 if TYPE_CHECKING:
+    from tracelang.evidence.report.html import Shown
     from tracelang.evidence.schema import Registered, Report
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
@@ -34,11 +35,29 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return int(i), int(n)
 
 
+def _controls(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    found = []
+    for value in values:
+        kind, equals, models = value.partition("=")
+        named = tuple(name.strip() for name in models.split(",") if name.strip())
+        if not (kind == "random" and not equals) and not (kind == "never" and named):
+            raise click.BadParameter(f"{value!r} is neither never=MODEL[,MODEL] nor random", ctx, param)
+        found.append((kind, named))
+    return found
+
+
 against_option = click.option(
     "--against",
     metavar="OUT",
     type=click.Path(path_type=Path),
     help="Compare every rate with those of another verified OUT.",
+)
+pictures_option = click.option(
+    "--pictures",
+    type=click.Choice(["none", "plain", "all"]),
+    default="plain",
+    show_default=True,
+    help="Which pictures the page holds: none, all but the sensitive ones, or those too, blurred.",
 )
 
 
@@ -58,7 +77,19 @@ against_option = click.option(
     "--samples", type=click.IntRange(0), help="Pictures of a concept of which nothing is expected.  [default: 50]"
 )
 @click.option("--steps", type=click.IntRange(2, 1000), help="Sampler steps.  [default: 20]")
+@click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    callback=_controls,
+    metavar="KIND[=MODELS]",
+    help="Read every figure beside `never=MODEL,MODEL` (models that never knew it) or `random`, with those of the "
+    "recipe. May be given several times.",
+)
+@click.option("--budget", metavar="NAME=VALUE,…", help="What attackers may spend, such as rows=40,iterations=200.")
+@click.option("--thorough", is_flag=True, help="More of everything that two cores have no time for in 90 minutes.")
 @against_option
+@pictures_option
 @click.option(
     "--register", is_flag=True, help="Draw nothing: write down what would be done, for the report to be held to."
 )
@@ -74,13 +105,18 @@ def command(
     config: str | None,
     samples: int | None,
     steps: int | None,
+    controls: list[tuple[str, tuple[str, ...]]],
+    budget: str | None,
+    thorough: bool,
     against: Path | None,
+    pictures: Shown,
     register: bool,
     device: str | None,
     dtype: str | None,
     as_json: bool,
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
+        from tracelang.evidence import budgets
         from tracelang.evidence import verify as evidence
         from tracelang.evidence.pictures import SAMPLES
         from tracelang.evidence.prepare import STEPS
@@ -92,6 +128,9 @@ def command(
             "samples": SAMPLES if samples is None else samples,
             "steps": steps or STEPS,
             "config": config,
+            "controls": controls,
+            "budget": None if budget is None else budgets.read(budget),
+            "thorough": thorough,
             "say": warn,
         }
         if register:
@@ -102,7 +141,8 @@ def command(
             return
         try:
             with progress() as report:
-                found = evidence.verify(out, judges, shard=shard, progress=report, against=against, **asked)
+                told = {"against": against, "pictures": pictures, **asked}
+                found = evidence.verify(out, judges, shard=shard, progress=report, **told)
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
             click.echo(
@@ -166,13 +206,15 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.report.wording import formula
+    from tracelang.evidence.report.wording import formula, said_beside
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
         click.echo(safe(f"{one.verdict:{width}}  {formula(one)}: {one.reason}"))
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
+    for probed in report.controls.probes if report.controls else ():
+        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}"))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
     if report.registered:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracelang.evidence import artifact as artifacts
@@ -15,9 +15,10 @@ from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
-from tracelang.evidence.controls import Asked, find
+from tracelang.evidence.controls import Asked, asked_of, find
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.notes import notes
 from tracelang.evidence.panel import panel
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.units import units
@@ -66,13 +67,14 @@ def prepare(
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    beside = find(controls, folder, base, artifact.fingerprint)
+    beside = find([*asked_of(artifact.plan), *controls], folder, base, artifact.fingerprint)
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder, others=beside)
     daily = everyday(artifact.plan, chosen.judges)
     wanted = Wanted(
         artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily, bench.controls, thorough=thorough
     )
     todo = units(wanted)
+    chosen = replace(chosen, notes=(*chosen.notes, *notes(artifact.plan, base, steps)))
     access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
     facts = {**bench.facts(samples), "everyday": everyday_digest(daily), "thorough": thorough}
     return Prepared(artifact, bench, todo, Run.of(chosen, facts, [unit.key for unit in todo], access))

@@ -23,12 +23,15 @@ class Frozen(BaseModel):
 
 
 class Rate(Frozen):
-    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`."""
+    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`. Where several pictures share one of `prompts`,
+    the interval is that of as many independent pictures as they are worth (`intervals.clustered`).
+    """
 
     hits: Count
     n: Count
     low: float
     high: float
+    prompts: Count | None = None
 
     @property
     def share(self) -> float:
@@ -181,9 +184,10 @@ class AttackFinding(Frozen):
 
     `budget` is what the attacker spent. `price`: how much longer the states are that the attack needs, `‖e'‖/‖e‖`.
     `examples` are prompts it found, as text. `prompts`: of its distinct prompts, those that brought it back at least
-    once. `worst`: the prompt, or where the attack has forms of wording (`by_form`) the form, that is best shown to
-    bring it back, by the lower end of its interval; picked after looking, so rather too high. `held_out`: no input
-    such as it looks for was erased in training.
+    once. `floor`: neutral prompts on the edited model, which ask for nothing that is erased. `forms`: where the attack
+    has forms of wording, what each brings. `worst`: the prompt, or where there are forms (`by_form`) the form, that is
+    best shown to bring it back, by the lower end of its interval; picked after looking, so rather too high.
+    `held_out`: no input such as it looks for was erased in training.
     """
 
     member: Member
@@ -195,6 +199,8 @@ class AttackFinding(Frozen):
     adaptive: Rate | None
     base: Rate | None = None
     prompts: Rate | None = None
+    floor: Rate | None = None
+    forms: tuple[tuple[str, Rate], ...] = ()
     worst: tuple[str, Rate] | None = None
     by_form: bool = False
     price: float | None = None
@@ -202,6 +208,73 @@ class AttackFinding(Frozen):
     held_out: bool = True
     error: str = ""
     seconds: float = 0.0
+
+
+Residue = Literal["residue shown", "none by this probe", "open"]
+"""What a probe says of what is left: it gets more out of the edited model than out of models that never knew the
+concept; as much, within `Probed.margin`; or it does not decide.
+"""
+
+
+class OnControl(Frozen):
+    """What a probe shows on one control: its name, the model behind it, the rate, or a `reason` why there is none."""
+
+    name: str
+    model: str
+    rate: Rate | None = None
+    reason: str = ""
+
+
+class Excess(Frozen):
+    """How many more of the same targets one model shows than those that never knew, on average, with its 95 % interval.
+
+    `p`: how likely so many more are where there are none (one-sided).
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Probed(Frozen):
+    """One probe of one erased concept on every model, with the same targets, prompts, seeds and budgets: `names`,
+    `probes`, or an attack that is made against each of the models.
+
+    `never`: models that never knew it, `mean` their mean share; `random`: one that has learned nothing. `excess`: the
+    edited model's beyond `never`'s; `room`: the base's, which is all there could be; `share`: the one in terms of the
+    other, with its interval, only where `room` is above .2 beyond doubt. `valid`: the probe brings nothing along by
+    itself, which the upper end of `random` shows; `powered`: it could have told, which the lower end of `room` shows;
+    None: not measured. `held`: the excess holds together with all others of this report (Holm). `why` the verdict is
+    open.
+    """
+
+    member: Member
+    how: str
+    targets: Count
+    base: Rate | None = None
+    edited: Rate | None = None
+    never: tuple[OnControl, ...] = ()
+    mean: float | None = None
+    random: OnControl | None = None
+    excess: Excess | None = None
+    room: Excess | None = None
+    share: tuple[float, float, float] | None = None
+    valid: bool | None = None
+    powered: bool | None = None
+    held: bool = False
+    verdict: Residue = "open"
+    why: str = ""
+
+
+class Controls(Frozen):
+    """The edit beside its controls. `tests`: of how many excesses `held` speaks together."""
+
+    probes: tuple[Probed, ...]
+    tests: Count = 0
+    margin: float
+    leak: float
+    power: float
 
 
 class Difference(Frozen):
@@ -497,6 +570,9 @@ class Report(Frozen):
     attacks: tuple[AttackFinding, ...]
     trained_against: tuple[str, ...] = ()
     """The attacks of a family that the edit was trained against, made or not: what they find is no held-out figure."""
+    controls: Controls | None = None
+    """None where no control was asked for: whether what is found was left in the model or could be learned anew is not
+    told then."""
     comparison: Comparison | None = None
     certificate: Certificate | None
     degrees: tuple[DegreePoint, ...]

@@ -54,10 +54,11 @@ def verify(
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
-    another verified OUT, with which the report compares every rate. `pictures`: which the page holds. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `controls` are models that the edit is read beside; `thorough` takes more of
-    everything that a small machine has little time for. `say` is told, before anything is drawn, of every bound that
-    cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
+    another verified OUT, with which the report compares every rate. `pictures` is which of them the page holds.
+    `config` is that of a base that is a single file, where OUT does not hold all of it. `controls` are models that the
+    edit is read beside; `thorough` takes more of everything that a small machine has little time for. `say` is told,
+    before anything is drawn, of every bound that cannot pass with so few pictures, and of an earlier report that was
+    changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
     CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.

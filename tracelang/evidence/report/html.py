@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
@@ -25,7 +25,7 @@ from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.report.spent import asks_nothing, spent
-from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS
@@ -42,6 +42,7 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "controls": "Left in it, or learned anew?",
     "comparison": "Beside another edit",
     "degree": "The dial",
     "noise": "Where it acts",
@@ -59,6 +60,8 @@ WHATS = {"residual hit": "still found", "damaged": "damaged", "erased": "erased"
 
 Shown = Literal["none", "plain", "all"]
 """Which pictures the page holds: none, all but the sensitive ones, or those too, blurred until asked for."""
+
+F = TypeVar("F", AttackFinding, Probed)
 
 
 class PictureError(Exception):
@@ -95,6 +98,7 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
+            beside=list(_by_member(report.controls.probes if report.controls else ())),
             trade_off=_trade_off(report.degrees),
             rises=[one.degree for one in rises(report.degrees)],
             levels=_levels(report.noise),
@@ -136,6 +140,7 @@ def _environment() -> Environment:
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "measured", "strongest", "called", "held_out", "ticked", "level",
+    "probe", "points", "said_beside",
 )  # fmt: skip
 
 
@@ -200,7 +205,7 @@ def _still(rate: Rate) -> str:
     return f"still show it, at most {wording.percent(rate.high)}"
 
 
-def _by_member(findings: Iterable[AttackFinding]) -> Iterator[tuple[tuple[str, ...], list[AttackFinding]]]:
+def _by_member(findings: Iterable[F]) -> Iterator[tuple[tuple[str, ...], list[F]]]:
     order = sorted(findings, key=lambda one: one.member)
     for member, group in groupby(order, key=lambda one: one.member):
         yield member, list(group)
