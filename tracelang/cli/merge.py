@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import CODES, COULD_NOT, against_option, known_option, refusals, tell, warn
+from tracelang.cli.verify import CODES, COULD_NOT, against_option, known_option, pictures_option, refusals, tell, warn
+
+if TYPE_CHECKING:
+    from tracelang.evidence.report.html import Shown
 
 
 @click.command(
@@ -19,6 +23,7 @@ from tracelang.cli.verify import CODES, COULD_NOT, against_option, known_option,
 @click.argument("shards", metavar="[SHARD]...", nargs=-1, type=click.Path(path_type=Path))
 @against_option
 @known_option
+@pictures_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def command(
@@ -27,11 +32,12 @@ def command(
     shards: tuple[Path, ...],
     against: Path | None,
     judges_known: tuple[Path, ...],
+    pictures: Shown,
     as_json: bool,
 ) -> None:
     with refusals(), mistakes("close other programs", code=COULD_NOT, dtype=False):
         from tracelang.evidence.verify import merge
 
-        found = merge(out, shards, against, judges_known=judges_known, say=warn)
+        found = merge(out, shards, against, judges_known=judges_known, pictures=pictures, say=warn)
         tell(out, found, as_json)
         ctx.exit(CODES[found.verdict])

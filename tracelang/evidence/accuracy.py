@@ -1,4 +1,4 @@
-"""A rate that a judge counted, corrected for how often that judge is right (docs/methods.md §5.7).
+"""A rate that a judge counted, corrected for how often that judge is right (docs/methods.md §5.8).
 
 Of pictures of which a share `π` shows a class, a judge finds it in `p = π Se + (1 − π)(1 − Sp)`, so
 `π = (p + Sp − 1)/(Se + Sp − 1)` (Rogan & Gladen 1978). The interval holds every `π` for which
