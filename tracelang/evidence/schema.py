@@ -457,6 +457,8 @@ class Picture(Frozen):
     after: str
     what: Literal["residual hit", "damaged", "erased", "kept"]
     attack: str = ""
+    soft: bool = False
+    """Of an attack: it hands over text states, no prompt."""
     sensitive: bool
     order: int
 

@@ -99,7 +99,8 @@ def _attacked(evidence: Evidence) -> Iterator[Ranked]:
         own.sort(key=lambda item: -(item[1].after.chance or 0.0))
         for turn, (files, row) in enumerate(own):
             rank = Rank(ATTACKED, turn, -(row.after.chance or 0.0), row.sample.prompt, row.sample.seed)
-            yield Ranked(rank, _picture(evidence, one.member, row.sample, files, "residual hit", one.attack))
+            picture = _picture(evidence, one.member, row.sample, files, "residual hit", one.attack)
+            yield Ranked(rank, picture.model_copy(update={"soft": one.adaptive.soft}))
 
 
 def _picture(

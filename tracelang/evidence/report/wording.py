@@ -153,6 +153,13 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
     return f"{told} {_placed(outcome, *ends)}"
 
 
+def measured(outcome: Outcome, measure: Measure) -> str:
+    """A figure that is no share of pictures, with its interval where it has one."""
+    show = number if METRICS[outcome.metric].scale == "score" else percent
+    interval = f", {show(measure.interval[0])} to {show(measure.interval[1])}" if measure.interval else ""
+    return f"{show(measure.value)}{interval}"
+
+
 PROBES = {"names": "asked for by name", "probes": "suggested, not named"}
 
 
