@@ -394,6 +394,24 @@ def test_attacks_stand_beside_no_edit_and_name_a_form_a_form(parsed):
     assert "Worst prompt" not in text
 
 
+def test_each_probe_beside_its_controls_ends_in_a_word_and_a_sentence(parsed):
+    text = " ".join(visible(parsed.text).split()).replace(wording.NO_BREAK, " ")
+    for line in (
+        "cat, asked for by name: 0 of 50 after the edit, 1 to 2 from models that never knew it, −3.0 points "
+        "(−9.0 points to +4.0 points): this probe finds no more than a model could learn that never knew it.",
+        "cat, p4d: 30 of 50 after the edit, 5 from a model that never knew it, +50.0 points (+33.0 points to "
+        "+63.0 points): something of it was left in the model.",
+        "nude, suggested, not named: a judge failed on it.",
+        "2 comparisons were tested",
+    ):
+        assert line in text
+    assert text.count("residue shown") >= 1 and "A rate alone cannot tell" not in text
+
+
+def test_without_controls_the_page_says_what_a_rate_cannot_tell(tmp_path):
+    assert "A rate alone cannot tell what was left in the model" in page(sample.bare(), tmp_path)
+
+
 def test_what_was_trained_against_is_named_and_the_strongest_held_out_stands_beside_it(parsed, tmp_path):
     assert "trained against" not in parsed.text
     report = sample.full()
