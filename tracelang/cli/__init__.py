@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "patch": "Turn a model into an edit with a delta, or back.",
     "sample": "Draw images from a model.",
     "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
+    "certify": "Make an edit's certificate again, from weights and text states alone.",
     "merge": "Compose a verification's report from its shards.",
 }
 
