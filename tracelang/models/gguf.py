@@ -1,6 +1,6 @@
 """The header of a GGUF file, for `tracec inspect`: its weights are quantised, so nothing else reads it.
 
-Format (github.com/ggml-org/ggml, docs/gguf.md, versions 2 and 3): `GGUF | u32 version | u64 tensors | u64 keys |
+Format (github.com/ggml-org/ggml, "GGUF", versions 2 and 3): `GGUF | u32 version | u64 tensors | u64 keys |
 metadata | names, shapes (innermost first), types and offsets | padding | data`, little-endian. No header is believed:
 of what it says, nothing is allocated before it is there.
 """
