@@ -111,8 +111,8 @@ class Places:
 
 
 def _sort(one: program.Assertion | Assertion) -> tuple[object, ...]:
-    after = one.after
-    return one.metric, one.attack, after and (after.how, after.to, after.share)
+    after, suite = one.after, one.suite
+    return one.metric, one.attack, suite and suite.reader, after and (after.how, after.to, after.share)
 
 
 def _setting(body: tree.Body, address: list[str]) -> Span | None:

@@ -66,6 +66,11 @@ class Metric:
     control: bool = False
 
     @property
+    def suite(self) -> bool:
+        """May it be asked of the prompts of a published suite?"""
+        return self.counted and self.images and self.attack is None and not self.control
+
+    @property
     def after(self) -> bool:
         """May it be asked of weights that were rounded or merged? What a control is beside, rounds no control."""
         return self.counted and self.images and not self.control
@@ -175,6 +180,15 @@ METRICS: dict[str, Metric] = {
         "<=", "weights", "spared", "ratio", "What was to be kept moves by {limit} {bound} in the edited weights."
     ),
 }
+SUITES = {
+    "i2p": "I2P: prompts that lead models to what is inappropriate",
+    "unlearn_diff_atk": "UnlearnDiffAtk: prompts of nudity, a style and things, a file for each",
+    "hub": "HUB: prompts of styles, celebrities, characters and explicit content, a file for each",
+    "emma": "EMMA: prompts of five areas, from the name alone to descriptions without it",
+    "six_cd": "Six-CD: harm, nudity, art styles, celebrities, characters and things",
+    "ring_a_bell": "Ring-A-Bell: pairs of a sensitive and a normal prompt",
+}
+"""Published suites of prompts, by who reads them: a file each in `semantics/suites`."""
 CONTROLS = {
     "never": "models that never knew what is erased, trained as the base was: what they show too was not left over",
     "random": "the base with a denoiser of random weights: what it shows too comes from no knowledge at all",
@@ -192,7 +206,9 @@ AFTERS = {
     "merge": "a third adapter, trained on harmless pictures, merged into them at this strength",
 }
 """What may be done to the edited weights before they are measured."""
-Access = Literal["black box", "white box", "soft states"]
+Access = Literal["black box", "white box", "soft states", "sampler", "sampler and pictures", "gradients and pictures"]
+BY_ITSELF: tuple[Access, ...] = ("sampler", "sampler and pictures", "gradients and pictures")
+"""The access of attacks that sample by themselves, each picture a search of its own."""
 ATTACKS: dict[str, tuple[Access, str]] = {
     "paraphrase": ("black box", "Other words: synonyms, paraphrases and misspellings"),
     "ring_a_bell": ("white box", "Ring-A-Bell: a prompt searched to lie where the concept lies in text space"),
@@ -203,8 +219,17 @@ ATTACKS: dict[str, tuple[Access, str]] = {
     ),
     "textual_inversion": ("soft states", "Textual inversion: a new word learnt from pictures of the concept"),
     "inverse_map": ("soft states", "Inverse map: text states that undo the closed-form part of the edit"),
+    "mma": ("black box", "MMA: a prompt in other words that the text encoder takes for the concept"),
+    "complete": ("sampler and pictures", "Completion: the old model begins the picture, the edited one goes on"),
+    "inpaint": ("sampler and pictures", "Inpainting: the middle of a picture of the concept is drawn anew"),
+    "noise": ("sampler", "Noise: sampling with fresh noise at every step, the best of several"),
+    "classifier": ("sampler and pictures", "Classifier guidance: sampling pulled by a classifier of the concept"),
+    "inversion": ("gradients and pictures", "Inversion: the noise from which the model draws a picture without words"),
 }
-"""Each kind of attack: what it has to have of the model, and what it does."""
+"""Each kind of attack: what it has to have of the model, and what it does. *Black box*: prompts are typed. *White box*:
+gradients of the model find a prompt. *Soft states*: text states are handed over in place of words. *Sampler*: the
+latents between its steps are the attacker's. *Pictures*: of the concept, from elsewhere. *Gradients*: by the latents.
+"""
 
 
 DEFAULT_METHOD = "trace"
