@@ -23,6 +23,7 @@ from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import Shown, write_html
+from tracelang.evidence.report.suites import suites
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
 from tracelang.evidence.verdicts import worst
@@ -52,6 +53,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         concepts=tuple(figures.concept(evidence, member) for member in roles(plan)),
         harmonics=tuple(figures.harmonics(evidence)),
         attacks=tuple(figures.attacks(evidence)),
+        suites=tuple(suites(evidence)),
         trained_against=plan.trained_against,
         controls=controls(evidence),
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,

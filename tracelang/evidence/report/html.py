@@ -28,7 +28,7 @@ from tracelang.evidence.report.spent import asks_nothing, spent
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
-from tracelang.semantics.tables import ATTACKS
+from tracelang.semantics.tables import ATTACKS, SUITES
 from tracelang.text import joined, visible
 
 FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
@@ -42,6 +42,7 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "suites": "Suites of prompts",
     "controls": "Left in it, or learned anew?",
     "comparison": "Beside another edit",
     "degree": "The dial",
@@ -132,7 +133,7 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "SUITES": SUITES}
     environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
 

@@ -119,6 +119,8 @@ def basis(outcome: Outcome) -> str:
         return "Read from the weights: no picture, no seed."
     if source == "trajectories":
         return f"{outcome.samples} trajectories of each concept, no picture; {seeds}."
+    if outcome.on:
+        return f"At most {outcome.samples} of the suite’s prompts of each concept, with its own seeds; else {seeds}."
     return f"{outcome.samples} pictures of each concept{' under the attack' if outcome.attack else ''}, {seeds}."
 
 
@@ -128,7 +130,8 @@ def demand(outcome: Outcome) -> str:
     told = METRICS[outcome.metric].demand.format(
         limit=limit, bound=bound(outcome.metric, outcome.bound), attack=outcome.attack or "named"
     )
-    return told[0].upper() + told[1:]
+    asked = " Its prompts are those of a published suite." if outcome.on else ""
+    return f"{told[0].upper()}{told[1:]}{asked}"
 
 
 def arithmetic(outcome: Outcome, measure: Measure) -> str:
