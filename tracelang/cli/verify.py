@@ -250,7 +250,7 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.report.wording import formula, said_beside
+    from tracelang.evidence.report.wording import NO_BREAK, formula, said_beside
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
@@ -258,7 +258,7 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for probed in report.controls.probes if report.controls else ():
-        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}"))
+        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}".replace(NO_BREAK, " ")))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
     if report.registered:
