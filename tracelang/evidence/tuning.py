@@ -1,0 +1,115 @@
+"""Fine-tuning of a model on a few pictures, as somebody does who holds its weights: what relearning and benign
+fine-tuning are measured with (docs/methods.md §5.7).
+
+Which pictures a step sees, at which times and under which noise is drawn from the step and the seed alone, so that
+models that are compared learn from the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tracelang.engine.batch import Batch
+from tracelang.engine.gradient import accumulate
+from tracelang.engine.lora import injected
+from tracelang.engine.options import Options
+from tracelang.engine.precision import bfloat16_pays
+from tracelang.engine.seeds import generator
+from tracelang.models.protocol import Model
+from tracelang.plan.family import Site
+
+Tuning = Literal["adapter", "full"]
+RATES: dict[Tuning, float] = {"adapter": 1e-3, "full": 1e-4}
+RANK = 8
+BATCH = 4
+DECAY = 0.01
+"""AdamW's weight decay."""
+ATTENTION = ("query", "key", "value", "out")
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a model is taught: clean latents `[n, …]`, each with its prompt."""
+
+    latents: Tensor
+    prompts: tuple[str, ...]
+
+
+def tuned(model: Model, lesson: Lesson, how: Tuning, seed: int, grid: Sequence[int]) -> Iterator[int]:
+    """Train on, and stop at every step count of the grid, 0 before the first step; the model is as it is by then, and
+    afterwards what it was. The grid rises.
+
+    Raises ValueError where the loss is not finite, `EngineError` where there is no layer for an adapter.
+    """
+    with _trainable(model, how, seed) as parts:
+        optimiser = torch.optim.AdamW(parts, lr=RATES[how], weight_decay=DECAY)
+        states = model.encode(list(lesson.prompts))
+        options = Options(autocast=bfloat16_pays(model))
+        done = 0
+        for until in grid:
+            for step in range(done, until):
+                batch, rows = drawn(model, lesson, seed, step)
+                optimiser.zero_grad(set_to_none=True)
+                loss = accumulate(model, batch, states.rows(rows), options)
+                if not loss == loss or loss == float("inf"):
+                    raise ValueError(f"the loss is not finite at training step {step}")
+                torch.nn.utils.clip_grad_norm_(parts, 1.0)
+                optimiser.step()
+            done = until
+            yield done
+
+
+def drawn(model: Model, lesson: Lesson, seed: int, step: int) -> tuple[Batch, Tensor]:
+    """A step's batch, and which pictures are in it: times uniform along the model's clock, fresh noise."""
+    random = generator("fine-tune", "", step, seed)
+    rows = torch.randint(len(lesson.latents), (BATCH,), generator=random)
+    times = torch.tensor([model.clock.time(float(at)) for at in torch.rand(BATCH, generator=random)])
+    clean = lesson.latents[rows.to(lesson.latents.device)]
+    noise = torch.randn(clean.shape, generator=random).to(clean)
+    noisy, targets = model.diffuse(clean, noise, times.to(clean.device))
+    prompts = tuple(lesson.prompts[i] for i in rows)
+    return Batch(noisy, times, prompts, targets.float(), torch.full((BATCH,), 1 / BATCH)), rows
+
+
+@torch.no_grad()
+def loss(model: Model, lesson: Lesson, seed: int) -> float:
+    """The mean squared error of the prediction on the lesson's pictures, a time each at even distances, and the same
+    noise whichever the model.
+    """
+    random = generator("held out", "", 0, seed)
+    n = len(lesson.latents)
+    times = torch.tensor([model.clock.time((i + 0.5) / n) for i in range(n)])
+    noise = torch.randn(lesson.latents.shape, generator=random).to(lesson.latents)
+    noisy, targets = model.diffuse(lesson.latents, noise, times.to(lesson.latents.device))
+    found = model.predict(noisy, times.to(noisy.device), model.encode(list(lesson.prompts)))
+    return float((found.float() - targets.float()).square().mean())
+
+
+@contextmanager
+def _trainable(model: Model, how: Tuning, seed: int) -> Iterator[list[nn.Parameter]]:
+    """The parameters to train, and the model as it was afterwards."""
+    if how == "adapter":
+        with injected(model, attention(model), RANK, "relearn", seed) as loras:
+            yield [part for lora in loras.values() for part in (lora.up, lora.down)]
+        return
+    wanted = {name: parameter.requires_grad for name, parameter in model.denoiser.named_parameters()}
+    before = {name: parameter.detach().clone() for name, parameter in model.denoiser.named_parameters()}
+    try:
+        model.denoiser.requires_grad_(True)
+        yield list(model.denoiser.parameters())
+    finally:
+        for name, parameter in model.denoiser.named_parameters():
+            parameter.data.copy_(before[name])
+            parameter.grad = None
+            parameter.requires_grad_(wanted[name])
+
+
+def attention(model: Model) -> list[Site]:
+    """The matrices that an adapter is put on: queries, keys, values and outputs of attention."""
+    return [site for site in model.sites if site.role in ATTENTION]
