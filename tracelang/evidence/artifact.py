@@ -25,6 +25,7 @@ from tracelang.evidence.errors import EvidenceError as EvidenceError
 from tracelang.models import variants, weights
 from tracelang.models.locate import HUB_ID, embedded, family_of, locate
 from tracelang.models.protocol import Model
+from tracelang.models.sharing import sharing
 from tracelang.models.single import prepare
 from tracelang.plan.load import load_plan
 from tracelang.plan.types import Plan
@@ -240,16 +241,16 @@ def embedded_name(folder: Path) -> str | None:
 
 
 def load(artifact: Artifact, base: Path, device: str, dtype: str | None) -> tuple[Model, Model]:
-    """Base and edited model, each with weights of its own. Raises ModelError."""
+    """Base and edited model; the second holds of its own only what the edit changed. Raises ModelError."""
     family = family_of(base)
     family.check(base)
     before = family.load(base, device, dtype)
     if (edited := artifact.folder(base)) is not None:
         family.check(edited)
-        return before, family.load(edited, device, dtype)
+        return before, sharing(family.load(edited, device, dtype), before)
     after = family.load(base, device, dtype)
     _adapt(after, artifact.adapter)
-    return before, after
+    return before, sharing(after, before)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.sampling import ELEMENTS, MOST, precision, sample_latents
 from tracelang.evidence.artifact import Artifact, Ended, going_on
 from tracelang.evidence.attacks import Budget
+from tracelang.evidence.controls import Control
 from tracelang.evidence.judges import Answer, Class, Judge, Labels, Scoring, named, several
 from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.pictures import Row, Sample, rows
@@ -193,7 +194,9 @@ PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers"
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """`clean` are latents of each concept that attacks were made on so far, as the base draws it."""
+    """`clean` are latents of each concept that attacks were made on so far, as the base draws it. `others` are the
+    controls by name, of which the one in memory is in `held`.
+    """
 
     artifact: Artifact
     base: Model
@@ -202,6 +205,27 @@ class Bench:
     budget: Budget
     steps: int
     clean: dict[Member, Tensor] = field(default_factory=dict)
+    others: Mapping[str, Control] = field(default_factory=dict)
+    held: dict[str, Model] = field(default_factory=dict)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """`never-1`, `never-2`, … and `random`, as far as there are any."""
+        return tuple(self.others)
+
+    def model(self, name: str) -> Model:
+        """`base`, `edited`, or a control, which is loaded when it is first asked for and takes the place of the one
+        before. They share tensors: who trains one trains a copy. Raises KeyError, ModelError.
+        """
+        if name == "base":
+            return self.base
+        if name == "edited":
+            return self.edited
+        if name not in self.held:
+            control = self.others[name]
+            self.held.clear()
+            self.held[name] = control.load()
+        return self.held[name]
 
     @property
     def plan(self) -> Plan:
@@ -223,6 +247,7 @@ class Bench:
                 "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
             },
             "budget": {name: str(value) for name, value in asdict(self.budget).items()},
+            "controls": {name: [one.model, one.fingerprint] for name, one in self.others.items()},
             "samples": samples,
             "device": self.base.device.type,
             "dtype": dtype,
@@ -281,6 +306,10 @@ class Wanted:
     attacks: tuple[str, ...]
     samples: int
     everyday: Mapping[Sample, Sought | None]
+    controls: tuple[str, ...] = ()
+    """Their names, in the order in which they are loaded."""
+    thorough: bool = False
+    """Are more targets asked for than a small machine has time for?"""
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -335,6 +364,8 @@ class Unit(ABC):
     """
 
     key: str
+    control: str = field(default="", kw_only=True)
+    """The control that it asks for, if it asks for one: units of one control are done together, after all others."""
     kind: ClassVar[str]
     title: ClassVar[str]
     """How its progress is told."""

@@ -15,6 +15,7 @@ from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
+from tracelang.evidence.controls import Asked, find
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
@@ -49,6 +50,8 @@ def prepare(
     samples: int = SAMPLES,
     steps: int = STEPS,
     config: str | None = None,
+    controls: Sequence[Asked] = (),
+    thorough: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Prepared:
     """The run that `verify` would begin with the same arguments. OUT and base are compared with manifest and lock.
@@ -63,9 +66,13 @@ def prepare(
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps)
+    beside = find(controls, folder, base, artifact.fingerprint)
+    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, others=beside)
     daily = everyday(artifact.plan, chosen.judges)
-    todo = units(Wanted(artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily))
+    wanted = Wanted(
+        artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily, bench.controls, thorough=thorough
+    )
+    todo = units(wanted)
     access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
-    facts = {**bench.facts(samples), "everyday": everyday_digest(daily)}
+    facts = {**bench.facts(samples), "everyday": everyday_digest(daily), "thorough": thorough}
     return Prepared(artifact, bench, todo, Run.of(chosen, facts, [unit.key for unit in todo], access))

@@ -12,6 +12,7 @@ from tracelang.evidence import artifact as artifacts
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit
+from tracelang.evidence.controls import Asked
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.prepare import STEPS, prepare
@@ -39,6 +40,8 @@ def verify(
     steps: int = STEPS,
     against: str | Path | None = None,
     config: str | None = None,
+    controls: Sequence[Asked] = (),
+    thorough: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -48,8 +51,9 @@ def verify(
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `say` is told, before anything is drawn, of every
-    bound that cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
+    where OUT does not hold all of it. `controls` are models that the edit is read beside; `thorough` takes more of
+    everything that a small machine has little time for. `say` is told, before anything is drawn, of every bound that
+    cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
     CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.
@@ -57,7 +61,18 @@ def verify(
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
     ready = prepare(
-        Path(out), judges, device, dtype, model, budget, samples=samples, steps=steps, config=config, say=say
+        Path(out),
+        judges,
+        device,
+        dtype,
+        model,
+        budget,
+        samples=samples,
+        steps=steps,
+        config=config,
+        controls=controls,
+        thorough=thorough,
+        say=say,
     )
     artifact, bench, run = ready.artifact, ready.bench, ready.run
     other = None if against is None else earlier(Path(against), run)
@@ -66,8 +81,8 @@ def verify(
         work = Work(root / run.folder, run)
         work.begin()
         own = share(ready.units, shard)
-        for kind in dict.fromkeys(unit.kind for unit in own):
-            part = [unit for unit in own if unit.kind == kind]
+        for control, kind in dict.fromkeys((unit.control, unit.kind) for unit in own):
+            part = [unit for unit in own if (unit.control, unit.kind) == (control, kind)]
             for i, unit in enumerate(part):
                 if work.record(unit.key) is None:
                     work.finish(unit.key, done(unit, bench, work.folder))

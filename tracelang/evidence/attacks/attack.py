@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from tracelang.engine.seeds import seed
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.protected import guard, refuse
 from tracelang.plan.types import Member, Plan
@@ -61,7 +62,7 @@ class Target:
     """What is attacked: an erased `member` of `plan`, by `count` rows whose noise derives from `seed`.
 
     `clean` are latents `[m, …]` that the base model drew of it, `prompts` its names' prompts, `base` the model before
-    the edit. Concepts of kind `protected` are never attacked: there is no target of one.
+    the edit, `steps` the sampler's. Concepts of kind `protected` are never attacked: there is no target of one.
     """
 
     plan: Plan
@@ -71,6 +72,7 @@ class Target:
     prompts: tuple[str, ...]
     base: Model
     count: int
+    steps: int = 20
 
     def __post_init__(self) -> None:
         protected = [name for name in self.member if self.plan.concept(name).kind == "protected"]
@@ -98,10 +100,21 @@ class Target:
         """`n` of the prompts, in turn."""
         return [self.prompts[i % len(self.prompts)] for i in range(n)]
 
+    def seeds(self, attack: str) -> list[int]:
+        """Of the noise that the rows of an attack are drawn from."""
+        return seeds(attack, self.member, self.seed, self.count)
+
+
+def seeds(attack: str, member: Member, base: int, n: int) -> list[int]:
+    """Of the noise of an attack's `n` rows; `base` is the seed that the recipe or the command gives."""
+    return [seed("attacked", f"{attack} {joined(member)}", i, base) for i in range(n)]
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`count` rows that should bring the concept back: `prompts` that anyone can type, or soft `states`.
+    """`count` rows that should bring the concept back: `prompts` that anyone can type, or soft `states`; or what an
+    attack that samples by itself arrived at with the model it was run against, clean `latents [count, …]`. There is
+    nothing to replay of those on another model; `prompts` are then what each was drawn with.
 
     `budget` is what was spent. `price`: how much longer the states are than the concept's own. `examples`: what was
     found, as text. `forms`: the kind of wording of each row, for a rate by kind, where there are kinds.
@@ -113,6 +126,7 @@ class Found:
     price: float | None
     examples: tuple[str, ...]
     forms: tuple[str, ...] = ()
+    latents: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

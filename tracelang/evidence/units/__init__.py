@@ -25,13 +25,17 @@ KINDS: dict[str, type[Unit]] = {
 
 
 def units(wanted: Wanted) -> tuple[Unit, ...]:
-    """All work, in a fixed order. Raises EvidenceError where a prompt of another concept speaks of a protected one."""
+    """All work, in a fixed order, in which each control is loaded once.
+
+    Raises EvidenceError where a prompt of another concept speaks of a protected one.
+    """
     plan = wanted.plan
     asserted = [member for one in plan.expect for member in one.concepts]
     for member in dict.fromkeys((*roles(plan), *asserted)):
         if drawable(plan, member):
             refuse(plan, [prompt.text for prompt in edit_prompts(plan, member)], EvidenceError)
-    return tuple(unit for kind in KINDS.values() for unit in kind.wanted(wanted))
+    every = [unit for kind in KINDS.values() for unit in kind.wanted(wanted)]
+    return tuple(unit for control in ("", *wanted.controls) for unit in every if unit.control == control)
 
 
 def share(every: Sequence[Unit], shard: tuple[int, int] | None) -> tuple[Unit, ...]:

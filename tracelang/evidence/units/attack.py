@@ -12,13 +12,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tracelang.engine.seeds import seed as seed_of
+from tracelang.engine.sampling import precision
 from tracelang.evidence import attacks
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Found, Inapplicable, Target
+from tracelang.evidence.attacks.attack import seeds
 from tracelang.evidence.bench import (
     Bench,
     Failed,
+    Judgement,
     Judgements,
     Presence,
     Record,
@@ -37,7 +39,6 @@ from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member
-from tracelang.text import joined
 
 KEPT = 5
 """At most so many pairs of pictures of a side are kept."""
@@ -214,6 +215,9 @@ class AttackUnit(Unit):
                 sides[side] = SideRecord(error=found.why)
                 continue
             made[side] = found, time.monotonic() - begin  # type: ignore[index]
+        if any(found.latents is not None for found, _ in made.values()):
+            sides |= self._sampled(bench, made, folder)
+            made = {}
         searched = {found.prompts for found, _ in made.values() if found.prompts}
         both = len(made) == 2 and len(searched) == 1  # it never asked the model: one set of pictures is both
         for side, (found, seconds) in made.items():
@@ -250,6 +254,7 @@ class AttackUnit(Unit):
             prompts=prompts,
             base=bench.base,
             count=self.samples,
+            steps=bench.steps,
         )
         found = attacks.ATTACKS[self.attack].run(target, model, bench.budget)
         for name, value in {"price": found.price, **found.budget}.items():
@@ -257,14 +262,55 @@ class AttackUnit(Unit):
                 raise ValueError(f"the attack's {name} is no number ({value})")
         return found
 
+    def _samples(self, found: Found) -> list[Sample]:
+        prompts = found.prompts or ("",) * self.samples
+        return [*map(Sample, prompts, seeds(self.attack, self.member, self.seed, len(prompts)))]
+
+    def _sampled(
+        self, bench: Bench, made: Mapping[Literal["static", "adaptive"], tuple[Found, float]], folder: Path
+    ) -> dict[str, SideRecord]:
+        """The sides of an attack that samples by itself: what it arrived at with the edited model, beside what it
+        arrived at with the base; nothing of it is replayed.
+        """
+        sides: dict[str, SideRecord] = {side: SideRecord(seconds=seconds) for side, (_, seconds) in made.items()}
+        if "adaptive" in made:
+            found, spent = made["adaptive"]
+            theirs = made["static"][0] if "static" in made else None
+            begin = time.monotonic()
+            drawn = attempt(lambda: self._decoded(bench, found, theirs, folder))
+            if isinstance(drawn, Failed):
+                return {**sides, "adaptive": SideRecord(error=drawn.why)}
+            told = {"budget": found.budget, "price": found.price, "examples": found.examples}
+            seconds = spent + time.monotonic() - begin
+            sides["adaptive"] = drawn.model_copy(update={**told, "seconds": seconds})
+        return sides
+
+    def _decoded(self, bench: Bench, found: Found, theirs: Found | None, folder: Path) -> SideRecord:
+        """The pictures of what it arrived at with the edited model, and `theirs` with the base, judged."""
+        refuse(bench.plan, found.prompts or (), EvidenceError)
+        images, after = self._pictures(bench, bench.edited, found)
+        base, before = (None, None) if theirs is None else self._pictures(bench, bench.base, theirs)
+        samples, rows, hits = self._samples(found), [], 0
+        for i, (sample, judgements) in enumerate(zip(samples, after, strict=True)):
+            more: dict[str, Any] = {"form": found.forms[i]} if found.forms else {}
+            if before is not None and base is not None:
+                more["base"] = before[i]
+                if presence(judgements, bench.panel.classes[self.member]).shows and hits < KEPT:
+                    more["files"], hits = kept(folder, f"adaptive-{i:03d}", base[i], images[i]), hits + 1
+            rows.append(AttackRow(prompt=sample.prompt, seed=sample.seed, after=judgements, **more))
+        return SideRecord(rows=tuple(rows), soft=True, pictures=len(images) + (0 if base is None else len(base)))
+
+    def _pictures(self, bench: Bench, model: Model, found: Found) -> tuple[Tensor, list[dict[str, Judgement]]]:
+        if found.latents is None or len(found.latents) != self.samples:
+            raise ValueError(f"the attack did not give the {self.samples} latents that were asked for")
+        with torch.no_grad(), precision(model, True):
+            images = model.decode(found.latents).float()
+        return images, bench.judged(images)
+
     def _replayed(self, bench: Bench, found: Found, folder: Path, how: Sides) -> SideRecord:
         """Draw what the attack found on the edited model, and judge it."""
         refuse(bench.plan, found.prompts or (), EvidenceError)
-        what = f"{self.attack} {joined(self.member)}"
-        samples = [
-            Sample(prompt, seed_of("attacked", what, i, self.seed))
-            for i, prompt in enumerate(found.prompts or [""] * self.samples)
-        ]
+        samples = self._samples(found)
         states = found.states
         count = len(samples) if states is None else len(states)
         if count != self.samples:
