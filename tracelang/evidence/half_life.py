@@ -62,13 +62,13 @@ def ratio(
     never: Sequence[Curves],
     base: Curves,
     grid: Sequence[int],
-    level: Callable[[Curves], float],
+    level: Callable[[Curves, Curves], float],
     draws: int = DRAWS,
 ) -> Ratio:
     """The half-life of the edited model over that of models that never knew, `(1 + h_E) / (1 + h_N)`.
 
-    All are `[seeds, grid, things]`, of the same seeds and things; `level` says of the base's mean curve what is to be
-    reached. The interval is a bootstrap over seeds, things and twins, paired: a draw takes the same seeds and things of
+    All are `[seeds, grid, things]`, of the same seeds and things; `level` says of a mean curve and of the base's what is
+    to be reached. The interval is a bootstrap over seeds, things and twins, paired: a draw takes the same seeds and things of
     every model. Where a half-life is censored it is at least the last step, which bounds the ratio on one side.
     """
     if not never:
@@ -79,8 +79,11 @@ def ratio(
         def mean(curves: Curves) -> Curves:
             return curves[..., seeds, :, :][..., things].mean(axis=(*range(curves.ndim - 2), curves.ndim - 1))
 
-        reached = level(mean(base))
-        return half_life(mean(edited), grid, reached), half_life(mean(twins[which]), grid, reached)
+        of_base, of_edited, of_never = mean(base), mean(edited), mean(twins[which])
+        return (
+            half_life(of_edited, grid, level(of_edited, of_base)),
+            half_life(of_never, grid, level(of_never, of_base)),
+        )
 
     every = [np.arange(n) for n in (edited.shape[0], edited.shape[2], len(twins))]
     E, N = found(*every)
@@ -100,16 +103,17 @@ def _end(log: float) -> float | None:
     return math.exp(log) if math.isfinite(log) else None
 
 
-def half_of_start(base: Curves) -> float:
+def half_of_start(curve: Curves, base: Curves) -> float:
     """Half of what the base shows before any training."""
     return float(base[0]) / 2
 
 
-def half_of_gain(base: Curves) -> float:
-    """Half of what the base gains in the whole training."""
-    return float(base[-1]) / 2
+def half_of_gain(curve: Curves, base: Curves) -> float:
+    """Half of what the curve gains in the whole training; what gains less than half as much as the base never learns."""
+    own, theirs = float(curve[-1]), float(base[-1])
+    return own / 2 if own > 0 and own >= theirs / 2 else math.inf
 
 
 def gains(losses: Curves) -> Curves:
-    """How far each loss has fallen at each step."""
+    """How far each loss `[seeds, grid, things]` has fallen at each step."""
     return losses[:, :1] - losses

@@ -7,6 +7,7 @@ models that are compared learn from the same numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tracelang.engine.lora import injected
 from tracelang.engine.options import Options
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.engine.seeds import generator
+from tracelang.evidence.rounding import apart
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 
@@ -41,28 +43,27 @@ class Lesson:
     prompts: tuple[str, ...]
 
 
-def tuned(model: Model, lesson: Lesson, how: Tuning, seed: int, grid: Sequence[int]) -> Iterator[int]:
-    """Train on, and stop at every step count of the grid, 0 before the first step; the model is as it is by then, and
-    afterwards what it was. The grid rises.
+def tuned(model: Model, lesson: Lesson, how: Tuning, seed: int, grid: Sequence[int]) -> Iterator[tuple[int, Model]]:
+    """Train on, and stop at every number of steps of the grid, which rises: the steps done, and the model as it is by
+    then. Afterwards `model` is what it was.
 
     Raises ValueError where the loss is not finite, `EngineError` where there is no layer for an adapter.
     """
-    with _trainable(model, how, seed) as parts:
+    with _student(model, how, seed) as (student, parts):
         optimiser = torch.optim.AdamW(parts, lr=RATES[how], weight_decay=DECAY)
         states = model.encode(list(lesson.prompts))
         options = Options(autocast=bfloat16_pays(model))
         done = 0
         for until in grid:
             for step in range(done, until):
-                batch, rows = drawn(model, lesson, seed, step)
+                batch, rows = drawn(student, lesson, seed, step)
                 optimiser.zero_grad(set_to_none=True)
-                loss = accumulate(model, batch, states.rows(rows), options)
-                if not loss == loss or loss == float("inf"):
+                if not math.isfinite(accumulate(student, batch, states.rows(rows), options)):
                     raise ValueError(f"the loss is not finite at training step {step}")
                 torch.nn.utils.clip_grad_norm_(parts, 1.0)
                 optimiser.step()
             done = until
-            yield done
+            yield done, student
 
 
 def drawn(model: Model, lesson: Lesson, seed: int, step: int) -> tuple[Batch, Tensor]:
@@ -78,36 +79,29 @@ def drawn(model: Model, lesson: Lesson, seed: int, step: int) -> tuple[Batch, Te
 
 
 @torch.no_grad()
-def loss(model: Model, lesson: Lesson, seed: int) -> float:
-    """The mean squared error of the prediction on the lesson's pictures, a time each at even distances, and the same
-    noise whichever the model.
+def losses(model: Model, lesson: Lesson) -> list[float]:
+    """The mean squared error of the prediction on each of the lesson's pictures, each at a time of its own, at even
+    distances, under the same noise whichever the model.
     """
-    random = generator("held out", "", 0, seed)
     n = len(lesson.latents)
     times = torch.tensor([model.clock.time((i + 0.5) / n) for i in range(n)])
-    noise = torch.randn(lesson.latents.shape, generator=random).to(lesson.latents)
+    noise = torch.randn(lesson.latents.shape, generator=generator("held out", "", 0, 0)).to(lesson.latents)
     noisy, targets = model.diffuse(lesson.latents, noise, times.to(lesson.latents.device))
     found = model.predict(noisy, times.to(noisy.device), model.encode(list(lesson.prompts)))
-    return float((found.float() - targets.float()).square().mean())
+    each: list[float] = (found.float() - targets.float()).square().flatten(1).mean(1).tolist()
+    return each
 
 
 @contextmanager
-def _trainable(model: Model, how: Tuning, seed: int) -> Iterator[list[nn.Parameter]]:
-    """The parameters to train, and the model as it was afterwards."""
+def _student(model: Model, how: Tuning, seed: int) -> Iterator[tuple[Model, list[nn.Parameter]]]:
+    """The model that is trained, and its trainable parameters."""
     if how == "adapter":
-        with injected(model, attention(model), RANK, "relearn", seed) as loras:
-            yield [part for lora in loras.values() for part in (lora.up, lora.down)]
-        return
-    wanted = {name: parameter.requires_grad for name, parameter in model.denoiser.named_parameters()}
-    before = {name: parameter.detach().clone() for name, parameter in model.denoiser.named_parameters()}
-    try:
-        model.denoiser.requires_grad_(True)
-        yield list(model.denoiser.parameters())
-    finally:
-        for name, parameter in model.denoiser.named_parameters():
-            parameter.data.copy_(before[name])
-            parameter.grad = None
-            parameter.requires_grad_(wanted[name])
+        with injected(model, attention(model), RANK, "fine-tune", seed) as loras:
+            yield model, [part for lora in loras.values() for part in (lora.up, lora.down)]
+    else:
+        student = apart(model)
+        student.denoiser.requires_grad_(True)
+        yield student, list(student.denoiser.parameters())
 
 
 def attention(model: Model) -> list[Site]:
