@@ -59,8 +59,8 @@ def at(fresh: Path, folder: Path) -> Path:
 
 
 def same(report: Report) -> dict[str, Any]:
-    """All of a report but its cost and times."""
-    data = report.model_dump(exclude={"cost"})
+    """All of a report but its cost, times and dates."""
+    data = report.model_dump(exclude={"cost", "registered"})
     for attack in data["attacks"]:
         attack.pop("seconds")
     return data

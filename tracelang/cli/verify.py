@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,7 @@ from tracelang.cli.running import config_option, device_options, mistakes, usabl
 from tracelang.text import safe
 
 if TYPE_CHECKING:
-    from tracelang.evidence.schema import Report
+    from tracelang.evidence.schema import Registered, Report
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 COULD_NOT = 2
@@ -59,6 +59,9 @@ against_option = click.option(
 )
 @click.option("--steps", type=click.IntRange(2, 1000), help="Sampler steps.  [default: 20]")
 @against_option
+@click.option(
+    "--register", is_flag=True, help="Draw nothing: write down what would be done, for the report to be held to."
+)
 @device_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
@@ -72,31 +75,34 @@ def command(
     samples: int | None,
     steps: int | None,
     against: Path | None,
+    register: bool,
     device: str | None,
     dtype: str | None,
     as_json: bool,
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
+        from tracelang.evidence import verify as evidence
         from tracelang.evidence.pictures import SAMPLES
         from tracelang.evidence.prepare import STEPS
-        from tracelang.evidence.verify import verify
 
+        asked: dict[str, Any] = {
+            "device": usable(device),
+            "dtype": dtype,
+            "model": model,
+            "samples": SAMPLES if samples is None else samples,
+            "steps": steps or STEPS,
+            "config": config,
+            "say": warn,
+        }
+        if register:
+            if shard or against or as_json:
+                raise click.UsageError("--register takes what decides a run, and neither --shard, --against nor --json")
+            entry = evidence.register(out, judges, **asked)
+            click.echo(safe(f"{out}: registered at {entry.at} as {entry.digest}"))
+            return
         try:
             with progress() as report:
-                found = verify(
-                    out,
-                    judges,
-                    usable(device),
-                    dtype,
-                    shard,
-                    model,
-                    report,
-                    samples=SAMPLES if samples is None else samples,
-                    steps=steps or STEPS,
-                    against=against,
-                    config=config,
-                    say=warn,
-                )
+                found = evidence.verify(out, judges, shard=shard, progress=report, against=against, **asked)
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
             click.echo(
@@ -169,6 +175,8 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
+    if report.registered:
+        click.echo(safe(f"registered: {_registered(report.registered)}"))
     for line in report.provenance.unmeasured:
         click.echo(safe(f"not measured: {line}"))
     if report.comparison:
@@ -179,3 +187,14 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
             click.echo(safe(f"not compared: {line}"))
     click.echo(safe(f"{report.verdict}: {report.summary}"))
     click.echo(safe(f"report: {out / 'report' / 'report.html'}"))
+
+
+def _registered(one: Registered) -> str:
+    if not one.registered:
+        told = "nothing before this run"
+    elif one.differs:
+        told = f"at {one.registered}, and run otherwise ({'; '.join(one.differs)})"
+    else:
+        told = f"at {one.registered}, and run so"
+    before = len(one.before)
+    return told + (f"; {before} run{'s' if before > 1 else ''} began here before" if before else "")

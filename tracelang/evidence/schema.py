@@ -446,6 +446,43 @@ class Provenance(Frozen):
     """What OUT holds besides, and no picture was drawn with."""
 
 
+class EarlierRun(Frozen):
+    """A run that began in the same OUT before: when, of the same plan or another, and the verdicts that it was given;
+    none where it was never finished. `logged`: the log knows of it.
+    """
+
+    begun: str
+    run: str
+    same_plan: bool
+    verdicts: tuple[str, ...] = ()
+    logged: bool = True
+
+
+class Registered(Frozen):
+    """When this run began, and the last registration before that: its date and digest, empty where there is none, and
+    in what the run differs from it. `before`: the runs that began earlier. Dates are of the clock of whoever ran it.
+    """
+
+    begun: str
+    registered: str = ""
+    digest: str = ""
+    differs: tuple[str, ...] = ()
+    before: tuple[EarlierRun, ...] = ()
+
+
+class Machine(Frozen):
+    """What units were finished on. `capability`: the widest kernels that torch takes there. `run.json` has the rest:
+    the processor's flags and every installed package.
+    """
+
+    python: str
+    system: str
+    cpu: str
+    capability: str
+    threads: Count
+    gpu: tuple[str, ...] = ()
+
+
 class Report(Frozen):
     """The whole of `report.json`."""
 
@@ -476,3 +513,5 @@ class Report(Frozen):
     pictures: tuple[Picture, ...]
     cost: Cost
     provenance: Provenance
+    registered: Registered | None = None
+    machines: tuple[Machine, ...] = ()

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.evidence import artifact as artifacts
+from tracelang.evidence import registered
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit
 from tracelang.evidence.controls import Asked
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.machine import machine
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.prepare import STEPS, prepare
 from tracelang.evidence.report.against import earlier
@@ -80,7 +82,10 @@ def verify(
     with alone(root, run):
         work = Work(root / run.folder, run)
         work.begin()
+        registered.begun(artifact.report, work)
         own = share(ready.units, shard)
+        if any(not (work.folder / f"{unit.key}.json").exists() for unit in own):
+            work.note(machine())
         for control, kind in dict.fromkeys((unit.control, unit.kind) for unit in own):
             part = [unit for unit in own if (unit.control, unit.kind) == (control, kind)]
             for i, unit in enumerate(part):
@@ -89,6 +94,16 @@ def verify(
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
         return publish(artifact, work, other, say) if shard is None else None
+
+
+def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
+    """Write down, with the date, what `verify` would do with the same arguments, and draw nothing. The report of a run
+    that begins later says whether it ran so. `asked` is what `prepare` takes.
+
+    Raises as `verify` does.
+    """
+    ready = prepare(Path(out), judges, **asked)
+    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run)
 
 
 def merge(
@@ -116,6 +131,7 @@ def merge(
     work = gather(root, [Path(shard) for shard in shards], fits)
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
+        registered.begun(artifact.report, work)
         return publish(artifact, work, other, say)
 
 

@@ -3,7 +3,8 @@
 Every run has a folder of its own in it, named by the run's digest, so that one never removes what another finished;
 `latest` names the one that began last. A run's `run.json` says what all of its units belong to. Its digest covers
 everything the results depend on (plan, weights, judges, sampler, precision, torch), so a unit of another run is never
-taken for one of this.
+taken for one of this. Beside that it says when the run began, and on which machines units were finished; neither is in
+the digest.
 
 A unit's file carries the sha256 of all that it says, the digests of its pictures included: whoever changes one of them
 is noticed. There is no key in it, so whoever computes the digests anew is not.
@@ -15,6 +16,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tracelang.clock import utc
 from tracelang.evidence.judges import Class
 from tracelang.evidence.panel import Panel, Sought
 from tracelang.evidence.schema import JudgeCard
@@ -102,11 +105,41 @@ class Work:
     folder: Path
     run: Run
 
-    def begin(self) -> None:
-        """Make the folder, and the run the latest one. What other runs left stays."""
+    def begin(self, begun: str = "") -> None:
+        """Make the folder, and the run the latest one, begun at the date given if it was not begun before that, by
+        default now. What other runs left stays.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / "run.json", _text(self.run.to_json()))
+        with held(self.folder):
+            told = self._told()
+            dates = [date for date in (begun, told["begun"]) if date]
+            self._tell({**told, "begun": min(dates, default="") or utc()})
         write_text(self.folder.parent / LATEST, f"{self.folder.name}\n")
+
+    @property
+    def begun(self) -> str:
+        """When the run began, in UTC; empty where it did not, or nobody wrote it down."""
+        return str(self._told()["begun"])
+
+    @property
+    def machines(self) -> list[dict[str, Any]]:
+        """The machines on which units of it were finished."""
+        found: list[dict[str, Any]] = self._told()["machines"]
+        return found
+
+    def note(self, machine: Mapping[str, Any]) -> None:
+        """Write down a machine on which units are about to be done."""
+        with held(self.folder):
+            told = self._told()
+            if machine not in told["machines"]:
+                self._tell({**told, "machines": [*told["machines"], machine]})
+
+    def _told(self) -> dict[str, Any]:
+        file = _read(self.folder / "run.json") or {}
+        return {"begun": file.get("begun", ""), "machines": file.get("machines", [])}
+
+    def _tell(self, told: Mapping[str, Any]) -> None:
+        write_text(self.folder / "run.json", _text({**self.run.to_json(), **told}))
 
     def record(self, key: str) -> dict[str, Any] | None:
         """A unit's record, None where it is not finished. Raises WorkError where it or a picture was changed."""
@@ -148,6 +181,18 @@ def seal(records: Mapping[str, Mapping[str, Any]]) -> str:
 def runs(root: Path) -> list[Path]:
     """The folders of all runs in a work folder."""
     return sorted(file.parent for file in root.glob("*/run.json"))
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out of what is read in a folder to be written there again, for the length of the block."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -237,7 +282,9 @@ def gather(root: Path, shards: Sequence[Path], fits: Callable[[Run], None] = lam
     if lost:
         n = len(run.units)
         raise WorkError(f"{work.folder}: {len(lost)} of {n} units are missing: {_few(lost)}; verify their shard")
-    work.begin()
+    work.begin(min((date for one in works if (date := one.begun)), default=""))
+    for machine in (machine for one in works for machine in one.machines):
+        work.note(machine)
     for key, (one, record) in have.items():
         if one.folder.resolve() != work.folder.resolve() and not (work.folder / f"{key}.json").exists():
             if (one.folder / key).is_dir():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.checkpoint import earlier
+from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record
 from tracelang.evidence.expectations import outcome
@@ -21,7 +22,7 @@ from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import write_html
-from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Outcome, Provenance, Report, Verdict
+from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
 from tracelang.evidence.verdicts import worst
 from tracelang.evidence.work import Run, Work, seal
@@ -64,6 +65,15 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         provenance=_provenance(artifact, run, records),
     )
     return report, gallery.hits(evidence, artifact.out, artifact.model is not None)
+
+
+def composed(artifact: Artifact, work: Work) -> tuple[Report, list[Hit]]:
+    """The report and its hits from finished work, with when it was done, and on what. Raises WorkError."""
+    report, hits = compose(artifact, work.run, work.records())
+    known = Machine.model_fields
+    machines = tuple(Machine.model_validate({name: one[name] for name in known}) for one in work.machines)
+    told = registered.told(artifact.report, artifact.plan, work)
+    return report.model_copy(update={"registered": told, "machines": machines}), hits
 
 
 def _cost(artifact: Artifact, run: Run, records: Sequence[Record]) -> Cost:
@@ -179,7 +189,7 @@ def publish(
     A report that stands there and says anything else is set aside first, and `say` is told; so it is of one that was
     changed since it was written. Raises WorkError where units are missing or were changed.
     """
-    report, hits = compose(artifact, work.run, work.records())
+    report, hits = composed(artifact, work)
     if other is not None:
         report = report.model_copy(update={"comparison": compare(report, other)})
     folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"
@@ -190,6 +200,7 @@ def publish(
     write_html(report, folder)
     write_text(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
     write_text(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
+    registered.published(folder, work.run, report.verdict)
     return report
 
 

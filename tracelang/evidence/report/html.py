@@ -48,6 +48,7 @@ SECTIONS = {
     "judges": "The judges",
     "errors": "Errors",
     "cost": "Cost",
+    "registered": "When it was planned and run",
     "provenance": "Provenance",
     "untested": "Not tested",
 }
