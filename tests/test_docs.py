@@ -125,7 +125,14 @@ def limits() -> list[Row]:
         ("files that import one another", f"{tables.MAX_IMPORTS} deep"),
         ("members of a set with `&`", f"{tables.MAX_MEMBERS:,}"),
         ("`samples` of an expectation", f"{SAMPLES.high:,}"),
+        ("models of a control", f"{tables.MAX_CONTROLS}"),
     ]
+
+
+def afters() -> list[Row]:
+    assert list(tables.AFTERS) == ["round", "merge"]
+    rounds = [(code(f"after round {to}"), means) for to, means in tables.ROUNDINGS.items()]
+    return [*rounds, (code("after merge 50%"), tables.AFTERS["merge"])]
 
 
 def library() -> list[Row]:
@@ -150,6 +157,7 @@ TABLES: dict[str, Callable[[], list[Row]]] = {
     "layers": layers,
     "metrics": metrics,
     "attacks": lambda: [(code(name),) for name in tables.ATTACKS],
+    "afters": afters,
     "limits": limits,
     "codes": lambda: [(code(name), meaning) for name, meaning in CODES.items()],
 }

@@ -118,7 +118,8 @@ erase "fox" away
 preserve g weight 0.5
 preserve prior "a {}", list "l.txt" weight 0.1 { sample = 10 }
 method m
-expect over 200 samples seed 0 { shown(cat) <= 2% }
+control never = "a model"
+expect over 200 samples seed 0 { shown(cat) after round int8 <= 2% }
 """
 
 

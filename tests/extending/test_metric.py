@@ -10,10 +10,12 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tests.extending.conftest import Add
+from tracelang.diagnostics import Source
 from tracelang.evidence import metrics
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.schema import Report
 from tracelang.plan.explain import explain
+from tracelang.plan.load import parsed
 from tracelang.semantics.tables import METRICS, Metric
 
 ROW = Metric(
@@ -86,3 +88,52 @@ def test_a_row_that_is_counted_needs_a_share(add: Add, monkeypatch: pytest.Monke
     add(metrics.__name__, "sure", FILE)
     with pytest.raises(ImportError, match="names the share sure"):
         metrics.found()
+
+
+NEW = Metric("<=", "pictures", "erased", "share", "{limit} {bound} under {attack}.", attack="may")
+OLD = Metric("<=", "pictures", "erased", "share", "{limit} {bound} under {attack}.", attack="must", control=True)
+
+
+def recipe(assertion: str, more: str = "") -> str:
+    return f'concept cat {{ names "cat" }} erase cat preserve "dog" {more} expect {{ {assertion} <= 20% }}'
+
+
+def test_a_metric_says_whether_it_takes_an_attack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "found", NEW)
+    monkeypatch.setitem(METRICS, "gone", OLD)
+    for text, attack in {"found(cat)": None, "found(cat, p4d)": "p4d", "gone(cat, p4d)": "p4d"}.items():
+        plan = tracelang.compile(recipe(text))
+        (one,) = plan.expect
+        assert (one.concepts, one.attack) == ((("cat",),), attack) and f"{text} <= 20%" in explain(plan)
+        assert tracelang.compile(explain(plan)).digest == plan.digest
+        assert parsed(Source("<plan>", plan.to_json())) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "help"),
+    [
+        ("gone(cat)", "TL212", "write `gone(cat, ring_a_bell)`"),
+        ("found(p4d)", "TL212", 'write `found("…", p4d)`'),
+        ("found(p4d, cat)", "TL212", "the kind stands last: `found(cat, p4d)`"),
+        ("found(cat, p4b)", "TL207", "did you mean `p4d`?"),
+        ("found(cat, bird)", "TL201", ""),
+        ("gone(cat, p4d) after round int8", "TL305", "`after` goes with"),
+        ("shown(cat, p4d)", "TL201", ""),
+    ],
+)
+def test_what_stands_in_an_attacks_place(text: str, code: str, help: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "found", NEW)
+    monkeypatch.setitem(METRICS, "gone", OLD)
+    with pytest.raises(tracelang.CompileError) as refused:
+        tracelang.compile(recipe(text))
+    (finding,) = refused.value.diagnostics
+    assert finding.code == code and finding.help.startswith(help)
+
+
+def test_a_concept_that_is_called_like_an_attack_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "found", NEW)
+    concept = 'concept p4d { names "p" } erase p4d'
+    with pytest.raises(tracelang.CompileError, match="is an attack and a concept here"):
+        tracelang.compile(recipe("found(cat, p4d)", concept))
+    (one,) = tracelang.compile(recipe("found(p4d, cat)", concept)).expect
+    assert one.concepts == (("cat",), ("p4d",)) and one.attack is None

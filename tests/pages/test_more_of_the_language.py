@@ -35,20 +35,24 @@ def test_marks() -> None:
     LANGUAGE,
     "the definitions of a file, as `n.name`",
     "what the file calls `a` and `b`, of every sort, under these names",
-    "the file's `erase`, `preserve` and `expect` statements, but none of its names",
+    "the file's `erase`, `preserve`, `control` and `expect` statements, but none of its names",
     "names are looked up there, paths start there, and its local templates are those of its own concepts.",
     "A list in an imported or included file is sought from that file's folder.",
 )
 def test_what_each_statement_brings(here: Path) -> None:
     (here / "sub").mkdir()
     (here / "sub" / "w.txt").write_text("lion\n")
-    write(here / "sub", x='templates object = "my {}" group a = list "w.txt" window a = 0%..9% preserve a erase "e"')
+    write(
+        here / "sub",
+        x='templates object = "my {}" group a = list "w.txt" window a = 0%..9% preserve a erase "e" control random',
+    )
     assert compile(write(here, top='import "sub/x.erase" as n erase n.a')).erase[0].targets == ("lion",)
     both = 'from "sub/x.erase" import a erase a method trace { steer.push.during = a }'
     found = compile(write(here, top=both))
     assert found.concept("lion").templates == ("my {}",) and found.method.passes[0].terms[0].during.high == 0.09  # type: ignore[union-attr]
     included = compile(write(here, top='include "sub/x.erase" erase "cat"'))
     assert [one.targets for one in included.erase] == [("cat",), ("e",)] and len(included.preserve) == 1
+    assert [one.kind for one in included.controls] == ["random"]
     assert included.concept("cat").templates != ("my {}",) == included.concept("e").templates
     assert compile_with_findings(write(here, top='include "sub/x.erase" erase a'))[0] is None
 

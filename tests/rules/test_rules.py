@@ -76,7 +76,7 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
 
 def test_every_rule_has_a_code_and_cases_of_its_own() -> None:
     assert len({rule.CODE for rule in RULES}) == len(RULES)
-    between_versions = {code for code in CODES if "TL410" <= code <= "TL429"}
+    between_versions = {code for code in CODES if "TL410" <= code <= "TL429"} | {"TL434"}
     assert {code for code in CODES if "TL4" <= code < "TL6"} - between_versions == {rule.CODE for rule in RULES}
     assert {path.stem for path in HERE.glob("*.txt")} == {rule.__name__.rpartition(".")[2] for rule in RULES}
 

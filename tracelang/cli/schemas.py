@@ -70,7 +70,7 @@ class Change(Record):
     """`field` of `subject` went from `before` to `after`, as a recipe writes them. `+`, `-`: it came or went whole."""
 
     sign: Literal["+", "-", "~"]
-    part: Literal["header", "concept", "erase", "preserve", "method", "expect"]
+    part: Literal["header", "concept", "erase", "preserve", "method", "control", "expect"]
     subject: str
     field: str
     before: str

@@ -102,6 +102,7 @@ CODES: dict[str, str] = {
     "TL431": "a degree of 0 that is written out",
     "TL432": "a window or place that a stated family does not have",
     "TL433": "a method that erases nothing",
+    "TL434": "a control that is gone, or rests on fewer models",
     "TL501": "a definition that nothing uses",
     "TL502": "a local definition shadows the prelude",
     "TL503": "a quoted text that a declared concept already names",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from math import inf
 
 from tracelang.evidence.metrics import MEASURES
-from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
+from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, open_, percent
 from tracelang.evidence.pictures import drawable
 from tracelang.evidence.schema import Measure, Outcome, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst
-from tracelang.plan.explain import said
+from tracelang.plan.explain import after, said
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS
@@ -40,12 +40,16 @@ def why_hopeless(one: Assertion) -> str:
 def outcome(one: Assertion, measured: Measured) -> Outcome:
     """What came of an assertion."""
     measure = MEASURES[one.metric]
-    if isinstance(measure, Share):
+    reason = ""
+    if one.after is not None:
+        why = f"no picture was drawn {after(one.after)}"
+        measures = tuple(open_(member, why) for member in one.concepts)
+        verdict = worst([found.verdict for found in measures])
+    elif isinstance(measure, Share):
         verdict, reason, measures = together(one, measured, measure)
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)
         verdict = worst([found.verdict for found in measures])
-        reason = ""
     last = farthest(measures, one.comparison)
     if not reason:
         several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
@@ -55,6 +59,7 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     return Outcome(
         metric=one.metric,
         attack=one.attack,
+        after=one.after,
         comparison=one.comparison,
         bound=one.bound,
         samples=one.samples,

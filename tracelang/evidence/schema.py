@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tracelang.plan.types import Member
+from tracelang.plan.types import After, Member
 from tracelang.semantics.tables import Access
 
 REPORT_VERSION: Literal[2] = 2
@@ -94,6 +94,7 @@ class Outcome(Frozen):
 
     metric: str
     attack: str | None
+    after: After | None = None
     comparison: Literal["<=", ">="]
     bound: float
     samples: int

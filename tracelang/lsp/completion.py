@@ -24,7 +24,7 @@ from tracelang.semantics.rules.allowances import MARK, WORD
 from tracelang.semantics.scope import WHAT, Scope
 from tracelang.semantics.scope import Sort as NameSort
 from tracelang.semantics.standard import method_names
-from tracelang.semantics.tables import ATTACKS, FAMILIES, HEADER, KINDS, METRICS, THREATS
+from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS, THREATS
 from tracelang.semantics.values import PLACES, READS, ROLES
 from tracelang.syntax import tree
 from tracelang.syntax.text import quote
@@ -107,6 +107,8 @@ def _names(documents: Documents, document: Document, place: Cursor) -> Iterator[
     scope = document.module.scope
     match mention.sort:
         case "concept" | "templates" | "window" | "layers" | "method" | "param" as sort:
+            if mention.owner is ATTACKS:
+                yield from _attacks()
             yield from _in_scope(scope, sort, mention)
         case "text":
             yield from (Offer(text, Kind.Value, "concept") for text in sorted(scope.texts))
@@ -119,9 +121,14 @@ def _names(documents: Documents, document: Document, place: Cursor) -> Iterator[
                 demand = metric.demand.format(limit=metric.comparison or "around", bound="the bound", attack="it names")
                 yield Offer(name, Kind.Function, "metric", f"{demand[:1].upper()}{demand[1:]}")
         case "attack":
-            for name, (access, what) in ATTACKS.items():
-                yield Offer(name, Kind.EnumMember, f"attack, {access}", what)
+            yield from _attacks()
             yield from _in_scope(scope, "concept", mention)
+        case "control":
+            yield from (Offer(name, Kind.EnumMember, "control", what) for name, what in CONTROLS.items())
+        case "after":
+            yield from (Offer(name, Kind.EnumMember, "what is done first", what) for name, what in AFTERS.items())
+        case "rounding":
+            yield from (Offer(name, Kind.EnumMember, "number format", what) for name, what in ROUNDINGS.items())
         case "kind":
             yield from (Offer(name, Kind.EnumMember, "kind", what) for name, what in KINDS.items())
         case "header":
@@ -146,6 +153,11 @@ def _names(documents: Documents, document: Document, place: Cursor) -> Iterator[
             yield from _files(document, mention.name, sort)
         case "column" | "row column" | "row value" as sort:
             yield from _cells(documents, document, mention, sort)
+
+
+def _attacks() -> Iterator[Offer]:
+    for name, (access, what) in ATTACKS.items():
+        yield Offer(name, Kind.EnumMember, f"attack, {access}", what)
 
 
 def _in_scope(scope: Scope, sort: NameSort, mention: Mention) -> Iterator[Offer]:

@@ -23,7 +23,7 @@ from tracelang.semantics.prompts import fill
 from tracelang.semantics.rulebook import Rule, rules
 from tracelang.semantics.rules.allowances import MARK
 from tracelang.semantics.sets import Members, members
-from tracelang.semantics.tables import ATTACKS, FAMILIES, HEADER, KINDS, METRICS
+from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS
 from tracelang.semantics.values import PLACES, READS, ROLES
 from tracelang.syntax import tree
 from tracelang.text import joined
@@ -97,6 +97,12 @@ def _about(documents: Documents, document: Document, mention: Mention) -> str:
         case "attack" if name in ATTACKS:
             access, what = ATTACKS[name]
             return f"**attack `{name}`** ({access})\n\n{what}."
+        case "control" if name in CONTROLS:
+            return f"**control `{name}`**: {CONTROLS[name]}"
+        case "after" if name in AFTERS:
+            return f"`after {name}`: {AFTERS[name]}"
+        case "rounding" if name in ROUNDINGS:
+            return f"**number format `{name}`**: {ROUNDINGS[name]}"
         case "kind" if name in KINDS:
             return f"**kind `{name}`**: {_kind(name)}"
         case "header" if name in HEADER:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from tracelang.diagnostics import Span
-from tracelang.records import dataclass
+from tracelang.records import dataclass, replace
+from tracelang.semantics.expectations import attack_of
 from tracelang.semantics.fields import Field, settings
 from tracelang.semantics.kinds import PASSES, TERMS, declared, takes_terms
 from tracelang.semantics.prior import Prior
 from tracelang.semantics.rules.references import PARAM, field_called, leaves
 from tracelang.semantics.scope import SORTS, WHAT
+from tracelang.semantics.tables import ATTACKS, METRICS
 from tracelang.syntax import tree
 
 NAMES = frozenset({*WHAT, "import"})
@@ -22,12 +24,12 @@ NAMES = frozenset({*WHAT, "import"})
 class Mention:
     """A stretch of a statement. `sort` is one of those of names (`semantics.scope`), `import` for an alias, `brought`
     for what `from … import` brings; of the language's own words (`metric`, `attack`, `kind`, `header`, `header value`,
-    `place`, `pass`, `term`, `setting`, `choice`, `address`, `scalar`); or of quoted texts (`recipe`, `list`, `column`,
-    `row column`, `row value`, `text`).
+    `place`, `pass`, `term`, `setting`, `choice`, `address`, `scalar`, `control`, `after`, `rounding`); or of quoted
+    texts (`recipe`, `list`, `column`, `row column`, `row value`, `text`).
 
     `reference` is the whole name where one is used, None where it is defined. `owner` is what gives the word its
     meaning: the class that declares a setting or has a term (None: a method), a choice's field, a header's field, a
-    list, an import, a setting's address.
+    list, an import, a setting's address; of a concept, the attacks that might stand there as well.
     """
 
     sort: str
@@ -89,6 +91,8 @@ def mentions(statement: tree.Statement) -> Iterator[Mention]:
                 yield from _scalar(option.number)
             for assertion in statement.assertions:
                 yield from _assertion(assertion)
+        case tree.Control():
+            yield Mention("control", statement.kind.span, statement.kind.text)
         case tree.Version():
             pass
         case _:
@@ -250,14 +254,20 @@ def _values(values: tuple[tree.Value, ...], field: Field | None) -> Iterator[Men
 
 def _assertion(node: tree.Assertion) -> Iterator[Mention]:
     yield Mention("metric", node.metric.span, node.metric.text)
-    arguments = node.arguments
-    last = arguments.members[-1] if isinstance(arguments, tree.Union) else None
-    if node.metric.text == "attack" and isinstance(arguments, tree.Union) and isinstance(last, tree.Reference):
-        yield Mention("attack", last.span, last.text)
-        for one in arguments.members[:-1]:
-            yield from _set(one)
-    else:
-        yield from _set(arguments)
+    concepts, attack = attack_of(node)
+    if attack is not None:
+        yield Mention("attack", attack.span, attack.text)
+    metric = METRICS.get(node.metric.text)
+    last = concepts.members[-1] if isinstance(concepts, tree.Union) else None
+    for mention in _set(concepts):
+        open_ = metric is not None and metric.attack == "may" and last is not None and mention.reference is last
+        yield replace(mention, owner=ATTACKS) if open_ else mention
+    if node.after is not None:
+        yield Mention("after", node.after.how.span, node.after.how.text)
+        if node.after.how.text == "round" and isinstance(node.after.value, tree.Reference):
+            yield Mention("rounding", node.after.value.span, node.after.value.text)
+        else:
+            yield from _scalar(node.after.value)
     yield from _scalar(node.bound)
 
 

@@ -23,6 +23,7 @@ KINDS: dict[type, SymbolKind] = {
     tree.Preserve: SymbolKind.Event,
     tree.Method: SymbolKind.Method,
     tree.Define: SymbolKind.Method,
+    tree.Control: SymbolKind.Object,
     tree.Expect: SymbolKind.Boolean,
 }
 MAX_NAME = 60
@@ -52,6 +53,8 @@ def _named(node: tree.Statement) -> tuple[str, Span]:
             return f"{node.span.text.split()[0]} {node.set.span.text}", node.set.span
         case tree.Expect():
             return "expect", Span(node.span.source, node.span.start, node.span.start + len("expect"))
+        case tree.Control():
+            return f"control {node.kind.text}", node.kind.span
         case tree.Import():
             return node.alias.text, node.alias.span
         case tree.FromImport() | tree.Include():

@@ -15,7 +15,7 @@ from tracelang.semantics.tables import HEADER
 from tracelang.syntax.text import quote
 
 Sign = Literal["+", "-", "~"]
-Part = Literal["header", "concept", "erase", "preserve", "method", "expect"]
+Part = Literal["header", "concept", "erase", "preserve", "method", "control", "expect"]
 Pair = tuple[str, str]
 
 
@@ -44,7 +44,9 @@ class Change:
 def changes(before: Plan, after: Plan) -> tuple[Change, ...]:
     """Every difference in meaning, in the order of a recipe."""
     return tuple(
-        chain.from_iterable(one(before, after) for one in (_header, _concepts, _erase, _preserve, _method, _expect))
+        chain.from_iterable(
+            one(before, after) for one in (_header, _concepts, _erase, _preserve, _method, _controls, _expect)
+        )
     )
 
 
@@ -150,6 +152,20 @@ def _steps(what: str, within: str, old: tuple[Pass | Term, ...], new: tuple[Pass
         yield Change("~", "method", within.rstrip("."), f"order of {what}", ", ".join(stayed), ", ".join(placed))
 
 
+def _controls(before: Plan, after: Plan) -> Iterator[Change]:
+    """A model that came or went, and their order where the same ones stayed: twins are told by their place."""
+    for old, new in _paired(before.controls, after.controls, lambda one: one.kind):
+        if old is not None and new is not None:
+            for sign, models, others in (("-", old.models, new.models), ("+", new.models, old.models)):
+                for name in (name for name in models if name not in others):
+                    yield _whole("control", new.kind, quote(name), sign == "+", field="model")
+            stayed = [name for name in old.models if name in new.models]
+            if stayed != (placed := [name for name in new.models if name in old.models]):
+                yield Change("~", "control", new.kind, "order of models", _list(stayed), _list(placed))
+        elif (one := new or old) is not None:
+            yield _whole("control", one.kind, _list(one.models), new is not None)
+
+
 def _expect(before: Plan, after: Plan) -> Iterator[Change]:
     """An assertion about the same is one change, and so is one whose set alone changed, if it is the only such one."""
     old = [one for one in before.expect if one not in after.expect]
@@ -166,11 +182,11 @@ def _expect(before: Plan, after: Plan) -> Iterator[Change]:
 
 
 def _about(one: types.Assertion) -> Hashable:
-    return one.metric, one.attack, one.comparison, one.concepts
+    return _of_kind(one), one.concepts
 
 
 def _of_kind(one: types.Assertion) -> Hashable:
-    return one.metric, one.attack, one.comparison
+    return one.metric, one.attack, one.after, one.comparison
 
 
 def _terms_of(one: types.Assertion) -> str:

@@ -33,6 +33,7 @@ def explain(plan: Plan) -> str:
         [f"preserve {member(one.concepts)} weight {number(one.weight)}" for one in plan.preserve],
         *map(_prior, plan.prior),
         _method(plan.method),
+        [control(one) for one in plan.controls],
         *_expect(plan),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
@@ -177,6 +178,16 @@ def setting(value: object, absent: str) -> str:
             raise TypeError(type(value))
 
 
+def control(one: types.Control) -> str:
+    """The statement that names it."""
+    return f"control {one.kind}" + (f" = {', '.join(map(quote, one.models))}" if one.models else "")
+
+
+def after(one: types.After) -> str:
+    """What is done to the edited weights first, as an assertion says it."""
+    return f"after {one.how} {one.to if one.share is None else percent(one.share)}"
+
+
 def _expect(plan: Plan) -> Iterable[list[str]]:
     def terms(one: types.Assertion) -> tuple[int, int]:
         return one.samples, one.seed
@@ -198,6 +209,8 @@ class Asserted(Protocol):
     @property
     def attack(self) -> str | None: ...
     @property
+    def after(self) -> types.After | None: ...
+    @property
     def comparison(self) -> str: ...
     @property
     def bound(self) -> float: ...
@@ -209,10 +222,11 @@ def said(one: Asserted, most: int | None = None) -> str:
 
 
 def asserted(one: Asserted, most: int | None = None) -> str:
-    """What an assertion is about: `attack(nudity, p4d)`."""
+    """What an assertion is about: `attack(nudity, p4d)`, `shown(dog) after round int8`."""
     named = [member(names) for names in one.concepts[:most]]
     more = ["…"] if len(named) < len(one.concepts) else []
-    return f"{one.metric}({', '.join([*named, *more, *([one.attack] if one.attack else [])])})"
+    what = f"{one.metric}({', '.join([*named, *more, *([one.attack] if one.attack else [])])})"
+    return f"{what} {after(one.after)}" if one.after else what
 
 
 def bound(one: Asserted) -> str:

@@ -36,6 +36,9 @@ def lower(program: given.Program, source: given.File) -> Plan:
         preserve=tuple(sorted(preserve, key=lambda one: one.concepts)),
         prior=tuple(one.prior for one in program.prior),
         method=types.Method(name=program.method.name, passes=program.method.passes),
+        controls=tuple(
+            types.Control.model_validate({"kind": one.kind, "models": one.models}) for one in program.controls
+        ),
         expect=_expect(program.expect, rename),
         sources=tuple(types.Source(path=f.path, sha256=f.sha256, role=f.role) for f in (source, *program.files)),
     )
@@ -65,6 +68,7 @@ def _expect(assertions: tuple[given.Assertion, ...], rename: Rename) -> tuple[ty
                 "metric": one.metric,
                 "concepts": tuple(sorted(rename(member) for member in one.concepts)),
                 "attack": one.attack,
+                "after": None if one.after is None else _after(one.after),
                 "comparison": one.comparison,
                 "bound": one.bound,
                 "samples": one.samples,
@@ -75,5 +79,14 @@ def _expect(assertions: tuple[given.Assertion, ...], rename: Rename) -> tuple[ty
     ]
     unique = dict.fromkeys(found)
     return tuple(
-        sorted(unique, key=lambda a: (order[a.metric], a.concepts, a.attack or "", a.samples, a.seed, a.bound))
+        sorted(unique, key=lambda a: (order[a.metric], a.concepts, *_condition(a), a.samples, a.seed, a.bound))
     )
+
+
+def _condition(one: types.Assertion) -> tuple[str, str, str, float]:
+    after = one.after
+    return one.attack or "", *((after.how, after.to, after.share or 0.0) if after else ("", "", 0.0))
+
+
+def _after(one: given.After) -> types.After:
+    return types.After.model_validate({"how": one.how, "to": one.to, "share": one.share})

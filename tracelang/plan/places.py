@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tracelang.diagnostics import Span
 from tracelang.plan.lower import concept_names
-from tracelang.plan.types import Member
+from tracelang.plan.types import Assertion, Member
 from tracelang.semantics import program
 from tracelang.semantics.resolve import Resolution
 from tracelang.syntax import tree
@@ -58,10 +58,15 @@ class Places:
         used = (one.span for key, one in self._program.concepts.items() if self._names[key] == name)
         return next(used, None) or next((node.name.span for node in self._declared(name)), None)
 
-    def asserted(self, metric: str, attack: str | None, concepts: tuple[Member, ...]) -> Span | None:
-        """The assertion of this metric that is about most of these concepts."""
-        alike = [one for one in self._program.expect if (one.metric, one.attack) == (metric, attack)]
-        shared = {id(one): len({self._member(names) for names in one.concepts} & set(concepts)) for one in alike}
+    def control(self, kind: str) -> Span:
+        """The control of a kind, else the first `expect`, else the first statement."""
+        return next((one.span for one in self._program.controls if one.kind == kind), self.expect)
+
+    def asserted(self, wanted: Assertion) -> Span | None:
+        """The assertion of this sort, the same bound aside, that is about most of these concepts."""
+        alike = [one for one in self._program.expect if _sort(one) == _sort(wanted)]
+        concepts = set(wanted.concepts)
+        shared = {id(one): len({self._member(names) for names in one.concepts} & concepts) for one in alike}
         best = max(alike, key=lambda one: shared[id(one)], default=None)
         return best.span if best is not None and shared[id(best)] else None
 
@@ -99,6 +104,11 @@ class Places:
 
     def _member(self, member: program.Member) -> Member:
         return tuple(sorted(self._names[key] for key in member))
+
+
+def _sort(one: program.Assertion | Assertion) -> tuple[object, ...]:
+    after = one.after
+    return one.metric, one.attack, after and (after.how, after.to, after.share)
 
 
 def _setting(body: tree.Body, address: list[str]) -> Span | None:

@@ -30,7 +30,7 @@ from tracelang.semantics.fields import Field as Setting
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
 from tracelang.semantics.prior import Prior, sampled
-from tracelang.semantics.tables import ATTACKS, MAX_SEED, METRICS, Kind
+from tracelang.semantics.tables import ATTACKS, MAX_CONTROLS, MAX_MODEL_NAME, MAX_SEED, METRICS, ROUNDINGS, Kind
 from tracelang.semantics.values import (
     Auto,
     Difference,
@@ -50,9 +50,11 @@ from tracelang.semantics.values import (
 from tracelang.syntax.tree import LANGUAGE_VERSION
 
 __all__ = [
+    "After",
     "Assertion",
     "Auto",
     "Concept",
+    "Control",
     "Difference",
     "Erasure",
     "GlobSites",
@@ -251,12 +253,48 @@ class Method(Frozen):
         return self
 
 
+class Control(Frozen):
+    """What measurements are read against: `never`, models that never knew what is erased, in order, each a name or a
+    folder; `random`, the base with a denoiser of random weights, which names none.
+    """
+
+    kind: Literal["never", "random"]
+    models: Annotated[
+        tuple[Annotated[Words, Field(max_length=MAX_MODEL_NAME)], ...], Field(max_length=MAX_CONTROLS)
+    ] = ()
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        _distinct(self.models, "models of one name in a control")
+        if bool(self.models) != (self.kind == "never"):
+            raise ValueError("a control `never` names its models, and `random` has none")
+        return self
+
+
+class After(Frozen):
+    """What is done to the edited weights first: `round` to a number format, or `merge` with a share of an adapter."""
+
+    how: Literal["round", "merge"]
+    to: str = ""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        rounds = self.how == "round"
+        if (self.to in ROUNDINGS) != rounds or (self.share is None) != rounds or bool(self.to) != rounds:
+            raise ValueError("weights are rounded to a number format, or merged with a share")
+        return self
+
+
 class Assertion(Frozen):
-    """One expectation over a set, `samples` images per member; `attack` names the kind for the metric `attack`."""
+    """One expectation over a set, `samples` images per member; `attack` is the kind, where the metric takes one;
+    `after` is what is done to the edited weights first.
+    """
 
     metric: str
     concepts: Annotated[tuple[Member, ...], Field(min_length=1)]
     attack: Label | None
+    after: After | None = None
     comparison: Literal["<=", ">="]
     bound: float
     samples: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -268,6 +306,23 @@ class Assertion(Frozen):
         if metric not in METRICS:
             raise ValueError(f"no metric is called {metric[:60]!r}")
         return metric
+
+    @model_validator(mode="after")
+    def _asked(self) -> Self:
+        metric = METRICS[self.metric]
+        if (metric.attack is None and self.attack) or (metric.attack == "must" and not self.attack):
+            raise ValueError(f"`{self.metric}` {'needs an' if metric.attack else 'takes no'} attack")
+        if self.after is not None and not metric.after:
+            raise ValueError(f"`{self.metric}` cannot be asked of changed weights")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of weights as they are nothing is said: what was compiled before there was `after` keeps its digest."""
+        data: dict[str, Any] = write(self)
+        if self.after is None:
+            data.pop("after", None)
+        return data
 
 
 class Source(Frozen):
@@ -289,6 +344,7 @@ class Plan(Frozen):
     preserve: tuple[Preservation, ...]
     prior: tuple[Annotated[Any, PlainValidator(_prior)], ...] = ()
     method: Method
+    controls: tuple[Control, ...] = ()
     expect: tuple[Assertion, ...]
     sources: tuple[Source, ...]
 
@@ -298,14 +354,18 @@ class Plan(Frozen):
         _distinct((erasure.targets for erasure in self.erase), "erasures of the same targets")
         _distinct((one.concepts for one in self.preserve), "preservations of the same concepts")
         _distinct((one.prompts for one in self.prior), "priors of the same prompts")
+        _distinct((one.kind for one in self.controls), "controls of one kind")
         return self
 
     @model_serializer(mode="wrap")
     def _said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a prior nothing is said of one: what was compiled before there were any keeps its digest."""
+        """Of priors and controls, where there are none, nothing is said: what was compiled before there were any keeps
+        its digest.
+        """
         data: dict[str, Any] = write(self)
-        if not self.prior:
-            data.pop("prior", None)
+        for name in ("prior", "controls"):
+            if not getattr(self, name):
+                data.pop(name, None)
         return data
 
     @model_validator(mode="after")

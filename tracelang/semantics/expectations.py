@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import Literal
 
 from tracelang.diagnostics import Label
-from tracelang.diagnostics.diagnostic import did_you_mean
+from tracelang.diagnostics.diagnostic import did_you_mean, nearest
 from tracelang.semantics.context import Context
 from tracelang.semantics.fields import Field
-from tracelang.semantics.numbers import bounded, scalar, worth
-from tracelang.semantics.program import Assertion
+from tracelang.semantics.numbers import bounded, scalar, share, worth
+from tracelang.semantics.program import After, Assertion
 from tracelang.semantics.scope import Scope
 from tracelang.semantics.sets import members
-from tracelang.semantics.tables import ATTACKS, DEFAULT_SAMPLES, DEFAULT_SEED, MAX_SEED, METRICS, Metric
+from tracelang.semantics.tables import (
+    AFTERS,
+    ATTACKS,
+    DEFAULT_SAMPLES,
+    DEFAULT_SEED,
+    MAX_SEED,
+    METRICS,
+    ROUNDINGS,
+    Metric,
+)
 from tracelang.syntax import tree
 
 SAMPLES = Field("integer", low=1, high=1_000_000)
@@ -52,38 +62,102 @@ def _assertion(context: Context, scope: Scope, node: tree.Assertion, samples: in
         help = f"write `{name}(…) {metric.comparison} …`"
         context.report.error("TL304", message, node.span, help=help, note=note)
         return None
-    arguments: tree.Set | None = node.arguments
-    attack = None
-    if name == "attack":
-        arguments, attack = _split(context, node)
-    if arguments is None:
+    arguments, attack = _split(context, scope, node, metric)
+    after = _after(context, scope, node, metric)
+    if arguments is None or after is False:
         return None
     found = members(context, scope, arguments)
     bound = _bound(context, scope, node, metric)
     if found is None or bound is None:
         return None
-    return Assertion(name, tuple(sorted(found)), attack, node.comparison, bound, samples, seed, node.span)
+    return Assertion(
+        name, tuple(sorted(found)), attack, after or None, node.comparison, bound, samples, seed, node.span
+    )
 
 
-def _split(context: Context, node: tree.Assertion) -> tuple[tree.Set | None, str | None]:
-    """`attack(X, KIND)`: the last argument is the kind of attack."""
-    given = node.arguments
-    kind = given.members[-1] if isinstance(given, tree.Union) else None
-    if not isinstance(given, tree.Union) or not isinstance(kind, tree.Reference):
-        help = f"write `attack({given.span.text}, ring_a_bell)`"
-        if isinstance(given, tree.Union) and isinstance(given.members[0], tree.Reference):
-            first = given.members[0].text
-            if first in ATTACKS:
-                concepts = ", ".join(member.span.text for member in given.members[1:])
-                help = f"the kind stands last: `attack({concepts}, {first})`"
-        context.report.error("TL212", "`attack` needs a kind of attack after the concepts", given.span, help=help)
+def attack_of(node: tree.Assertion) -> tuple[tree.Set, tree.Reference | None]:
+    """The concepts of an assertion, and apart the attack that its last argument names, where its metric takes one."""
+    metric, given = METRICS.get(node.metric.text), node.arguments
+    last = given.members[-1] if isinstance(given, tree.Union) else None
+    if metric is None or not isinstance(given, tree.Union) or not isinstance(last, tree.Reference):
+        return given, None
+    if metric.attack is None or (metric.attack == "may" and last.text not in ATTACKS):
+        return given, None
+    rest = given.members[:-1]
+    return (rest[0] if len(rest) == 1 else tree.Union(rest, span=given.span)), last
+
+
+def _split(context: Context, scope: Scope, node: tree.Assertion, metric: Metric) -> tuple[tree.Set | None, str | None]:
+    """`attack(X, KIND)`: the last argument is the kind of attack, of some metrics where it is given."""
+    name, given = node.metric.text, node.arguments
+    concepts, kind = attack_of(node)
+    if kind is None:
+        first = given.members[0] if isinstance(given, tree.Union) else given
+        alone = isinstance(first, tree.Reference) and first.text in ATTACKS and not scope.find("concept", first.text)
+        if metric.attack is None or (metric.attack == "may" and not alone):
+            return _mistyped(context, scope, given, metric), None
+        help = f"write `{name}({given.span.text}, ring_a_bell)`"
+        message = f"`{name}` needs a kind of attack after the concepts"
+        if alone and isinstance(given, tree.Union):
+            rest = ", ".join(member.span.text for member in given.members[1:])
+            help = f"the kind stands last: `{name}({rest}, {first.span.text})`"
+        elif alone:
+            message, help = f"`{name}` needs concepts before the attack", f'write `{name}("…", {first.span.text})`'
+        context.report.error("TL212", message, given.span, help=help)
         return None, None
     if kind.text not in ATTACKS:
         help = did_you_mean(kind.text, ATTACKS)
         context.report.error("TL207", f"no attack is called `{kind.text}`", kind.span, help=help)
         return None, None
-    rest = given.members[:-1]
-    return (rest[0] if len(rest) == 1 else tree.Union(rest, span=given.span)), kind.text
+    if metric.attack == "may" and scope.find("concept", kind.text):
+        message = f"`{kind.text}` is an attack and a concept here, so this can be read in two ways"
+        context.report.error("TL212", message, kind.span, help="give the concept another name, or name it first")
+        return None, None
+    return concepts, kind.text
+
+
+def _mistyped(context: Context, scope: Scope, given: tree.Set, metric: Metric) -> tree.Set | None:
+    """The concepts, unless the last is none that is known and nearly an attack."""
+    last = given.members[-1] if isinstance(given, tree.Union) else None
+    if metric.attack == "may" and isinstance(last, tree.Reference) and not scope.find("concept", last.text):
+        near = nearest(last.text, ATTACKS)
+        if near and last.parts[0].text not in scope.imports and last.text not in scope.missing:
+            message = f"no attack and no concept is called `{last.text}`"
+            context.report.error("TL207", message, last.span, help=f"did you mean `{near}`?")
+            return None
+    return given
+
+
+def _after(context: Context, scope: Scope, node: tree.Assertion, metric: Metric) -> After | Literal[False] | None:
+    """What is done to the weights first; False where that is reported."""
+    if node.after is None:
+        return None
+    how, value = node.after.how.text, node.after.value
+    if not metric.after:
+        name = node.metric.text
+        why = "draws no picture" if not metric.images else "is read against models that are not changed with the edit"
+        if metric.images and not metric.control:
+            why = "is no share of pictures"
+        allowed = ", ".join(f"`{name}`" for name, one in METRICS.items() if one.after)
+        message = f"`{name}` cannot be asked of changed weights: it {why}"
+        context.report.error("TL305", message, node.after.span, help=f"`after` goes with {allowed}")
+        return False
+    if how == "round":
+        if isinstance(value, tree.Reference) and value.text in ROUNDINGS:
+            return After("round", value.text, None)
+        help = did_you_mean(value.span.text, ROUNDINGS)
+        message = f"no number format is called `{value.span.text}`"
+        context.report.error("TL209", message, value.span, help=help)
+        return False
+    if how == "merge":
+        part = share(context, scope, value, "the strength of `merge`")
+        if part == 0:
+            help = "write a larger one, or remove `after merge`"
+            context.report.error("TL213", "a merge at 0% changes nothing", value.span, help=help)
+        return After("merge", "", part) if part else False
+    help = did_you_mean(how, AFTERS)
+    context.report.error("TL209", f"weights cannot be changed by `{how}`", node.after.how.span, help=help)
+    return False
 
 
 def _bound(context: Context, scope: Scope, node: tree.Assertion, metric: Metric) -> float | None:

@@ -64,10 +64,29 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """What measurements are read against: of `never` the models, names or folders, in order; `random` has none."""
+
+    kind: str
+    models: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What is done to the edited weights first: `round` to a number format, or `merge` of a share."""
+
+    how: str
+    to: str
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion:
     metric: str
     concepts: tuple[Member, ...]
     attack: str | None
+    after: After | None
     comparison: str
     bound: float
     samples: int
@@ -102,5 +121,6 @@ class Program:
     preserve: tuple[Preservation, ...]
     prior: tuple[Held, ...]
     method: Method
+    controls: tuple[Control, ...]
     expect: tuple[Assertion, ...]
     files: tuple[File, ...]

@@ -12,6 +12,7 @@ from tracelang.records import dataclass
 from tracelang.semantics.checks import check
 from tracelang.semantics.concepts import declared, defined_templates, folded
 from tracelang.semantics.context import Context
+from tracelang.semantics.controls import controls
 from tracelang.semantics.expectations import expectations
 from tracelang.semantics.fields import Field
 from tracelang.semantics.header import header, version
@@ -109,6 +110,7 @@ def resolve(
                 kept += _preserve(context, module.scope, node)
             case tree.Expect():
                 expect += expectations(context, module.scope, node)
+    beside = controls(context, [node for _, node in statements if isinstance(node, tree.Control)])
     chosen = _method(context, top.scope, file.statements)
     for module in modules.all:
         if module is not top and any(isinstance(node, tree.Method) for node in module.file.statements):
@@ -136,7 +138,17 @@ def resolve(
     files = sorted(
         {*modules.files.values(), *context.lists.files.values()}, key=lambda one: (one.path, one.role, one.data)
     )
-    program = Program(info, concepts, tuple(erase), tuple(kept), tuple(priors), chosen, tuple(expect), tuple(files))
+    program = Program(
+        info,
+        concepts,
+        tuple(erase),
+        tuple(kept),
+        tuple(priors),
+        chosen,
+        tuple(beside),
+        tuple(expect),
+        tuple(files),
+    )
     trees = (file, *(module.file for module in modules.all if module is not top))
     return Resolution(file, top.scope, program, trees, came, inflected)
 

@@ -62,6 +62,15 @@ def _define(span: Span, values: list[Any]) -> tree.Define:
     return tree.Define(values[0], _first(values, tree.Reference), _first(values, tree.Body), span=span)
 
 
+def _control(span: Span, values: list[Any]) -> tree.Control:
+    return tree.Control(values[0], _first(values, tuple) or (), span=span)
+
+
+def _assertion(span: Span, values: list[Any]) -> tree.Assertion:
+    metric, arguments, *after, comparison, bound = values
+    return tree.Assertion(metric, arguments, _first(after, tree.After), comparison.text, bound, span=span)
+
+
 def _expect(span: Span, values: list[Any]) -> tree.Expect:
     options = tuple(value for value in values if isinstance(value, tree.Samples | tree.Seed))
     return tree.Expect(options, tuple(values[len(options) :]), span=span)
@@ -149,10 +158,13 @@ BUILD: dict[str, Build] = {
     "on": lambda span, values: _On(values[0]),
     "during": lambda span, values: _During(values[0]),
     "value": lambda span, values: tuple(values),
+    "control": _control,
+    "models": lambda span, values: tuple(values),
     "expect": _expect,
     "over": _node(tree.Samples),
     "seed": _node(tree.Seed),
-    "assertion": lambda span, values: tree.Assertion(values[0], values[1], values[2].text, values[3], span=span),
+    "assertion": _assertion,
+    "after": _node(tree.After),
     "number": _number,
     "reference": _reference,
     "name": _name,

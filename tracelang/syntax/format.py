@@ -28,7 +28,7 @@ ALLOWANCE = "tracec:"
 
 CLOSE_BEFORE = {",", ".", "..", ")", "%"}
 CLOSE_AFTER = {"(", ".", ".."}
-BREAK_BEFORE = {"toward", "degree", "weight", "during", "except", "&"}
+BREAK_BEFORE = {"toward", "degree", "weight", "during", "after", "except", "&"}
 MARKS: dict[type, tuple[str, ...]] = {
     tree.Setting: ("=",),
     tree.Assertion: ("<=", ">="),
@@ -42,6 +42,7 @@ MARKS: dict[type, tuple[str, ...]] = {
     tree.Block: ("{",),
     tree.Erase: ("toward",),
     tree.Import: ("as",),
+    tree.Control: ("=",),
 }
 
 

@@ -323,6 +323,14 @@ class Define(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Control(Node):
+    """`control never = "…", "…"`, or `control random` without a model."""
+
+    kind: Name
+    models: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Samples(Node):
     number: Number
 
@@ -333,9 +341,18 @@ class Seed(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class After(Node):
+    """`after round int8`, `after merge 50%`: what is done to the edited weights first."""
+
+    how: Name
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion(Node):
     metric: Name
     arguments: Set
+    after: After | None
     comparison: str
     bound: Scalar
 
@@ -362,6 +379,7 @@ Statement = (
     | Preserve
     | Method
     | Define
+    | Control
     | Expect
 )
 

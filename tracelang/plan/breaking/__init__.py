@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracelang.diagnostics import Diagnostic
 from tracelang.diagnostics.diagnostic import gathered
 from tracelang.plan.breaking.concepts import erase, names, preserve, prior, probes, protected, templates
+from tracelang.plan.breaking.controls import controls
 from tracelang.plan.breaking.dilution import diluted
 from tracelang.plan.breaking.expect import expect
 from tracelang.plan.breaking.header import header
@@ -15,7 +16,7 @@ __all__ = ["Version", "breaking", "diluted", "renamed"]
 
 LOWERED = ("TL411", "TL417", "TL421")
 """A degree, a weight, samples: of a whole statement or block."""
-PROMISES = (header, protected, erase, names, probes, templates, preserve, prior, method, expect)
+PROMISES = (header, protected, erase, names, probes, templates, preserve, prior, method, controls, expect)
 """Each yields what of its part of a recipe `before` promises and `after` does not."""
 
 

@@ -29,7 +29,7 @@ def _pairs(before: Version, after: Version) -> Iterator[tuple[Assertion, Asserti
         if not METRICS[old.metric].counted:
             continue
         for new in after.plan.expect:
-            if (new.metric, new.attack) != (old.metric, old.attack) or new.samples > old.samples:
+            if (new.metric, new.attack, new.after) != (old.metric, old.attack, old.after) or new.samples > old.samples:
                 continue
             for was in old.concepts:
                 for now in new.concepts:
@@ -57,8 +57,8 @@ def _added(before: Version, after: Version, metric: str, was: Member, now: Membe
 def _finding(
     before: Version, after: Version, old: Assertion, new: Assertion, names: Member, added: list[str]
 ) -> Diagnostic:
-    here = after.here.asserted(new.metric, new.attack, new.concepts) or after.here.expect
-    there = before.places.asserted(old.metric, old.attack, old.concepts) if before.places else None
+    here = after.here.asserted(new) or after.here.expect
+    there = before.places.asserted(old) if before.places else None
     message = f"`{said(new)}` is measured over more texts of {member(names)}: {' and '.join(added)} more"
     help = f"raise `over {new.samples} samples`, or give them a concept of their own"
     note = "a text that hardly shows it lowers the share of all"

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from tracelang.diagnostics import Diagnostic, Span
 from tracelang.plan.breaking.version import Version, less, within
+from tracelang.plan.explain import after as after_
 from tracelang.plan.explain import bound, member, said
-from tracelang.plan.types import Assertion, Member
+from tracelang.plan.types import After, Assertion, Member
 from tracelang.semantics.tables import METRICS
 
 
@@ -56,8 +57,9 @@ def _covers(before: Version, after: Version, old: Member, alike: list[Assertion]
     return [one for names, one in found if len(names) == 1 and before.names(old[0]) <= after.names(names[0])]
 
 
-def _sort(one: Assertion) -> tuple[str, str | None, str]:
-    return one.metric, one.attack, one.comparison
+def _sort(one: Assertion) -> tuple[str, str | None, After | None, str]:
+    """Of weights that are rounded or merged otherwise, or not at all, nothing is said by an assertion about others."""
+    return one.metric, one.attack, one.after, one.comparison
 
 
 def _slack(one: Assertion) -> float:
@@ -72,14 +74,16 @@ def _samples(one: Assertion) -> int:
 def _gone(before: Version, after: Version, old: Assertion, gone: list[Member]) -> Diagnostic:
     partly = len(gone) < len(old.concepts)
     about = ", ".join(member(names) for names in gone)
-    message = f"{old.metric} is no longer asserted of {about}" if partly else f"`{said(old)}` is no longer expected"
+    what = f"{old.metric} {after_(old.after)}" if old.after else old.metric
+    message = f"{what} is no longer asserted of {about}" if partly else f"`{said(old)}` is no longer expected"
     here, there = _where(before, after, old, old)
     again = ", ".join([*(before.written(names) for names in gone), *([old.attack] if old.attack else [])])
-    help = f"write `{old.metric}({again}) {old.comparison} {bound(old)}`"
+    condition = f" {after_(old.after)}" if old.after else ""
+    help = f"write `{old.metric}({again}){condition} {old.comparison} {bound(old)}`"
     return less("TL415", message, help, here, there, said(old), f"nothing about {about}")
 
 
 def _where(before: Version, after: Version, old: Assertion, new: Assertion) -> tuple[Span, Span | None]:
     """Where the newer version asserts one of the two, and the older one the other."""
-    here = after.here.asserted(new.metric, new.attack, new.concepts) or after.here.expect
-    return here, before.places.asserted(old.metric, old.attack, old.concepts) if before.places else None
+    here = after.here.asserted(new) or after.here.expect
+    return here, before.places.asserted(old) if before.places else None
