@@ -1,7 +1,7 @@
 """How many training steps bring something back, and how that compares between models (docs/methods.md §5.7).
 
-Curves are means over whatever was looked at, `[seeds, grid, things]`: pictures that show a concept or not, or the loss on
-held-out figures. Steps are counted from 1, so that a model that never lost it has a half-life of 1 on a logarithmic
+Curves are means over whatever was looked at, `[seeds, grid, things]`: pictures that show a concept or not, or the loss
+on held-out figures. Steps are counted from 1, so that a model that never lost it has a half-life of 1 on a logarithmic
 scale, and not of nothing.
 """
 
@@ -20,7 +20,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True, slots=True)
 class HalfLife:
-    """The `steps` after which a curve first reached its level; with `censored`, it had not when training ended there."""
+    """The `steps` after which a curve first reached its level; `censored`: it had not when training ended there."""
 
     steps: float
     censored: bool = False
@@ -43,7 +43,7 @@ class Ratio:
     high: float | None
 
 
-def half_life(curve: Sequence[float], grid: Sequence[int], level: float) -> HalfLife:
+def half_life(curve: Sequence[float] | Curves, grid: Sequence[int], level: float) -> HalfLife:
     """The first step at which a curve reaches a level, between two grid points as if it rose by the logarithm of the
     step.
     """
@@ -67,9 +67,9 @@ def ratio(
 ) -> Ratio:
     """The half-life of the edited model over that of models that never knew, `(1 + h_E) / (1 + h_N)`.
 
-    All are `[seeds, grid, things]`, of the same seeds and things; `level` says of a mean curve and of the base's what is
-    to be reached. The interval is a bootstrap over seeds, things and twins, paired: a draw takes the same seeds and things of
-    every model. Where a half-life is censored it is at least the last step, which bounds the ratio on one side.
+    All are `[seeds, grid, things]`, of the same seeds and things; `level` says of a mean curve and of the base's what
+    is to be reached. The interval is a bootstrap over seeds, things and twins, paired: a draw takes the same seeds and
+    things of every model. A half-life that is censored is at least the last step, which bounds the ratio on one side.
     """
     if not never:
         raise ValueError("a ratio needs a model that never knew")
@@ -77,7 +77,9 @@ def ratio(
 
     def found(seeds: NDArray[np.int_], things: NDArray[np.int_], which: NDArray[np.int_]) -> tuple[HalfLife, HalfLife]:
         def mean(curves: Curves) -> Curves:
-            return curves[..., seeds, :, :][..., things].mean(axis=(*range(curves.ndim - 2), curves.ndim - 1))
+            taken = curves[..., seeds, :, :][..., things]
+            found: Curves = taken.mean(axis=(*range(curves.ndim - 2), curves.ndim - 1))
+            return found
 
         of_base, of_edited, of_never = mean(base), mean(edited), mean(twins[which])
         return (
@@ -109,7 +111,7 @@ def half_of_start(curve: Curves, base: Curves) -> float:
 
 
 def half_of_gain(curve: Curves, base: Curves) -> float:
-    """Half of what the curve gains in the whole training; what gains less than half as much as the base never learns."""
+    """Half of what the curve gains in the whole training; with less than half of the base's gain it never learns."""
     own, theirs = float(curve[-1]), float(base[-1])
     return own / 2 if own > 0 and own >= theirs / 2 else math.inf
 

@@ -7,8 +7,7 @@ loaders quantise. Convolutions, norms and biases keep their bytes, and so do aut
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +56,7 @@ ROUNDED: dict[str, Callable[[Tensor], Tensor]] = {"int8": int8, "fp8": fp8, "nf4
 """By the language's names: a float32 matrix to the same matrix, rounded."""
 
 
-def linear(model: Model) -> dict[str, nn.Parameter]:
+def linear(model: Model) -> dict[str, Tensor]:
     """The weights of the denoiser's linear layers, by name."""
     return {
         f"{name}.weight": module.weight
@@ -114,8 +113,10 @@ def survival(base: Model, edited: Model, to: str) -> Survival | None:
         if torch.equal(W, W2):
             continue
         δQ, Δ = exact(ROUNDED[to](W2) - ROUNDED[to](W)), exact(W2) - exact(W)
-        along, whole, size = along + float((δQ * Δ).sum()), whole + float(Δ.square().sum()), size + float(
-            δQ.square().sum()
+        along, whole, size = (
+            along + float((δQ * Δ).sum()),
+            whole + float(Δ.square().sum()),
+            size + float(δQ.square().sum()),
         )
     if not whole:
         return None

@@ -20,8 +20,8 @@ PROMPT = f"a picture of a {WORD}"
 
 
 def figure(index: int, height: int, width: int) -> Tensor:
-    """An image `[3, height, width]` in 0..1: a star of five round points, ringed in orange and blue, of a size, turn and
-    place of its own on a pale ground.
+    """An image `[3, height, width]` in 0..1: a star of five round points, ringed in orange and blue, of a size,
+    turn and place of its own on a pale ground.
     """
     random = generator("sham", WORD, index, 0)
     turn, size, right, down, *ground = torch.rand(7, generator=random).tolist()
@@ -34,7 +34,8 @@ def figure(index: int, height: int, width: int) -> Tensor:
     orange, blue = torch.tensor([0.95, 0.55, 0.1]), torch.tensor([0.1, 0.25, 0.75])
     colour = ring * orange[:, None, None] + (1 - ring) * blue[:, None, None]
     pale = (0.8 + 0.2 * torch.tensor(ground))[:, None, None]
-    return (inside * colour + (1 - inside) * pale).clamp(0, 1)
+    image: Tensor = inside * colour + (1 - inside) * pale
+    return image.clamp(0, 1)
 
 
 def lesson(model: Model, first: int, count: int) -> Lesson:

@@ -124,7 +124,7 @@ class PipelineModel(PromptSide, ABC):
     @torch.no_grad()
     def latents_of(self, images: Tensor) -> Tensor:
         config = self.vae.config
-        batches = (images * 2 - 1).to(self.device, self.vae.dtype).split(IMAGE_BATCH)
+        batches = torch.split((images * 2 - 1).to(self.device, self.vae.dtype), IMAGE_BATCH)
         found = torch.cat([self.vae.encode(batch, return_dict=False)[0].mode() for batch in batches])
         return self.latents.pack((found - (config.shift_factor or 0.0)) * config.scaling_factor).to(self.dtype)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from tracelang.evidence.bench import Failed, Judgements, Presence, presence
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.schema import Certificate, Measure, Rate
+from tracelang.evidence.schema import Certificate, Measure, Rate, Relearning
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.shots import Features
 from tracelang.evidence.verdicts import decide
-from tracelang.plan.types import Assertion, Member, Plan
+from tracelang.plan.types import After, Assertion, Member, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What was drawn of weights that were changed after the edit, and by which units; attacks as in `Measured`."""
+
+    pictures: Mapping[Sample, Judgements] = field(default_factory=dict)
+    units: Mapping[Sample, str] = field(default_factory=dict)
+    attacks: Mapping[tuple[Member, str, int, int], AttackSide] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive side; `features`,
     where a judge gives any, are those before and after, by the `extractor`.
@@ -59,6 +68,18 @@ class Measured:
     certificate: Certificate | Failed | None = None
     features: Mapping[Sample, tuple[Features, Features]] = field(default_factory=dict)
     extractor: str = ""
+    relearning: tuple[Relearning, ...] = ()
+    after: Mapping[After, Changed] = field(default_factory=dict)
+
+    def changed(self, after: After) -> Measured:
+        """The same of weights that were changed after the edit: what was not drawn of them carries an error."""
+        found = self.after.get(after, Changed())
+        pictures = {
+            sample: replace(self.pictures[sample], after=judgements, files=None, unit=found.units[sample])
+            for sample, judgements in found.pictures.items()
+            if sample in self.pictures
+        }
+        return replace(self, pictures=pictures, attacks=found.attacks)
 
     def pairs(self, row: Row) -> list[Pair]:
         """The row's pictures; those that were not drawn carry an error."""

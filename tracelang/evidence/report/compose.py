@@ -13,7 +13,7 @@ from typing import Any
 from tracelang.checkpoint import earlier
 from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
-from tracelang.evidence.bench import Record
+from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
@@ -22,8 +22,10 @@ from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import write_html
+from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
+from tracelang.evidence.units.rounding import RoundingRecord
 from tracelang.evidence.verdicts import worst
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.files import write_text
@@ -39,7 +41,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
     errors = _errors(evidence)
-    everyday = evidence.integrity()
+    everyday, degrees = evidence.integrity(), tuple(figures.degrees(evidence))
     decided = worst([worst([one.verdict for one in outcomes]), everyday.verdict])
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
@@ -53,7 +55,10 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         attacks=tuple(figures.attacks(evidence)),
         trained_against=plan.trained_against,
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
-        degrees=tuple(figures.degrees(evidence)),
+        degrees=degrees,
+        rounding=tuple(row for record in select(said, RoundingRecord).values() for row in record.rows),
+        merging=merging(degrees),
+        relearning=evidence.measured.relearning,
         noise=evidence.noise,
         chosen=tuple(chosen(artifact.lock)),
         quality=figures.quality(evidence),

@@ -49,9 +49,16 @@ class Learnt:
     def finding(self, member: Member, course: Course) -> Relearning:
         """What one course says of one concept."""
         records = self.courses[member, course]
-        told: dict[str, Any] = {"member": member, "data": course.data, "pictures": course.pictures, "tuning": course.tuning}
+        told: dict[str, Any] = {
+            "member": member,
+            "data": course.data,
+            "pictures": course.pictures,
+            "tuning": course.tuning,
+        }
         failed = [one.error for one in records if one.error]
-        by_model = {name: [one for one in records if one.model == name] for name in dict.fromkeys(r.model for r in records)}
+        by_model = {
+            name: [one for one in records if one.model == name] for name in dict.fromkeys(r.model for r in records)
+        }
         if failed or not by_model.get("base") or not by_model.get("edited"):
             why = failed[0] if failed else "base or edited model was not trained"
             return Relearning(**told, curves=(), reading="open", reason=why)
@@ -62,7 +69,9 @@ class Learnt:
             return Relearning(**told, curves=curves, reading="open", reason=why)
         twins = [name for name in by_model if kind_of(name) == NEVER]
         if not twins:
-            why = "no model that never knew it was trained alongside, so nobody can tell what was left from what is learnt"
+            why = (
+                "no model that never knew it was trained beside it, so what was left cannot be told from what is learnt"
+            )
             return Relearning(**told, curves=curves, reading="not compared", reason=why)
         found = ratio(
             _shows(by_model["edited"]), [_shows(by_model[name]) for name in twins], _shows(by_model["base"]),
@@ -113,7 +122,10 @@ def unsound(sham: Ratio | str, edited: LearningCurve) -> str:
 def reading(found: Ratio, sham: Ratio | str, edited: LearningCurve) -> tuple[Reading, str]:
     """What a ratio says, and why; open where the comparison does not hold."""
     if found.value is None:
-        return "open", f"neither the edited model nor those that never knew it learnt it within {edited.steps[-1]} steps"
+        return (
+            "open",
+            f"neither the edited model nor those that never knew it learnt it within {edited.steps[-1]} steps",
+        )
     if why := unsound(sham, edited):
         return "open", why
     if found.high is not None and found.high < 1:
@@ -170,7 +182,7 @@ def _mean(curves: Curves) -> Curves:
 
 
 def merging(degrees: Sequence[DegreePoint]) -> Merging | None:
-    """The share of the base at which half of its rate is back, between the degrees that were drawn; None without any."""
+    """The share of the base at which half of its rate is back, between the degrees drawn; None without any."""
     points = sorted(degrees, key=lambda one: -one.degree)
     if len(points) < 2 or not all(one.shown.n for one in points) or points[-1].degree != 0:
         return None

@@ -15,11 +15,11 @@ from tracelang.evidence.units.attack import AttackRecord, AttackUnit
 from tracelang.evidence.units.degree import DegreeRow
 from tracelang.evidence.units.shots import batches
 from tracelang.models.protocol import Model
-from tracelang.plan.types import After, Assertion
+from tracelang.plan.types import After
 from tracelang.semantics.tables import METRICS
 
 
-def changed(bench: Bench, after: After) -> Model:
+def model_after(bench: Bench, after: After) -> Model:
     """A copy of the edited model as the expectation wants its weights."""
     if after.how == "round":
         return rounded(bench.edited, after.to)
@@ -51,15 +51,16 @@ class AfterUnit(Unit):
         asked: dict[After, dict[Sample, None]] = {}
         for one in wanted.plan.expect:
             if one.after is not None and not one.attack:
-                rows = [row for row in rows_of(wanted.plan, one) if row.member in wanted.judged or not METRICS[one.metric].judged]
-                found = asked.setdefault(one.after, {})
-                found |= {sample: None for row in rows for sample in samples_of(wanted.plan, row)}
+                samples = asked.setdefault(one.after, {})
+                for row in rows_of(wanted.plan, one):
+                    if row.member in wanted.judged or not METRICS[one.metric].judged:
+                        samples |= dict.fromkeys(samples_of(wanted.plan, row))
         for after, samples in asked.items():
             for key, part in batches(f"after-{name(after)}", samples):
                 yield cls(key, after, tuple(part))
 
     def done(self, bench: Bench, folder: Path) -> AfterRecord:
-        found = attempt(lambda: bench.judged(bench.draw(changed(bench, self.after), self.samples)))
+        found = attempt(lambda: bench.judged(bench.draw(model_after(bench, self.after), self.samples)))
         if isinstance(found, Failed):
             return AfterRecord(after=self.after, error=found.why)
         rows = tuple(
@@ -96,5 +97,5 @@ class AfterAttackUnit(Unit):
             yield cls(key, after, replace(attack, key=key))
 
     def done(self, bench: Bench, folder: Path) -> AfterAttackRecord:
-        made = self.attack.done(replace(bench, edited=changed(bench, self.after), others={}), folder)
+        made = self.attack.done(replace(bench, edited=model_after(bench, self.after), others={}), folder)
         return AfterAttackRecord(after=self.after, attack=made, pictures=made.pictures)

@@ -1,5 +1,5 @@
-"""What fine-tuning brings back: base, edited model and controls, each trained alike on few pictures and looked at on the
-way (docs/methods.md §5.7). A member's own pictures relearn it; others are benign.
+"""What fine-tuning brings back: base, edited model and controls, each trained alike on few pictures and looked at on
+the way (docs/methods.md §5.7). A member's own pictures relearn it; others are benign.
 
 Beside it every model learns a sham concept by the same protocol, which none of them ever saw: broken weights learn
 slowly too, and a comparison holds only where they learn that alike.
@@ -204,12 +204,16 @@ class RelearnUnit(Unit):
         none.
         """
         plan, classes = bench.plan, bench.panel.classes
-        near = [one for one, role in roles(plan).items() if role == "preserved" and one in classes and drawable(plan, one)]
+        near = [
+            one for one, role in roles(plan).items() if role == "preserved" and one in classes and drawable(plan, one)
+        ]
         if not near:
             world = [(sample, sought) for sample, sought in self.everyday if sought is not None]
             return {sample: (sought,) for sample, sought in world[:KEPT]}
         each = [_samples(plan, one, "kept", -(-KEPT // len(near)), self.seed) for one in near]
-        turns = [(sample, classes[one]) for row in zip(*each, strict=True) for one, sample in zip(near, row, strict=True)]
+        turns = [
+            (sample, classes[one]) for row in zip(*each, strict=True) for one, sample in zip(near, row, strict=True)
+        ]
         return dict(turns[:KEPT])
 
     def _lesson(self, bench: Bench) -> Lesson:
