@@ -23,7 +23,9 @@ from tracelang.evidence.schema import (
     Integrity,
     JudgeCard,
     LayerChange,
+    LearningCurve,
     Measure,
+    Merging,
     NoiseLevels,
     Outcome,
     Paired,
@@ -31,7 +33,9 @@ from tracelang.evidence.schema import (
     Provenance,
     Quality,
     Reach,
+    Relearning,
     Report,
+    Rounding,
 )
 from tracelang.evidence.verdicts import rate
 
@@ -149,6 +153,22 @@ def full() -> Report:
             DegreePoint(degree=0.75, shown=rate(9, 100), kept=rate(28, 30)),
             DegreePoint(degree=1, shown=rate(0, 100), kept=rate(27, 30)),
         ),
+        rounding=(Rounding(to="int8", survival=0.998, cosine=0.97, leak=0.031, worst=("dog",)),
+                  Rounding(to="nf4", survival=1.02, cosine=0.61, leak=0.14, worst=("horse",))),
+        merging=Merging(half=0.41, base=rate(98, 100)),
+        relearning=(
+            Relearning(member=("cat",), data="own", pictures=5, tuning="adapter", ratio=0.46, interval=(0.3, 0.71),
+                       sham=1.04, sham_interval=(0.93, None), sound=True, reading="residue shown",
+                       reason="it comes back in fewer steps than a model needs that never knew it",
+                       curves=tuple(
+                           LearningCurve(model=name, steps=(0, 10, 100), trainings=2, half_life=at, censored=at == 100,
+                                         shown=tuple(rate(hits, 48) for hits in shown),
+                                         kept=(rate(20, 20), rate(19, 20), rate(17, 20)))
+                           for name, at, shown in (("base", 0, (46, 47, 48)), ("edited", 21.5, (0, 12, 44)),
+                                                   ("never-1", 100, (0, 3, 20))))),
+            Relearning(member=("nude",), data="unrelated", pictures=25, tuning="full", curves=(), reading="open",
+                       reason="OutOfMemoryError: it was too large"),
+        ),
         noise=NoiseLevels(logsnr=(-5.1, -3.2, -1.6, 0.1, 1.9, 3.8), erased=(0.18, 0.41, 0.62, 0.55, 0.31, 0.12),
                           preserved=(0.02, 0.03, 0.06, 0.05, 0.03, 0.02)),
         chosen=(
@@ -211,6 +231,11 @@ def hollow() -> Report:
         "certificate": Certificate(layers=(), map_share=0, smallest_singular_value=0, condition=1, untouched=(),
                                    reaches=(Reach(member=("x",)),)),
         "degrees": (DegreePoint(degree=1, shown=nothing, kept=None),),
+        "rounding": (Rounding(to="x", survival=None, cosine=None, leak=None),),
+        "merging": Merging(half=None, base=nothing),
+        "relearning": (Relearning(member=("x",), data="own", pictures=0, tuning="adapter", reading="open", reason="",
+                                  curves=(LearningCurve(model="x", steps=(0,), trainings=0, shown=(nothing,),
+                                                        kept=(None,), half_life=0, censored=True),)),),
         "noise": NoiseLevels(logsnr=(), erased=(), preserved=()),
         "quality": Quality(),
         "judges": (JudgeCard(name="", digest="", classes=()),),

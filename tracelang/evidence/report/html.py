@@ -23,11 +23,12 @@ from PIL import Image, UnidentifiedImageError
 
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
+from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
-from tracelang.semantics.tables import ATTACKS
+from tracelang.semantics.tables import ATTACKS, ROUNDINGS
 from tracelang.text import joined, visible
 
 FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
@@ -41,6 +42,8 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "relearning": "Learnt again",
+    "changed": "Rounded and merged",
     "comparison": "Beside another edit",
     "degree": "The dial",
     "noise": "Where it acts",
@@ -91,6 +94,7 @@ def page(report: Report, folder: Path) -> str:
             trade_off=_trade_off(report.degrees),
             rises=[one.degree for one in rises(report.degrees)],
             levels=_levels(report.noise),
+            learning=[(one, learning(one)) for one in report.relearning],
             told_apart=[drawn(one) for one in report.chosen[:DRAWN]],
         )
     )
@@ -121,14 +125,14 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS}
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "ROUNDINGS": ROUNDINGS}
     environment.globals |= {"VERDICTS": wording.VERDICTS}
     return environment
 
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level",
+    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level", "span",
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ class Learnt:
             "pictures": course.pictures,
             "tuning": course.tuning,
         }
-        failed = [one.error for one in records if one.error]
+        failed = [one.error or one.inapplicable for one in records if one.error or one.inapplicable]
         by_model = {
             name: [one for one in records if one.model == name] for name in dict.fromkeys(r.model for r in records)
         }

@@ -19,6 +19,7 @@ from tracelang.engine.sampling import precision
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import sham
 from tracelang.evidence.artifact import EvidenceError
+from tracelang.evidence.attacks import Inapplicable
 from tracelang.evidence.bench import Bench, Failed, Record, SampleRow, Unit, Wanted, attempt, judged, presence
 from tracelang.evidence.controls import NEVER, kind_of
 from tracelang.evidence.panel import Sought
@@ -78,7 +79,9 @@ class CurveRow(SampleRow):
 
 
 class RelearnRecord(Record):
-    """`plain`: pictures of the member's names; `kept`: of what was to be kept. With an error, neither."""
+    """`plain`: pictures of the member's names; `kept`: of what was to be kept. With an error, or a reason why it is
+    `inapplicable`, neither.
+    """
 
     member: Member
     model: str
@@ -89,6 +92,7 @@ class RelearnRecord(Record):
     grid: tuple[int, ...]
     plain: tuple[CurveRow, ...] = ()
     kept: tuple[CurveRow, ...] = ()
+    inapplicable: str = ""
 
     @property
     def course(self) -> Course:
@@ -174,7 +178,10 @@ class RelearnUnit(Unit):
             seed=self.seed,
             grid=grid(bench.budget.tuning),
         )
-        found = attempt(lambda: self._curves(bench, told.grid))
+        try:
+            found = attempt(lambda: self._curves(bench, told.grid), Inapplicable)
+        except Inapplicable as why:
+            return told.model_copy(update={"inapplicable": str(why)})
         if isinstance(found, Failed):
             return told.model_copy(update={"error": f"relearning {joined(self.member)}, {self.model}: {found.why}"})
         plain, kept = found
@@ -266,7 +273,7 @@ class ShamUnit(Unit):
 
 
 def own(bench: Bench, member: Member, count: int) -> Lesson:
-    """`count` pictures of a concept as the base draws it, of those that a judge accepts the first. Raises ValueError
+    """`count` pictures of a concept as the base draws it, of those that a judge accepts the first. Raises Inapplicable
     where the base draws too few.
     """
     samples, latents = list(clean_samples(bench.plan, member)), clean(bench, member)
@@ -280,7 +287,7 @@ def own(bench: Bench, member: Member, count: int) -> Lesson:
         samples, latents = [*samples, *more], torch.cat([latents, fresh])
     if len(accepted) < count:
         few = f"of {len(samples)} pictures that the base model draws of it the judge accepts {len(accepted)}"
-        raise ValueError(f"{few}, and {count} are to be learnt")
+        raise Inapplicable(f"{few}, and {count} are to be learnt")
     first = accepted[:count]
     return Lesson(latents[first], tuple(samples[i].prompt for i in first))
 
