@@ -22,7 +22,7 @@ def learning(found: Relearning) -> Markup | None:
     if not lines:
         return None
     return chart(
-        "Share of pictures that show the concept, with 95 % intervals, by the number of training steps, for each model. "
+        "Share of pictures that show the concept, with 95 % intervals, by the number of training steps, of each model. "
         "The table beside it holds the same figures.",
         lines,
         "training steps",
