@@ -1,5 +1,5 @@
 """`python -m tracelang`: `tracec`, where its script is not on the path."""
 
-from tracelang.cli import main
+from tracelang.cli import run
 
-main(prog_name="python -m tracelang")
+run("python -m tracelang")

@@ -291,7 +291,7 @@ def sources(plan: Plan, root: Path) -> dict[str, bytes]:
 
     found = {}
     for source in plan.sources:
-        for path in (root / source.path, LIBRARY / source.path):
+        for path in (root / source.path, Path(LIBRARY, source.path)):
             data = path.read_bytes() if path.is_file() else b""
             if hashlib.sha256(data).hexdigest() == source.sha256:
                 found[source.path] = data

@@ -11,7 +11,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 import tracelang
-from tracelang.evidence.units.certificate import certify
+from tests.evidence.certified import certify
 from tracelang.models.locate import family_of, locate
 
 RECIPE = """

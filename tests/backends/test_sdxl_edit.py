@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 import tracelang
 from tests.bright import Bright
 from tests.engine.plans import erasure, fuse, plan, refine, run, steer
+from tests.evidence.certified import certify
 from tracelang.checkpoint import lora
 from tracelang.cli import main
 from tracelang.engine.edit import applied
@@ -25,7 +26,6 @@ from tracelang.engine.low_rank import LowRank, compress
 from tracelang.engine.sampling import sample_latents
 from tracelang.evidence.attacks import ATTACKS, Budget
 from tracelang.evidence.units import drift, noise
-from tracelang.evidence.units.certificate import certify
 from tracelang.models.weights import sha256
 from tracelang.plan.types import ReadsSites
 from tracelang_sd import StableDiffusionXL

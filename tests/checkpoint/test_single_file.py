@@ -246,19 +246,80 @@ def test_what_ships_will_do_for_a_file_without_a_vae():
     assert len(bound.sites) == 32 and bound.family.name(bound.folder) == "sd1"
 
 
-@says(
-    COMMANDS_PAGE,
-    "A delta is of a folder's files: of a single file `single-file` is the form, and `patch` takes folders.",
-)
-def test_deltas_of_single_files_are_refused_with_the_way_out():
+@pytest.mark.parametrize(("kind", "recipe", "which"), [("sd1", UCE, {"ema": True}), ("flux-dev", TRACE, {})])
+def test_a_delta_of_a_single_file_makes_its_edit_and_the_file_again(kind, recipe, which):
+    """Of averages over training too, and of matrices that lie side by side in one tensor."""
+    _, at, file = both(kind, **which)
+    applied(recipe, "out", file, "--config", str(at), "--emit", "single-file,delta")
+    renamed = file.rename("a:name of one's own.safetensors")
+    patched = run("patch", "out/delta.safetensors", "--model", str(renamed), "--out", "edited.safetensors")
+    assert patched.exit_code == 0 and "the edit: 1 file, digests as stated" in patched.stdout, patched.output
+    assert Path("edited.safetensors").read_bytes() == Path("out/model.safetensors").read_bytes()
+    words = ("patch", "out/delta.safetensors", "--model", "edited.safetensors", "--revert", "--out")
+    assert run(*words, "back.safetensors").exit_code == 0
+    assert Path("back.safetensors").read_bytes() == renamed.read_bytes() != Path("edited.safetensors").read_bytes()
+    for model, out, *more, reason in (
+        ("edited.safetensors", "new.safetensors", "pass --revert for its base"),
+        (str(renamed), "new.safetensors", "--revert", "leave --revert out"),
+        (str(renamed), "edited.safetensors", "exists already"),
+        (str(renamed), "new", "a name that ends .safetensors"),
+        (str(at), "new.safetensors", "pass that file"),
+        ("out/delta.safetensors", "new.safetensors", "is neither the base"),
+    ):
+        result = run("patch", "out/delta.safetensors", "--model", model, "--out", out, *more)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1 and reason in result.stderr, result.output
+    assert not Path("new.safetensors").exists() and not Path("new").exists()
+    assert not list(Path().glob(".tracec-*"))
+
+
+def test_a_delta_of_a_folder_is_not_of_a_file():
     _, at, file = both("sd1")
-    Path("r.erase").write_text(UCE, "utf-8")
-    result = run("apply", "r.erase", "--model", str(file), "--config", str(at), "--out", "out", "--emit", "delta")
-    assert result.exit_code == 1 and "emit single-file" in result.stderr and not Path("out").exists()
     applied(UCE, "of-folder", at, "--emit", "delta")
     result = run("patch", "of-folder/delta.safetensors", "--model", str(file), "--out", "patched")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "pass the folder" in result.stderr
     assert not Path("patched").exists()
+
+
+def test_what_an_output_lacks_or_says_wrongly_is_told_at_once_and_truly():
+    model, at, file = both("sd1", vae=False)
+    applied(UCE, "out", file, "--config", str(at))
+    assert json.loads(Path("out/lock.json").read_text())["model"]["components"]["vae"]
+    with pytest.raises(artifacts.EvidenceError, match="holds no vae; pass --config"):
+        artifacts.find_base(artifacts.read(Path("out")), str(file))
+    assert artifacts.find_base(artifacts.read(Path("out")), str(file), str(at))
+    whole = single.build(Path("whole.safetensors"), model)
+    applied(UCE, "whole", whole, "--config", str(at))
+    index = Path("whole/config/model_index.json")
+    told = json.loads(index.read_text())
+    for change, reason in (
+        ({"_class_name": "FluxPipeline"}, "is a 'FluxPipeline', and whole/whole.safetensors a StableDiffusionPipeline"),
+        ({"vae": ["diffusers", "AutoencoderTiny"]}, "vae is ['diffusers', 'AutoencoderTiny'], not diffusers's Auto"),
+    ):
+        index.write_text(json.dumps(told | change))
+        result = run("sample", "whole", "--prompt", "a ship", "--count", "1", "--steps", "2")
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1 and reason in result.stderr, result.output
+
+
+def test_safetensors_under_another_ending_are_called_what_they_are():
+    _, _, file = both("sd1")
+    other = file.rename("model.sft")
+    Path("r.erase").write_text(UCE, "utf-8")
+    result = run("plan", "r.erase", "--model", str(other))
+    assert result.exit_code == 1 and "call it model.safetensors" in result.stderr
+    other.write_bytes(b"none" * 99)
+    assert "no safetensors file" in run("plan", "r.erase", "--model", str(other)).stderr
+
+
+def test_a_message_about_a_matrix_names_it_as_the_file_does():
+    _, at, file = both("sd1")
+    name = next(name for name in header.read(file).tensors if name.endswith("attn2.to_k.weight"))
+    entry = header.read(file).tensors[name]
+    with file.open("r+b") as stream:
+        stream.seek(entry.begin)
+        stream.write(b"\x00\x7e")  # NaN in half precision
+    Path("r.erase").write_text(UCE, "utf-8")
+    result = run("apply", "r.erase", "--model", str(file), "--config", str(at), "--out", "out")
+    assert result.exit_code == 1 and name in result.stderr and "down_blocks" not in result.stderr, result.stderr
 
 
 def test_a_single_file_is_verified_from_end_to_end():

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[list[str], str, int]] = {
     "sample": (["micro-sd", "--prompt", "a cat"], "tracelang.models.locate.locate", 1),
     "verify": (["out"], "tracelang.evidence.verify.verify", 2),
     "merge": (["out"], "tracelang.evidence.verify.merge", 2),
+    "certify": (["out"], "tracelang.evidence.certify.certify", 2),
 }
 """Words, what is made to fail, and the exit code of an error."""
 FAULTS: dict[str, Exception] = {
@@ -92,7 +93,7 @@ def refused(code: int, *words: str) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_fault_is_one_line(command: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words, place, code = COMMANDS[command]
-    if fault in OWN and command not in ("verify", "merge"):
+    if fault in OWN and command not in ("verify", "merge", "certify"):
         return
     error = {**FAULTS, **OWN}[fault]
 

@@ -29,7 +29,7 @@ KEYWORDS = {text: name for text, name in table.load().literals.items() if text.i
 
 @cache
 def lark() -> Lark:
-    grammar = table.GRAMMAR.read_text("utf-8")
+    grammar = Path(table.GRAMMAR).read_text("utf-8")
     return Lark(grammar, parser="lalr", lexer="contextual", keep_all_tokens=True, maybe_placeholders=False)
 
 

@@ -18,6 +18,7 @@ from tracelang.evidence.schema import (
     ConceptFinding,
     Cost,
     DegreePoint,
+    FreeRank,
     Harmonic,
     Hit,
     Integrity,
@@ -26,6 +27,7 @@ from tracelang.evidence.schema import (
     LearningCurve,
     Measure,
     Merging,
+    Mixed,
     NoiseLevels,
     Outcome,
     Paired,
@@ -36,6 +38,8 @@ from tracelang.evidence.schema import (
     Relearning,
     Report,
     Rounding,
+    Rung,
+    Spread,
 )
 from tracelang.evidence.verdicts import rate
 
@@ -103,7 +107,8 @@ def full() -> Report:
             ConceptFinding(member=("cat",), words=("cat", "kitten", SCRIPT), kind="object", role="erased",
                            judge="micro-cnn", judged_as="cat", base=rate(98, 100), after=rate(0, 100),
                            paired=Paired(lost=98, gained=0, p=6.3e-30), probes=rate(3, 60),
-                           worst_probe=(QUOTES, rate(2, 20)), subject=rate(97, 100), probability=0.004, drift=0.62),
+                           worst_probe=(QUOTES, rate(2, 20)), subject=rate(97, 100), probability=0.004, drift=0.62,
+                           drift_spread=Spread(mean=0.62, n=8, low=0.57, high=0.67)),
             ConceptFinding(member=("nude",), words=("nude",), kind="explicit", role="erased", judge="opennsfw",
                            judged_as="explicit", base=rate(91, 100), after=rate(0, 100), subject=rate(95, 100)),
             ConceptFinding(member=("Mona Lisa",), words=("Mona Lisa",), kind="identity", role="erased", judge=None,
@@ -141,10 +146,16 @@ def full() -> Report:
                 for i in range(4) for m in "kv"
             ), LayerChange(tensor="to_out.weight", shape=(8, 8), reads="prompt", change=0, rank=0, condition=1)),
             map_share=0.873, smallest_singular_value=0.0123, condition=88.0,
-            reaches=(Reach(member=("cat",), residual=0.021, price=3.41, undone=0.92,
+            reaches=(Reach(member=("cat",), residual=0.021, price=3.41, undone=0.92, joint=0.283,
                            cheaper=((0.5, 0.31), (0.8, 0.52))),
-                     Reach(member=("dog",), leak=0.0008)),
+                     Reach(member=("dog",), leak=0.0008, rounding=0.0002, exact=False),
+                     Reach(member=("horse",), leak=0.0002, rounding=0.0002, exact=True)),
             untouched=("self-attention", "the time embedding"),
+            mixed=Mixed(changed=5, of=40, share=0.312),
+            free=(FreeRank(reads="prompt", dimension=768, states=140, held=96, held_roughly=61),),
+            encoders={"text_encoder": "ab" * 32}, encoded=14, states="cpu, float32",
+            ladder=(Rung(adversary="words", may="types what they like", covered="names word for word",
+                         not_covered="any other words"),),
         ),
         degrees=(
             DegreePoint(degree=0, shown=rate(98, 100), kept=rate(30, 30)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed
 from tracelang.evidence.units.drift import STEPS, drift, levels, relative
+from tracelang.evidence.verdicts import spread
 from tracelang.models.protocol import TextStates
 from tracelang.plan.types import Plan
 
@@ -25,7 +28,7 @@ def edited(step: Plan = CLOSED) -> Toy:
 
 
 def test_an_edit_that_does_nothing_does_not_drift() -> None:
-    assert drift(CLOSED, [("cat",)], Toy(), Toy(), 6, 0)[0] == 0
+    assert drift(CLOSED, [("cat",)], Toy(), Toy(), 6, 0) == [(0.0,) * 6]
     found = levels(CLOSED, Toy(), Toy(), 0, 4)
     assert found.erased == found.preserved == (0.0,) * STEPS
     assert list(found.logsnr) == sorted(found.logsnr)
@@ -33,7 +36,7 @@ def test_an_edit_that_does_nothing_does_not_drift() -> None:
 
 def test_an_edit_moves_what_it_erases_more_than_what_it_preserves() -> None:
     after = edited()
-    gone, kept = drift(CLOSED, [("cat",), ("dog",)], Toy(), after, 8, 0)
+    gone, kept = map(fmean, drift(CLOSED, [("cat",), ("dog",)], Toy(), after, 8, 0))
     assert gone > 2 * kept > 0
     found = levels(CLOSED, Toy(), after, 0, 8)
     assert len(found.erased) == len(found.preserved) == len(found.logsnr) == STEPS
@@ -47,47 +50,38 @@ def test_drift_is_the_mean_relative_change_and_independent_of_the_chunks(monkeyp
     paths = record(base, starts, STEPS, base.guidance)
     assert torch.allclose(predictions(base, paths), paths.conditional, atol=1e-6)
     share = relative(predictions(after, paths) - paths.conditional, paths.conditional)
-    found = drift(CLOSED, [("cat",)], base, after, 6, 3)[0]
+    found = fmean(drift(CLOSED, [("cat",)], base, after, 6, 3)[0])
     assert found == pytest.approx(float(share.mean()), rel=1e-5)
-    assert found != drift(CLOSED, [("cat",)], base, after, 6, 4)[0]
+    assert found != fmean(drift(CLOSED, [("cat",)], base, after, 6, 4)[0])
     monkeypatch.setattr("tracelang.evidence.units.drift.CHUNK", 4)
-    assert drift(CLOSED, [("cat",)], base, after, 6, 3)[0] == pytest.approx(found, rel=1e-5)
+    assert fmean(drift(CLOSED, [("cat",)], base, after, 6, 3)[0]) == pytest.approx(found, rel=1e-5)
 
 
-class Listening(Toy):
-    """A toy that notes what is sampled and refuses to decode."""
+class Silent(Toy):
+    """A toy that nobody may ask anything."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.stepped: list[bool] = []
-
-    def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
-        self.stepped.append(torch.allclose(prediction, self.expected(latents, index, steps), atol=1e-4))
-        return super().step(prediction, index, steps, latents)
-
-    def expected(self, latents: Tensor, index: int, steps: int) -> Tensor:
-        """What the empty prompt predicts here: guidance adds nothing to it."""
-        states = self.encode([""] * len(latents))
-        inputs = TextStates({name: value for name, value in states.inputs.items()})
-        time = torch.full((len(latents),), self.clock.times(steps)[index])
-        with torch.no_grad():
-            return self.predict(latents, time, inputs)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        raise AssertionError("a picture was decoded")
+    def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
+        raise AssertionError("the denoiser was asked")
 
 
-def test_a_protected_concept_is_asked_about_and_never_drawn() -> None:
+def test_of_a_protected_concept_nothing_is_asked() -> None:
     concepts = tuple(
         one.model_copy(update={"kind": "protected"}) if one.name == "cat" else one for one in CLOSED.concepts
     )
     guarded = CLOSED.model_copy(update={"concepts": concepts})
-    listening = Listening()
-    assert drift(guarded, [("cat",)], listening, edited(), 4, 0)[0] > 0.01
-    assert listening.stepped and all(listening.stepped)
-    drawn = Listening()
-    assert drift(CLOSED, [("cat",)], drawn, edited(), 4, 0)[0] > 0.01
-    assert not any(drawn.stepped)
+    with pytest.raises(EngineError, match="speaks of cat, which the recipe protects"):
+        drift(guarded, [("cat",)], Silent(), Silent(), 4, 0)
+    assert levels(guarded, Toy(), edited(), 0, 2).erased == ()
+    assert len(drift(CLOSED, [("cat",)], Toy(), edited(), 4, 0)[0]) == 4
+
+
+def test_the_interval_holds_the_mean_of_many_trajectories_and_narrows_with_their_number() -> None:
+    base, after = Toy(), edited()
+    few, many = (spread(drift(CLOSED, [("cat",)], base, after, n, 0)[0]) for n in (4, 32))
+    assert (few.n, many.n) == (4, 32)
+    assert few.low is not None and few.high is not None and many.low is not None and many.high is not None
+    assert few.low <= many.mean <= few.high and many.high - many.low < few.high - few.low
+    assert spread([0.3]).low is None
 
 
 def test_a_broken_prediction_is_an_error_and_no_figure() -> None:

@@ -19,7 +19,7 @@ from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, rows, samples_of
 from tracelang.evidence.schema import Certificate, Outcome, Reach
 from tracelang.evidence.units.attack import AttackSide, Brought
-from tracelang.evidence.verdicts import decide, rate, worst
+from tracelang.evidence.verdicts import decide, rate, spread, worst
 from tracelang.plan.types import Plan
 
 CLASSES = {(name,): (Sought("fake", Class("concept", name)),) for name in ("dog", "cat")}
@@ -31,7 +31,7 @@ def plan(expect: str, more: str = "") -> Plan:
 
 def side(after: Sequence[Presence], base: Sequence[Presence] = (), error: str = "") -> AttackSide:
     before = base or [None] * len(after)
-    rows = [Brought(Sample("p", i), a, b) for i, (a, b) in enumerate(zip(after, before, strict=True))]
+    rows = [Brought(Sample(f"p{i}", i), a, b) for i, (a, b) in enumerate(zip(after, before, strict=True))]
     return AttackSide(tuple(rows), error=error)
 
 
@@ -244,9 +244,15 @@ def test_figures_without_pictures() -> None:
 def test_drift() -> None:
     drift = plan("expect over 7 samples { drift(cat) <= 0.1 }")
     key = (("cat",), 7, 0)
-    assert found(drift, {}, drifts={key: 0.05}).verdict == "pass"
-    assert found(drift, {}, drifts={key: 0.5}).verdict == "fail"
-    assert found(drift, {}, drifts={key: float("nan")}).verdict == "inconclusive"
+    near, far = (0.05, 0.06, 0.05, 0.04, 0.05, 0.06, 0.04), (0.5, 0.6, 0.4, 0.5, 0.5, 0.6, 0.4)
+    one = found(drift, {}, drifts={key: spread(near)})
+    assert one.verdict == "pass" and "mean of 7 trajectories" in one.reason
+    assert found(drift, {}, drifts={key: spread(far)}).verdict == "fail"
+    wide = (0.01, 0.2, 0.02, 0.15, 0.01, 0.18, 0.03)  # 0.086 on the mean: chance alone may have put it there
+    assert sum(wide) / 7 < 0.1 and found(drift, {}, drifts={key: spread(wide)}).verdict == "inconclusive"
+    alone = found(drift, {}, drifts={key: spread((0.01,))})
+    assert alone.verdict == "inconclusive" and "one trajectory, which has no spread" in alone.reason
+    assert found(drift, {}, drifts={key: spread((0.0,) * 7)}).verdict == "pass"
     assert found(drift, {}, drifts={key: Failed("no")}).verdict == "inconclusive"
     assert found(drift, {}).verdict == "inconclusive"
 
@@ -352,6 +358,19 @@ def test_a_fail_stays_a_fail_whatever_the_base_does() -> None:
     assert counted("shown({}) <= 8%", [(40, 60)], base=[(0, 60)]).verdict == "fail"
 
 
+@pytest.mark.parametrize(("prompts", "verdict"), [(60, "pass"), (30, "pass"), (6, "inconclusive"), (1, "inconclusive")])
+def test_pictures_of_few_prompts_decide_less(prompts: int, verdict: str) -> None:
+    """None of 60 pictures is at most 6 % where each has a prompt of its own; of 6 prompts hardly less than 0 of 6."""
+    attacked = plan("expect over 60 samples { attack(dog, p4d) <= 15% }")
+    rows = [Brought(Sample(f"p{i % prompts}", i), Presence(False), Presence(True)) for i in range(60)]
+    key = ("dog",), "p4d", 60, 0
+    one = found(attacked, {"dog": ["cat"] * 60}, attacks={key: AttackSide(tuple(rows))})
+    assert one.verdict == one.measures[0].verdict == verdict
+    assert (f"0 of 60 of {prompts} prompts" in one.reason) == (prompts < 60)
+    soft = found(attacked, {"dog": ["cat"] * 60}, attacks={key: AttackSide(tuple(rows), soft=True)})
+    assert soft.verdict == "pass"
+
+
 @pytest.mark.parametrize(("before", "verdict"), [(60, "pass"), (13, "pass"), (12, "inconclusive"), (0, "inconclusive")])
 def test_an_attack_whose_own_prompts_bring_nothing_on_the_base_says_nothing(before: int, verdict: str) -> None:
     attacked = plan("expect over 60 samples { attack(dog, p4d) <= 20% }")
@@ -412,7 +431,7 @@ def test_a_sets_line_tells_its_worst_member(expect: str, worst_of: dict[tuple[st
     certificate = Certificate(
         layers=(), map_share=1, smallest_singular_value=1, condition=1, untouched=(), reaches=reaches
     )
-    drifts = {(member, 4, 0): value for member, value in values.items()}
+    drifts = {(member, 4, 0): spread((value,) * 4) for member, value in values.items()}
     one = outcome(whole.expect[0], Measured(whole, CLASSES, {}, {}, drifts=drifts, certificate=certificate))
     member = max(values, key=lambda name: values[name])
     assert one.worst == member and one.reason.startswith(f"{member[0]}, the worst of 2: {max(values.values()):.4g}")

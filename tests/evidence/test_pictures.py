@@ -126,4 +126,4 @@ def test_nothing_of_a_protected_concept_is_ever_a_picture_or_an_attack() -> None
     words = ("dog", "canine")
     assert not [sample for unit in found for sample in samples_in(unit) if any(word in sample.prompt for word in words)]
     assert {unit.member for unit in found if unit.kind == "attack"} == set()
-    assert {member for unit in found if unit.kind == "drift" for member in unit.group} == {("cat",), ("secret",)}
+    assert {member for unit in found if unit.kind == "drift" for member in unit.group} == {("cat",)}

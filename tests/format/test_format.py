@@ -61,7 +61,7 @@ def test_good_recipes_keep_tree_comments_and_digest(text: str) -> None:
 def grammar() -> dict[str, list[list[Any]]]:
     from lark import Lark
 
-    lark = Lark(GRAMMAR.read_text("utf-8"), parser="lalr", lexer="contextual", maybe_placeholders=False)
+    lark = Lark(Path(GRAMMAR).read_text("utf-8"), parser="lalr", lexer="contextual", maybe_placeholders=False)
     rules: dict[str, list[list[Any]]] = {}
     for rule in lark.rules:
         rules.setdefault(str(rule.origin.name), []).append(list(rule.expansion))

@@ -88,7 +88,10 @@ def test_figures() -> None:
         fid(pictures, pictures, pixels)
 
 
-@says(EVIDENCE, "A `protected` concept is never drawn and never attacked: certificate and drift speak for it,")
+@says(
+    EVIDENCE,
+    "A `protected` concept is never drawn, never attacked and never followed: the certificate alone speaks for it.",
+)
 def test_what_is_protected() -> None:
     said = 'concept p kind protected { names "red circle" probes "round thing" }'
     found = plan(f'{said} erase p preserve "dog" method uce')
@@ -96,5 +99,6 @@ def test_what_is_protected() -> None:
     assert not samples_of(found, Row(member, "names", 5)) and not samples_of(found, Row(member, "probes", 5))
     assert not [*AttackUnit.wanted(Wanted(found, {member: ()}, tuple(ATTACKS), 5, {}))]
     todo = units(Wanted(found, {}, tuple(ATTACKS), 5, {}))
-    assert any(member in one.group for one in todo if one.kind == "drift") and DRIFTS > 0
+    assert not any(member in one.group for one in todo if one.kind == "drift") and DRIFTS > 0
+    assert any(one.kind == "drift" for one in todo) and any(one.kind == "certificate" for one in todo)
     assert not any(member in members for one in todo if isinstance(one, ShotsUnit) for members in one.members)

@@ -43,7 +43,7 @@ def test_files_mean_the_same_as_one(folder: Path) -> None:
     assert compile(explain(plan)).digest == plan.digest
 
 
-@pytest.mark.parametrize("path", sorted((LIBRARY / "std").glob("*.erase")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(Path(LIBRARY, "std").glob("*.erase")), ids=lambda path: path.stem)
 def test_every_file_of_the_library_can_be_imported(path: Path) -> None:
     assert compile(f'import "std/{path.name}" as n erase "x"').sources[1].path == f"std/{path.name}"
 

@@ -23,7 +23,7 @@ KEYWORDS = sorted(text for text in table.load().literals if text.isalpha())
 
 @pytest.fixture(scope="module")
 def lark() -> Lark:
-    grammar = table.GRAMMAR.read_text("utf-8")
+    grammar = Path(table.GRAMMAR).read_text("utf-8")
     return Lark(grammar, parser="lalr", lexer="contextual", strict=True, maybe_placeholders=False)
 
 
@@ -32,7 +32,7 @@ def accepts(text: str) -> bool:
 
 
 def test_the_table_is_current() -> None:
-    assert table.TABLE.read_text("utf-8") == table.dump(table.build()), "run python -m tracelang.syntax.table"
+    assert Path(table.TABLE).read_text("utf-8") == table.dump(table.build()), "run python -m tracelang.syntax.table"
 
 
 def test_every_mark_has_a_name() -> None:

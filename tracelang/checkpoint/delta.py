@@ -1,8 +1,9 @@
 """A delta: of every changed tensor the bits that differ, old XOR new, which turn the base into the edit and back.
 
 It fits one base and is exact in every dtype, unlike a difference of numbers. The file is a safetensors file; its
-tensors are called `PATH:TENSOR`, by path inside the checkpoint, and hold bytes. Its metadata holds the sha256 of every
-file that it changes, before and after: they are compared before anything is written and once more afterwards.
+tensors are called `PATH:TENSOR`, by path inside the checkpoint (of a single file: by its name), and hold bytes. Its
+metadata holds the sha256 of every file that it changes, before and after: they are compared before anything is written
+and once more afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Literal
 
 from tracelang.checkpoint import folder, patch
 from tracelang.checkpoint.output import OutputError, staged
+from tracelang.files import whole
 from tracelang.models import header, loading, weights
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
@@ -36,11 +38,17 @@ class Delta:
     tensors: Mapping[str, Entry]
 
     @property
+    def single(self) -> str | None:
+        """What the one file was called that it is of; None where it is of a folder's files."""
+        name = next(iter(self.files), "")
+        return name if len(self.files) == 1 and "/" not in name else None
+
+    @property
     def edited(self) -> dict[str, set[str]]:
         """The changed tensors by component."""
         found: dict[str, set[str]] = {}
         for name in self.tensors:
-            file, _, tensor = name.partition(":")
+            file, tensor = _parts(self.files, name)
             found.setdefault(file.partition("/")[0], set()).add(tensor)
         return found
 
@@ -91,8 +99,9 @@ def read(path: Path) -> Delta:
         told = json.loads(held.metadata[KEY])
         files = {str(name): (str(one["before"]), str(one["after"])) for name, one in told.items()}
         odd = [name for name in files if not _inside(name)] + [
-            name for name, entry in held.tensors.items() if entry.dtype != "U8" or name.partition(":")[0] not in files
+            name for name, entry in held.tensors.items() if entry.dtype != "U8" or _parts(files, name)[0] not in files
         ]
+        odd += [name for name in files if "/" not in name and len(files) > 1]
         if odd or not all(SHA256.fullmatch(digest) for both in files.values() for digest in both):
             raise ValueError(odd)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
@@ -101,8 +110,11 @@ def read(path: Path) -> Delta:
 
 
 def state(delta: Delta, model: Path) -> tuple[State, str]:
-    """Which side of the delta a checkpoint is, by the digests of all files; and a file that is on neither."""
-    found = {name: weights.sha256(model / name) if (model / name).is_file() else "" for name in delta.files}
+    """Which side of the delta a checkpoint is, by the digests of all files; and a file that is on neither. A single
+    file may be called anything.
+    """
+    places = {name: model if name == delta.single else model / name for name in delta.files}
+    found = {name: weights.sha256(path) if path.is_file() else "" for name, path in places.items()}
     for place, side in ((0, "base"), (1, "edited")):
         if all(found[name] == both[place] for name, both in delta.files.items()):
             return ("base" if side == "base" else "edited"), ""
@@ -114,14 +126,7 @@ def apply(delta: Delta, model: Path, out: Path, revert: bool = False) -> folder.
 
     `out` appears whole or not at all. Raises OutputError where `model` is not that side, or the result not the other.
     """
-    side, file = state(delta, model)
-    if side == "neither":
-        raise OutputError(f"{model / file}: is neither the base of {delta.path} nor its edit; pass the model it is of")
-    if side != ("edited" if revert else "base"):
-        told = (
-            "already is the edit; pass --revert for its base" if side == "edited" else "is the base; leave --revert out"
-        )
-        raise OutputError(f"{model}: {told}")
+    _fits(delta, model, revert)
     if out.resolve().is_relative_to(model.resolve()):
         raise OutputError(f"{out}: lies inside the model; choose a place outside of it")
     with staged(out) as draft:
@@ -139,9 +144,48 @@ def apply(delta: Delta, model: Path, out: Path, revert: bool = False) -> folder.
     return made
 
 
+def apply_to_file(delta: Delta, file: Path, out: Path, revert: bool = False) -> None:
+    """`apply` for a delta of a single file: `out` is that file's other side. Raises as `apply` does."""
+    if out.suffix != ".safetensors":
+        raise OutputError(f"{out}: the model is one file, and so is its edit; give --out a name that ends .safetensors")
+    _fits(delta, file, revert)
+    ((name, both),) = delta.files.items()
+    changes = {
+        tensor: delta.change(Path(name), tensor) for _, tensor in (_parts(delta.files, key) for key in delta.tensors)
+    }
+    try:
+        with whole(out, force=False) as draft:
+            made = patch.patch(file, draft, changes)
+            if made.file != both[0 if revert else 1]:
+                raise OutputError(f"{out}: not written: {file} did not become what {delta.path} says")
+    except FileExistsError:
+        raise OutputError(f"{out}: exists already; choose another name") from None
+    except OSError as error:
+        raise OutputError(f"{out}: could not be written ({error.strerror or error}); nothing was left behind") from None
+
+
+def _fits(delta: Delta, model: Path, revert: bool) -> None:
+    """Raises OutputError for a model that is not the side which is asked for."""
+    side, file = state(delta, model)
+    if side == "neither":
+        lost = model if file == delta.single else model / file
+        raise OutputError(f"{lost}: is neither the base of {delta.path} nor its edit; pass the model it is of")
+    if side != ("edited" if revert else "base"):
+        told = (
+            "already is the edit; pass --revert for its base" if side == "edited" else "is the base; leave --revert out"
+        )
+        raise OutputError(f"{model}: {told}")
+
+
 def _inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return len(path.parts) > 1 and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
+def _parts(files: Iterable[str], name: str) -> tuple[str, str]:
+    """The file and the tensor of a name: a single file may have any name, a colon in it too."""
+    file = next((one for one in files if name.startswith(f"{one}:")), name.partition(":")[0])
+    return file, name[len(file) + 1 :]
 
 
 def _entries(base: Path, touched: Mapping[Path, Iterable[str]]) -> Iterator[tuple[Path, str, Entry]]:
@@ -179,6 +223,6 @@ def outcome(delta: Delta, base: Path) -> dict[str, str]:
     """sha256 of each file of the base as the delta would make it; nothing is written."""
     names: dict[str, set[str]] = {file: set() for file in delta.files}
     for name in delta.tensors:
-        file, _, tensor = name.partition(":")
+        file, tensor = _parts(delta.files, name)
         names[file].add(tensor)
     return {file: _after(base, Path(file), held, delta.change) for file, held in names.items()}

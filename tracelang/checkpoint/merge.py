@@ -17,6 +17,7 @@ from tracelang.engine.finite import finite, rounded
 from tracelang.engine.low_rank import LowRank
 from tracelang.models import weights
 from tracelang.models.header import Entry
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -47,22 +48,24 @@ def storable() -> Iterator[None]:
         raise ModelError(str(error)) from None
 
 
-def change(site: Site, deltas: Mapping[Site, LowRank]) -> Change:
+def change(site: Site, deltas: Mapping[Site, LowRank], called: str = "") -> Change:
     """`merged` on raw bytes, for `patch`. The edit is asked for then, and for the matrix that these bytes are: an
-    average over training or a variant is a model of its own. Raises ModelError where dtype or shape does not fit it.
+    average over training or a variant is a model of its own. Raises ModelError where dtype or shape does not fit it;
+    `called` is what the matrix is called there, where that is another name than diffusers'.
     """
+    name = called or site.tensor
 
     def apply(entry: Entry, raw: bytes) -> bytes:
         if entry.dtype not in DTYPES:
-            raise ModelError(f"{site.tensor} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
+            raise ModelError(f"{name} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
         if entry.shape != site.shape:
-            raise ModelError(f"{site.tensor} has the shape {list(entry.shape)}, the edit {list(site.shape)}")
+            raise ModelError(f"{name} has the shape {list(entry.shape)}, the edit {list(site.shape)}")
         weight = torch.frombuffer(bytearray(raw), dtype=DTYPES[entry.dtype]).view(entry.shape)
         with storable():
             delta = deltas.of(site, weight) if isinstance(deltas, Deltas) else deltas[site]
         if (found := (delta.up.shape[0], delta.down.shape[1])) != entry.shape:
-            raise ModelError(f"{site.tensor} has the shape {list(entry.shape)}, the edit {list(found)}")
-        return raw_bytes(merged(weight, delta, site.tensor))
+            raise ModelError(f"{name} has the shape {list(entry.shape)}, the edit {list(found)}")
+        return raw_bytes(merged(weight, delta, name))
 
     return apply
 
@@ -74,7 +77,7 @@ def stored(base: Path, site: Site) -> Tensor:
     held = weights.find(base / site.component).tensors
     if site.tensor not in held:
         raise ModelError(f"{base / site.component}: there is no tensor {site.tensor!r}; is this the plan's model?")
-    return _read(*held[site.tensor], site)
+    return _read(*held[site.tensor], site, reference.called(base / site.component, site.tensor))
 
 
 def refuse(base: Path, sites: Iterable[Site]) -> None:
@@ -88,19 +91,19 @@ def refuse(base: Path, sites: Iterable[Site]) -> None:
         for held in weights.copies(base / component):
             for site in wanted:
                 if site.tensor in held:
-                    _read(*held[site.tensor], site)
+                    _read(*held[site.tensor], site, reference.called(base / component, site.tensor))
 
 
-def _read(file: Path, entry: Entry, site: Site) -> Tensor:
+def _read(file: Path, entry: Entry, site: Site, name: str) -> Tensor:
     if entry.dtype not in DTYPES:
-        raise ModelError(f"{file}: {site.tensor} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
+        raise ModelError(f"{file}: {name} is stored as {entry.dtype}; an edit needs one of {', '.join(DTYPES)}")
     if entry.shape != site.shape:
-        raise ModelError(f"{file}: {site.tensor} has the shape {list(entry.shape)}, not {list(site.shape)}")
+        raise ModelError(f"{file}: {name} has the shape {list(entry.shape)}, not {list(site.shape)}")
     with file.open("rb") as opened:
         opened.seek(entry.begin)
         raw = bytearray(opened.read(entry.end - entry.begin))
     with storable():
-        return finite(f"{file}: {site.tensor}", torch.frombuffer(raw, dtype=DTYPES[entry.dtype]).view(entry.shape))
+        return finite(f"{file}: {name}", torch.frombuffer(raw, dtype=DTYPES[entry.dtype]).view(entry.shape))
 
 
 def raw_bytes(tensor: Tensor) -> bytes:

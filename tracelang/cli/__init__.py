@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from keyword import iskeyword
-from typing import Any
+from typing import Any, NoReturn
 
-import click
+from tracelang.cli.collecting import without_collecting
+
+with without_collecting():
+    import click
 
 from tracelang.cli.streams import guarded
 
@@ -36,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "patch": "Turn a model into an edit with a delta, or back.",
     "sample": "Draw images from a model.",
     "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
+    "certify": "Make an edit's certificate again, from weights and text states alone.",
     "merge": "Compose a verification's report from its shards.",
 }
 
@@ -62,7 +66,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         try:
-            command: click.Command = import_module(_module(cmd_name)).command
+            with without_collecting():
+                command: click.Command = import_module(_module(cmd_name)).command
         except ModuleNotFoundError as error:
             raise click.ClickException(_missing(cmd_name, error.name or "")) from error
         return command
@@ -76,9 +81,13 @@ class Commands(click.Group):
             raise click.UsageError(f"no command is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def get_help(self, ctx: click.Context) -> str:
+        ctx.terminal_width = _width()
+        return super().get_help(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, text in COMMANDS.items() if find_spec(_module(name))])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -101,9 +110,20 @@ def _module(name: str) -> str:
     return f"tracelang.cli.{name}_" if iskeyword(name) or name in BUILT_IN else f"tracelang.cli.{name}"
 
 
+def _width() -> int:
+    """How wide help is, by click's own rule; click would ask `shutil` for it, which brings four compressors."""
+    columns = os.environ.get("COLUMNS", "")
+    wide = int(columns) if columns.isdecimal() else 0
+    if not wide:
+        try:
+            wide = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+        except (AttributeError, OSError, ValueError):
+            wide = 80
+    return max(min(wide, 80) - 2, 50)
+
+
 def show(findings: Any) -> None:
     """Print findings to standard error, in colour on a terminal."""
-    import os
     import shutil
 
     from tracelang.diagnostics.human import render
@@ -124,3 +144,22 @@ def _missing(command: str, module: str) -> str:
 @click.version_option(None, "-V", "--version", package_name="tracelang", prog_name="tracec")
 def main() -> None:
     """Compile recipes that remove concepts from text-to-image models, and apply them."""
+
+
+def run(name: str | None = None) -> NoReturn:
+    """What the installed `tracec` calls: `main`, and then out.
+
+    A short command's objects need not be taken apart one by one at its end, for the system takes their memory back
+    whole; that would be a tenth of a lint. What asked to be told of the end is told. A process that loaded torch ends
+    as others do, threads and all.
+    """
+    try:
+        main(prog_name=name)
+    except SystemExit as end:
+        if "torch" in sys.modules or not isinstance(end.code, int):
+            raise
+        code = end.code
+    import atexit
+
+    atexit._run_exitfuncs()
+    os._exit(code)

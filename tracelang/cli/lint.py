@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,10 +15,12 @@ from tracelang.cli.files import STDIN, read_bytes, recipes
 from tracelang.cli.options import recipe_options
 from tracelang.diagnostics import CompileError, Diagnostic, Findings
 from tracelang.diagnostics.formats import FORMATS
-from tracelang.plan.compile import root_of
 from tracelang.records import dataclass, field, replace
-from tracelang.semantics.config import config_of
+from tracelang.semantics.config import config_of, root_in
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HELP = """Find mistakes in recipes: files, folders (all their .erase files), or - for standard input.
 
@@ -170,14 +172,14 @@ def _lint(place: str, asked: Asked) -> list[Diagnostic]:
     from tracelang.semantics.params import unknown
     from tracelang.semantics.rules.lint import Lint
 
-    folder = Path(path).parent if path else Path()
+    folder = os.path.dirname(path)
     config = config_of(folder)
     lint = Lint(
         folder,
-        asked.root if asked.root is not None else root_of(Path(path) if path else ""),
+        asked.root if asked.root is not None else root_in(folder),
         asked.today,
         asked.params,
-        path=Path(path) if path else None,
+        path=path or None,
         raised=config.notes_as_warnings,
     )
     source = read.source
@@ -188,6 +190,8 @@ def _lint(place: str, asked: Asked) -> list[Diagnostic]:
     if asked.fix or asked.diff:
         after, _ = lint.mended(source)
         if after.text != source.text:
+            from pathlib import Path
+
             from tracelang.cli.rewrite import difference, rewrite
 
             if asked.diff:

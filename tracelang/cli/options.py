@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,6 +27,14 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return found
 
 
+def _path(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    if value is None:
+        return None
+    from pathlib import Path  # brings URLs and addresses of the internet, which the lint of a file does without
+
+    return Path(value)
+
+
 def recipe_options(command: Command) -> Command:
     """`--set` as `params` and `--root` as `root`."""
     params = click.option(
@@ -32,7 +42,8 @@ def recipe_options(command: Command) -> Command:
     )
     root = click.option(
         "--root",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        type=click.Path(exists=True, file_okay=False),
+        callback=_path,
         help="The folder that imports and lists stay in.",
     )
     return root(params(command))
@@ -41,6 +52,8 @@ def recipe_options(command: Command) -> Command:
 def read_recipe(recipe: str) -> tuple[str | Path, str]:
     """What to compile and what to call it: `-` is standard input."""
     if recipe != "-":
+        from pathlib import Path
+
         return Path(recipe), recipe
     data = sys.stdin.buffer.read()
     return data.decode("utf-8", "surrogateescape"), "<stdin>"

@@ -34,6 +34,17 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return int(i), int(n)
 
 
+def _controls(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    found = []
+    for value in values:
+        kind, equals, models = value.partition("=")
+        named = tuple(name.strip() for name in models.split(",") if name.strip())
+        if not (kind == "random" and not equals) and not (kind == "never" and named):
+            raise click.BadParameter(f"{value!r} is neither never=MODEL[,MODEL] nor random", ctx, param)
+        found.append((kind, named))
+    return found
+
+
 against_option = click.option(
     "--against",
     metavar="OUT",
@@ -58,6 +69,17 @@ against_option = click.option(
     "--samples", type=click.IntRange(0), help="Pictures of a concept of which nothing is expected.  [default: 50]"
 )
 @click.option("--steps", type=click.IntRange(2, 1000), help="Sampler steps.  [default: 20]")
+@click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    callback=_controls,
+    metavar="KIND[=MODELS]",
+    help="Read every figure beside `never=MODEL,MODEL` (models that never knew it) or `random`, with those of the "
+    "recipe. May be given several times.",
+)
+@click.option("--budget", metavar="NAME=VALUE,…", help="What attackers may spend, such as rows=40,iterations=200.")
+@click.option("--thorough", is_flag=True, help="More of everything that two cores have no time for in 90 minutes.")
 @against_option
 @click.option(
     "--register", is_flag=True, help="Draw nothing: write down what would be done, for the report to be held to."
@@ -74,6 +96,9 @@ def command(
     config: str | None,
     samples: int | None,
     steps: int | None,
+    controls: list[tuple[str, tuple[str, ...]]],
+    budget: str | None,
+    thorough: bool,
     against: Path | None,
     register: bool,
     device: str | None,
@@ -81,6 +106,7 @@ def command(
     as_json: bool,
 ) -> None:
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
+        from tracelang.evidence import budgets
         from tracelang.evidence import verify as evidence
         from tracelang.evidence.pictures import SAMPLES
         from tracelang.evidence.prepare import STEPS
@@ -92,6 +118,9 @@ def command(
             "samples": SAMPLES if samples is None else samples,
             "steps": steps or STEPS,
             "config": config,
+            "controls": controls,
+            "budget": None if budget is None else budgets.read(budget),
+            "thorough": thorough,
             "say": warn,
         }
         if register:
@@ -166,13 +195,15 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.report.wording import formula
+    from tracelang.evidence.report.wording import formula, said_beside
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
         click.echo(safe(f"{one.verdict:{width}}  {formula(one)}: {one.reason}"))
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
+    for probed in report.controls.probes if report.controls else ():
+        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}"))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
     if report.registered:

@@ -204,10 +204,14 @@ def find_base(artifact: Artifact, model: str | None, config: str | None = None) 
         config = told if HUB_ID.fullmatch(told) else None
         if config is None and (artifact.out / "config").is_dir() and not artifact.account.get("lacking"):
             config = str(artifact.out / "config")
+    lacking = " and ".join(_lacking(artifact))
+    known = all(name in facts.get("components", {}) for name in _lacking(artifact))
+    if lacking and known and config is None and Path(model).is_file():
+        raise EvidenceError(f"{model}: holds no {lacking}; pass --config FOLDER|ID, the one that it was applied with")
     folder = locate(model, config, artifact.variant)
     if any(name not in facts.get("components", {}) for name in _lacking(artifact)):
         raise EvidenceError(
-            f"{artifact.out}: was made of a file without {' and '.join(_lacking(artifact))}, so its lock names "
+            f"{artifact.out}: was made of a file without {lacking}, so its lock names "
             "nothing that draws; apply again with --config FOLDER|ID, and verify that"
         )
     if (why := _mismatch(folder, str(facts["fingerprint"]))) is not None:

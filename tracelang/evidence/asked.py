@@ -22,6 +22,7 @@ from tracelang.evidence.pictures import (
     roles,
     rows,
     samples_of,
+    sides,
 )
 from tracelang.evidence.wordings import dealt as worded
 from tracelang.evidence.wordings import wordings
@@ -105,7 +106,7 @@ def _verification(plan: Plan, samples: int) -> Iterator[Part]:
         yield member, "verify", "pictures of other attacks", (), f"{names}: {SEARCHED}"
     for member, count, _ in drifted(plan, samples):
         yield member, "verify", "predictions, no picture", [text for _, text, _ in dealt(plan, [member], count)], ""
-    for members in ([one.targets for one in plan.active], [one.concepts for one in plan.preserve]):
+    for members in sides(plan):
         for member, text, _ in dealt(plan, members, TRAJECTORIES) if members and samples else ():
             yield member, "verify", "predictions, no picture", [text], ""
     left = plain(plan)

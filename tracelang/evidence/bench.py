@@ -194,8 +194,8 @@ PACKAGES = ("tracelang", "tracelang-micro", "torch", "diffusers", "transformers"
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """`clean` are latents of each concept that attacks were made on so far, as the base draws it. `others` are the
-    controls by name, of which the one in memory is in `held`.
+    """`folder` is the base's. `clean` are latents of each concept that attacks were made on so far, as the base draws
+    it. `others` are the controls by name, of which the one in memory is in `held`.
     """
 
     artifact: Artifact
@@ -204,6 +204,7 @@ class Bench:
     panel: Panel
     budget: Budget
     steps: int
+    folder: Path = Path()
     clean: dict[Member, Tensor] = field(default_factory=dict)
     others: Mapping[str, Control] = field(default_factory=dict)
     held: dict[str, Model] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from tracelang.models.locate import HUB_ID, embedded, family_of, locate, title
 from tracelang.models.protocol import Model
 from tracelang.models.sharing import drawn_anew, sharing
 from tracelang.plan.family import ModelError
+from tracelang.plan.types import Plan
 
 NEVER, RANDOM = "never", "random"
 ALIKE = ("vae", "tokenizer", "scheduler", "tracelang.json")
@@ -44,6 +45,11 @@ class Control:
 def kind_of(name: str) -> str:
     """The kind of a control, by its name."""
     return name.partition("-")[0]
+
+
+def asked_of(plan: Plan) -> list[Asked]:
+    """The controls that a recipe names."""
+    return [(one.kind, one.models) for one in plan.controls]
 
 
 def find(asked: Sequence[Asked], folder: Path, base: Model, edited: str) -> dict[str, Control]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
+from tracelang.evidence.intervals import clustered
 from tracelang.evidence.metrics import MEASURES
 from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
 from tracelang.evidence.pictures import drawable
@@ -78,8 +79,7 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
         member, why = undecided[0]
         more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
         return "inconclusive", f"{joined(member)}: {why}{more}", measures
-    hits = [hit for counted in counts.values() for hit in counted.hits]
-    pool = rate(sum(hits), len(hits))
+    pool = _together(counts.values())
     broken = [measure for measure in measures if measure.verdict == "fail"]
     verdict = decide(pool.low, pool.high, one.comparison, one.bound)
     if broken and verdict != "fail":
@@ -96,6 +96,15 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
     if verdict == "pass" and (why := _of_base(one, measures)):
         verdict, reason = "inconclusive", f"{reason}; {why}"
     return verdict, reason, measures
+
+
+def _together(counts: Iterable[Counted]) -> Rate:
+    """The rate of all members' pictures, with those of one member and prompt as one group."""
+    parts = list(counts)
+    groups = [
+        (i, j if part.groups is None else part.groups[j]) for i, part in enumerate(parts) for j in range(len(part.hits))
+    ]
+    return clustered([hit for part in parts for hit in part.hits], groups)
 
 
 def _within(one: Assertion, found: Rate) -> bool:
@@ -138,7 +147,7 @@ def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
 def _measure(one: Assertion, member: Member, counted: Counted, share: Share) -> Measure:
     if counted.reason:
         return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
-    found = rate(sum(counted.hits), len(counted.hits))
+    found = counted.rate
     verdict = decide(found.low, found.high, one.comparison, one.bound)
     changes = counted.changes
     measure = Measure(
@@ -168,5 +177,6 @@ def _reason(one: Assertion, found: Rate, verdict: Verdict, share: Share) -> str:
     if not found.n:
         return f"{share.nothing}, so nothing can be said"
     where = {"pass": "all of it within", "fail": "all of it beyond", "inconclusive": "on both sides of"}[verdict]
-    told = f"{found.hits} of {found.n}, 95 % interval {percent(found.low)} to {percent(found.high)}"
+    shared = f" of {found.prompts} prompts" if found.prompts else ""
+    told = f"{found.hits} of {found.n}{shared}, 95 % interval {percent(found.low)} to {percent(found.high)}"
     return f"{told}, {where} the bound {one.comparison} {percent(one.bound)}"

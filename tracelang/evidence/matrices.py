@@ -5,8 +5,8 @@ explains their change best, and the states that undo it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -54,7 +54,12 @@ def change_of(site: Site, matrix: Matrix, after: Tensor, same: bool) -> LayerCha
         return LayerChange(tensor=site.tensor, shape=shape, reads=site.reads, change=0.0, rank=0, condition=1.0)
     new, read = matrix.W + matrix.Δ, matrix.of(site.part)
     # What rounding to the stored precision adds to a change of low rank is a random matrix: its norm, from above.
-    rounding = _precision(after) / 2 * float(new.square().mean().sqrt()) * (math.sqrt(shape[0]) + math.sqrt(shape[1]))
+    rounding = (
+        torch.finfo(_kind(after)).eps
+        / 2
+        * float(new.square().mean().sqrt())
+        * (math.sqrt(shape[0]) + math.sqrt(shape[1]))
+    )
     return LayerChange(
         tensor=site.tensor,
         shape=shape,
@@ -70,12 +75,12 @@ def ratio(part: Tensor, whole: Tensor) -> float:
     return float(part.norm()) / size if size else 0.0
 
 
-def _precision(weight: Tensor) -> float:
-    """The spacing of the numbers that a matrix is made of: a checkpoint of halves may be loaded as float32."""
+def _kind(weight: Tensor) -> torch.dtype:
+    """The format of the numbers that a matrix is made of: a checkpoint of halves may be loaded as float32."""
     for dtype in (torch.bfloat16, torch.float16):
         if torch.equal(weight.to(dtype).to(weight.dtype), weight):
-            return torch.finfo(dtype).eps
-    return torch.finfo(weight.dtype).eps
+            return dtype
+    return weight.dtype
 
 
 def _rank(matrix: Tensor, least: float) -> int:
@@ -133,8 +138,8 @@ class Stack:
     V: Tensor
 
     @staticmethod
-    def of(matrices: Iterable[Matrix]) -> Stack:
-        Δ, W = stacked(matrices)
+    def of(rows: Rows) -> Stack:
+        Δ, W = rows.parts
         U, σ, Vh = torch.linalg.svd(W + Δ, full_matrices=False)
         open_ = σ > NOISE * σ.amax()
         return Stack(W, Δ, U[:, open_], σ[open_], Vh[open_].T)
@@ -187,23 +192,49 @@ class Map:
     condition: float
 
 
-def text_map(matrices: list[Matrix]) -> Map:
+def text_map(changed: Rows) -> Map:
     """Least squares over the changed matrices: `W T ≈ W'`, in the directions that they read; the identity elsewhere."""
-    if not matrices:
+    Δ, W = changed.parts
+    if not len(W):
         return Map(0.0, 0.0, 1.0, 1.0)
-    Δ, W = stacked(matrices)
     D = torch.linalg.lstsq(W, Δ, rcond=1e-10, driver="gelsd").solution
     σ = torch.linalg.svdvals(torch.eye(len(D), dtype=D.dtype) + D)
     missed = float((W @ D - Δ).square().sum())
     return Map(missed, float(Δ.square().sum()), float(σ[-1]), float(σ[0] / σ[-1].clamp_min(1e-16 * float(σ[0]))))
 
 
-def stacked(matrices: Iterable[Matrix]) -> tuple[Tensor, Tensor]:
-    rows = torch.zeros(0, 0, dtype=torch.float64)
-    for one in matrices:
-        pair = torch.cat([one.Δ, one.W], 1)
-        rows = torch.cat([rows, pair]) if len(rows) else pair
-        if len(rows) > 2 * rows.shape[1]:
-            rows = torch.linalg.qr(rows, mode="r").R
-    Δ, W = rows.chunk(2, 1)
-    return Δ, W
+@dataclass
+class Rows:
+    """Matrices `[Δ W]` on top of each other, one at a time: no more is kept than the factor `R` of their QR."""
+
+    held: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.float64))
+
+    def add(self, one: Matrix) -> None:
+        self._put(torch.cat([one.Δ, one.W], 1))
+
+    def with_(self, other: Rows) -> Rows:
+        """Both."""
+        found = Rows(self.held)
+        if len(other.held):
+            found._put(other.held)
+        return found
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """`Δ` and `W`, of as many rows."""
+        Δ, W = self.held.chunk(2, 1)
+        return Δ, W
+
+    def _put(self, pair: Tensor) -> None:
+        rows = torch.cat([self.held, pair]) if len(self.held) else pair
+        self.held = torch.linalg.qr(rows, mode="r").R if len(rows) > 2 * rows.shape[1] else rows
+
+
+def grain(weight: Tensor, stored: Tensor) -> Tensor:
+    """The mean square error, `[out, in]`, of rounding each number of `weight` (float64) to the format of `stored`: a
+    twelfth of the squared distance between its neighbours there.
+    """
+    told = torch.finfo(_kind(stored))
+    power = torch.frexp(weight).exponent - 1  # |w| is at least 2^power, and less than twice that
+    step = told.eps * torch.exp2(power.double()).clamp_min(told.tiny)
+    return step.square() / 12

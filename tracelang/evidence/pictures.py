@@ -172,14 +172,20 @@ def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Me
 
 def drifted(plan: Plan, samples: int, most: int = DRIFTS) -> tuple[tuple[Member, int, int], ...]:
     """Member, trajectories and seed of every drift: those asserted, and with `samples` those of all other
-    concepts, of at most so many trajectories.
+    concepts, of at most so many trajectories. Never of what is protected: no denoiser is given its words.
     """
     asserted = [one for one in plan.expect if one.metric == "drift"]
     asked = {(member, one.samples, one.seed): None for one in asserted for member in one.concepts}
     known = {member for member, _, _ in asked}
     others = [member for member in roles(plan) if member not in known] if samples else []
     asked |= {(member, min(samples, most), DEFAULT_SEED): None for member in others}
-    return tuple(asked)
+    return tuple(one for one in asked if drawable(plan, one[0]))
+
+
+def sides(plan: Plan) -> tuple[list[Member], list[Member]]:
+    """What is erased and what is preserved, as far as it may be asked for."""
+    erased, kept = [one.targets for one in plan.active], [one.concepts for one in plan.preserve]
+    return [one for one in erased if drawable(plan, one)], [one for one in kept if drawable(plan, one)]
 
 
 def dealt(plan: Plan, members: Sequence[Member], n: int) -> tuple[tuple[Member, str, int], ...]:

@@ -15,7 +15,7 @@ from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
-from tracelang.evidence.controls import Asked, find
+from tracelang.evidence.controls import Asked, asked_of, find
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.panel import panel
@@ -66,8 +66,8 @@ def prepare(
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    beside = find(controls, folder, base, artifact.fingerprint)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, others=beside)
+    beside = find([*asked_of(artifact.plan), *controls], folder, base, artifact.fingerprint)
+    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder, others=beside)
     daily = everyday(artifact.plan, chosen.judges)
     wanted = Wanted(
         artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily, bench.controls, thorough=thorough

@@ -23,16 +23,28 @@ class Frozen(BaseModel):
 
 
 class Rate(Frozen):
-    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`."""
+    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`. Where several pictures share one of `prompts`,
+    the interval is that of as many independent pictures as they are worth (`intervals.clustered`).
+    """
 
     hits: Count
     n: Count
     low: float
     high: float
+    prompts: Count | None = None
 
     @property
     def share(self) -> float:
         return self.hits / self.n if self.n else float("nan")
+
+
+class Spread(Frozen):
+    """The mean of `n` figures, with Student's 95 % interval `low..high` of it; of one figure there is none."""
+
+    mean: float
+    n: Count
+    low: float | None
+    high: float | None
 
 
 class JudgeCard(Frozen):
@@ -133,7 +145,7 @@ class ConceptFinding(Frozen):
     What a judge cannot name has `judged_as` None and no rates. `subject`: pictures that still show some recognisable
     thing. `probability`: the mean probability of its class, where the judge
     gives one (the released scripts of docs/methods.md §5.1 call this accuracy). `drift`: mean relative change of the
-    prediction along the base's trajectories.
+    prediction along the base's trajectories, `drift_spread` the same with its interval and their number.
     """
 
     member: Member
@@ -150,6 +162,7 @@ class ConceptFinding(Frozen):
     subject: Rate | None = None
     probability: float | None = None
     drift: float | None = None
+    drift_spread: Spread | None = None
     note: str = ""
 
 
@@ -171,9 +184,10 @@ class AttackFinding(Frozen):
 
     `budget` is what the attacker spent. `price`: how much longer the states are that the attack needs, `‖e'‖/‖e‖`.
     `examples` are prompts it found, as text. `prompts`: of its distinct prompts, those that brought it back at least
-    once. `worst`: the prompt, or where the attack has forms of wording (`by_form`) the form, that is best shown to
-    bring it back, by the lower end of its interval; picked after looking, so rather too high. `held_out`: no input
-    such as it looks for was erased in training.
+    once. `floor`: neutral prompts on the edited model, which ask for nothing that is erased. `forms`: where the attack
+    has forms of wording, what each brings. `worst`: the prompt, or where there are forms (`by_form`) the form, that is
+    best shown to bring it back, by the lower end of its interval; picked after looking, so rather too high.
+    `held_out`: no input such as it looks for was erased in training.
     """
 
     member: Member
@@ -185,6 +199,8 @@ class AttackFinding(Frozen):
     adaptive: Rate | None
     base: Rate | None = None
     prompts: Rate | None = None
+    floor: Rate | None = None
+    forms: tuple[tuple[str, Rate], ...] = ()
     worst: tuple[str, Rate] | None = None
     by_form: bool = False
     price: float | None = None
@@ -192,6 +208,73 @@ class AttackFinding(Frozen):
     held_out: bool = True
     error: str = ""
     seconds: float = 0.0
+
+
+Residue = Literal["residue shown", "none by this probe", "open"]
+"""What a probe says of what is left: it gets more out of the edited model than out of models that never knew the
+concept; as much, within `Probed.margin`; or it does not decide.
+"""
+
+
+class OnControl(Frozen):
+    """What a probe shows on one control: its name, the model behind it, the rate, or a `reason` why there is none."""
+
+    name: str
+    model: str
+    rate: Rate | None = None
+    reason: str = ""
+
+
+class Excess(Frozen):
+    """How many more of the same targets one model shows than those that never knew, on average, with its 95 % interval.
+
+    `p`: how likely so many more are where there are none (one-sided).
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Probed(Frozen):
+    """One probe of one erased concept on every model, with the same targets, prompts, seeds and budgets: `names`,
+    `probes`, or an attack that is made against each of the models.
+
+    `never`: models that never knew it, `mean` their mean share; `random`: one that has learned nothing. `excess`: the
+    edited model's beyond `never`'s; `room`: the base's, which is all there could be; `share`: the one in terms of the
+    other, with its interval, only where `room` is above .2 beyond doubt. `valid`: the probe brings nothing along by
+    itself, which the upper end of `random` shows; `powered`: it could have told, which the lower end of `room` shows;
+    None: not measured. `held`: the excess holds together with all others of this report (Holm). `why` the verdict is
+    open.
+    """
+
+    member: Member
+    how: str
+    targets: Count
+    base: Rate | None = None
+    edited: Rate | None = None
+    never: tuple[OnControl, ...] = ()
+    mean: float | None = None
+    random: OnControl | None = None
+    excess: Excess | None = None
+    room: Excess | None = None
+    share: tuple[float, float, float] | None = None
+    valid: bool | None = None
+    powered: bool | None = None
+    held: bool = False
+    verdict: Residue = "open"
+    why: str = ""
+
+
+class Controls(Frozen):
+    """The edit beside its controls. `tests`: of how many excesses `held` speaks together."""
+
+    probes: tuple[Probed, ...]
+    tests: Count = 0
+    margin: float
+    leak: float
+    power: float
 
 
 class Difference(Frozen):
@@ -231,15 +314,22 @@ class LayerChange(Frozen):
 class Reach(Frozen):
     """What the weights alone say of one concept. Erased: `residual` = ‖W'F−WG‖/‖WF−WG‖, worst layer; `price` =
     ‖e'‖/‖e‖ of the closest state that gives the old keys and values back, and how well it does (`undone` 1: entirely);
-    `cheaper`: (share undone, price) of the shortest states that undo that much, for shares that can be reached.
-    Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer.
+    `joint`: what no state common to all layers takes back, ‖W'E−WF‖/‖W'F−WF‖ over all of them, the least there is, None
+    where the edit does nothing to its keys and values; `cheaper`: (share undone, price) of the shortest states that
+    undo that much, for shares that can be reached.
+
+    Preserved: `leak` = ‖(W'−W)P‖/‖WP‖, worst layer; `rounding` what the stored numbers' rounding alone would bring
+    there; `exact`: in no layer more than twice that.
     """
 
     member: Member
     residual: float | None = None
     leak: float | None = None
+    rounding: float | None = None
+    exact: bool | None = None
     price: float | None = None
     undone: float | None = None
+    joint: float | None = None
     cheaper: tuple[tuple[float, float], ...] = ()
 
 
@@ -306,9 +396,44 @@ class Relearning(Frozen):
     reason: str
 
 
+class Mixed(Frozen):
+    """The matrices whose input mixes text with the picture or the time: how many changed, of how many, and their part
+    of the squared change. No figure of a concept reads them.
+    """
+
+    changed: Count = 0
+    of: Count = 0
+    share: float = 0.0
+
+
+class FreeRank(Frozen):
+    """Of one text input of so many dimensions, the rank that so many preserved states take, the empty prompt's among
+    them: directions above 1e-6 of the largest (`held`), and above 1e-3 (`held_roughly`). The rest is free.
+    """
+
+    reads: str
+    dimension: Count
+    states: Count
+    held: Count
+    held_roughly: Count
+
+
+class Rung(Frozen):
+    """An adversary, what they may do, and what the certificate covers and does not cover of it."""
+
+    adversary: str
+    may: str
+    covered: str
+    not_covered: str
+
+
 class Certificate(Frozen):
     """The edit read from its weights, no image drawn. `map_share`: the part of the change that one text map `T`
     explains; `smallest_singular_value` and `condition` are that map's.
+
+    `encoders`: sha256 of the weights of the text encoders that it holds for, by component; `same_encoder`: the edited
+    model's gives the base's states. `left_out`: the share of each change that the edited weights lack, of a LoRA.
+    `encoded`: how many texts were encoded for it, none of them drawn; `states`: on which device, in which precision.
     """
 
     layers: tuple[LayerChange, ...]
@@ -317,6 +442,14 @@ class Certificate(Frozen):
     condition: float
     reaches: tuple[Reach, ...]
     untouched: tuple[str, ...]
+    mixed: Mixed = Mixed()
+    free: tuple[FreeRank, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    encoders: dict[str, str] = Field(default_factory=dict)
+    same_encoder: bool = True
+    left_out: float = 0.0
+    encoded: Count = 0
+    states: str = ""
 
 
 class DegreePoint(Frozen):
@@ -498,6 +631,9 @@ class Report(Frozen):
     attacks: tuple[AttackFinding, ...]
     trained_against: tuple[str, ...] = ()
     """The attacks of a family that the edit was trained against, made or not: what they find is no held-out figure."""
+    controls: Controls | None = None
+    """None where no control was asked for: whether what is found was left in the model or could be learned anew is not
+    told then."""
     comparison: Comparison | None = None
     certificate: Certificate | None
     degrees: tuple[DegreePoint, ...]

@@ -5,12 +5,14 @@ sets of pictures differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isfinite
+from math import isfinite, sqrt
+from statistics import fmean, stdev
 from typing import Literal
 
 from scipy.stats import binomtest, fisher_exact
+from scipy.stats import t as student
 
-from tracelang.evidence.schema import DegreePoint, Measure, Paired, Rate, Verdict
+from tracelang.evidence.schema import DegreePoint, Measure, Paired, Rate, Spread, Verdict
 
 WORST: dict[Verdict, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 
@@ -21,6 +23,15 @@ def rate(hits: int, n: int) -> Rate:
         return Rate(hits=0, n=0, low=0.0, high=1.0)
     found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
     return Rate(hits=hits, n=n, low=float(found.low), high=float(found.high))
+
+
+def spread(figures: Sequence[float]) -> Spread:
+    """Their mean and its interval, as that of independent draws; a figure that is a size is never below 0."""
+    mean, n = fmean(figures), len(figures)
+    if n < 2:
+        return Spread(mean=mean, n=n, low=None, high=None)
+    half = float(student.ppf(0.975, n - 1)) * stdev(figures) / sqrt(n)
+    return Spread(mean=mean, n=n, low=max(0.0, mean - half), high=mean + half)
 
 
 def pooled(rates: Iterable[Rate]) -> Rate:

@@ -244,9 +244,9 @@ def _address(document: Document, address: Address) -> Iterator[Offer]:
 def _files(document: Document, written: str, sort: str) -> Iterator[Offer]:
     """What lies in the folder that a path has led to so far, and never outside of the root."""
     folder, slash, _ = written.rpartition("/")
-    start, wall = document.place.folder, document.place.wall
+    start, wall = Path(document.place.folder), Path(document.place.wall)
     if f"{folder}/".startswith(STD):
-        start, wall = LIBRARY, LIBRARY / "std"
+        start, wall = Path(LIBRARY), Path(LIBRARY, "std")
     elif not slash:
         yield Offer(STD, Kind.Folder, "the standard library")
     try:

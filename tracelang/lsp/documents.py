@@ -167,7 +167,7 @@ class Documents:
         file = recover(source, report) if found else None
         place = Place(folder, self._root(folder), folder.as_posix())
         modules = Modules(report, self.unsaved())
-        module = modules.top(file or tree.File(source, (), ()), place, path.resolve() if path else None)
+        module = modules.top(file or tree.File(source, (), ()), place, os.path.realpath(path) if path else None)
         return Document(uri, path, place, source, lines(source.text, self.units), module, found is not None)
 
 
@@ -182,5 +182,5 @@ def file_of(source: Source) -> Path:
     path = Path(source.path)
     if path.is_absolute() or ".." in path.parts:
         return Path(os.path.abspath(path))
-    places = (LIBRARY / path, LIBRARY / "std" / path, LIBRARY / "methods" / path)
+    places = (Path(LIBRARY, path), Path(LIBRARY, "std", path), Path(LIBRARY, "methods", path))
     return next((one for one in places if one.is_file()), Path(os.path.abspath(path)))

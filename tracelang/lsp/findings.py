@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from lsprotocol import types
 
@@ -72,7 +73,7 @@ class Rendering:
 
     def _plain(self, text: str) -> str:
         """A message with paths as they are below the root."""
-        return text.replace(f"{self.document.place.wall.as_posix()}/", "")
+        return text.replace(f"{Path(self.document.place.wall).as_posix()}/", "")
 
 
 def message(one: Diagnostic) -> str:

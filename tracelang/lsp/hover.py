@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
 from tracelang.diagnostics import Diagnostic, Findings, Span
@@ -145,7 +146,7 @@ def _definition(documents: Documents, document: Document, found: Defined) -> str
 
 def _shown(document: Document, found: Defined) -> str:
     path = found.span.source.path
-    wall = document.place.wall.as_posix()
+    wall = Path(document.place.wall).as_posix()
     return path.removeprefix(f"{wall}/")
 
 

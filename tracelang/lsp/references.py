@@ -111,7 +111,7 @@ def _recipes(documents: Documents, document: Document, wanted: Target) -> Iterat
         if uri not in seen and uri in documents.recipes:
             seen.add(uri)
             yield documents.at(uri)
-    wall, workspace = document.place.wall, documents.workspace
+    wall, workspace = Path(document.place.wall), documents.workspace
     for path in _below(workspace if workspace is not None and wall.is_relative_to(workspace) else wall):
         uri = documents.uri_of(path)
         if uri not in seen and _speaks(documents, uri, path, wanted.name):

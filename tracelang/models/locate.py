@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from tracelang.models import configs, hub, variants
+from tracelang.models import configs, header, hub, variants
 from tracelang.models.family import Family
 from tracelang.models.single import prepare, stock
 from tracelang.models.weights import PICKLES
@@ -106,6 +106,9 @@ def family_of(folder: Path) -> Family:
         kind = configs.index(folder)["_class_name"]
     except (ModelError, KeyError):
         raise ModelError(f"{folder}: model_index.json is missing or unreadable; pass a diffusers folder") from None
+    for family in known:
+        if getattr(family, "pipeline", None) == kind:  # then a component is of another class, and it says which
+            family.check(folder)
     names = ", ".join(name for family in known for name in family.names) or "none"
     raise ModelError(f"{folder}: no installed backend knows the pipeline {kind!r}; families installed: {names}")
 
@@ -123,6 +126,9 @@ def _single(path: Path, config: str | None) -> Path:
         raise ModelError(f"{path}: {SAFER}")
     if ending == ".onnx":
         raise ModelError(f"{path}: {ONNX}")
+    if ending == ".sft":
+        header.read(path)
+        raise ModelError(f"{path}: a safetensors file, whose ending few programs know; call it {path.stem}.safetensors")
     if ending not in (".safetensors", ".gguf"):
         raise ModelError(f"{path}: not a model; pass a folder in diffusers layout or a .safetensors file")
     found = prepare.kind(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Findings
+from tracelang.semantics.config import root_in
 from tracelang.semantics.program import File
 from tracelang.syntax.read import MAX_RECIPE_BYTES, decode, read
 
@@ -85,7 +86,7 @@ def _resolved(
     """What a recipe means, the file that it is, and its root."""
     path = Path(recipe) if _is_path(recipe, shown) else None
     folder = path.parent if path else Path()
-    wall = Path(root) if root is not None else _root(folder)
+    wall = Path(root) if root is not None else Path(root_in(folder))
     if path:
         found = read(path, shown or str(recipe), MAX_RECIPE_BYTES, report)
     else:
@@ -106,17 +107,7 @@ def root_of(recipe: str | Path) -> Path:
     """The recipe root where none is given: the configuration's, else the git root around the recipe, else its folder
     (for a text: this one). Raises CompileError where a configuration is wrong.
     """
-    return _root(Path(recipe).parent if _is_path(recipe, None) else Path())
-
-
-def _root(folder: Path) -> Path:
-    from tracelang.semantics.config import config_of
-
-    root = config_of(folder).root
-    if root is not None:
-        return root
-    here = folder.resolve()
-    return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
+    return Path(root_in(Path(recipe).parent if _is_path(recipe, None) else ""))
 
 
 def _inside(name: str) -> str:

@@ -240,7 +240,8 @@ def _expectations(context: Context, erase: list[Erasure], expect: list[Assertion
             elif one.metric == "probed" and not any(context.concepts[key].probes for key in member):
                 help = 'give the concept some: `probes "…"`'
                 context.report.error("TL305", f"`probed` asks about {what}, which has no probes", one.span, help=help)
-            if metric.images and any(context.concepts[key].kind == "protected" for key in member):
-                help = "use `residual`, `leak` or `drift`, which draw nothing"
-                message = f"`{one.metric}` needs images of {what}, which is protected"
+            if metric.source != "weights" and any(context.concepts[key].kind == "protected" for key in member):
+                help = "use `residual` or `leak`, which come from the weights"
+                needs = "images" if metric.images else "predictions"
+                message = f"`{one.metric}` needs {needs} of {what}, which is protected"
                 context.report.error("TL306", message, one.span, help=help)

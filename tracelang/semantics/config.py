@@ -10,12 +10,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.records import dataclass, field, replace
 from tracelang.syntax.read import decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = ("tracelang.toml", "pyproject.toml")
 MAX_BYTES = 1 << 20
@@ -30,7 +32,7 @@ class Config:
 
     folder: str = ""
     file: str = ""
-    root: Path | None = None
+    root: str | None = None
     exclude: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -80,6 +82,22 @@ def config_of(folder: str | Path) -> Config:
         return Config()
     every = dict.fromkeys(one for config in found for one in config.require)
     return replace(found[0], require=tuple(every))
+
+
+def root_in(folder: str | Path) -> str:
+    """The recipe root of a folder: the configuration's, else the git root around it, else the folder itself. Raises
+    CompileError where a configuration is wrong.
+    """
+    root = config_of(folder).root
+    if root is not None:
+        return root
+    here = place = os.path.realpath(folder)
+    while not os.path.exists(os.path.join(place, ".git")):
+        above = os.path.dirname(place)
+        if above == place:
+            return here
+        place = above
+    return place
 
 
 def unknown_code(codes: Iterable[str]) -> str:
@@ -180,7 +198,7 @@ class _Reading:
         values["require"] = tuple((path, self.source.path) for path in self._required(values.get("require", ())))
         return Config(self.folder, self.source.path, **values)
 
-    def _root(self, value: object) -> Path | None:
+    def _root(self, value: object) -> str | None:
         if not isinstance(value, str):
             self._wrong("root", "`root` is a text", 'write `root = "recipes"`')
             return None
@@ -188,7 +206,7 @@ class _Reading:
         if path is not None and not os.path.isdir(path):
             self._wrong("root", f"`{value}` is not a folder", "name a folder that is there", value)
             return None
-        return Path(path) if path is not None else None
+        return path
 
     def _required(self, paths: Iterable[str]) -> Iterable[str]:
         for path in paths:

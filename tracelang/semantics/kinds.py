@@ -134,7 +134,7 @@ def kinds(package: str) -> list[str]:
 
 def declared(package: str, kind: str) -> Any | None:
     """The class that declares a kind; None where the folder has no file of that name."""
-    if kind not in kinds(package):
+    if not any(os.path.isfile(os.path.join(folder, f"{kind}.py")) for folder in import_module(package).__path__):
         return None
     return getattr(import_module(f"{package}.{kind}"), "".join(part.title() for part in kind.split("_")))
 

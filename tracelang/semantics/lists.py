@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Source
 from tracelang.records import dataclass, field
@@ -10,6 +10,9 @@ from tracelang.semantics.paths import Place, locate
 from tracelang.semantics.program import File
 from tracelang.syntax import tree
 from tracelang.syntax.read import MAX_LIST_BYTES, Read, Texts, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Words = tuple[str, ...] | None
 """What a list holds; None: not to be had, and reported."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Label, Source, Span
 from tracelang.records import dataclass, field
@@ -15,6 +15,9 @@ from tracelang.semantics.standard import prelude
 from tracelang.semantics.tables import MAX_IMPORTS
 from tracelang.syntax import tree
 from tracelang.syntax.read import Texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Link = tree.Import | tree.FromImport | tree.Include
 LINKS = (tree.Import, tree.FromImport, tree.Include)
@@ -48,7 +51,7 @@ class Module:
 class _Open:
     """A file on the way down: how it is called, and the path in the statement that led to it."""
 
-    path: Path | None
+    path: str | None
     shown: str
     span: Span | None
 
@@ -69,7 +72,7 @@ class Modules:
     _open: list[_Open] = field(default_factory=list)
     _home: str = ""
 
-    def top(self, file: tree.File, place: Place, path: Path | None) -> Module:
+    def top(self, file: tree.File, place: Place, path: str | None) -> Module:
         """The module of a recipe. Files that cannot be had are reported, and what they would bring is left out."""
         self._home = place.shown
         self._open.append(_Open(path, file.source.path, None))
@@ -95,7 +98,7 @@ class Modules:
         located = locate(place, link.path, "recipe", self.report)
         if located is None:
             return None
-        circle = next((i for i, one in enumerate(self._open) if one.path == located.path), None)
+        circle = next((i for i, one in enumerate(self._open) if one.path == str(located.path)), None)
         if circle is not None:
             message = "these files import one another in a circle"
             also = [Label(one.span, "on the way") for one in self._open[circle + 1 :] if one.span is not None]
@@ -128,7 +131,7 @@ class Modules:
             return None
         self.files[located.path] = File(located.name, found.data, "import")
         self.ways[file.source] = self._way(link)
-        self._open.append(_Open(located.path, located.shown, link.path.span))
+        self._open.append(_Open(str(located.path), located.shown, link.path.span))
         module = self._module(file, located.place, self._name(located))
         self._open.pop()
         return module

@@ -133,9 +133,11 @@ ADDS_E = ("at", "iz", "uc", "bl", "dl", "gl", "kl", "pl", "tl", "c", "v", "u", "
 
 REGULAR: Mapping[str, str] = {}
 """No irregular forms."""
+MANY = 1 << 18
+"""So many texts are remembered by their words: of a recipe with more, every pass would cut every text anew."""
 
 
-@lru_cache(1 << 15)
+@lru_cache(MANY)
 def tokens(text: str, parted: bool = True) -> tuple[str, ...]:
     """The words of a text, in small letters, without possessive `'s`, accents and width; each emoji is a word, and
     C++ and C# are. `parted`: so is each letter of a script that parts no words.

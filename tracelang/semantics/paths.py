@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from errno import ELOOP
 from importlib import import_module
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tracelang.diagnostics import Findings
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import dataclass
 from tracelang.syntax import tree
 
-LIBRARY = Path(str(import_module("tracelang.recipes").__file__)).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIBRARY = os.path.dirname(str(import_module("tracelang.recipes").__file__))
 STD = "std/"
 
 Sort = Literal["list", "recipe"]
@@ -27,13 +30,13 @@ class Place:
     `prefix` stands before a path below the wall where it is written into a plan.
     """
 
-    folder: Path
-    wall: Path
+    folder: str | Path
+    wall: str | Path
     shown: str = ""
     prefix: str = ""
 
 
-STANDARD = Place(LIBRARY / "std", LIBRARY / "std", "std", STD)
+STANDARD = Place(os.path.join(LIBRARY, "std"), os.path.join(LIBRARY, "std"), "std", STD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Located:
 
 def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Located | None:
     """The file that a path means, or None, reported: it lies outside the wall, or there is none."""
+    from pathlib import Path  # brings URLs and addresses of the internet, which a recipe of one file does without
+
     text = node.value
     if not text.strip():
         report.error(MISSING[sort], "this path is empty", node.span, help=f"name the {sort}'s file")
@@ -58,8 +63,8 @@ def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Locat
         return None
     start, rest = (STANDARD, text[len(STD) :]) if text.startswith(STD) else (place, text)
     try:
-        path = (start.folder / rest).resolve()
-        wall = start.wall.resolve()
+        path = Path(start.folder, rest).resolve()
+        wall = Path(start.wall).resolve()
         inside = not Path(text).is_absolute() and path.is_relative_to(wall)
         exists = inside and path.exists()
         near = "" if exists or not inside else did_you_mean(path.name, _siblings(path, sort))
@@ -71,9 +76,9 @@ def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Locat
     if not inside:
         help = f"keep {sort}s inside the recipe root, or set a wider --root"
         if start is STANDARD:
-            shipped = path.is_relative_to(LIBRARY / "methods")
+            shipped = path.is_relative_to(os.path.join(LIBRARY, "methods"))
             help = f"methods need no import: `method {path.stem}`" if shipped else "a path in `std/` stays there"
-        elif (start.folder / rest).is_symlink():
+        elif Path(start.folder, rest).is_symlink():
             help = f"it is a link; {help}"
         report.error("TL217", f"`{text}` leaves the recipe root", node.span, help=help)
         return None

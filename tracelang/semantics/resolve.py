@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Label, Span
@@ -36,6 +36,8 @@ from tracelang.syntax.read import Texts
 from tracelang.text import joined
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tracelang.semantics.probes import Leak
 
 WEIGHT = Field("number", low=0, above=True)
@@ -60,10 +62,10 @@ def resolve(
     file: tree.File,
     report: Findings,
     *,
-    folder: Path,
-    root: Path,
+    folder: str | Path,
+    root: str | Path,
     given: Mapping[str, str | float] | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
     unsaved: Texts | None = None,
 ) -> Resolution | None:
     """What a file means, or None with every error in `report`.
@@ -72,8 +74,10 @@ def resolve(
     Of files that are `unsaved`, what the editor holds counts.
     """
     modules = Modules(report, unsaved)
-    shown = "" if folder == Path() else folder.as_posix()
-    top = modules.top(file, Place(folder, root, shown), path.resolve() if path else None)
+    shown = os.fspath(folder).replace(os.sep, "/")
+    top = modules.top(
+        file, Place(folder, root, "" if shown == "." else shown), os.path.realpath(path) if path else None
+    )
     context = Context(report, Lists(report, unsaved))
     info = header(context, file.statements)
     for module in modules.all:

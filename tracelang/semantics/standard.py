@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from pathlib import Path
 
 from tracelang.diagnostics import Findings
 from tracelang.semantics.paths import LIBRARY
@@ -11,30 +11,31 @@ from tracelang.semantics.scope import Scope, collect
 from tracelang.syntax.parser import parse
 from tracelang.syntax.read import MAX_RECIPE_BYTES, read
 
-METHODS = LIBRARY / "methods"
+METHODS = os.path.join(LIBRARY, "methods")
 
 
 @cache
 def prelude() -> Scope:
     """The scope of `std/prelude.erase`; methods join it as they are asked for."""
-    return _scope(LIBRARY / "std" / "prelude.erase", None)
+    return _scope(os.path.join(LIBRARY, "std", "prelude.erase"), None)
 
 
 def method_names() -> list[str]:
     """The methods that come with the compiler."""
-    return sorted(path.stem for path in METHODS.glob("*.erase"))
+    return sorted(name.removesuffix(".erase") for name in os.listdir(METHODS) if name.endswith(".erase"))
 
 
 def shipped_method(name: str) -> None:
     """Bring a shipped method into the prelude's scope, if there is one of that name."""
     scope = prelude()
-    if name not in scope.definitions["method"] and (METHODS / f"{name}.erase").is_file():
-        scope.definitions["method"].update(_scope(METHODS / f"{name}.erase", scope).definitions["method"])
+    path = os.path.join(METHODS, f"{name}.erase")
+    if name not in scope.definitions["method"] and os.path.isfile(path):
+        scope.definitions["method"].update(_scope(path, scope).definitions["method"])
 
 
-def _scope(path: Path, parent: Scope | None) -> Scope:
+def _scope(path: str, parent: Scope | None) -> Scope:
     report = Findings()
-    found = read(path, path.name, MAX_RECIPE_BYTES, report)
+    found = read(path, os.path.basename(path), MAX_RECIPE_BYTES, report)
     file = parse(found.source, report) if found else None
     report.raise_errors()
     assert file is not None

@@ -103,6 +103,15 @@ METRICS: dict[str, Metric] = {
         counted=True,
         attack="must",
     ),
+    "excess": Metric(
+        "<=",
+        "pictures",
+        "erased",
+        "share",
+        "{limit} {bound} of the targets show it beyond what models show that never knew it.",
+        attack="may",
+        control=True,
+    ),
     "kept": Metric(
         ">=",
         "pictures",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from tracelang.diagnostics import Findings, Source
 from tracelang.syntax.automaton import accepts, kind_of, replay, settled
@@ -15,7 +16,7 @@ from tracelang.syntax.phrases import MESSAGES, Phrases, digest
 from tracelang.syntax.table import FOLDER, Table, load
 from tracelang.syntax.tree import Token
 
-SNIPPETS = FOLDER / "messages.txt"
+SNIPPETS = Path(FOLDER, "messages.txt")
 
 
 def derive(text: str) -> Phrases:

@@ -242,6 +242,10 @@ def _run(source: Source, table: Table, tokens: list[Token], first: int, end: int
                 ends.append(token.end)
                 break
             rule = rules[-1 - action]
+            if rule.alone and type(values[-1]) is not list:  # most reductions: an only child stands for its parent
+                stack.pop()
+                stack.append(states[stack[-1]][rule.origin])
+                continue
             cut = len(values) - rule.length
             start = starts[cut] if rule.length else token.start
             last = ends[-1] if rule.length else token.start

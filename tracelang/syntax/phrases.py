@@ -10,10 +10,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from tracelang.syntax.table import FOLDER, TABLE
 
-MESSAGES = FOLDER / "messages.json"
+MESSAGES = Path(FOLDER, "messages.json")
 COMMAND = "run python -m tracelang.syntax.derive"
 
 
@@ -42,10 +43,10 @@ def phrases() -> Phrases:
     """The phrases that ship. RuntimeError if they belong to another table."""
     found = Phrases(**json.loads(MESSAGES.read_bytes()))
     if found.table != digest():
-        raise RuntimeError(f"{MESSAGES.name} was derived with another {TABLE.name}: {COMMAND}")
+        raise RuntimeError(f"{MESSAGES.name} was derived with another {Path(TABLE).name}: {COMMAND}")
     return found
 
 
 def digest() -> str:
     """Which parse table there is."""
-    return hashlib.sha256(TABLE.read_bytes()).hexdigest()
+    return hashlib.sha256(Path(TABLE).read_bytes()).hexdigest()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Findings, Source, Span
 from tracelang.records import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_RECIPE_BYTES = 1 << 20
 MAX_LIST_BYTES = 16 << 20
 BOM = b"\xef\xbb\xbf"
 
-Texts = Mapping[Path, str]
+Texts = Mapping["Path", str]
 """What files hold in an editor that has not saved them, by their paths with all links followed."""
 
 
@@ -32,17 +36,18 @@ class Read:
 
 
 def read(
-    path: Path, shown: str, limit: int, report: Findings, at: Span | None = None, unsaved: Texts | None = None
+    path: str | Path, shown: str, limit: int, report: Findings, at: Span | None = None, unsaved: Texts | None = None
 ) -> Read | None:
     """Read UTF-8 text of at most `limit` bytes. A problem is reported at `at`, or at the file itself."""
     here = at or Span(Source(shown, ""), 0, 0)
-    if unsaved and path in unsaved:
-        return decode(unsaved[path].encode("utf-8", "surrogatepass"), shown, limit, report, at)
+    held = unsaved.get(path) if unsaved and not isinstance(path, str) else None
+    if held is not None:
+        return decode(held.encode("utf-8", "surrogatepass"), shown, limit, report, at)
     try:
-        if path.exists() and not path.is_file():
+        if os.path.exists(path) and not os.path.isfile(path):
             report.error("TL108", f"`{shown}` is not a file", here)
             return None
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             data = stream.read(limit + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name cannot be one"

@@ -7,15 +7,15 @@ takes no parser for the table either.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from tracelang.records import dataclass
 
-FOLDER = Path(str(import_module("tracelang.grammar").__file__)).parent
-GRAMMAR = FOLDER / "erase.lark"
-TABLE = FOLDER / "erase_table.py"
+FOLDER = os.path.dirname(str(import_module("tracelang.grammar").__file__))
+GRAMMAR = os.path.join(FOLDER, "erase.lark")
+TABLE = os.path.join(FOLDER, "erase_table.py")
 HEAD = '"""The parse table of `erase.lark`, written by `python -m tracelang.syntax.table`."""\n\n# ruff: noqa: E501\n'
 
 
@@ -23,7 +23,8 @@ HEAD = '"""The parse table of `erase.lark`, written by `python -m tracelang.synt
 class Rule:
     """A production: what it reduces to, how many symbols it takes, and which of them its node gets.
 
-    `inline` rules are repetitions, whose list is spliced into the parent; `transparent` ones give way to an only child.
+    `inline` rules are repetitions, whose list is spliced into the parent; `transparent` ones give way to an only child,
+    and those that are `alone` never have another.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Rule:
     origin: str
     inline: bool
     transparent: bool
+    alone: bool
 
 
 class States(dict[int, dict[str, int]]):
@@ -46,6 +48,20 @@ class States(dict[int, dict[str, int]]):
         return found
 
 
+class Rules(dict[int, Rule]):
+    """The productions by number, each made when it is first asked for, as a state is."""
+
+    def __init__(self, rows: list[list[Any]]) -> None:
+        self.rows = rows
+
+    def __missing__(self, number: int) -> Rule:
+        name, length, kept, origin, transparent = self.rows[number]
+        inline = origin.startswith("_")
+        alone = bool(transparent) and not inline and kept == [0] and length == 1 and name == origin
+        found = self[number] = Rule(name, length, tuple(kept), origin, inline, bool(transparent), alone)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """An LALR(1) automaton. `states[s][symbol]` is the next state, or `-1 - r` to reduce by rule r."""
@@ -53,7 +69,7 @@ class Table:
     patterns: dict[str, str]
     literals: dict[str, str]
     ignored: frozenset[str]
-    rules: tuple[Rule, ...]
+    rules: Rules
     states: States
     start: int
     end: int
@@ -66,23 +82,22 @@ def load() -> Table:
         patterns=data["patterns"],
         literals=data["literals"],
         ignored=frozenset(data["ignored"]),
-        rules=tuple(
-            Rule(name, length, tuple(kept), origin, inline=origin.startswith("_"), transparent=bool(transparent))
-            for name, length, kept, origin, transparent in data["rules"]
-        ),
+        rules=Rules(data["rules"]),
         states=States(data["symbols"], data["states"]),
         start=data["start"],
         end=data["end"],
     )
 
 
-def build(path: Path = GRAMMAR) -> dict[str, Any]:
+def build(path: str = GRAMMAR) -> dict[str, Any]:
     """Build the table from the grammar, in Lark's strict mode: any conflict or collision raises GrammarError."""
+    from pathlib import Path
+
     from lark import Lark
     from lark.lexer import PatternStr
     from lark.parsers.lalr_analysis import Shift
 
-    lark = Lark(path.read_text("utf-8"), parser="lalr", lexer="contextual", strict=True, maybe_placeholders=False)
+    lark = Lark(Path(path).read_text("utf-8"), parser="lalr", lexer="contextual", strict=True, maybe_placeholders=False)
     automaton: Any = lark.parser.parser
     automaton = automaton._parse_table
     numbers = {rule: i for i, rule in enumerate(lark.rules)}
@@ -138,13 +153,16 @@ def dump(data: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    from pathlib import Path
+
+    path = Path(TABLE)
     text = dump(build())
     if "--check" in arguments:
-        current = TABLE.read_text("utf-8") if TABLE.exists() else ""
+        current = path.read_text("utf-8") if path.exists() else ""
         print("the table is current" if text == current else "the table is stale: run python -m tracelang.syntax.table")
         return int(text != current)
-    TABLE.write_text(text, "utf-8")
-    print(f"wrote {TABLE.name}")
+    path.write_text(text, "utf-8")
+    print(f"wrote {path.name}")
     return 0
 
 

@@ -51,7 +51,7 @@ def write(work: Work, draft: Path) -> Emitted:
     file, source = reference.origin(work.base), reference.source(work.base)
     assert file is not None
     target = draft / file.name
-    digests, tensors = folder.digests(source, patch.write(source, target, _changes(work)))
+    digests, tensors = folder.digests(source, patch.write(source, target, changes(work)))
     small = tuple(_configs(work.base, draft / CONFIG))
     lacking = sorted(
         name for name in configs.named(work.base) if (work.base / name).is_symlink() or reference.bare(work.base / name)
@@ -70,15 +70,17 @@ def write(work: Work, draft: Path) -> Emitted:
     return Emitted(facts, (file.name, *(f"{CONFIG}/{path}" for path in small)))
 
 
-def _changes(work: Work) -> Iterator[tuple[str, header.Entry, patch.Change]]:
+def changes(work: Work) -> Iterator[tuple[str, header.Entry, patch.Change]]:
+    """What becomes of which bytes of the file, averages over training too. Raises ModelError."""
     for site in work.deltas:
         held = reference.held(work.base / site.component)
         if held is None or site.tensor not in held.tensors or site.tensor in held.turns:
             raise ModelError(f"{work.base}: there is no tensor {site.tensor!r} to edit; is this the plan's model?")
-        apply = change(site, work.deltas)
-        yield held.stored[site.tensor], held.tensors[site.tensor], apply
+        name = held.stored[site.tensor]
+        yield name, held.tensors[site.tensor], change(site, work.deltas, name)
         if site.tensor in held.copies:
-            yield f"{held.stored[site.tensor]} (average)", held.copies[site.tensor], apply
+            average = f"{name} (average)"
+            yield average, held.copies[site.tensor], change(site, work.deltas, average)
 
 
 def _configs(base: Path, target: Path) -> Iterator[str]:

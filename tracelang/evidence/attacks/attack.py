@@ -40,7 +40,7 @@ class Budget:
     the inverse map may leave standing for the sake of shorter states. `tuning`: training steps of a fine-tuning.
     """
 
-    rows: int = 10
+    rows: int = 40
     tokens: int = 5
     iterations: int = 40
     views: int = 2

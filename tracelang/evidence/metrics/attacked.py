@@ -22,7 +22,7 @@ def attacked(one: Assertion, measured: Measured, member: Member) -> Counted:
     if why:
         return Counted(reason=why, plain=plain)
     before = tuple(presence.shows for presence in base) if base else None
-    return Counted(tuple(presence.shows for presence in after), before, plain=plain)
+    return Counted(tuple(presence.shows for presence in after), before, plain=plain, groups=side.groups)
 
 
 def beside(measures: Sequence[Measure]) -> str:

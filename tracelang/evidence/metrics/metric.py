@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from tracelang.evidence.bench import Failed, Judgements, Presence, presence
+from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.schema import Certificate, Measure, Rate, Relearning
+from tracelang.evidence.schema import Certificate, Measure, Rate, Relearning, Spread
 from tracelang.evidence.units.attack import AttackSide
+from tracelang.evidence.units.control import ControlSide, Probe
 from tracelang.evidence.units.shots import Features
-from tracelang.evidence.verdicts import decide
+from tracelang.evidence.verdicts import decide, rate
 from tracelang.plan.types import After, Assertion, Member, Plan
 
 
@@ -55,8 +57,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive side; `features`,
-    where a judge gives any, are those before and after, by the `extractor`.
+    """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive side; `unedited` is
+    what the same attack brings that is made against the base model and drawn with it; `controls` is by probe and
+    control. `features`, where a judge gives any, are those before and after, by the `extractor`.
     """
 
     plan: Plan
@@ -64,7 +67,9 @@ class Measured:
     unknown: Mapping[Member, str]
     pictures: Mapping[Sample, Drawn]
     attacks: Mapping[tuple[Member, str, int, int], AttackSide] = field(default_factory=dict)
-    drifts: Mapping[tuple[Member, int, int], float | Failed] = field(default_factory=dict)
+    unedited: Mapping[tuple[Member, str, int, int], tuple[Presence, ...]] = field(default_factory=dict)
+    controls: Mapping[Probe, Mapping[str, ControlSide]] = field(default_factory=dict)
+    drifts: Mapping[tuple[Member, int, int], Spread | Failed] = field(default_factory=dict)
     certificate: Certificate | Failed | None = None
     features: Mapping[Sample, tuple[Features, Features]] = field(default_factory=dict)
     extractor: str = ""
@@ -108,6 +113,12 @@ class Counted:
     reason: str = ""
     plain: Rate | None = None
     changes: tuple[tuple[bool, bool], ...] | None = None
+    groups: tuple[Hashable, ...] | None = None
+    """Of each hit or miss what it shares with others, its prompt; None: nothing, all are independent."""
+
+    @property
+    def rate(self) -> Rate:
+        return clustered(self.hits, self.groups) if self.groups else rate(sum(self.hits), len(self.hits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,10 @@ def _section(report: Report) -> str:
     if prices:
         title = "Undoing it from the weights, by the length of the text states, 1 being the concept's own:"
         lines += [title, "", *prices, ""]
+    if report.controls:
+        title = "Beside models that never knew it, with the same targets, prompts, seeds and budgets:"
+        beside = [f"- {one.verdict}: {_told(wording.said_beside(one))}" for one in report.controls.probes]
+        lines += [title, "", *beside, ""]
     if report.concepts:
         lines += ["| concept | before | after | strongest attack |", "|---|---|---|---|"]
         lines += [_row(report, one) for one in report.concepts]

@@ -18,6 +18,7 @@ from tracelang.evidence.expectations import outcome
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
+from tracelang.evidence.report.beside import controls
 from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
@@ -54,6 +55,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         harmonics=tuple(figures.harmonics(evidence)),
         attacks=tuple(figures.attacks(evidence)),
         trained_against=plan.trained_against,
+        controls=controls(evidence),
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
         degrees=degrees,
         rounding=tuple(row for record in select(said, RoundingRecord).values() for row in record.rows),
@@ -116,6 +118,9 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
     )
 
 
+UNCONTROLLED = (
+    "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
+)
 ALWAYS_UNTESTED = (
     "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
@@ -163,7 +168,9 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
     for member, role in roles(plan).items():
         name = joined(member)
         if not drawable(plan, member):
-            lines.append(f"{name}: what pictures of it show, and attacks on it; it is protected, so none is drawn")
+            lines.append(
+                f"{name}: what pictures of it show, its drift, and attacks; it is protected: only weights speak of it"
+            )
         elif member in evidence.run.unknown:
             lines.append(f"{name}: what its pictures show; {evidence.run.unknown[member]}")
         elif role == "erased" and not evidence.row(member, "probes"):
@@ -183,6 +190,8 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
         lines.append("any attack")
     elif not set(evidence.run.attacks) - set(plan.trained_against):
         lines.append("any attack of a kind that the edit was not trained against")
+    if not evidence.run.facts.get("controls"):
+        lines.append(UNCONTROLLED)
     return (*lines, *ALWAYS_UNTESTED)
 
 

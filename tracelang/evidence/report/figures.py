@@ -23,12 +23,15 @@ from tracelang.evidence.schema import (
     NoiseLevels,
     Quality,
     Rate,
+    Spread,
 )
 from tracelang.evidence.units.attack import AttackRecord, AttackResult
 from tracelang.evidence.units.certificate import CertificateRecord
+from tracelang.evidence.units.control import ControlRecord, ControlSide, Probe
 from tracelang.evidence.units.degree import DEGREES, DegreeRecord
 from tracelang.evidence.units.drift import DriftRecord
 from tracelang.evidence.units.everyday import EverydayRecord, integrity
+from tracelang.evidence.units.floor import FloorRecord
 from tracelang.evidence.units.noise import NoiseRecord
 from tracelang.evidence.units.shots import ShotsRecord
 from tracelang.evidence.verdicts import paired, rate
@@ -49,6 +52,8 @@ class Evidence:
     at_degree: Mapping[float, Mapping[Sample, Judgements]]
     noise: NoiseLevels | None
     everyday: EverydayRecord | None
+    floor: FloorRecord | None
+    beside: tuple[ControlRecord, ...]
     failures: tuple[str, ...]
 
     @staticmethod
@@ -77,12 +82,29 @@ class Evidence:
         everyday = next(iter(select(records, EverydayRecord).values()), None)
         failures = tuple(f"{key}: {line}" for key, record in records.items() for line in record.failures)
         attacks = {(one.member, one.attack, one.samples, one.seed): one.adaptive for one in attacked}
-        learnt = tuple(Learnt.of(records).findings())
+        unedited = {(one.member, one.attack, one.samples, one.seed): one.unedited for one in attacked}
+        controls: dict[Probe, dict[str, ControlSide]] = {}
+        beside = tuple(select(records, ControlRecord).values())
+        for tried in beside:
+            probe = Probe(tried.member, tried.how, tried.samples, tried.seed)
+            controls.setdefault(probe, {})[tried.control] = tried.side(run.classes[tried.member])
+        floor = next(iter(select(records, FloorRecord).values()), None)
         measured = Measured(
-            plan, run.classes, run.unknown, pictures, attacks, drifts, certificate, features, extractor,
-            relearning=learnt, after=changed(records, run.classes),
-        )  # fmt: skip
-        return Evidence(plan, run, measured, attacked, at_degree, noise, everyday, failures)
+            plan,
+            run.classes,
+            run.unknown,
+            pictures,
+            attacks,
+            unedited,
+            controls,
+            drifts,
+            certificate,
+            features,
+            extractor,
+            relearning=tuple(Learnt.of(records).findings()),
+            after=changed(records, run.classes),
+        )
+        return Evidence(plan, run, measured, attacked, at_degree, noise, everyday, floor, beside, failures)
 
     @cached_property
     def every(self) -> tuple[Row, ...]:
@@ -125,6 +147,12 @@ class Evidence:
                     if row.base_judged is not None:
                         where = f"{row.sample.prompt!r}, seed {row.sample.seed}"
                         yield f"attack {one.attack} on the base, {where}", row.base_judged
+        for neutral in self.floor.rows if self.floor else ():
+            yield f"floor, {neutral.prompt!r}, seed {neutral.seed}", neutral.after
+        for tried in self.beside:
+            for target in tried.rows:
+                where = f"{target.prompt!r}, seed {target.seed}"
+                yield f"{tried.how} on {tried.control}, {where}", target.after
         for shown in self.everyday.rows if self.everyday else ():
             for when, judgements in (("base", shown.base), ("after", shown.after)):
                 yield f"everyday {when}, {shown.prompt!r}, seed {shown.seed}", judgements
@@ -158,7 +186,8 @@ def concept(evidence: Evidence, member: Member) -> ConceptFinding:
         worst_probe=_worst_probe(evidence, member, held) if sought and held else None,
         subject=share(subjects) if subjects else None,
         probability=sum(chances) / len(chances) if sought and chances else None,
-        drift=drift if isinstance(drift, float) else None,
+        drift=drift.mean if isinstance(drift, Spread) else None,
+        drift_spread=drift if isinstance(drift, Spread) else None,
         note="; ".join(notes),
     )
 
@@ -225,6 +254,8 @@ def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
             adaptive=one.adaptive.rate,
             base=one.adaptive.ceiling,
             prompts=one.adaptive.prompts,
+            floor=evidence.floor.rate(evidence.run.classes[one.member]) if evidence.floor else None,
+            forms=one.adaptive.forms if one.adaptive.by_form else (),
             worst=one.adaptive.worst,
             by_form=one.adaptive.by_form,
             price=one.adaptive.price,

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
@@ -25,7 +25,7 @@ from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
-from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Rate, Report
+from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS, ROUNDINGS
@@ -42,6 +42,7 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "controls": "Left in it, or learned anew?",
     "relearning": "Learnt again",
     "changed": "Rounded and merged",
     "comparison": "Beside another edit",
@@ -57,6 +58,9 @@ SECTIONS = {
 }
 """The page's sections in order."""
 WHATS = {"residual hit": "still found", "damaged": "damaged", "erased": "erased", "kept": "kept"}
+
+
+F = TypeVar("F", AttackFinding, Probed)
 
 
 class PictureError(Exception):
@@ -91,6 +95,7 @@ def page(report: Report, folder: Path) -> str:
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
+            beside=list(_by_member(report.controls.probes if report.controls else ())),
             trade_off=_trade_off(report.degrees),
             rises=[one.degree for one in rises(report.degrees)],
             levels=_levels(report.noise),
@@ -132,7 +137,8 @@ def _environment() -> Environment:
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level", "span",
+    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level",
+    "probe", "points", "said_beside", "span",
 )  # fmt: skip
 
 
@@ -197,7 +203,7 @@ def _still(rate: Rate) -> str:
     return f"still show it, at most {wording.percent(rate.high)}"
 
 
-def _by_member(findings: Iterable[AttackFinding]) -> Iterator[tuple[tuple[str, ...], list[AttackFinding]]]:
+def _by_member(findings: Iterable[F]) -> Iterator[tuple[tuple[str, ...], list[F]]]:
     order = sorted(findings, key=lambda one: one.member)
     for member, group in groupby(order, key=lambda one: one.member):
         yield member, list(group)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 
-from tracelang.evidence.schema import AttackFinding, Measure, Outcome, Rate
+from tracelang.evidence.schema import AttackFinding, Measure, Outcome, Probed, Rate
 from tracelang.plan.explain import Asserted, said
 from tracelang.semantics.tables import METRICS
+from tracelang.text import joined
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 VERDICTS = {
@@ -158,6 +159,37 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
     else:
         return "Nothing was measured."
     return f"{told} {_placed(outcome, *ends)}"
+
+
+PROBES = {"names": "asked for by name", "probes": "suggested, not named"}
+
+
+def probe(one: Probed) -> str:
+    """What was tried: `asked for by name`, or the attack's name."""
+    return PROBES.get(one.how, one.how)
+
+
+def points(value: float) -> str:
+    """A difference of shares: `+12.0 points`."""
+    return f"{100 * value:+.1f}{NO_BREAK}points".replace("-", "−")
+
+
+def said_beside(one: Probed) -> str:
+    """What a probe beside its controls says of what is left, as one sentence."""
+    begin = f"{joined(one.member)}, {probe(one)}: "
+    if one.edited is None or one.excess is None:
+        return f"{begin}{one.why}"
+    known = [control.rate for control in one.never if control.rate is not None]
+    counts = sorted({rate.hits for rate in known})
+    several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    named = "models that never knew it" if len(known) > 1 else "a model that never knew it"
+    told = f"{begin}{counted(one.edited)} after the edit, {several} from {named}, "
+    told += f"{points(one.excess.value)} ({points(one.excess.low)} to {points(one.excess.high)})"
+    if one.verdict == "residue shown":
+        return f"{told}: something of it was left in the model"
+    if one.verdict == "none by this probe":
+        return f"{told}: this probe finds no more than a model could learn that never knew it"
+    return f"{told}; open: {one.why}"
 
 
 def _placed(outcome: Outcome, low: float, high: float) -> str:

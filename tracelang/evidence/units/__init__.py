@@ -11,9 +11,11 @@ from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.units.after import AfterAttackUnit, AfterUnit
 from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.certificate import CertificateUnit
+from tracelang.evidence.units.control import ControlUnit
 from tracelang.evidence.units.degree import DegreeUnit
 from tracelang.evidence.units.drift import DriftUnit
 from tracelang.evidence.units.everyday import EverydayUnit
+from tracelang.evidence.units.floor import FloorUnit
 from tracelang.evidence.units.noise import NoiseUnit
 from tracelang.evidence.units.relearn import RelearnUnit, ShamUnit
 from tracelang.evidence.units.rounding import RoundingUnit
@@ -34,6 +36,8 @@ KINDS: dict[str, type[Unit]] = {
         AfterAttackUnit,
         DriftUnit,
         EverydayUnit,
+        FloorUnit,
+        ControlUnit,
         ShamUnit,
         RelearnUnit,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -31,6 +31,7 @@ from tracelang.evidence.bench import (
     kept,
     presence,
 )
+from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, attacked, clean_samples
 from tracelang.evidence.schema import Frozen, Rate
@@ -47,8 +48,8 @@ Sides = Literal["static", "adaptive", "both"]
 
 
 class AttackRow(SampleRow):
-    """A picture that the attack brought. `base`: of the same prompt or states and seed, where that was drawn. `form`:
-    the kind of wording, where the attack has kinds.
+    """A picture that the attack brought. `base`: of the same prompt or states and seed, or what the same attack arrived
+    at with the base. `form`: the kind of wording, where the attack has kinds.
     """
 
     after: Judgements
@@ -139,13 +140,21 @@ class AttackSide:
         )
 
     @property
+    def groups(self) -> tuple[Hashable, ...]:
+        """Of each row what it shares with others: its prompt. Soft rows share what was learned, and no number of
+        pictures says how far that would come out otherwise.
+        """
+        return tuple(i if self.soft else row.sample.prompt for i, row in enumerate(self.rows))
+
+    @property
     def rate(self) -> Rate | None:
-        return _rate([row.after for row in self.rows])
+        return _rate([row.after for row in self.rows], self.groups)
 
     @property
     def ceiling(self) -> Rate | None:
         """What the same prompts or states bring on the base model."""
-        return _rate([row.base for row in self.rows if row.base is not None])
+        found = [(row.base, group) for row, group in zip(self.rows, self.groups, strict=True) if row.base is not None]
+        return _rate([base for base, _ in found], [group for _, group in found])
 
     @property
     def prompts(self) -> Rate | None:
@@ -157,16 +166,24 @@ class AttackSide:
         return rate(sum(found.values()), len(found)) if found else None
 
     @property
-    def worst(self) -> tuple[str, Rate] | None:
-        """The prompt, or the form of wording, that is best shown to bring the concept back; None where there is but
-        one.
-        """
-        groups: dict[str, list[bool]] = {}
+    def forms(self) -> tuple[tuple[str, Rate], ...]:
+        """By form of wording, or prompt where there are no forms; by what is best shown to bring the concept back."""
+        found: dict[str, tuple[list[bool], list[str]]] = {}
         for row in self.rows:
             if not row.after.error and row.form:
-                groups.setdefault(row.form, []).append(row.after.shows)
-        found = [(form, rate(sum(shows), len(shows))) for form, shows in groups.items()]
-        return max(found, key=lambda one: (one[1].low, one[1].share, one[1].n)) if len(found) > 1 else None
+                shows, prompts = found.setdefault(row.form, ([], []))
+                shows.append(row.after.shows)
+                prompts.append(row.sample.prompt)
+        rates = [
+            (form, clustered(shows, prompts) if self.by_form else rate(sum(shows), len(shows)))
+            for form, (shows, prompts) in found.items()
+        ]
+        return tuple(sorted(rates, key=lambda one: (one[1].low, one[1].share, one[1].n), reverse=True))
+
+    @property
+    def worst(self) -> tuple[str, Rate] | None:
+        """The first of the forms; None where there is but one."""
+        return self.forms[0] if len(self.forms) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +197,12 @@ class AttackResult:
     static: AttackSide
     adaptive: AttackSide
     unit: str
+
+    @property
+    def unedited(self) -> tuple[Presence, ...]:
+        """What it brings where there is no edit: made against the base model and drawn with it."""
+        rows = self.static.rows or self.adaptive.rows  # what samples by itself has the base's beside its own
+        return tuple(row.base for row in rows if row.base is not None)
 
 
 @dataclass(frozen=True)
@@ -244,27 +267,10 @@ class AttackUnit(Unit):
         )
 
     def _found(self, bench: Bench, model: Model) -> Found:
-        """What the attack finds against `model`. Raises ValueError where a figure of its own is no number."""
-        prompts = tuple(prompt.text for prompt in edit_prompts(bench.plan, self.member))
-        target = Target(
-            plan=bench.plan,
-            member=self.member,
-            seed=self.seed,
-            clean=clean(bench, self.member),
-            prompts=prompts,
-            base=bench.base,
-            count=self.samples,
-            steps=bench.steps,
-        )
-        found = attacks.ATTACKS[self.attack].run(target, model, bench.budget)
-        for name, value in {"price": found.price, **found.budget}.items():
-            if isinstance(value, float) and not isfinite(value):
-                raise ValueError(f"the attack's {name} is no number ({value})")
-        return found
+        return search(bench, self.member, self.attack, self.samples, self.seed, model)
 
     def _samples(self, found: Found) -> list[Sample]:
-        prompts = found.prompts or ("",) * self.samples
-        return [*map(Sample, prompts, seeds(self.attack, self.member, self.seed, len(prompts)))]
+        return samples_of(found, self.member, self.attack, self.samples, self.seed)
 
     def _sampled(
         self, bench: Bench, made: Mapping[Literal["static", "adaptive"], tuple[Found, float]], folder: Path
@@ -287,9 +293,8 @@ class AttackUnit(Unit):
 
     def _decoded(self, bench: Bench, found: Found, theirs: Found | None, folder: Path) -> SideRecord:
         """The pictures of what it arrived at with the edited model, and `theirs` with the base, judged."""
-        refuse(bench.plan, found.prompts or (), EvidenceError)
-        images, after = self._pictures(bench, bench.edited, found)
-        base, before = (None, None) if theirs is None else self._pictures(bench, bench.base, theirs)
+        images, after = judged(bench, bench.edited, found, self._samples(found))
+        base, before = (None, None) if theirs is None else judged(bench, bench.base, theirs, self._samples(theirs))
         samples, rows, hits = self._samples(found), [], 0
         for i, (sample, judgements) in enumerate(zip(samples, after, strict=True)):
             more: dict[str, Any] = {"form": found.forms[i]} if found.forms else {}
@@ -300,42 +305,70 @@ class AttackUnit(Unit):
             rows.append(AttackRow(prompt=sample.prompt, seed=sample.seed, after=judgements, **more))
         return SideRecord(rows=tuple(rows), soft=True, pictures=len(images) + (0 if base is None else len(base)))
 
-    def _pictures(self, bench: Bench, model: Model, found: Found) -> tuple[Tensor, list[dict[str, Judgement]]]:
-        if found.latents is None or len(found.latents) != self.samples:
-            raise ValueError(f"the attack did not give the {self.samples} latents that were asked for")
-        with torch.no_grad(), precision(model, True):
-            images = model.decode(found.latents).float()
-        return images, bench.judged(images)
-
     def _replayed(self, bench: Bench, found: Found, folder: Path, how: Sides) -> SideRecord:
-        """Draw what the attack found on the edited model, and judge it."""
-        refuse(bench.plan, found.prompts or (), EvidenceError)
+        """Draw what the attack found on the edited model and on the base, and judge both: what an attack brings is held
+        against what it brings of no edit.
+        """
         samples = self._samples(found)
-        states = found.states
-        count = len(samples) if states is None else len(states)
-        if count != self.samples:
-            raise ValueError(f"the attack gave {count} rows where {self.samples} were asked for")
-        images = bench.draw(bench.edited, samples, states)
-        after = bench.judged(images)
+        images, after = judged(bench, bench.edited, found, samples)
+        again, before = judged(bench, bench.base, found, samples)
         sought = bench.panel.classes[self.member]
         hits = [i for i, judgements in enumerate(after) if presence(judgements, sought).shows][:KEPT]
-        # All of what counts on the base model, too: what an attack brings is held against what it brings of no edit.
-        again = hits if how == "static" else list(range(count))
-        shown = None if states is None or not again else states.rows(again)
-        base = dict(zip(again, bench.draw(bench.base, [samples[i] for i in again], shown), strict=True))
         more: list[dict[str, Any]] = [{} for _ in samples]
-        if how != "static":
-            for row, judgements in zip(more, bench.judged(torch.stack([base[i] for i in again])), strict=True):
-                row["base"] = judgements
         for i in hits:
-            more[i]["files"] = kept(folder, f"{how}-{i:03d}", base[i], images[i])
+            more[i]["files"] = kept(folder, f"{how}-{i:03d}", again[i], images[i])
         for row, form in zip(more, found.forms, strict=False):
             row["form"] = form
         rows = tuple(
-            AttackRow(prompt=sample.prompt, seed=sample.seed, after=judgements, **rest)
-            for sample, judgements, rest in zip(samples, after, more, strict=True)
+            AttackRow(prompt=sample.prompt, seed=sample.seed, after=after[i], base=before[i], **more[i])
+            for i, sample in enumerate(samples)
         )
-        return SideRecord(rows=rows, soft=states is not None, pictures=len(samples) + len(again))
+        return SideRecord(rows=rows, soft=found.states is not None, pictures=2 * len(samples))
+
+
+def search(bench: Bench, member: Member, attack: str, samples: int, seed: int, model: Model) -> Found:
+    """What the attack finds against `model`: `samples` rows. Raises ValueError where it gives another number of them,
+    or a figure of its own is no number, and what the attack raises.
+    """
+    target = Target(
+        plan=bench.plan,
+        member=member,
+        seed=seed,
+        clean=clean(bench, member),
+        prompts=tuple(prompt.text for prompt in edit_prompts(bench.plan, member)),
+        base=bench.base,
+        count=samples,
+        steps=bench.steps,
+    )
+    found = attacks.ATTACKS[attack].run(target, model, bench.budget)
+    for name, value in {"price": found.price, **found.budget}.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(f"the attack's {name} is no number ({value})")
+    given = [len(part) for part in (found.prompts, found.states, found.latents) if part is not None]
+    if not given or set(given) != {samples}:
+        raise ValueError(f"the attack gave {given or 'no'} rows where {samples} were asked for")
+    return found
+
+
+def samples_of(found: Found, member: Member, attack: str, samples: int, seed: int) -> list[Sample]:
+    """The pictures of what was found: their seeds are the same whatever model it was found against."""
+    return [*map(Sample, found.prompts or ("",) * samples, seeds(attack, member, seed, samples))]
+
+
+def judged(
+    bench: Bench, model: Model, found: Found, samples: Sequence[Sample]
+) -> tuple[Tensor, list[dict[str, Judgement]]]:
+    """The pictures that `model` draws of what was found, or that the attack arrived at with it, and what is in them.
+
+    Raises EvidenceError for a prompt that speaks of what is protected.
+    """
+    refuse(bench.plan, found.prompts or (), EvidenceError)
+    if found.latents is None:
+        images = bench.draw(model, samples, found.states)
+    else:
+        with torch.no_grad(), precision(model, True):
+            images = model.decode(found.latents).float()
+    return images, bench.judged(images)
 
 
 def clean(bench: Bench, member: Member) -> Tensor:
@@ -346,7 +379,7 @@ def clean(bench: Bench, member: Member) -> Tensor:
     return bench.clean[member]
 
 
-def _rate(presences: Sequence[Presence]) -> Rate | None:
+def _rate(presences: Sequence[Presence], groups: Sequence[Hashable]) -> Rate | None:
     """Of those without an error; None where there is none."""
-    good = [one.shows for one in presences if not one.error]
-    return rate(sum(good), len(good)) if good else None
+    good = [(one.shows, group) for one, group in zip(presences, groups, strict=True) if not one.error]
+    return clustered([shows for shows, _ in good], [group for _, group in good]) if good else None

@@ -1,8 +1,7 @@
 """How far the edit moves the prediction of every concept, along the frozen model's own trajectories under noise that no
 training saw.
 
-No picture is decoded. For a `protected` concept none is even approached: its prompts are only asked for a prediction,
-on trajectories of the empty prompt.
+No picture is decoded. Of a `protected` concept there is none: its words are given to no denoiser.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from tracelang.engine.exact import exact
 from tracelang.engine.rollout import Start, predictions, record
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, attempt
-from tracelang.evidence.pictures import DRIFTS, dealt, drawable, drifted
-from tracelang.evidence.schema import Frozen, NoiseLevels
+from tracelang.evidence.pictures import DRIFTS, dealt, drifted, sides
+from tracelang.evidence.schema import Frozen, NoiseLevels, Spread
+from tracelang.evidence.verdicts import spread
 from tracelang.models.protocol import Model
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
@@ -35,25 +35,27 @@ CHUNK = 32
 """Trajectories in memory at a time."""
 
 
-def drift(plan: Plan, members: Sequence[Member], base: Model, edited: Model, samples: int, seed: int) -> list[float]:
-    """Of each member the mean of `‖pred' − pred°‖ / ‖pred°‖` over `samples` trajectories, dealt over its prompts, and
-    all steps. The members' trajectories share batches.
+def drift(
+    plan: Plan, members: Sequence[Member], base: Model, edited: Model, samples: int, seed: int
+) -> list[tuple[float, ...]]:
+    """Of each member, for each of `samples` trajectories dealt over its prompts, the mean of
+    `‖pred' − pred°‖ / ‖pred°‖` over all steps. The members' trajectories share batches.
 
-    Raises `EngineError` where a prediction is not finite, ValueError for no samples.
+    Raises `EngineError` where a prediction is not finite, or a prompt speaks of what is protected; ValueError for no
+    samples.
     """
     asked = [one for member in members for one in _asked(plan, [member], samples, seed)]
-    found: list[float] = _moved(base, edited, asked).view(len(members), -1).mean(1).tolist()
-    return found
+    means = _moved(base, edited, asked).mean(1).view(len(members), -1).tolist()
+    return [tuple(one) for one in means]
 
 
 def levels(plan: Plan, base: Model, edited: Model, seed: int, n: int) -> NoiseLevels:
     """The same at each noise level, noisiest first: `n` trajectories dealt over the erased members, `n` over the
     preserved ones. A side without members is empty.
     """
-    sides = ([one.targets for one in plan.active], [one.concepts for one in plan.preserve])
     erased, preserved = (
         tuple(_moved(base, edited, _asked(plan, members, n, seed)).mean(0).tolist()) if members else ()
-        for members in sides
+        for members in sides(plan)
     )
     logsnr = tuple(base.clock.logsnr(float(time)) for time in base.clock.times(STEPS))
     return NoiseLevels(logsnr=logsnr, erased=erased, preserved=preserved)
@@ -78,13 +80,11 @@ def _asked(plan: Plan, members: Sequence[Member], n: int, seed: int) -> list[_As
     if n < 1:
         raise ValueError("drift: no trajectory was asked for")
     for member in members:
-        if drawable(plan, member):
-            refuse(plan, [prompt.text for prompt in edit_prompts(plan, member)], EngineError)
-    found = []
-    for member, prompt, visit in dealt(plan, members, n):
-        start = Start(prompt if drawable(plan, member) else "", None, seed_of("drift", prompt, visit, seed))
-        found.append(_Asked(start, prompt))
-    return found
+        refuse(plan, [prompt.text for prompt in edit_prompts(plan, member)], EngineError)
+    return [
+        _Asked(Start(prompt, None, seed_of("drift", prompt, visit, seed)), prompt)
+        for _, prompt, visit in dealt(plan, members, n)
+    ]
 
 
 def _moved(base: Model, edited: Model, asked: Sequence[_Asked]) -> Tensor:
@@ -104,10 +104,10 @@ PATHS = 32
 
 
 class DriftRow(Frozen):
-    """The drift of a member, or the error that kept it from any."""
+    """The drift of a member along each trajectory, or the error that kept it from any."""
 
     member: Member
-    value: float | None = None
+    values: tuple[float, ...] = ()
     error: str = ""
 
 
@@ -116,10 +116,10 @@ class DriftRecord(Record):
     seed: int
     rows: tuple[DriftRow, ...]
 
-    def drifts(self) -> dict[tuple[Member, int, int], float | Failed]:
+    def drifts(self) -> dict[tuple[Member, int, int], Spread | Failed]:
         """By member, samples and seed."""
         return {
-            (row.member, self.samples, self.seed): Failed(row.error) if row.value is None else row.value
+            (row.member, self.samples, self.seed): spread(row.values) if row.values else Failed(row.error)
             for row in self.rows
         }
 
@@ -149,18 +149,18 @@ class DriftUnit(Unit):
         rows = tuple(
             DriftRow(member=member, error=moved.why)
             if isinstance(moved, Failed)
-            else DriftRow(member=member, value=moved)
+            else DriftRow(member=member, values=moved)
             for member, moved in zip(self.group, self._drifts(bench, self.group), strict=True)
         )
         errors = tuple(f"{joined(row.member)}: {row.error}" for row in rows if row.error)
         return DriftRecord(samples=self.samples, seed=self.seed, rows=rows, errors=errors)
 
-    def _drifts(self, bench: Bench, group: Sequence[Member]) -> list[float | Failed]:
+    def _drifts(self, bench: Bench, group: Sequence[Member]) -> list[tuple[float, ...] | Failed]:
         """The drift of each; where they fail together each is asked alone, so that not all fail for one."""
         found = attempt(lambda: drift(bench.plan, group, bench.base, bench.edited, self.samples, self.seed))
         if isinstance(found, Failed):
             return [found] if len(group) == 1 else [one for member in group for one in self._drifts(bench, [member])]
-        return [value if isfinite(value) else Failed("the drift is no number") for value in found]
+        return [one if all(map(isfinite, one)) else Failed("the drift is no number") for one in found]
 
 
 def _groups(members: Sequence[Member], most: int) -> Iterator[tuple[Member, ...]]:

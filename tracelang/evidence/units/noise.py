@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import PlainSerializer
 
 from tracelang.evidence.bench import Bench, Failed, Record, Unit, Wanted, all_fields, attempt
-from tracelang.evidence.pictures import TRAJECTORIES
+from tracelang.evidence.pictures import TRAJECTORIES, sides
 from tracelang.evidence.schema import NoiseLevels
 from tracelang.evidence.units.drift import levels
 from tracelang.semantics.tables import DEFAULT_SEED
@@ -30,7 +30,7 @@ class NoiseUnit(Unit):
 
     @classmethod
     def wanted(cls, wanted: Wanted) -> Iterable[NoiseUnit]:
-        if wanted.samples:
+        if wanted.samples and any(sides(wanted.plan)):
             yield cls("noise")
 
     def done(self, bench: Bench, folder: Path) -> NoiseRecord:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tracelang.diagnostics import Diagnostic, Findings, Severity
 from tracelang.records import replace
@@ -41,6 +40,9 @@ from tracelang.semantics.rules import (
 )
 from tracelang.semantics.rules.allowances import silence
 from tracelang.semantics.rules.subject import Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Rule(Protocol):
@@ -96,7 +98,7 @@ def examine(
     *,
     rules: tuple[Rule, ...] = AT_COMPILE,
     today: date | None = None,
-    root: Path | None = None,
+    root: str | Path | None = None,
     raised: tuple[str, ...] = (),
 ) -> None:
     """Add what the rules find to the report, and set the warnings aside that the recipe allows.

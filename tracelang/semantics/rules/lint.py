@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.records import dataclass, field
@@ -14,6 +14,9 @@ from tracelang.semantics.rules.fixes import mended
 from tracelang.syntax import tree
 from tracelang.syntax.parser import recover
 from tracelang.syntax.read import Texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROUNDS = 10
 """How often the fixes may bring up new ones."""
@@ -40,11 +43,11 @@ class Lint:
     Of files that are `unsaved`, what the editor holds counts.
     """
 
-    folder: Path
-    root: Path
+    folder: str | Path
+    root: str | Path
     today: date
     given: Mapping[str, str] = field(default_factory=dict)
-    path: Path | None = None
+    path: str | Path | None = None
     raised: tuple[str, ...] = ()
     unsaved: Texts | None = None
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 CODE = "TL508"
 SEVERITY: Severity = "note"
 TITLE = "a name that reads as a template, or as several names"
+MARKS = ",;、，；"
 SHORT = 3
 """So many words has a part of what reads as several names; captions have commas too, and longer parts."""
 
@@ -64,7 +65,9 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def _several(text: str) -> list[str]:
-    parts = [part.strip() for part in re.split("[,;、，；]", text)]
+    if not any(mark in text for mark in MARKS):
+        return []
+    parts = [part.strip() for part in re.split(f"[{MARKS}]", text)]
     listed = len(parts) >= 3 or (len(parts) == 2 and re.search("[;；]", text) is not None)
     return parts if listed and all(0 < len(part.split()) <= SHORT for part in parts) else []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracelang.diagnostics import Span
 from tracelang.records import dataclass
@@ -15,6 +15,9 @@ from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules.allowances import Allowance, allowances
 from tracelang.semantics.scope import Scope
 from tracelang.syntax import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Subject:
 
     resolution: Resolution
     today: date | None = None
-    root: Path | None = None
+    root: str | Path | None = None
     notes: frozenset[str] = frozenset()
 
     @property

@@ -1,0 +1,150 @@
+"""What a probe gets out of the edited model beyond what it gets out of models that never knew the concept, on the same
+targets (docs/methods.md §5.8): what was left in, as far as a probe can tell it from what it teaches or brings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from tracelang.evidence.bench import Presence
+from tracelang.evidence.controls import RANDOM
+from tracelang.evidence.intervals import Difference, Targets
+from tracelang.evidence.metrics.metric import Measured, failed, open_, valued
+from tracelang.evidence.schema import Measure, Rate, Residue
+from tracelang.evidence.units.control import ControlSide, Probe
+from tracelang.evidence.verdicts import rate
+from tracelang.plan.types import Assertion, Member
+
+MARGIN = 0.10
+"""So large an excess is none, where all of its interval lies within."""
+LEAK = 0.05
+"""A probe is valid where a model that has learned nothing shows at most this, by the upper end of the interval."""
+POWER = 0.20
+"""A probe has power where the base shows more than so much beyond models that never knew, by the lower end."""
+ALONE = (
+    "nothing tells what was left in the model from what it could learn anew: name models that never knew it with "
+    "`control never`"
+)
+UNTRIED = "nothing tells what the probe brings along by itself: write `control random`"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A probe on base and edited model and on its controls, whose `reasons` say why one has no rows."""
+
+    base: tuple[Presence, ...]
+    edited: tuple[Presence, ...]
+    groups: tuple[Hashable, ...]
+    controls: dict[str, ControlSide]
+    reason: str = ""
+
+    @property
+    def never(self) -> dict[str, ControlSide]:
+        return {name: side for name, side in self.controls.items() if name != RANDOM}
+
+    @property
+    def random(self) -> Rate | None:
+        side = self.controls.get(RANDOM)
+        return rate(sum(side.shows), len(side.shows)) if side and side.shows and not side.reason else None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a probe says: see `schema.Probed`."""
+
+    excess: Difference | None = None
+    room: Difference | None = None
+    share: tuple[float, float, float] | None = None
+    valid: bool | None = None
+    powered: bool | None = None
+    why: str = ""
+
+    def verdict(self, held: bool) -> tuple[Residue, str]:
+        """With why it is open; `held`: the excess holds together with all others that were tested."""
+        if self.why or self.excess is None:
+            return "open", self.why
+        if self.excess.low > 0:
+            if held:
+                return "residue shown", ""
+            return "open", "it would be shown by itself, and does not hold together with all the others (Holm)"
+        if self.excess.low >= -MARGIN and self.excess.high <= MARGIN:
+            return "none by this probe", ""
+        if self.excess.high < -MARGIN:
+            return "open", (
+                "less than models that never knew it show: that is damage or refusal, no proof that nothing is left"
+            )
+        return "open", f"the interval is not within {MARGIN:.0%} of none, nor above it; more targets would decide"
+
+
+def looked(measured: Measured, probe: Probe) -> Looked:
+    """The same targets in every model; with a `reason`, why there are none."""
+    controls = dict(measured.controls.get(probe, {}))
+    if probe.row is not None:
+        pairs = measured.pairs(probe.row)
+        base, edited = tuple(pair.base for pair in pairs), tuple(pair.after for pair in pairs)
+        groups: tuple[Hashable, ...] = tuple(pair.sample.prompt for pair in pairs)
+        why = ""
+    else:
+        key = (probe.member, probe.how, probe.samples, probe.seed)
+        side = measured.attacks.get(key)
+        if side is None:
+            return Looked((), (), (), controls, f"the attack {probe.how} was not run on it")
+        base, edited = measured.unedited.get(key, ()), tuple(row.after for row in side.rows)
+        groups, why = side.groups, side.error or side.inapplicable
+    why = why or failed([one.error for one in (*base, *edited)])
+    if not why and not (len(base) == len(edited) > 0):
+        why = "the base model was not tried on the same targets"
+    return Looked(base, edited, groups, controls, why)
+
+
+def compare(found: Looked) -> Compared:
+    """The edited model and the base beside the controls, with all that keeps a verdict from being given."""
+    random = found.random
+    valid = None if random is None else random.high <= LEAK
+    if found.reason:
+        return Compared(valid=valid, why=found.reason)
+    if not found.never:
+        return Compared(valid=valid, why=ALONE)
+    if lost := next((f"{name}: {side.reason}" for name, side in found.never.items() if side.reason), ""):
+        return Compared(valid=valid, why=lost)
+    n = len(found.edited)
+    if any(len(side.shows) != n for side in found.never.values()):
+        return Compared(valid=valid, why="a control was not tried on the same targets")
+    targets = Targets(
+        found.groups,
+        [one.shows for one in found.base],
+        [one.shows for one in found.edited],
+        {name: side.shows for name, side in found.never.items()},
+    )
+    excess, room = targets.above(targets.edited), targets.above(targets.base)
+    powered = room.low > POWER
+    why = ""
+    if RANDOM not in found.controls:
+        why = UNTRIED
+    elif random is None:
+        why = f"{RANDOM}: {found.controls[RANDOM].reason or 'nothing was drawn'}"
+    elif not valid:
+        why = (
+            f"a model that has learned nothing shows it in {random.hits} of {random.n}, perhaps "
+            f"{random.high:.1%}: the probe brings it along by itself"
+        )
+    elif not powered:
+        why = (
+            "the base model shows no more than those that never knew it, or too little more to tell "
+            f"({room.value:+.0%}, {room.low:+.0%} to {room.high:+.0%}): this probe has no power here"
+        )
+    share = targets.normalised() if powered else None
+    return Compared(excess, room, share, valid, powered, why)
+
+
+def excess(one: Assertion, measured: Measured, member: Member) -> Measure:
+    found = compare(looked(measured, Probe(member, one.attack or "names", one.samples, one.seed)))
+    if found.excess is None or found.why:
+        return open_(member, found.why)
+    it = found.excess
+    note = "of the targets, beyond models that never knew it"
+    return valued(one, member, it.value, (it.low, it.high), note)
+
+
+MEASURES = {"excess": excess}
