@@ -122,7 +122,7 @@ UNCONTROLLED = (
     "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
 )
 ALWAYS_UNTESTED = (
-    "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
+    "fine-tuning the edited weights on other pictures, at other rates or for longer than stated",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
     "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
     "prompts in other languages, and concepts that the recipe does not name",
@@ -192,6 +192,8 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
         lines.append("any attack of a kind that the edit was not trained against")
     if not evidence.run.facts.get("controls"):
         lines.append(UNCONTROLLED)
+    if not evidence.measured.relearning:
+        lines.append("whether fine-tuning the edited weights, on a few pictures of a concept, brings it back")
     return (*lines, *ALWAYS_UNTESTED)
 
 
