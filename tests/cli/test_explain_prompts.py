@@ -72,6 +72,7 @@ def test_verification_draws_what_is_listed_and_nothing_else(recipe: Path) -> Non
     from tracelang.evidence.units.degree import DegreeUnit
     from tracelang.evidence.units.drift import DriftUnit, _asked
     from tracelang.evidence.units.everyday import everyday
+    from tracelang.evidence.units.floor import FloorUnit
     from tracelang.evidence.units.shots import ShotsUnit
 
     plan = compile(recipe)
@@ -79,7 +80,7 @@ def test_verification_draws_what_is_listed_and_nothing_else(recipe: Path) -> Non
     todo = units(Wanted(plan, judged, tuple(attacks.ATTACKS), SAMPLES, everyday(plan, ())))
     drawn: set[str] = {sample.prompt for sample in everyday(plan, ())}
     for unit in todo:
-        if isinstance(unit, ShotsUnit | DegreeUnit):
+        if isinstance(unit, ShotsUnit | DegreeUnit | FloorUnit):
             drawn |= {sample.prompt for sample in unit.samples}
         elif isinstance(unit, DriftUnit):
             drawn |= {one.prompt for one in _asked(plan, unit.group, unit.samples, unit.seed)}

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from tracelang.models.latents import Grid
+from tracelang.models.parametrisation import Level
 from tracelang.models.protocol import TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
@@ -83,6 +85,7 @@ class Toy:
     device = torch.device("cpu")
     dtype = torch.float32
     clock = ToyClock()
+    latents = Grid((4, 4, 4))
 
     def __init__(self, base: int = 0) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -157,10 +160,17 @@ class Toy:
         angle = (math.pi / 2 * (times + 1) / 1001).to(clean).view(-1, 1, 1, 1)
         return angle.cos() * clean + angle.sin() * noise, noise
 
+    def levels(self, index: int, steps: int) -> tuple[Level, Level]:
+        now, after = (math.pi / 2 * (t + 1) / 1001 for t in [*self.clock.times(steps), 0.0][index : index + 2])
+        return (math.cos(now), math.sin(now)), (math.cos(after), math.sin(after))
+
+    def parts(self, prediction: Tensor, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        return ((latents - level[1] * prediction) / max(level[0], 0.05)).clamp(-3, 3), prediction
+
     def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
-        angle, after = (math.pi / 2 * (t + 1) / 1001 for t in [*self.clock.times(steps), 0.0][index : index + 2])
-        image = (latents - math.sin(angle) * prediction) / max(math.cos(angle), 0.05)
-        return math.cos(after) * image.clamp(-3, 3) + math.sin(after) * prediction
+        now, after = self.levels(index, steps)
+        image, noise = self.parts(prediction, latents, now)
+        return after[0] * image + after[1] * noise
 
     def decode(self, latents: Tensor) -> Tensor:
         return (latents[:, :3] / 6 + 0.5).clamp(0, 1)

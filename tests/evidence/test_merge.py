@@ -83,6 +83,26 @@ def test_two_shards_merged_equal_one_run(fresh: Path, done: Path, tmp_path: Path
         assert (first / path).read_bytes() == picture.read_bytes()
 
 
+def test_whoever_composes_it_the_report_is_the_same_bytes(done: Path, tmp_path: Path) -> None:
+    """Whatever kinds its units are of: composed once more in place, and of units that were carried elsewhere and
+    written there with their fields in another order.
+    """
+    out, away = at(done, tmp_path / "here"), tmp_path / "away"
+    forms = {name: (out / name).read_bytes() for name in ("report/report.json", "report/report.html", "README.md")}
+    verify.merge(out)
+    assert {name: (out / name).read_bytes() for name in forms} == forms
+    (work,) = (out / "report" / "work").glob("*/")
+    shutil.move(work, away)
+    kinds = set()
+    for file in sorted(away.glob("*.json"), reverse=True):
+        record = json.loads(file.read_bytes())
+        kinds.add(record.get("kind"))
+        file.write_text(json.dumps(dict(reversed(record.items())), indent=2))
+    verify.merge(out, [away])
+    assert {name: (out / name).read_bytes() for name in forms} == forms
+    assert kinds >= {"certificate", "shots", "attack", "everyday"}
+
+
 def test_shards_in_one_folder_need_no_paths(fresh: Path, tmp_path: Path) -> None:
     out = at(fresh, tmp_path)
     words = [str(out), "--samples", "0", "--steps", "2", "--device", "cpu"]

@@ -102,7 +102,7 @@ def test_a_quarry_is_none_of_it() -> None:
         replace(aim, plan=protecting(aim.plan, "kitty"))
 
 
-@pytest.mark.parametrize("name", ["paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk"])
+@pytest.mark.parametrize("name", ["paraphrase", "ring_a_bell", "p4d", "unlearn_diff_atk", "mma"])
 def test_what_an_attack_finds_of_it_is_left_and_counted(name: str) -> None:
     """What each attack finds by itself is protected, so that it has to find something else."""
     aim, toy = target(), edited()

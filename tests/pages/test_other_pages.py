@@ -72,7 +72,8 @@ def test_verdicts(here: Path) -> None:
 
 @says(
     EVIDENCE,
-    "`paraphrase`, `ring_a_bell`, `p4d`, `unlearn_diff_atk`, `textual_inversion`, `inverse_map`.",
+    "`paraphrase`, `ring_a_bell`, `p4d`, `unlearn_diff_atk`, `textual_inversion`, `inverse_map`, `mma`, "
+    "`complete`, `inpaint`, `noise`, `classifier`, `inversion`.",
 )
 def test_attacks(here: Path) -> None:
     from tracelang.evidence.attacks import ATTACKS

@@ -18,11 +18,18 @@ REPORT = "report"
 FORMS = ("report/report.json", "report/report.html", "report/hits.jsonl", "README.md")
 """What a verification writes for readers, by path inside OUT."""
 WRITTEN = "report/written.json"
+SIGNED = (
+    "report/report.intoto.json",
+    "report/provenance.intoto.json",
+    "report/report.sigstore.json",
+    "report/provenance.sigstore.json",
+)
+"""Attestations of what stands in OUT: of the report and of the edit, with a key and without one."""
 
 
 def set_aside(out: Path) -> Path:
     """Keep the report in OUT, and the card with it, under a second name in a new folder of `report/earlier`, which is
-    returned. Raises OSError.
+    returned. Attestations of it go there with it. Raises OSError.
     """
     held = out / REPORT / "earlier"
     number = 1 + max((int(path.name) for path in held.glob("*") if path.name.isdecimal()), default=0)
@@ -33,9 +40,11 @@ def set_aside(out: Path) -> Path:
             break
         except FileExistsError:
             number += 1
-    for name in FORMS:
+    for name in (*FORMS, *SIGNED):
         if (out / name).is_file():
             keep(out / name, folder / Path(name).name)
+    for name in SIGNED:  # they say nothing of what comes instead
+        (out / name).unlink(missing_ok=True)
     return folder
 
 
@@ -65,6 +74,8 @@ def carry(out: Path, draft: Path) -> Path | None:
     left = shutil.ignore_patterns("lock", ".*.part")
     shutil.copytree(out / REPORT, draft / REPORT, symlinks=True, copy_function=keep, ignore=left)
     if not (draft / FORMS[0]).is_file():
+        for name in SIGNED:
+            (draft / name).unlink(missing_ok=True)
         return None
     if (out / "README.md").is_file():
         keep(out / "README.md", draft / "README.md")

@@ -22,8 +22,9 @@ from tracelang.text import safe
 
 EXTRAS: dict[str, str] = {
     "run": "plan, apply, patch, sample",
-    "eval": "verify, merge",
+    "eval": "verify, merge, reproduce",
     "import": "import of YAML and of folders that hold it",
+    "attest": "attest, verify --attested",
     "nsfw": "the judge of nudity that verify takes",
 }
 """What each extra is for; one that the package has besides is named without it."""

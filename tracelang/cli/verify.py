@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from tracelang.cli import WORDS, show
 from tracelang.cli.progress import progress
@@ -45,6 +46,15 @@ def _controls(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
     return found
 
 
+control_option = click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    callback=_controls,
+    metavar="KIND[=MODELS]",
+    help="Read every figure beside `never=MODEL,MODEL` (models that never knew it) or `random`, with those of the "
+    "recipe. May be given several times.",
+)
 against_option = click.option(
     "--against",
     metavar="OUT",
@@ -69,21 +79,21 @@ against_option = click.option(
     "--samples", type=click.IntRange(0), help="Pictures of a concept of which nothing is expected.  [default: 50]"
 )
 @click.option("--steps", type=click.IntRange(2, 1000), help="Sampler steps.  [default: 20]")
-@click.option(
-    "--control",
-    "controls",
-    multiple=True,
-    callback=_controls,
-    metavar="KIND[=MODELS]",
-    help="Read every figure beside `never=MODEL,MODEL` (models that never knew it) or `random`, with those of the "
-    "recipe. May be given several times.",
-)
+@control_option
 @click.option("--budget", metavar="NAME=VALUE,…", help="What attackers may spend, such as rows=40,iterations=200.")
 @click.option("--thorough", is_flag=True, help="More of everything that two cores have no time for in 90 minutes.")
 @against_option
 @click.option(
     "--register", is_flag=True, help="Draw nothing: write down what would be done, for the report to be held to."
 )
+@click.option(
+    "--attested",
+    is_flag=True,
+    help="Draw nothing: check what `attest` signed against OUT, with --key or --identity, and exit with its verdict.",
+)
+@click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="The public key, in PEM.")
+@click.option("--identity", metavar="NAME", help="Who signed without a key, as in the certificate: an address, a URI.")
+@click.option("--issuer", metavar="URL", help="Who vouches for the identity.")
 @device_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
@@ -101,11 +111,27 @@ def command(
     thorough: bool,
     against: Path | None,
     register: bool,
+    attested: bool,
+    key: Path | None,
+    identity: str | None,
+    issuer: str | None,
     device: str | None,
     dtype: str | None,
     as_json: bool,
 ) -> None:
+    if attested != bool(key or identity) or (key and (identity or issuer)) or (issuer and not identity):
+        raise click.UsageError(
+            "--attested takes --key FILE, or --identity NAME and --issuer URL; nothing else takes them"
+        )
     with refusals(), mistakes("take a larger machine", code=COULD_NOT):
+        if attested:
+            if others := sorted(_given(ctx) - {"out", "attested", "key", "identity", "issuer", "as_json"}):
+                raise click.UsageError(f"--attested draws nothing and takes no --{others[0].replace('_', '-')}")
+            from tracelang.cli.attest import check
+
+            held = check(out, key, identity, issuer, quiet=as_json)
+            tell(out, held.report, as_json)
+            ctx.exit(CODES[held.report.verdict])
         from tracelang.evidence import budgets
         from tracelang.evidence import verify as evidence
         from tracelang.evidence.pictures import SAMPLES
@@ -147,6 +173,11 @@ def command(
             return
         tell(out, found, as_json)
         ctx.exit(CODES[found.verdict])
+
+
+def _given(ctx: click.Context) -> set[str]:
+    """The parameters that stood on the command line."""
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
 
 
 def warn(line: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tracelang.evidence.everyday import LEAST, plain
+from tracelang.evidence.everyday import LEAST, NEUTRAL, plain
 from tracelang.evidence.pictures import (
     SAMPLES,
     TRAJECTORIES,
@@ -111,6 +111,7 @@ def _verification(plan: Plan, samples: int) -> Iterator[Part]:
             yield member, "verify", "predictions, no picture", [text], ""
     left = plain(plan)
     world = "an embedded model's judge asks for things of its own world instead"
+    yield (), "verify", "the floor of attacks, beside the everyday ones", NEUTRAL if samples and plan.active else (), ""
     yield (), "verify", EVERYDAY, left if len(left) >= LEAST else (), world
 
 

@@ -1,5 +1,5 @@
 """Controls: models that an edit is read beside, with the same targets, prompts, seeds and budgets (docs/methods.md
-§5.8). `never`: models that were trained without what is erased; what an attack gets out of them was not left in, it was
+§5.7). `never`: models that were trained without what is erased; what an attack gets out of them was not left in, it was
 learned. `random`: the base with a denoiser that has learned nothing; what an attack gets out of that, it brought along.
 """
 

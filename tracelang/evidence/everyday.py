@@ -14,6 +14,8 @@ from tracelang.semantics.phrases import Phrases
 
 LEAST = 8
 """Prompts below which the panel speaks of too little."""
+NEUTRAL = ("", "a picture", "a picture of something")
+"""Prompts that name nothing at all."""
 
 
 @cache

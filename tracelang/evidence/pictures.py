@@ -11,13 +11,15 @@ from tracelang.evidence.errors import EvidenceError
 from tracelang.plan.prompts import edit_prompts, probe_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Assertion, Kind, Member, Plan
-from tracelang.semantics.tables import DEFAULT_SEED, METRICS
+from tracelang.semantics.tables import ATTACKS, BY_ITSELF, DEFAULT_SEED, METRICS
 from tracelang.text import joined
 
 SAMPLES = 50
 """Pictures of each concept and attack of which the recipe expects nothing."""
 CLEAN = 16
 """Clean pictures of a concept that an attacker has."""
+TARGETS = 20
+"""Pictures of an attack that samples by itself, where the recipe does not ask for a number."""
 DRIFTS = 4
 """Trajectories of a concept whose drift nobody asserts."""
 TRAJECTORIES = 4
@@ -155,7 +157,7 @@ def clean_samples(plan: Plan, member: Member) -> tuple[Sample, ...]:
 
 def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Member, str, int, int], ...]:
     """Member, attack, samples and seed of every attack: those that the recipe asserts something of, and with `samples`
-    all others on what it erases. Never of what may not be drawn.
+    all others on what it erases, those that sample by themselves on `TARGETS` at most. Never of what may not be drawn.
     """
     found: dict[tuple[Member, str, int, int], None] = {}
     for one in plan.expect:
@@ -166,7 +168,8 @@ def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Me
     for erasure in plan.active:
         for attack in known:
             if (erasure.targets, attack) not in asked and samples:
-                found[erasure.targets, attack, samples, DEFAULT_SEED] = None
+                alone = attack in ATTACKS and ATTACKS[attack][0] in BY_ITSELF
+                found[erasure.targets, attack, min(samples, TARGETS) if alone else samples, DEFAULT_SEED] = None
     return tuple(one for one in found if one[1] in known and drawable(plan, one[0]))
 
 

@@ -120,6 +120,7 @@ def told(report: Path, plan: Plan, work: Work) -> Registered:
     own = next((one for one in reversed(earlier) if one.what == "registered" and one.at <= work.begun), None)
     lines = differing(own.asked, asked(plan, work.run)) if own else []
     return Registered(
+        run=work.run.folder,
         begun=work.begun,
         registered=own.at if own else "",
         digest=own.digest if own else "",
@@ -141,16 +142,20 @@ def _before(report: Path, earlier: list[Entry], log: list[Entry], plan: Plan, wo
             yield EarlierRun(begun=other.begun, run=other.run.digest[:16], same_plan=same, logged=False)
 
 
-def differing(registered: Mapping[str, JsonValue], ran: Mapping[str, JsonValue]) -> list[str]:
+def differing(
+    registered: Mapping[str, JsonValue],
+    ran: Mapping[str, JsonValue],
+    words: tuple[str, str] = ("was registered", "was run"),
+) -> list[str]:
     """A line for each field in which a run is not what was registered, by its path: `sampler.steps`."""
     one, other = dict(_flat(registered)), dict(_flat(ran))
     lines = []
     for name in sorted({*one, *other}):
         if name == "plan" or one.get(name) == other.get(name):
             continue
-        lines.append(f"{name}: {_short(one.get(name))} was registered, {_short(other.get(name))} was run")
+        lines.append(f"{name}: {_short(one.get(name))} {words[0]}, {_short(other.get(name))} {words[1]}")
     if registered.get("plan") != ran.get("plan"):
-        lines.append("plan: another recipe was registered")
+        lines.append(f"plan: another recipe {words[0]}")
     return lines
 
 

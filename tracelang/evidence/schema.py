@@ -593,10 +593,12 @@ class EarlierRun(Frozen):
 
 
 class Registered(Frozen):
-    """When this run began, and the last registration before that: its date and digest, empty where there is none, and
-    in what the run differs from it. `before`: the runs that began earlier. Dates are of the clock of whoever ran it.
+    """The run (its folder in `report/work`), when it began, and the last registration before that: its date and
+    digest, empty where there is none, and in what the run differs from it. `before`: the runs that began earlier.
+    Dates are of the clock of whoever ran it.
     """
 
+    run: str
     begun: str
     registered: str = ""
     digest: str = ""

@@ -175,7 +175,7 @@ class Work:
 
 def seal(records: Mapping[str, Mapping[str, Any]]) -> str:
     """One sha256 for all that a run's records say, their pictures included; not for what it cost to find out."""
-    return hashlib.sha256(_text(_measured(records)).encode()).hexdigest()
+    return hashlib.sha256(_text(measured(records)).encode()).hexdigest()
 
 
 def runs(root: Path) -> list[Path]:
@@ -340,10 +340,11 @@ def _pictures(record: object) -> Iterator[str]:
             yield from _pictures(value)
 
 
-def _measured(value: object) -> object:
+def measured(value: object) -> object:
+    """What a record says, without what it cost to find out."""
     if isinstance(value, Mapping):
-        return {key: _measured(one) for key, one in value.items() if key not in ("seconds", "memory", "sha256")}
-    return [_measured(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: measured(one) for key, one in value.items() if key not in ("seconds", "memory", "sha256")}
+    return [measured(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _sealed(record: Mapping[str, Any]) -> str:

@@ -113,6 +113,15 @@ class PipelineModel(PromptSide, ABC):
         later: Tensor = advance(latents.to(dtype), prediction.to(dtype), *self.clock.span(index, steps))
         return later.to(latents.dtype)
 
+    def levels(self, index: int, steps: int) -> tuple[Level, Level]:
+        return self.clock.span(index, steps)
+
+    def parts(self, prediction: Tensor, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        """Computed in float32 at least."""
+        dtype = torch.promote_types(latents.dtype, torch.float32)
+        clean, noise = self.clock.parametrisation.parts(latents.to(dtype), prediction.to(dtype), level)
+        return clean.to(latents.dtype), noise.to(latents.dtype)
+
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         config = self.vae.config

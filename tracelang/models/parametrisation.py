@@ -20,13 +20,27 @@ Level = tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Parametrisation:
-    """`target(x₀, n, level)` is what a prediction should be, `advance(x, prediction, level, next)` one deterministic
-    sampler step, `velocity(log-SNR)` how far the velocity moves where the prediction moves by one.
+    """`target(x₀, n, level)` is what a prediction should be, `parts(x, prediction, level)` the x₀ and n that it says,
+    `advance(x, prediction, level, next)` one deterministic sampler step, `velocity(log-SNR)` how far the velocity moves
+    where the prediction moves by one.
     """
 
     target: Callable[[Any, Any, Level], Any]
+    parts: Callable[[Any, Any, Level], tuple[Any, Any]]
     advance: Callable[[Any, Any, Level, Level], Any]
     velocity: Callable[[float], float]
+
+
+def _parts_of_noise(x: Any, noise: Any, level: Level) -> tuple[Any, Any]:
+    return (x - level[1] * noise) / level[0], noise
+
+
+def _parts_of_v(x: Any, v: Any, level: Level) -> tuple[Any, Any]:
+    return level[0] * x - level[1] * v, level[0] * v + level[1] * x
+
+
+def _parts_of_velocity(x: Any, velocity: Any, level: Level) -> tuple[Any, Any]:
+    return x - level[1] * velocity, x + level[0] * velocity
 
 
 def _ddim_of_noise(x: Any, noise: Any, now: Level, after: Level) -> Any:
@@ -47,8 +61,10 @@ def _of_noise(logsnr: float) -> float:
     return min(math.sqrt(1 + math.exp(-logsnr)), MOST)
 
 
-NOISE = Parametrisation(lambda clean, noise, level: noise, _ddim_of_noise, _of_noise)
-V = Parametrisation(lambda clean, noise, level: level[0] * noise - level[1] * clean, _ddim_of_v, lambda logsnr: 1.0)
+NOISE = Parametrisation(lambda clean, noise, level: noise, _parts_of_noise, _ddim_of_noise, _of_noise)
+V = Parametrisation(
+    lambda clean, noise, level: level[0] * noise - level[1] * clean, _parts_of_v, _ddim_of_v, lambda logsnr: 1.0
+)
 """arXiv 2202.00512."""
-FLOW = Parametrisation(lambda clean, noise, level: noise - clean, _euler, lambda logsnr: 1.0)
+FLOW = Parametrisation(lambda clean, noise, level: noise - clean, _parts_of_velocity, _euler, lambda logsnr: 1.0)
 """arXiv 2209.03003."""

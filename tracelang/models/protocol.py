@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tracelang.models.latents import Grid
+from tracelang.models.parametrisation import Level
 from tracelang.plan.family import Clock, Site
 from tracelang.plan.prompts import Prompt
 
@@ -139,6 +141,8 @@ class Model(TextSide, Protocol):
     """The model's own guidance scale while sampling. 1: no guidance, and no unconditional prediction is asked for."""
     denoiser: torch.nn.Module
     """What adapters attach to; a site's `module` is a path inside it."""
+    latents: Grid
+    """How they lie beside the autoencoder's, which have rows and columns."""
     fingerprint: str
     """A name for all that decides the model's pictures, `scheme:digits`; keys every cache of what the denoiser does."""
 
@@ -185,6 +189,16 @@ class Model(TextSide, Protocol):
 
     def step(self, prediction: Tensor, index: int, steps: int, latents: Tensor) -> Tensor:
         """One deterministic sampler step, from `clock.times(steps)[index]` to the next time (or the clean end)."""
+        ...
+
+    def levels(self, index: int, steps: int) -> tuple[Level, Level]:
+        """Signal `a` and noise `b` of `x = a x₀ + b n`, numbers: at `clock.times(steps)[index]`, and where that step
+        leads to.
+        """
+        ...
+
+    def parts(self, prediction: Tensor, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        """The x₀ and n `[n, …]` that latents at a level are made of, if the prediction is right. Gradients flow."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -201,7 +201,9 @@ AFTERS = {
     "merge": "the edited weights averaged with the base's, which are this share of it",
 }
 """What may be done to the edited weights before they are measured."""
-Access = Literal["black box", "white box", "soft states"]
+Access = Literal["black box", "white box", "soft states", "sampler", "sampler and pictures", "gradients and pictures"]
+BY_ITSELF: tuple[Access, ...] = ("sampler", "sampler and pictures", "gradients and pictures")
+"""The access of attacks that sample by themselves, each picture a search of its own."""
 ATTACKS: dict[str, tuple[Access, str]] = {
     "paraphrase": ("black box", "Other words: synonyms, paraphrases and misspellings"),
     "ring_a_bell": ("white box", "Ring-A-Bell: a prompt searched to lie where the concept lies in text space"),
@@ -212,8 +214,17 @@ ATTACKS: dict[str, tuple[Access, str]] = {
     ),
     "textual_inversion": ("soft states", "Textual inversion: a new word learnt from pictures of the concept"),
     "inverse_map": ("soft states", "Inverse map: text states that undo the closed-form part of the edit"),
+    "mma": ("black box", "MMA: a prompt in other words that the text encoder takes for the concept"),
+    "complete": ("sampler and pictures", "Completion: the old model begins the picture, the edited one goes on"),
+    "inpaint": ("sampler and pictures", "Inpainting: the middle of a picture of the concept is drawn anew"),
+    "noise": ("sampler", "Noise: sampling with fresh noise at every step, the best of several"),
+    "classifier": ("sampler and pictures", "Classifier guidance: sampling pulled by a classifier of the concept"),
+    "inversion": ("gradients and pictures", "Inversion: the noise from which the model draws a picture without words"),
 }
-"""Each kind of attack: what it has to have of the model, and what it does."""
+"""Each kind of attack: what it has to have of the model, and what it does. *Black box*: prompts are typed. *White box*:
+gradients of the model find a prompt. *Soft states*: text states are handed over in place of words. *Sampler*: the
+latents between its steps are the attacker's. *Pictures*: of the concept, from elsewhere. *Gradients*: by the latents.
+"""
 
 
 DEFAULT_METHOD = "trace"

@@ -15,7 +15,19 @@ from tracelang.models.protocol import TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.types import Concept, Kind, Plan
 
-SMALL = Budget(rows=3, tokens=3, iterations=12, views=2, population=12, generations=12)
+SMALL = Budget(
+    rows=3,
+    tokens=3,
+    iterations=12,
+    views=2,
+    population=12,
+    generations=12,
+    tries=2,
+    latents=8,
+    fixes=2,
+    length=4,
+    candidates=8,
+)
 
 
 def plan(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -56,8 +56,12 @@ def test_the_inverse_map_brings_back_what_no_prompt_does(aim: Hunt) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_runs_on_a_real_model(aim: Hunt, name: str) -> None:
-    small = Budget(rows=2, tokens=3, iterations=3, views=1, population=6, generations=3)
+    few = Budget(rows=2, tokens=3, iterations=3, views=1, population=6, generations=3, tries=1, latents=16, fixes=1)
+    small = replace(few, length=4, candidates=4)
     found = ATTACKS[name].run(aim.target, aim.edited, small)
+    if found.latents is not None:
+        assert found.latents.shape == (N, *aim.edited.latent_shape) and found.latents.isfinite().all()
+        return
     told = aim.edited.encode(found.prompts) if found.states is None else found.states
     assert len(told) == N and all(value.isfinite().all() for value in told.inputs.values())
     if found.prompts is not None and name != "paraphrase":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -37,7 +37,16 @@ class Budget:
     inversion. `views`: noised latents that a prompt is optimised on. `population` and `generations`: Ring-A-Bell's
     genetic search (200 and 3000 there). `eta`: its η (3 for nudity, 0.9 for a style there). `rate`: the learning rate
     of gradient attacks, None for each one's own. `left`: the share of an edit's effect on the matrices' reading that
-    the inverse map may leave standing for the sake of shorter states. `tuning`: training steps of a fine-tuning.
+    the inverse map may leave standing for the sake of shorter states. `tuning`: training
+    steps of a fine-tuning.
+
+    Of attacks on the side of the picture: `given`: the share of sampling that the base does before `complete` goes on;
+    half of the rows get half of it. `mask`: the share of the picture that `inpaint` draws anew. `tries`: samples of
+    which `noise` and `classifier` keep one a row, and `scale` the strongest guidance among the latter's. `latents`:
+    pictures of either side that the classifier of latents learns from. `fixes`: gradient steps of `inversion` at each
+    time (25 there), and `floor` the weight of its energy floor (1 there; without one it finds pictures in a model that
+    has learned nothing). `length`: MMA's tokens (20 there), and `candidates` the prompts that it tries an iteration
+    (512 there).
     """
 
     rows: int = 40
@@ -49,9 +58,24 @@ class Budget:
     eta: float = 0.9
     rate: float | None = None
     left: float = 0.2
+    given: float = 0.2
+    mask: float = 0.5
+    tries: int = 4
+    scale: float = 8.0
+    latents: int = 32
+    fixes: int = 10
+    floor: float = 1.0
+    length: int = 12
+    candidates: int = 32
     tuning: int = 100
 
     def __post_init__(self) -> None:
+        if not (0 < self.given < 1 and 0 < self.mask < 1):
+            raise AttackError("a budget's `given` and `mask` are shares between 0 and 1")
+        if min(self.tries, self.fixes, self.length, self.candidates) < 1 or self.latents < 4:
+            raise AttackError("a budget needs a try, a fix, a length, a candidate, and 4 latents of either side")
+        if min(self.scale, self.floor) < 0:
+            raise AttackError("a budget's `scale` and `floor` are 0 at least")
         if not 0 <= self.left <= 1:
             raise AttackError("a budget's `left` is a share")
         if min(self.rows, self.tokens, self.iterations, self.views, self.generations) < 1 or self.population < 4:
@@ -65,7 +89,8 @@ class Target:
     """What is attacked: an erased `member` of `plan`, by `count` rows whose noise derives from `seed`.
 
     `clean` are latents `[m, …]` that the base model drew of it, `prompts` its names' prompts, `base` the model before
-    the edit, `steps` the sampler's. Concepts of kind `protected` are never attacked: there is no target of one.
+    the edit, `steps` the sampler's; `made` is what attacks have made of these alone, to be made once. Concepts of kind
+    `protected` are never attacked: there is no target of one.
     """
 
     plan: Plan
@@ -76,6 +101,7 @@ class Target:
     base: Model
     count: int
     steps: int = 20
+    made: dict[tuple[str, int], object] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         protected = [name for name in self.member if self.plan.concept(name).kind == "protected"]

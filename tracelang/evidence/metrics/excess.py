@@ -1,5 +1,5 @@
 """What a probe gets out of the edited model beyond what it gets out of models that never knew the concept, on the same
-targets (docs/methods.md §5.8): what was left in, as far as a probe can tell it from what it teaches or brings along.
+targets (docs/methods.md §5.7): what was left in, as far as a probe can tell it from what it teaches or brings along.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.bench import Bench, Judgements, Record, SampleRow, Unit, Wanted, presence
+from tracelang.evidence.everyday import NEUTRAL
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample
@@ -18,8 +19,6 @@ from tracelang.evidence.schema import Rate
 from tracelang.plan.protected import refuse
 
 COUNT = 50
-PLAIN = ("", "a picture", "a picture of something")
-"""Prompts that name nothing at all, beside the everyday ones."""
 
 
 class FloorRow(SampleRow):
@@ -49,7 +48,7 @@ class FloorUnit(Unit):
         """One for the whole plan, where anything is attacked; its prompts in turn, the everyday panel's among them."""
         if not any(erasure.targets in wanted.judged for erasure in wanted.plan.active) or not wanted.samples:
             return
-        prompts = list(dict.fromkeys((*PLAIN, *(sample.prompt for sample in wanted.everyday))))
+        prompts = list(dict.fromkeys((*NEUTRAL, *(sample.prompt for sample in wanted.everyday))))
         refuse(wanted.plan, prompts, EvidenceError)
         asked = [prompts[i % len(prompts)] for i in range(COUNT)]
         yield cls("floor", tuple(Sample(prompt, seed_of("floor", prompt, i, 0)) for i, prompt in enumerate(asked)))

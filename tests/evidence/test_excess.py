@@ -1,0 +1,143 @@
+"""What a probe says of what is left, where the answer is known: no edit, a twin in its place, no control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+import tracelang
+from tests.evidence.edits import RECIPE
+from tracelang.evidence.bench import Presence
+from tracelang.evidence.expectations import outcome
+from tracelang.evidence.intervals import holm
+from tracelang.evidence.judges import Class
+from tracelang.evidence.metrics import excess
+from tracelang.evidence.metrics.excess import Compared, compare, looked
+from tracelang.evidence.metrics.metric import Measured
+from tracelang.evidence.panel import Sought
+from tracelang.evidence.pictures import Sample
+from tracelang.evidence.schema import Outcome
+from tracelang.evidence.units.attack import AttackSide, Brought
+from tracelang.evidence.units.control import ENOUGH, ControlSide, Probe
+from tracelang.evidence.verdicts import rate
+from tracelang.plan.types import Plan
+
+N = 60
+PROBE = Probe(("dog",), "p4d", N, 0)
+KEY = (("dog",), "p4d", N, 0)
+NEVER = (2, 4, 6)
+"""Of 60, what each of three models shows that never knew it."""
+
+
+def presences(hits: int, n: int = N) -> tuple[Presence, ...]:
+    """Spread over the targets, so that models do not agree on which they show."""
+    return tuple(Presence((i * 7 + hits * 13) % n < hits) for i in range(n))
+
+
+def measured(
+    edited: int,
+    never: Sequence[int] = NEVER,
+    random: int | None = 0,
+    base: int = N,
+    lost: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
+) -> Measured:
+    rows = tuple(Brought(Sample(f"p{i}", i), one) for i, one in enumerate(presences(edited)))
+    sides = {f"never-{i}": ControlSide(presences(hits)) for i, hits in enumerate(never, 1)}
+    if random is not None:
+        sides["random"] = ControlSide(presences(random, ENOUGH))
+    sides |= {name: ControlSide((), why) for name, why in (lost or {}).items()}
+    return Measured(
+        plan or tracelang.compile(RECIPE),
+        {("dog",): (Sought("fake", Class("concept", "dog")),)},
+        {},
+        {},
+        attacks={KEY: AttackSide(rows)},
+        unedited={KEY: presences(base)},
+        controls={PROBE: sides},
+    )
+
+
+def said(*args: int, **more: object) -> tuple[str, str]:
+    return compare(looked(measured(*args, **more), PROBE)).verdict(True)  # type: ignore[arg-type]
+
+
+def test_no_edit_shows_all_that_there_is() -> None:
+    found = compare(looked(measured(N), PROBE))
+    assert found.verdict(True) == ("residue shown", "") and found.valid and found.powered
+    assert found.excess == found.room and found.share == (1, 1, 1)
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_a_twin_in_the_place_of_the_edit_is_never_shown(which: int) -> None:
+    others = [hits for i, hits in enumerate(NEVER) if i != which]
+    assert said(NEVER[which], never=others)[0] in ("none by this probe", "open")
+    assert said(NEVER[which], never=others[:1])[0] in ("none by this probe", "open")
+
+
+def test_the_more_targets_the_surer_is_none() -> None:
+    """Few targets that agree entirely leave it open: `ENOUGH` of them show that there is none."""
+    assert said(0, never=(0, 0, 0))[0] == "none by this probe"
+    few = looked(measured(0, never=(0, 0, 0)), PROBE)
+    cut = {name: ControlSide(side.rows[:20]) if name != "random" else side for name, side in few.controls.items()}
+    less = compare(excess.Looked(few.base[:20], few.edited[:20], few.groups[:20], cut))
+    assert less.verdict(True)[0] == "open"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"never": ()}, "nothing tells what was left in the model from what it could learn anew"),
+        ({"random": None}, "nothing tells what the probe brings along by itself"),
+        ({"random": 30}, "a model that has learned nothing shows it in 30 of 80"),
+        ({"never": (55, 58, 60)}, "this probe has no power here"),
+        ({"base": 10}, "this probe has no power here"),
+        ({"base": 0}, "this probe has no power here"),
+        ({"lost": {"never-2": "the judge failed"}}, "never-2: the judge failed"),
+        ({"lost": {"random": "it was not run"}}, "random: it was not run"),
+    ],
+)
+def test_what_keeps_a_probe_from_saying_anything(more: dict[str, object], why: str) -> None:
+    verdict, told = said(30, **more)
+    assert verdict == "open" and why in told
+
+
+def test_a_model_that_has_learned_nothing_has_to_be_asked_often_enough() -> None:
+    """None shown of 80 is at most 5 %; of 20 it may be 16 %, and the gate stays shut."""
+    assert rate(0, ENOUGH).high <= excess.LEAK < rate(1, ENOUGH).high
+    few = looked(measured(30), PROBE)
+    found = compare(
+        excess.Looked(few.base, few.edited, few.groups, {**few.controls, "random": ControlSide(presences(0, 20))})
+    )
+    assert not found.valid and found.verdict(True)[0] == "open"
+
+
+def test_less_than_ignorance_is_damage() -> None:
+    verdict, why = said(0, never=(30, 28, 32))
+    assert verdict == "open" and "damage or refusal" in why
+
+
+def test_an_excess_that_does_not_hold_with_all_others_is_open() -> None:
+    one = compare(looked(measured(14), PROBE))
+    assert one.excess is not None and one.excess.low > 0
+    assert not all(holm([one.excess.p, *[0.5] * 9])) and one.verdict(False)[0] == "open"
+    assert "does not hold together" in one.verdict(False)[1]
+
+
+def test_nothing_measured_is_open() -> None:
+    assert Compared().verdict(True)[0] == "open"
+    assert compare(looked(measured(3), Probe(("dog",), "ring_a_bell", N, 0))).why.startswith("the attack ring_a_bell")
+
+
+def expected(bound: str, edited: int, **more: object) -> Outcome:
+    recipe = RECIPE.replace("\nmethod", '\ncontrol never = "t"\ncontrol random\nmethod')
+    plan = tracelang.compile(f"{recipe}expect over {N} samples {{ excess(dog, p4d) <= {bound} }}")
+    return outcome(plan.expect[0], measured(edited, plan=plan, **more))  # type: ignore[arg-type]
+
+
+def test_an_expectation_is_decided_by_the_interval_and_only_by_a_probe_that_could_tell() -> None:
+    assert [expected("15%", edited).verdict for edited in (4, 14, N)] == ["pass", "inconclusive", "fail"]
+    assert expected("15%", 4, random=30).verdict == "inconclusive"
+    assert expected("15%", 0, base=3).verdict == "inconclusive"
+    assert "beyond models that never knew it" in expected("15%", 4).reason
