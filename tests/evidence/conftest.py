@@ -26,6 +26,7 @@ def small_trainings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         for name in ("HELD", "KEPT", "FIGURES"):
             monkeypatch.setattr(relearn, name, 2)
         monkeypatch.setattr(relearn, "SEEDS", 1)
+        monkeypatch.setattr(relearn, "TURNS", 0)
         for name in ("grid", "fine_grid"):
             monkeypatch.setattr(relearn, name, lambda steps: (0, 1))
 

@@ -155,7 +155,7 @@ def test_a_figure_is_what_the_autoencoder_gives_back(base: Model) -> None:
     images = torch.stack([sham.figure(i, 64, 64) for i in range(2)])
     made = base.decode(base.latents_of(images))
     own, other = (float((made - theirs).abs().mean()) for theirs in (images, images.flip(0)))
-    assert own < other / 2
+    assert own < 0.7 * other
     assert not torch.equal(images[0], images[1])
 
 
