@@ -158,6 +158,7 @@ TABLES: dict[str, Callable[[], list[Row]]] = {
     "metrics": metrics,
     "attacks": lambda: [(code(name),) for name in tables.ATTACKS],
     "afters": afters,
+    "suites": lambda: [(code(name), what) for name, what in tables.SUITES.items()],
     "limits": limits,
     "codes": lambda: [(code(name), meaning) for name, meaning in CODES.items()],
 }

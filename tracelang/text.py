@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 STEERS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 """Characters that steer a terminal or turn the direction of a text around."""
+ALIKE = {"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"}
+"""Scripts some of whose letters look like Latin ones."""
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of what shows nothing, steers a terminal, or turns the direction of a text around."""
 
@@ -26,13 +28,25 @@ def safe(text: str) -> str:
 
 def visible(text: str) -> str:
     """`text` for HTML, where a template escapes its markup: every character that would not show, line breaks and tabs
-    aside, as its code point: `⟨U+202E⟩`.
+    aside, as its code point: `⟨U+202E⟩`; and behind a letter that stands among Latin ones and is of another script its
+    script: `prinс⟨Cyrillic⟩ess`.
     """
     if text.isascii() and text.isprintable():
         return text
     from unicodedata import category
 
-    return "".join(f"⟨U+{ord(c):04X}⟩" if c not in "\n\t" and category(c) in UNSEEN else c for c in text)
+    shown = "".join(f"⟨U+{ord(c):04X}⟩" if c not in "\n\t" and category(c) in UNSEEN else c for c in text)
+    return re.sub(r"[^\W\d_]{2,}", _scripts, shown)
+
+
+def _scripts(word: re.Match[str]) -> str:
+    """A word, with the script behind each letter that only looks like one of its Latin ones."""
+    from unicodedata import name
+
+    scripts = [name(c, "").partition(" ")[0] for c in word[0]]
+    if "LATIN" not in scripts or not ALIKE.intersection(scripts):
+        return word[0]
+    return "".join(f"{c}⟨{s.title()}⟩" if s in ALIKE else c for c, s in zip(word[0], scripts, strict=True))
 
 
 def markdown(text: str) -> str:

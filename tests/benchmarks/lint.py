@@ -143,9 +143,10 @@ def pairs(count: int, runs: int) -> float:
         best = float("inf")
         for _ in range(runs):
             lint = Lint(Path(name), Path(name), date(2026, 11, 23))
-            start = process_time()
-            found = lint.findings(Source("pairs.erase", text))
-            best = min(best, process_time() - start)
+            with without_collecting():
+                start = process_time()
+                found = lint.findings(Source("pairs.erase", text))
+                best = min(best, process_time() - start)
             assert not found, [d.message for d in found[:3]]
     return best / count
 

@@ -64,7 +64,7 @@ def test_a_folder_that_promises_no_less() -> None:
 def test_each_recipe_of_a_folder_is_compared() -> None:
     weaken("recipes/deep/cats.erase")
     code, found = run("recipes", "--against", "main")
-    assert code == 1 and len(found) == 1 and found[0].startswith("recipes/deep/cats.erase:1:1: error[TL410]: lion")
+    assert code == 1 and len(found) == 1 and found[0].startswith("recipes/deep/cats.erase:3:1: error[TL410]: lion")
     assert run("recipes/hate.erase", "recipes/deep", "--against", "main") == (1, found)
 
 

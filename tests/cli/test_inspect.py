@@ -77,6 +77,53 @@ def test_a_checkpoint_says_which_model_it_is_or_why_it_is_none(tmp_path: Path) -
     assert "inpainting" in told(file)["facts"]["not_edited"]
 
 
+@pytest.mark.parametrize("name", ["fp8", "nf4", "gguf"])
+def test_a_quantised_file_is_listed_and_said_not_to_be_edited(name: str, tmp_path: Path) -> None:
+    from tests.layouts.odd import ODD
+
+    file = ODD[name](tmp_path)
+    data = told(file)
+    dtypes = {dtype for part in data["components"] for dtype in part["dtypes"]}
+    assert dtypes >= {"fp8": {"F8_E4M3"}, "nf4": {"U8"}, "gguf": {"F16"}}[name], dtypes
+    assert "quantise again" in data["facts"]["not_edited"]
+    if name == "gguf":
+        assert data["metadata"]["general.architecture"] == "flux"
+        whole = file.read_bytes()
+        for size in range(4, len(whole), 3):  # no header is believed
+            file.write_bytes(whole[:size])
+            assert "download the file again" in inspect(file, code=1).stderr
+        file.write_bytes(whole[:8] + struct.pack("<QQ", 1 << 60, 1 << 60) + whole[24:])
+        assert "download the file again" in inspect(file, code=1).stderr
+
+
+def test_blocks_of_a_gguf_file_are_counted_by_their_type(tmp_path: Path) -> None:
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    names = text("tokens") + struct.pack("<IIQ", 9, 8, 12) + text("a") * 12
+    rows = text("q") + struct.pack("<I2QIQ", 2, 64, 3, 2, 0) + text("k") + struct.pack("<IQIQ", 1, 256, 12, 128)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 2, 1) + names + rows
+    file = tmp_path / "x.gguf"
+    file.write_bytes(head + bytes(-len(head) % 32) + bytes(128 + 144))
+    data = told(file)
+    (part,) = data["components"]
+    assert part["dtypes"] == {"Q4_0": 1, "Q4_K": 1} and part["held"]["q"]["shape"] == [3, 64]
+    assert part["bytes"] == 3 * 2 * 18 + 144 and data["metadata"]["tokens"].endswith("a, … (12)")
+
+
+def test_codes_of_less_than_a_byte_are_listed(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    table = {"w": {"dtype": "F4", "shape": [4, 3], "data_offsets": [0, 6]}}
+    text = json.dumps(table).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + bytes(6))
+    (part,) = told(file)["components"]
+    assert part["dtypes"] == {"F4": 1} and part["bytes"] == 6
+    table["w"]["shape"] = [5, 3]
+    text = json.dumps(table).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + bytes(6))
+    assert "needs another number" in inspect(file, code=1).stderr
+
+
 def test_an_output_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("r.erase").write_text('erase "cat"\npreserve "dog"\nmethod uce\n')

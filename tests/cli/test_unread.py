@@ -101,3 +101,20 @@ def test_a_recipe_from_a_pipe_has_its_findings_too(base):
     words = ["plan", "-", "--model", str(base), "--device", "cpu", "--json", "--root", os.getcwd()]
     result = CliRunner().invoke(main, words, input=text)
     assert result.exit_code == 0 and json.loads(result.stdout)["findings"][0]["code"] == "TL602"
+
+
+def test_apply_says_what_plan_says_and_ends_where_nothing_would_be_read(base):
+    text = f'templates object = "a {{}}", "{LONG} {{}}"\nerase "cat" toward "ship"\npreserve "dog"\nmethod uce\n'
+    Path("r.erase").write_text(text)
+    words = ["--model", str(base), "--device", "cpu"]
+    refused = CliRunner().invoke(main, ["apply", "r.erase", *words, "--out", "out"])
+    assert refused.exit_code == 1 and "error[TL601]" in refused.stderr and "r.erase:2:7" in refused.stderr
+    assert not Path("out").exists()
+    Path("r.erase").write_text(f'erase "ship" toward "cat"\npreserve "dog {LONG}"\nmethod uce\n')
+    said = [
+        CliRunner().invoke(main, [*one, *words]) for one in (["plan", "r.erase"], ["apply", "r.erase", "--out", "o"])
+    ]
+    assert [one.exit_code for one in said] == [0, 0] and "warning[TL602]" in said[1].stderr
+    assert [line for line in said[1].stderr.splitlines() if "TL602" in line] == [
+        line for line in said[0].stderr.splitlines() if "TL602" in line
+    ]

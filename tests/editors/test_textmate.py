@@ -119,7 +119,7 @@ preserve g weight 0.5
 preserve prior "a {}", list "l.txt" weight 0.1 { sample = 10 }
 method m
 control never = "a model"
-expect over 200 samples seed 0 { shown(cat) after round int8 <= 2% }
+expect over 200 samples seed 0 { shown(cat) on suite "s.csv" as hub after round int8 <= 2% }
 """
 
 

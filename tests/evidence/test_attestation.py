@@ -120,6 +120,7 @@ def test_an_attestation_holds_and_says_what_it_covers(home: Path, out: Path) -> 
     assert "signed by key " in ran.stdout and f"{report['verdict']}: " in ran.stdout
     for kind in ("model, adapters, configs", "recipe, plan, lock", "units and pictures", "log of runs", "earlier"):
         assert f"covers: {kind}" in ran.stdout
+    assert " MB\n" in ran.stdout and "\\x" not in ran.stdout
     assert "does not cover: the base model itself" in ran.stdout and "judge micro" in ran.stdout
     shown = CliRunner().invoke(main, ["verify", str(out), "--attested", "--key", str(home / "key.pub"), "--json"])
     assert json.loads(shown.stdout)["verdict"] == report["verdict"]
@@ -454,7 +455,7 @@ def test_without_a_key_everything_up_to_the_network_is_sigstores(
     assert "cannot be signed without a key (no network)" in refused(*words) and reached
     assert (out / REPORT).read_bytes() == (home / "out" / REPORT).read_bytes()
     reached.clear()
-    for bad in ("nonsense", token(exp=1), token(aud="somebody else")):
+    for bad in ("", "nonsense", token(exp=1), token(aud="somebody else")):
         (tmp_path / "token").write_text(bad)
         assert "no identity (" in refused(*words) and not reached
     with pytest.raises(AttestationError, match="malformed in-toto statement"):

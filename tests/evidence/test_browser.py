@@ -27,7 +27,7 @@ REACHABLE = "a[href], button, summary, [tabindex]"
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("report")
     sample.draw(sample.full(), folder)
-    write_html(sample.full(), folder)
+    write_html(sample.full(), folder, "all")
     return (folder / "report.html").as_uri()
 
 

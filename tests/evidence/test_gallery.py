@@ -36,7 +36,7 @@ def side(attack: str, *chances: float) -> Any:
         )
         for i, chance in enumerate(chances)
     )
-    return SimpleNamespace(member=DOG, attack=attack, adaptive=SimpleNamespace(rows=rows))
+    return SimpleNamespace(member=DOG, attack=attack, adaptive=SimpleNamespace(rows=rows, soft=False))
 
 
 def findings(*attacked: Any) -> Any:

@@ -26,6 +26,7 @@ expect over 5 samples { %s }
         'shown("polar bear", "cat" & "Mona Lisa") <= 12.5%',
         'attack("polar bear", p4d) <= 10%',
         'kept("dog") >= 90%',
+        'kept("dog") after round int8 >= 90%',
         'fid("dog") <= 20',
     ],
 )
@@ -36,6 +37,8 @@ def test_report_explanation_and_command_line_word_an_assertion_alike(text: str) 
     outcome = Outcome(
         metric=one.metric,
         attack=one.attack,
+        on=one.on,
+        after=one.after,
         comparison=one.comparison,
         bound=one.bound,
         samples=one.samples,

@@ -16,7 +16,7 @@ from tracelang.lsp.completion import MAX_OFFERED
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, declared, kinds
 from tracelang.semantics.rulebook import rules
-from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS
+from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS, SUITES
 from tracelang.semantics.values import PLACES, READS, ROLES
 from tracelang.syntax.format import format_text
 from tracelang.syntax.table import load
@@ -65,6 +65,7 @@ def files(here: Editor) -> None:
         ("expect { sho|wn(cat) <= 5% }", ["metric `shown`", "At most the bound"]),
         ("expect { attack(cat, p4|d) <= 5% }", ["attack `p4d`", "white box"]),
         ("control nev|er", ["control `never`", CONTROLS["never"]]),
+        ('expect { shown(cat) on suite "s" as hu|b <= 5% }', ["suite `hub`", SUITES["hub"]]),
         ("expect { shown(cat) after rou|nd int8 <= 5% }", ["after round", AFTERS["round"]]),
         ("expect { shown(cat) after round nf|4 <= 5% }", ["number format `nf4`", ROUNDINGS["nf4"]]),
         ('concept z kind sty|le { names "z" }', ["kind `style`", KINDS["style"]]),
@@ -142,7 +143,10 @@ FULL: list[tuple[str, list[str]]] = [
     ("expect { shown(|", ["cat", "pets"]),
     ("expect { attack(cat, |", [*ATTACKS, "pets"]),
     ("control |", list(CONTROLS)),
-    ("expect { shown(cat) |", ["after"]),
+    ("expect { shown(cat) |", ["after", "on"]),
+    ("expect { shown(cat) on |", ["suite"]),
+    ('expect { shown(cat) on suite "|', ["animals.csv"]),
+    ('expect { shown(cat) on suite "animals.csv" as |', list(SUITES)),
     ("expect { shown(cat) after |", list(AFTERS)),
     ("expect { shown(cat) after round |", list(ROUNDINGS)),
     ("expect { shown(cat) after merge |", ["param.deg"]),

@@ -53,7 +53,7 @@ def test_compiling(here: Path) -> None:
 @says(
     LANGUAGE,
     "A plan is JSON with sorted keys: `format_version`, `language`, `recipe` (the header), `concepts`, `erase`, "
-    "`preserve`, `prior` where there is one, `method`, `expect`, `sources`, `digest`.",
+    "`preserve`, `prior` where there is one, `method`, `controls` where there are any, `expect`, `sources`, `digest`.",
     "Concepts that no statement uses are left out.",
     "The same sources give the same bytes.",
 )
@@ -65,7 +65,8 @@ def test_what_a_plan_is(here: Path) -> None:
     assert set(data) == {*named.split()}
     assert json.dumps(data, sort_keys=True) == json.dumps(data) and "unused" not in text and '"late"' not in text
     assert tracec("compile", path, "-o", "-").stdout == text
-    assert "prior" not in json.loads(plan('erase "a" method uce').canonical_json())
+    assert not {"prior", "controls"} & json.loads(plan('erase "a" method uce').canonical_json()).keys()
+    assert "controls" in json.loads(plan('erase "a" control random').canonical_json())
 
 
 @says(

@@ -345,7 +345,7 @@ def test_what_applying_refuses(here: Path) -> None:
     long = " ".join(["word"] * 40)
     recipe = f'concept c {{ names "cat" templates "{long} {{}}" }} erase c preserve "dog" method uce'
     result = tracec("apply", write(here, r=recipe), *words)
-    assert result.exit_code == 1 and "have no tokens" in result.stderr and not (here / "out").exists()
+    assert result.exit_code == 1 and "error[TL601]" in result.stderr and not (here / "out").exists()
     same_twice, one = torch.tensor([[1.0, 1.0], [0.0, 1e-30], [0.0, 0.0]]).double(), torch.ones(2).double()
     for F, told in ((same_twice, "nearly dependent"), (same_twice * float("nan"), "NaN or infinity")):
         with pytest.raises(EngineError, match=told):

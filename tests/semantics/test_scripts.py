@@ -8,9 +8,10 @@ from unicodedata import category, normalize
 import pytest
 
 from tracelang.confusables import ASCII_OF
-from tracelang.diagnostics import Diagnostic
+from tracelang.diagnostics import Diagnostic, Findings, Source
 from tracelang.plan.compile import compile_with_findings
 from tracelang.syntax.lookalikes import words
+from tracelang.syntax.parser import parse
 from tracelang.syntax.text import foreign
 
 NUDITY = "nud\u0456ty"
@@ -85,6 +86,20 @@ def test_look_alikes_wherever_they_stand(tmp_path: Path) -> None:
         assert places == [place], text
     given = found('param degree = 90% in 0%..100% erase "x" degree param.degree', params={"d\u0435gree": "60%"})
     assert [one.code for one in given] == ["TL112", "TL208"]
+
+
+def test_a_whole_word_of_another_script_that_looks_like_one_of_the_recipe() -> None:
+    cop = "\u0441\u043e\u0440"  # Russian for rubbish
+    assert [meant for *_, meant in words(f"a {cop}", frozenset({"cop"}))] == ["cop"]
+    assert not list(words(f"a {cop}", frozenset({"cup"}))) and not list(words(f"a {cop}"))
+    report = Findings()
+    parse(Source("r.erase", f'erase "Cop"\npreserve "a {cop}", "\u0430 dog", "\u0445\u043e\u0440"\n'), report)
+    (found,) = report.findings
+    assert (found.code, found.severity, found.location) == ("TL112", "warning", "r.erase:2:13")
+    assert "the recipe has both" in found.message and "where both are meant" in (found.help or "")
+    alone = Findings()
+    parse(Source("r.erase", f'erase "dog"\npreserve "a {cop}"  # {cop}\n'), alone)
+    assert not alone.findings
 
 
 def test_a_look_alike_can_be_allowed() -> None:

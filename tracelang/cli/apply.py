@@ -11,7 +11,7 @@ from typing import Literal
 
 import click
 
-from tracelang.cli import WORDS
+from tracelang.cli import WORDS, show
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
 from tracelang.cli.running import (
@@ -143,6 +143,7 @@ def command(
     with mistakes(LESS):
         from tracelang.checkpoint.forms import usual
         from tracelang.checkpoint.output import refuse, sweep
+        from tracelang.cli.unread import unread_of
 
         refuse(out, force)  # before a hub is asked for gigabytes
         for left in sweep(out):
@@ -151,6 +152,11 @@ def command(
         emit = usual(bound.folder) if emit is None else emit
         stood = (out / "report" / "report.json").is_file()
         api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched, lora_rank=lora_rank)
+        if plan.active:
+            found = unread_of(bound, usable(device), dtype, recipe, params, root)
+            show(found)
+            if any(one.severity == "error" for one in found):
+                ctx.exit(1)
         try:
             with progress() as report:
                 applied = api.apply(

@@ -142,7 +142,9 @@ def _passphrase(key: Path, name: str) -> Callable[[], str | None]:
 
 
 def _covers(kinds: tuple[tuple[str, int, int], ...]) -> None:
-    from tracelang.evidence.report.wording import size
+    from tracelang.evidence.report.wording import NO_BREAK, size
 
     for told, number, total in kinds:
-        click.echo(safe(f"covers: {told}: {number} file{'s' if number > 1 else ''}, {size(total)}"))
+        click.echo(
+            safe(f"covers: {told}: {number} file{'s' if number > 1 else ''}, {size(total).replace(NO_BREAK, ' ')}")
+        )

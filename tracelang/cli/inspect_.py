@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from tracelang.cli.writing import cannot
-from tracelang.models import configs, header, weights
+from tracelang.models import configs, gguf, header, weights
 from tracelang.models.header import Entry, Header
-from tracelang.models.layout import suspicious
+from tracelang.models.layout import BYTES, QUANTISED, quantised, suspicious
 from tracelang.models.locate import HUB_ID, embedded, family_of
 from tracelang.models.single import kinds
 from tracelang.plan.family import ModelError
@@ -43,6 +43,8 @@ SORTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("an autoencoder", ("decoder.mid_block", "decoder.mid.", "encoder.conv_in.")),
 )
 """What a file is by the names of its tensors, as they hold one of these; asked in this order."""
+CODED = {*QUANTISED, *BYTES.values()}
+"""What holds codes of numbers, and no numbers."""
 PARTS = (
     "model.diffusion_model.",
     "first_stage_model.",
@@ -111,8 +113,9 @@ class Told:
         }
 
 
-HELP = """Tell what PLACE holds: a safetensors file (a checkpoint, a LoRA, a delta, a map), a folder in diffusers layout
-or a component of one, what `tracec apply` wrote, an embedded model, or a hub id whose files are here already.
+HELP = """Tell what PLACE holds: a safetensors file (a checkpoint, a LoRA, a delta, a map), a GGUF file, a folder in
+diffusers layout or a component of one, what `tracec apply` wrote, an embedded model, or a hub id whose files are here
+already.
 
 Only headers and configs are read, and nothing of a pickle."""
 
@@ -172,12 +175,23 @@ def _cached(name: str) -> Path:
 def _file(path: Path) -> Told:
     if path.suffix in weights.PICKLES:
         raise ModelError(f"{path}: a pickle can run code and is never read; convert it to safetensors")
-    held = header.read(path)
+    blocks = _begins(path, gguf.MAGIC)
+    held = gguf.read(path) if blocks else header.listed(path)
     own = {name: held.metadata[key] for name, key in OWN.items() if held.metadata.get(key)}
     sort, facts = _sort(held)
-    if "checkpoint" in sort:
+    if blocks:
+        sort, facts = f"a GGUF file: {sort}", {"not_edited": f"its weights are quantised; {header.WAY_OUT}"}
+    elif "checkpoint" in sort:
         facts |= _single(path, held)
+    codes = [kind for name, entry in held.tensors.items() if (kind := quantised(name, entry.dtype)) in CODED]
+    if codes and "not_edited" not in facts:
+        facts["not_edited"] = f"{len(codes)} of its tensors belong to {codes[0]}; {header.WAY_OUT}"
     return Told(str(path), sort, facts | own, _parts(held.tensors), held.metadata)
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _single(path: Path, held: Header) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tell, warn
+from tracelang.cli.verify import CODES, COULD_NOT, against_option, pictures_option, refusals, tell, warn
+
+if TYPE_CHECKING:
+    from tracelang.evidence.report.html import Shown
 
 
 @click.command(
@@ -18,12 +22,15 @@ from tracelang.cli.verify import CODES, COULD_NOT, against_option, refusals, tel
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="[SHARD]...", nargs=-1, type=click.Path(path_type=Path))
 @against_option
+@pictures_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
-def command(ctx: click.Context, out: Path, shards: tuple[Path, ...], against: Path | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context, out: Path, shards: tuple[Path, ...], against: Path | None, pictures: Shown, as_json: bool
+) -> None:
     with refusals(), mistakes("close other programs", code=COULD_NOT, dtype=False):
         from tracelang.evidence.verify import merge
 
-        found = merge(out, shards, against, say=warn)
+        found = merge(out, shards, against, pictures=pictures, say=warn)
         tell(out, found, as_json)
         ctx.exit(CODES[found.verdict])

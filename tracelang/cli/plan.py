@@ -32,7 +32,7 @@ from tracelang.diagnostics.formats import FORMATS
 if TYPE_CHECKING:
     from tracelang.api import Bound
     from tracelang.cli.bound import Refusal
-    from tracelang.diagnostics import Diagnostic, Span
+    from tracelang.diagnostics import Diagnostic
     from tracelang.engine.predicted import Predicted
     from tracelang.plan.types import Plan
 
@@ -105,7 +105,7 @@ def command(
 ) -> None:
     from tracelang import api
     from tracelang.cli.bound import refused
-    from tracelang.cli.unread import written
+    from tracelang.cli.unread import unread_of
 
     style = "json" if as_json else style
     plan, findings = _read(recipe, params, root)
@@ -118,7 +118,7 @@ def command(
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only:
-            told.add(_unread(bound, usable(device), dtype, *written(recipe, params, root)))
+            told.add(unread_of(bound, usable(device), dtype, recipe, params, root))
             if told.failed:
                 told.end(ctx, facts)
         if changes and not config_only and plan.prior:
@@ -218,18 +218,6 @@ def _bound(
         told.add([replace(found, message=of_file(found.message))])
         told.end(ctx, {"format_version": 1})
     return bound
-
-
-def _unread(
-    bound: Bound, device: str, dtype: str | None, places: Mapping[str, Span], nowhere: Span
-) -> list[Diagnostic]:
-    """What the text encoders do not get, as far as an edited matrix reads it."""
-    from tracelang.cli.unread import unread
-    from tracelang.models import text_cache
-
-    read = {site.reads for site in bound.sites}
-    text = bound.family.text(bound.folder, device, dtype, text_cache.folder())
-    return unread(bound.plan, text, None if None in read else {one for one in read if one}, places, nowhere)
 
 
 def _held(bound: Bound, device: str, dtype: str | None) -> list[dict[str, Any]]:

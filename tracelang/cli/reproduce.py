@@ -112,4 +112,4 @@ def _tell(found: Reproduced) -> None:
     same = sum(not unit.differing for unit in found.units)
     drawn = f"{len(found.units)} of {found.of} units drawn again: {values:,} values and {pictures} pictures compared"
     apart = sum(len(unit.differing) for unit in found.units)
-    click.echo(f"{drawn}; {same} units agree bit for bit, {apart} values or pictures differ")
+    click.echo(f"{drawn}; {same} of these units agree bit for bit; {apart} values or pictures differ")

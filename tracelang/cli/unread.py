@@ -11,6 +11,7 @@ from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.text import joined
 
 if TYPE_CHECKING:
+    from tracelang.api import Bound
     from tracelang.models.protocol import Lost, TextSide
     from tracelang.plan.prompts import Prompt
     from tracelang.plan.types import Member, Plan
@@ -34,6 +35,18 @@ def unread(
             if inputs is None or reads in inputs:
                 _find(report, role, joined(member), [one for one in lost if one.reads == reads], len(prompts), span)
     return list(dict.fromkeys(report.in_order()))
+
+
+def unread_of(
+    bound: Bound, device: str, dtype: str | None, recipe: str, params: Mapping[str, str], root: Path | None
+) -> list[Diagnostic]:
+    """`unread` of a bound plan, as far as an edited matrix reads it, with the places of its recipe."""
+    from tracelang.models import text_cache
+
+    read = {site.reads for site in bound.sites}
+    text = bound.family.text(bound.folder, device, dtype, text_cache.folder())
+    inputs = None if None in read else {one for one in read if one}
+    return unread(bound.plan, text, inputs, *written(recipe, params, root))
 
 
 def _prompts(plan: Plan) -> Iterator[tuple[str, Member, Sequence[Prompt]]]:

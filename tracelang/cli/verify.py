@@ -19,6 +19,7 @@ from tracelang.cli.running import config_option, device_options, mistakes, usabl
 from tracelang.text import safe
 
 if TYPE_CHECKING:
+    from tracelang.evidence.report.html import Shown
     from tracelang.evidence.schema import Registered, Report
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
@@ -61,6 +62,13 @@ against_option = click.option(
     type=click.Path(path_type=Path),
     help="Compare every rate with those of another verified OUT.",
 )
+pictures_option = click.option(
+    "--pictures",
+    type=click.Choice(["none", "plain", "all"]),
+    default="plain",
+    show_default=True,
+    help="Which pictures the page holds: none, all but the sensitive ones, or those too, blurred.",
+)
 
 
 @click.command(
@@ -83,6 +91,7 @@ against_option = click.option(
 @click.option("--budget", metavar="NAME=VALUE,…", help="What attackers may spend, such as rows=40,iterations=200.")
 @click.option("--thorough", is_flag=True, help="More of everything that two cores have no time for in 90 minutes.")
 @against_option
+@pictures_option
 @click.option(
     "--register", is_flag=True, help="Draw nothing: write down what would be done, for the report to be held to."
 )
@@ -110,6 +119,7 @@ def command(
     budget: str | None,
     thorough: bool,
     against: Path | None,
+    pictures: Shown,
     register: bool,
     attested: bool,
     key: Path | None,
@@ -157,7 +167,8 @@ def command(
             return
         try:
             with progress() as report:
-                found = evidence.verify(out, judges, shard=shard, progress=report, against=against, **asked)
+                told = {"against": against, "pictures": pictures, **asked}
+                found = evidence.verify(out, judges, shard=shard, progress=report, **told)
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
             click.echo(

@@ -112,9 +112,10 @@ class Artifact:
         return {"file": told["path"], **{f"--set {name}": value for name, value in sorted(told["params"].items())}}
 
     def recipe(self) -> dict[str, str]:
-        """The recipe's files by path, the one that gives the plan first."""
+        """The recipe's files by path, the one that gives the plan first; no suite, which is not ours to print."""
         root = self.out / "recipe"
-        files = sorted(path for path in root.rglob("*") if path.is_file())
+        suites = {root / source.path for source in self.plan.sources if source.role == "suite"}
+        files = sorted(path for path in root.rglob("*") if path.is_file() and path not in suites)
         files.sort(key=lambda path: path.relative_to(root).as_posix() != self.lock["recipe"]["path"])
         return {path.relative_to(root).as_posix(): path.read_text("utf-8", "replace") for path in files}
 

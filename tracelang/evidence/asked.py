@@ -23,6 +23,7 @@ from tracelang.evidence.pictures import (
     rows,
     samples_of,
     sides,
+    suite_row,
 )
 from tracelang.evidence.wordings import dealt as worded
 from tracelang.evidence.wordings import wordings
@@ -35,6 +36,7 @@ from tracelang.text import joined
 
 PARAPHRASE = "paraphrase"
 EVERYDAY = "everyday pictures"
+SUITED = "at most as many as the expectation has samples are drawn"
 SEARCHED = "what they find is known only when they have run; nothing that speaks of a protected concept is drawn"
 
 
@@ -92,7 +94,13 @@ def _edit(plan: Plan) -> Iterator[Part]:
 def _verification(plan: Plan, samples: int) -> Iterator[Part]:
     every = {member: None for member in roles(plan)} | {member: None for one in plan.expect for member in one.concepts}
     for row in rows(plan, every, samples):
-        yield row.member, "verify", f"pictures of its {row.how}", [one.prompt for one in samples_of(plan, row)], ""
+        if row.how != "suite":
+            texts = [one.prompt for one in samples_of(plan, row)]
+            yield row.member, "verify", f"pictures of its {row.how}", texts, ""
+    for one in plan.expect:
+        for concept in one.concepts if one.suite else ():
+            told = f"pictures {one.on}"
+            yield concept, "verify", told, [row.prompt for row in suite_row(one, concept).given], SUITED
     searching: dict[Member, list[str]] = {}
     for member, attack, count, seed in attacked(plan, ATTACKS, samples):
         clean = [sample.prompt for sample in clean_samples(plan, member)]

@@ -206,6 +206,7 @@ class Bench:
     steps: int
     folder: Path = Path()
     clean: dict[Member, Tensor] = field(default_factory=dict)
+    made: dict[Member, dict[tuple[str, int], object]] = field(default_factory=dict)
     others: Mapping[str, Control] = field(default_factory=dict)
     held: dict[str, Model] = field(default_factory=dict)
 

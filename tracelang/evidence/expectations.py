@@ -30,7 +30,7 @@ def why_hopeless(one: Assertion) -> str:
         return f"the base model's share is at most {percent(1)}: {TOO}; it cannot pass"
     if not metric.counted:
         return ""
-    n = one.samples * len(one.concepts)
+    n = sum(min(one.samples, len(one.suite.of(name)) if one.suite else one.samples) for (name, *_) in one.concepts)
     room = one.bound if one.comparison == "<=" else 1 - one.bound
     if reach(n) <= room:
         return ""
@@ -58,6 +58,7 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     return Outcome(
         metric=one.metric,
         attack=one.attack,
+        on=one.on,
         after=one.after,
         comparison=one.comparison,
         bound=one.bound,

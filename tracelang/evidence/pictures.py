@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.errors import EvidenceError
 from tracelang.plan.prompts import edit_prompts, probe_prompts
-from tracelang.plan.protected import refuse
-from tracelang.plan.types import Assertion, Kind, Member, Plan
+from tracelang.plan.protected import guard, refuse
+from tracelang.plan.types import Assertion, Kind, Member, Plan, SuiteRow
 from tracelang.semantics.tables import ATTACKS, BY_ITSELF, DEFAULT_SEED, METRICS
 from tracelang.text import joined
 
@@ -29,7 +29,7 @@ LOOK = 4
 DEGREE_SAMPLES = {"erased": 200, "preserved": 100}
 """At most so many pictures at a degree, spread over the concepts."""
 
-How = Literal["names", "probes"]
+How = Literal["names", "probes", "suite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Pictures of one member: `samples` of them, spread evenly over the prompts of its names or of its probes."""
+    """Pictures of one member: `samples` of them, spread evenly over the prompts of its names or of its probes; or over
+    the rows of a suite, each drawn once at most.
+    """
 
     member: Member
     how: How
     samples: int
     seed: int = DEFAULT_SEED
+    given: tuple[SuiteRow, ...] = ()
 
 
 def drawable(plan: Plan, member: Member) -> bool:
@@ -83,15 +86,39 @@ def samples_of(plan: Plan, row: Row) -> tuple[Sample, ...]:
     """
     if not drawable(plan, row.member):
         return ()
+    if row.how == "suite":
+        return suited(plan, row)
     prompts = (edit_prompts if row.how == "names" else probe_prompts)(plan, row.member)
     texts = [prompt.text for prompt in prompts]
     refuse(plan, texts, EvidenceError)
     return spread(texts, row.samples, row.seed) if prompts else ()
 
 
+def suited(plan: Plan, row: Row) -> tuple[Sample, ...]:
+    """A suite's rows as pictures: its own seeds, where it has them. What speaks of something protected is withheld."""
+    wall = guard(plan)
+    may = [one for one in row.given if wall is None or wall.of(one.prompt) is None]
+    count = min(row.samples, len(may))
+    chosen = [may[i * len(may) // count] for i in range(count)]
+    return tuple(
+        dict.fromkeys(
+            Sample(one.prompt, seed_of("suite", one.prompt, 0, row.seed) if one.seed is None else one.seed)
+            for one in chosen
+        )
+    )
+
+
+def suite_row(one: Assertion, member: Member) -> Row:
+    """The row of an assertion about a suite's prompts."""
+    assert one.suite is not None
+    return Row(member, "suite", one.samples, one.seed, one.suite.of(member[0]))
+
+
 def rows_of(plan: Plan, one: Assertion) -> tuple[Row, ...]:
     """The rows that an assertion looks at; of an attack, those that its rate is told beside."""
     metric = METRICS[one.metric]
+    if one.suite is not None:
+        return tuple(suite_row(one, member) for member in one.concepts)
     kept = tuple(member for member, role in roles(plan).items() if role == "preserved")
     looked: dict[str, tuple[tuple[Member, ...], How]] = {
         "names": (one.concepts, "names"),
@@ -111,7 +138,7 @@ def rows(plan: Plan, judged: Mapping[Member, object], samples: int) -> tuple[Row
     for one in plan.expect:
         for row in rows_of(plan, one):
             few = row.member not in judged and METRICS[one.metric].judged
-            found[Row(row.member, row.how, min(row.samples, LOOK), row.seed) if few else row] = None
+            found[replace(row, samples=min(row.samples, LOOK)) if few else row] = None
     asked = {(row.member, row.how) for row in found}
     for member, role in roles(plan).items():
         for how in ("names", "probes") if role == "erased" else ("names",):

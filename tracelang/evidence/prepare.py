@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracelang.evidence import artifact as artifacts
@@ -18,6 +18,7 @@ from tracelang.evidence.bench import Bench, Unit, Wanted
 from tracelang.evidence.controls import Asked, asked_of, find
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.notes import notes
 from tracelang.evidence.panel import panel
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.units import units
@@ -73,6 +74,7 @@ def prepare(
         artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily, bench.controls, thorough=thorough
     )
     todo = units(wanted)
+    chosen = replace(chosen, notes=(*chosen.notes, *notes(artifact.plan, base, steps)))
     access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
     facts = {**bench.facts(samples), "everyday": everyday_digest(daily), "thorough": thorough}
     return Prepared(artifact, bench, todo, Run.of(chosen, facts, [unit.key for unit in todo], access))

@@ -106,6 +106,7 @@ class Outcome(Frozen):
 
     metric: str
     attack: str | None
+    on: str = ""
     after: After | None = None
     comparison: Literal["<=", ">="]
     bound: float
@@ -520,6 +521,8 @@ class Picture(Frozen):
     after: str
     what: Literal["residual hit", "damaged", "erased", "kept"]
     attack: str = ""
+    soft: bool = False
+    """Of an attack: it hands over text states, no prompt."""
     sensitive: bool
     order: int
 
@@ -619,6 +622,24 @@ class Machine(Frozen):
     gpu: tuple[str, ...] = ()
 
 
+class SuiteFinding(Frozen):
+    """What the prompts of a published suite show of a concept. `prompts` are those that it has, `withheld` those of
+    them that speak of something protected, `drawn` the pictures of each model. `seeded` and `guided`: prompts that come
+    with a seed, which is used, and with a guidance scale, which is not.
+    """
+
+    suite: str
+    metric: str
+    member: Member
+    prompts: int
+    withheld: int
+    drawn: int
+    seeded: int
+    guided: int
+    base: Rate
+    after: Rate
+
+
 class Report(Frozen):
     """The whole of `report.json`."""
 
@@ -633,6 +654,7 @@ class Report(Frozen):
     attacks: tuple[AttackFinding, ...]
     trained_against: tuple[str, ...] = ()
     """The attacks of a family that the edit was trained against, made or not: what they find is no held-out figure."""
+    suites: tuple[SuiteFinding, ...] = ()
     controls: Controls | None = None
     """None where no control was asked for: whether what is found was left in the model or could be learned anew is not
     told then."""

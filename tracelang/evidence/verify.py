@@ -20,6 +20,7 @@ from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.prepare import STEPS, prepare
 from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
+from tracelang.evidence.report.html import Shown
 from tracelang.evidence.schema import Report
 from tracelang.evidence.units import KINDS, share
 from tracelang.evidence.work import Run, Work, alone, gather
@@ -41,6 +42,7 @@ def verify(
     samples: int = SAMPLES,
     steps: int = STEPS,
     against: str | Path | None = None,
+    pictures: Shown = "plain",
     config: str | None = None,
     controls: Sequence[Asked] = (),
     thorough: bool = False,
@@ -52,10 +54,11 @@ def verify(
     What is finished is kept in OUT/report/work, so that the same call goes on after an interruption. `judges` are
     `NAME[=VALUE]` or judges themselves; none: the installed ones that suit. `samples` is the number of pictures of
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
-    another verified OUT, with which the report compares every rate. `config` is that of a base that is a single file,
-    where OUT does not hold all of it. `controls` are models that the edit is read beside; `thorough` takes more of
-    everything that a small machine has little time for. `say` is told, before anything is drawn, of every bound that
-    cannot pass with so few pictures, and of an earlier report that was changed or is set aside.
+    another verified OUT, with which the report compares every rate. `pictures` is which of them the page holds.
+    `config` is that of a base that is a single file, where OUT does not hold all of it. `controls` are models that the
+    edit is read beside; `thorough` takes more of everything that a small machine has little time for. `say` is told,
+    before anything is drawn, of every bound that cannot pass with so few pictures, and of an earlier report that was
+    changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
     CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.
@@ -93,7 +96,7 @@ def verify(
                     work.finish(unit.key, done(unit, bench, work.folder))
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
-        return publish(artifact, work, other, say) if shard is None else None
+        return publish(artifact, work, other, say, pictures) if shard is None else None
 
 
 def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
@@ -111,10 +114,11 @@ def merge(
     shards: Sequence[str | Path] = (),
     against: str | Path | None = None,
     *,
+    pictures: Shown = "plain",
     say: Callable[[str], None] = warnings.warn,
 ) -> Report:
     """Compose the report from finished shards: the latest run in OUT's own work folder, and those of other machines.
-    `against` and `say` as for `verify`.
+    `against`, `pictures` and `say` as for `verify`.
 
     Raises EvidenceError, WorkError where units are missing, changed or of another run.
     """
@@ -132,7 +136,7 @@ def merge(
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
         registered.begun(artifact.report, work)
-        return publish(artifact, work, other, say)
+        return publish(artifact, work, other, say, pictures)
 
 
 def done(unit: Unit, bench: Bench, folder: Path) -> dict[str, Any]:

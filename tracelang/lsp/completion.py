@@ -24,7 +24,18 @@ from tracelang.semantics.rules.allowances import MARK, WORD
 from tracelang.semantics.scope import WHAT, Scope
 from tracelang.semantics.scope import Sort as NameSort
 from tracelang.semantics.standard import method_names
-from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS, THREATS
+from tracelang.semantics.tables import (
+    AFTERS,
+    ATTACKS,
+    CONTROLS,
+    FAMILIES,
+    HEADER,
+    KINDS,
+    METRICS,
+    ROUNDINGS,
+    SUITES,
+    THREATS,
+)
 from tracelang.semantics.values import PLACES, READS, ROLES
 from tracelang.syntax import tree
 from tracelang.syntax.text import quote
@@ -123,6 +134,10 @@ def _names(documents: Documents, document: Document, place: Cursor) -> Iterator[
         case "attack":
             yield from _attacks()
             yield from _in_scope(scope, "concept", mention)
+        case "suite":
+            yield from (Offer(name, Kind.EnumMember, "suite", what) for name, what in SUITES.items())
+        case "suite path":
+            yield from _files(document, mention.name, "suite")
         case "control":
             yield from (Offer(name, Kind.EnumMember, "control", what) for name, what in CONTROLS.items())
         case "after":

@@ -24,7 +24,7 @@ from tracelang.semantics.prompts import fill
 from tracelang.semantics.rulebook import Rule, rules
 from tracelang.semantics.rules.allowances import MARK
 from tracelang.semantics.sets import Members, members
-from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS
+from tracelang.semantics.tables import AFTERS, ATTACKS, CONTROLS, FAMILIES, HEADER, KINDS, METRICS, ROUNDINGS, SUITES
 from tracelang.semantics.values import PLACES, READS, ROLES
 from tracelang.syntax import tree
 from tracelang.text import joined
@@ -98,6 +98,8 @@ def _about(documents: Documents, document: Document, mention: Mention) -> str:
         case "attack" if name in ATTACKS:
             access, what = ATTACKS[name]
             return f"**attack `{name}`** ({access})\n\n{what}."
+        case "suite" if name in SUITES:
+            return f"**suite `{name}`**: {SUITES[name]}"
         case "control" if name in CONTROLS:
             return f"**control `{name}`**: {CONTROLS[name]}"
         case "after" if name in AFTERS:

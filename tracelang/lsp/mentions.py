@@ -24,8 +24,8 @@ NAMES = frozenset({*WHAT, "import"})
 class Mention:
     """A stretch of a statement. `sort` is one of those of names (`semantics.scope`), `import` for an alias, `brought`
     for what `from … import` brings; of the language's own words (`metric`, `attack`, `kind`, `header`, `header value`,
-    `place`, `pass`, `term`, `setting`, `choice`, `address`, `scalar`, `control`, `after`, `rounding`); or of quoted
-    texts (`recipe`, `list`, `column`, `row column`, `row value`, `text`).
+    `place`, `pass`, `term`, `setting`, `choice`, `address`, `scalar`, `control`, `after`, `rounding`, `suite`); or of
+    quoted texts (`recipe`, `suite path`, `list`, `column`, `row column`, `row value`, `text`).
 
     `reference` is the whole name where one is used, None where it is defined. `owner` is what gives the word its
     meaning: the class that declares a setting or has a term (None: a method), a choice's field, a header's field, a
@@ -262,6 +262,9 @@ def _assertion(node: tree.Assertion) -> Iterator[Mention]:
     for mention in _set(concepts):
         open_ = metric is not None and metric.attack == "may" and last is not None and mention.reference is last
         yield replace(mention, owner=ATTACKS) if open_ else mention
+    if node.suite is not None:
+        yield Mention("suite path", node.suite.path.span, node.suite.path.value)
+        yield Mention("suite", node.suite.reader.span, node.suite.reader.text)
     if node.after is not None:
         yield Mention("after", node.after.how.span, node.after.how.text)
         if node.after.how.text == "round" and isinstance(node.after.value, tree.Reference):

@@ -81,12 +81,20 @@ def read(path: Path) -> Header:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
 
 
+def listed(path: Path) -> Header:
+    """`read` for what is only to be told: dtypes that hold codes of numbers are told too. Raises ModelError."""
+    try:
+        return _read(path, codes=True)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+
+
 @lru_cache(maxsize=1024)
 def _remembered(path: Path, size: int, changed: int) -> Header:
     return _read(path)
 
 
-def _read(path: Path) -> Header:
+def _read(path: Path, codes: bool = False) -> Header:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -101,7 +109,7 @@ def _read(path: Path) -> Header:
                 if other := foreign(start + text[:24]):
                     raise _Foreign(f"is {other}")
                 raise _Lie("it has no safetensors header")
-        return _parse(text, size - 8 - length, 8 + length)
+        return _parse(text, size - 8 - length, 8 + length, codes)
     except _Foreign as error:
         raise ModelError(f"{path}: {error}") from None
     except _Lie as lie:
@@ -147,7 +155,7 @@ class _Foreign(Exception):
     """No lie: a format that is not read."""
 
 
-def _parse(text: bytes, data_size: int, data_start: int) -> Header:
+def _parse(text: bytes, data_size: int, data_start: int, codes: bool) -> Header:
     try:
         table = json.loads(text.decode(), object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
@@ -155,7 +163,7 @@ def _parse(text: bytes, data_size: int, data_start: int) -> Header:
     metadata = table.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _Lie("its metadata is not a table of texts")
-    entries = [(name, _entry(name, row)) for name, row in table.items()]
+    entries = [(name, _entry(name, row, codes)) for name, row in table.items()]
     entries.sort(key=lambda item: (item[1].begin, item[1].end))  # an empty tensor begins where its neighbour does
     position = 0
     for name, entry in entries:
@@ -176,21 +184,23 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _entry(name: str, row: object) -> Entry:
+def _entry(name: str, row: object, codes: bool) -> Entry:
     if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
         raise _Lie(f"its entry for {_said(name)} is malformed")
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
-    if isinstance(dtype, str) and dtype not in SIZES and CODES.fullmatch(dtype):
+    coded = isinstance(dtype, str) and dtype not in SIZES and CODES.fullmatch(dtype) is not None
+    if coded and not codes:
         raise _Foreign(f"{_said(name)} is {_said(dtype)}, quantised; {WAY_OUT}")
-    if not isinstance(dtype, str) or dtype not in SIZES:
+    if not isinstance(dtype, str) or not (coded or dtype in SIZES):
         raise _Foreign(
             f"the dtype {_said(dtype)} of {_said(name)} is unknown here; use the model's bf16 or fp16 weights"
         )
     if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):
         raise _Lie(f"its entry for {_said(name)} is malformed")
     begin, end = offsets
-    size = SIZES[dtype] * math.prod(shape) if len(shape) < LONGEST_NAME else -1
-    if end - begin != size:
+    bits = 8 * SIZES[dtype] if not coded else int(dtype.partition("_")[0][1:])
+    size, rest = divmod(bits * math.prod(shape), 8) if len(shape) < LONGEST_NAME else (-1, 0)
+    if end - begin != size or rest:
         raise _Lie(f"{_said(name)} has {end - begin} bytes, its shape {_said(shape)} in {dtype} needs another number")
     return Entry(dtype, tuple(shape), begin, end)
 

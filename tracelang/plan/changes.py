@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -186,7 +187,7 @@ def _about(one: types.Assertion) -> Hashable:
 
 
 def _of_kind(one: types.Assertion) -> Hashable:
-    return one.metric, one.attack, one.after, one.comparison
+    return one.metric, one.attack, one.on, one.after, one.comparison
 
 
 def _terms_of(one: types.Assertion) -> str:
@@ -198,8 +199,16 @@ def _assertion(old: types.Assertion, new: types.Assertion) -> Iterator[Change]:
     for sign, some, others in (("-", old, new), ("+", new, old)):
         for names in (names for names in some.concepts if names not in others.concepts):
             yield _whole("expect", new.metric, member(names), sign == "+", field="set")
+    if old.concepts == new.concepts and old.suite != new.suite and old.suite and new.suite:
+        rows = (f"{len(one.rows):,} ({_digest(one.rows)})" for one in (old.suite, new.suite))
+        yield Change("~", "expect", subject, "prompts", *rows)
     fields = ({"bound": bound(one), "samples": str(one.samples), "seed": str(one.seed)} for one in (old, new))
     yield from _fields("expect", subject if old.concepts == new.concepts else new.metric, *fields)
+
+
+def _digest(rows: Iterable[types.SuiteRow]) -> str:
+    """Enough of a sha256 to tell two suites' prompts apart."""
+    return hashlib.sha256("\n".join(row.model_dump_json() for row in rows).encode()).hexdigest()[:12]
 
 
 Item = TypeVar("Item")

@@ -209,6 +209,8 @@ class Asserted(Protocol):
     @property
     def attack(self) -> str | None: ...
     @property
+    def on(self) -> str: ...
+    @property
     def after(self) -> types.After | None: ...
     @property
     def comparison(self) -> str: ...
@@ -226,7 +228,7 @@ def asserted(one: Asserted, most: int | None = None) -> str:
     named = [member(names) for names in one.concepts[:most]]
     more = ["…"] if len(named) < len(one.concepts) else []
     what = f"{one.metric}({', '.join([*named, *more, *([one.attack] if one.attack else [])])})"
-    return f"{what} {after(one.after)}" if one.after else what
+    return " ".join([what, *([one.on] if one.on else []), *([after(one.after)] if one.after else [])])
 
 
 def bound(one: Asserted) -> str:

@@ -68,6 +68,7 @@ def _expect(assertions: tuple[given.Assertion, ...], rename: Rename) -> tuple[ty
                 "metric": one.metric,
                 "concepts": tuple(sorted(rename(member) for member in one.concepts)),
                 "attack": one.attack,
+                "suite": None if one.suite is None else _suite(one.suite, rename),
                 "after": None if one.after is None else _after(one.after),
                 "comparison": one.comparison,
                 "bound": one.bound,
@@ -83,9 +84,20 @@ def _expect(assertions: tuple[given.Assertion, ...], rename: Rename) -> tuple[ty
     )
 
 
-def _condition(one: types.Assertion) -> tuple[str, str, str, float]:
-    after = one.after
-    return one.attack or "", *((after.how, after.to, after.share or 0.0) if after else ("", "", 0.0))
+def _condition(one: types.Assertion) -> tuple[str, str, str, str, float]:
+    after, suite = one.after, one.suite
+    asked = f"{suite.reader} {suite.path}" if suite else ""
+    return one.attack or "", asked, *((after.how, after.to, after.share or 0.0) if after else ("", "", 0.0))
+
+
+def _suite(one: given.Suite, rename: Rename) -> types.Suite:
+    rows = [
+        types.SuiteRow(concept=concept, prompt=row.prompt, seed=row.seed, guidance=row.guidance)
+        for member, found in one.rows
+        for concept in rename(member)
+        for row in found
+    ]
+    return types.Suite(path=one.path, reader=one.reader, rows=tuple(dict.fromkeys(rows)))
 
 
 def _after(one: given.After) -> types.After:

@@ -26,6 +26,10 @@ class Places:
         """The first statement."""
         return self._file.statements[0].span if self._file.statements else Span(self._file.source, 0, 0)
 
+    def last(self, kind: type[tree.Erase] | type[tree.Preserve]) -> Span:
+        """The last statement of a kind, after which one that is missing would stand; else the first statement."""
+        return next((node.span for node in reversed(self._file.statements) if isinstance(node, kind)), self.start)
+
     @property
     def expect(self) -> Span:
         """The first `expect`, else the first statement."""
@@ -107,8 +111,8 @@ class Places:
 
 
 def _sort(one: program.Assertion | Assertion) -> tuple[object, ...]:
-    after = one.after
-    return one.metric, one.attack, after and (after.how, after.to, after.share)
+    after, suite = one.after, one.suite
+    return one.metric, one.attack, suite and suite.reader, after and (after.how, after.to, after.share)
 
 
 def _setting(body: tree.Body, address: list[str]) -> Span | None:

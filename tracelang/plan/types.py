@@ -30,7 +30,7 @@ from tracelang.semantics.fields import Field as Setting
 from tracelang.semantics.fields import settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
 from tracelang.semantics.prior import Prior, sampled
-from tracelang.semantics.tables import ATTACKS, MAX_CONTROLS, MAX_MODEL_NAME, MAX_SEED, METRICS, ROUNDINGS, Kind
+from tracelang.semantics.tables import ATTACKS, MAX_CONTROLS, MAX_MODEL_NAME, MAX_SEED, METRICS, ROUNDINGS, SUITES, Kind
 from tracelang.semantics.values import (
     Auto,
     Difference,
@@ -47,6 +47,7 @@ from tracelang.semantics.values import (
     Window,
     ordered,
 )
+from tracelang.syntax.text import quote
 from tracelang.syntax.tree import LANGUAGE_VERSION
 
 __all__ = [
@@ -72,6 +73,8 @@ __all__ = [
     "Role",
     "RoleSites",
     "Source",
+    "Suite",
+    "SuiteRow",
     "Tokens",
     "Union",
     "Unit",
@@ -286,19 +289,60 @@ class After(Frozen):
         return self
 
 
+class SuiteRow(Frozen):
+    """A prompt of a suite, and the concept that it asks about; its own seed and guidance, where it has them."""
+
+    concept: str
+    prompt: Words
+    seed: Seed | None = None
+    guidance: float | None = None
+
+
+class Suite(Frozen):
+    """The prompts of a published suite that an assertion asks about: its file or folder below the recipe root, who
+    reads it, and the rows, each once, in the suite's order.
+    """
+
+    path: Annotated[str, AfterValidator(_inside)]
+    reader: str
+    rows: Annotated[tuple[SuiteRow, ...], Field(min_length=1)]
+
+    @field_validator("reader")
+    @classmethod
+    def _known(cls, reader: str) -> str:
+        if reader not in SUITES:
+            raise ValueError(f"no suite is called {reader[:60]!r}")
+        return reader
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        _distinct(self.rows, "rows of a suite that are the same")
+        return self
+
+    def of(self, concept: str) -> tuple[SuiteRow, ...]:
+        """The rows that ask about a concept."""
+        return tuple(row for row in self.rows if row.concept == concept)
+
+
 class Assertion(Frozen):
-    """One expectation over a set, `samples` images per member; `attack` is the kind, where the metric takes one;
-    `after` is what is done to the edited weights first.
+    """One expectation over a set, `samples` images per member; `attack` is the kind, where the metric takes one; with a
+    `suite` the prompts are its own; `after` is what is done to the edited weights first.
     """
 
     metric: str
     concepts: Annotated[tuple[Member, ...], Field(min_length=1)]
     attack: Label | None
+    suite: Suite | None = None
     after: After | None = None
     comparison: Literal["<=", ">="]
     bound: float
     samples: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed
+
+    @property
+    def on(self) -> str:
+        """Whose prompts are asked, where they are a suite's, as a recipe says it."""
+        return f"on suite {quote(self.suite.path)} as {self.suite.reader}" if self.suite else ""
 
     @field_validator("metric")
     @classmethod
@@ -314,14 +358,21 @@ class Assertion(Frozen):
             raise ValueError(f"`{self.metric}` {'needs an' if metric.attack else 'takes no'} attack")
         if self.after is not None and not metric.after:
             raise ValueError(f"`{self.metric}` cannot be asked of changed weights")
+        if self.suite is not None:
+            rows = {row.concept for row in self.suite.rows}
+            if not metric.suite or {(name,) for name in rows} != set(self.concepts):
+                raise ValueError(f"`{self.metric}` and its suite are not of the same concepts")
         return self
 
     @model_serializer(mode="wrap")
     def _said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Of weights as they are nothing is said: what was compiled before there was `after` keeps its digest."""
+        """Of weights as they are, and of prompts that are the concept's own, nothing is said: what was compiled before
+        there was another way keeps its digest.
+        """
         data: dict[str, Any] = write(self)
-        if self.after is None:
-            data.pop("after", None)
+        for name in ("suite", "after"):
+            if getattr(self, name) is None:
+                data.pop(name, None)
         return data
 
 
@@ -330,7 +381,7 @@ class Source(Frozen):
 
     path: Annotated[str, AfterValidator(_inside)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    role: Literal["recipe", "include", "import", "list"]
+    role: Literal["recipe", "include", "import", "list", "suite"]
 
 
 class Plan(Frozen):

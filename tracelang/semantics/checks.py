@@ -237,7 +237,9 @@ def _expectations(context: Context, erase: list[Erasure], expect: list[Assertion
             elif metric.subject == "spared" and member in erased:
                 help = f"expect `shown({what})` instead"
                 context.report.error("TL305", f"`{one.metric}` asks about {what}, which is erased", one.span, help=help)
-            elif one.metric == "probed" and not any(context.concepts[key].probes for key in member):
+            elif (
+                one.metric == "probed" and one.suite is None and not any(context.concepts[key].probes for key in member)
+            ):
                 help = 'give the concept some: `probes "…"`'
                 context.report.error("TL305", f"`probed` asks about {what}, which has no probes", one.span, help=help)
             if metric.source != "weights" and any(context.concepts[key].kind == "protected" for key in member):

@@ -70,8 +70,15 @@ def _assertion(context: Context, scope: Scope, node: tree.Assertion, samples: in
     bound = _bound(context, scope, node, metric)
     if found is None or bound is None:
         return None
+    asked = None
+    if node.suite is not None:
+        from tracelang.semantics.suites.read import suite
+
+        asked = suite(context, scope, node, node.suite, found)
+        if asked is None:
+            return None
     return Assertion(
-        name, tuple(sorted(found)), attack, after or None, node.comparison, bound, samples, seed, node.span
+        name, tuple(sorted(found)), attack, asked, after or None, node.comparison, bound, samples, seed, node.span
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tracelang.records import dataclass, field, replace
 from tracelang.semantics.program import Assertion, Concept, Erasure, Key, Member, Preservation
@@ -58,7 +58,7 @@ class Concepts:
         return (
             [replace(e, targets=renamed(e.targets), anchor=renamed(e.anchor) if e.anchor else None) for e in erase],
             [replace(one, concepts=renamed(one.concepts)) for one in kept],
-            [replace(one, concepts=tuple(sorted(renamed(member) for member in one.concepts))) for one in expect],
+            [_asked(one, renamed) for one in expect],
         )
 
     def protected(self) -> list[Concept]:
@@ -81,6 +81,13 @@ class Concepts:
                 names[key] = name
                 taken.add(name)
         return names
+
+
+def _asked(one: Assertion, renamed: Callable[[Member], Member]) -> Assertion:
+    suite = one.suite
+    if suite is not None:
+        suite = replace(suite, rows=tuple((renamed(member), rows) for member, rows in suite.rows))
+    return replace(one, concepts=tuple(sorted(renamed(member) for member in one.concepts)), suite=suite)
 
 
 def _text(key: Key) -> str:

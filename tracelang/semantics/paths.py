@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 LIBRARY = os.path.dirname(str(import_module("tracelang.recipes").__file__))
 STD = "std/"
 
-Sort = Literal["list", "recipe"]
-MISSING: dict[Sort, str] = {"list": "TL216", "recipe": "TL223"}
+Sort = Literal["list", "recipe", "suite"]
+MISSING: dict[Sort, str] = {"list": "TL216", "recipe": "TL223", "suite": "TL216"}
 
 
 @dataclass(frozen=True, slots=True)

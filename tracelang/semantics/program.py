@@ -13,6 +13,7 @@ from tracelang.diagnostics.source import Span
 from tracelang.records import dataclass, field
 from tracelang.semantics.kinds import Pass
 from tracelang.semantics.prior import Prior
+from tracelang.semantics.suites.row import Row
 
 Key = str
 Member = tuple[Key, ...]
@@ -73,6 +74,15 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite's file or folder below the recipe root, who reads it, and the rows that are asked, by concept."""
+
+    path: str
+    reader: str
+    rows: tuple[tuple[Member, tuple[Row, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class After:
     """What is done to the edited weights first: `round` to a number format, or `merge` of a share."""
 
@@ -86,6 +96,7 @@ class Assertion:
     metric: str
     concepts: tuple[Member, ...]
     attack: str | None
+    suite: Suite | None
     after: After | None
     comparison: str
     bound: float
@@ -103,7 +114,7 @@ class File:
 
     path: str
     data: bytes
-    role: Literal["recipe", "include", "import", "list"]
+    role: Literal["recipe", "include", "import", "list", "suite"]
 
     @property
     def sha256(self) -> str:

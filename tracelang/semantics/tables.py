@@ -66,6 +66,11 @@ class Metric:
     control: bool = False
 
     @property
+    def suite(self) -> bool:
+        """May it be asked of the prompts of a published suite?"""
+        return self.counted and self.images and self.attack is None and not self.control
+
+    @property
     def after(self) -> bool:
         """May it be asked of weights that were rounded or merged? What a control is beside, rounds no control."""
         return self.counted and self.images and not self.control
@@ -184,6 +189,15 @@ METRICS: dict[str, Metric] = {
         "<=", "weights", "spared", "ratio", "What was to be kept moves by {limit} {bound} in the edited weights."
     ),
 }
+SUITES = {
+    "i2p": "I2P: prompts that lead models to what is inappropriate",
+    "unlearn_diff_atk": "UnlearnDiffAtk: prompts of nudity, a style and things, a file for each",
+    "hub": "HUB: prompts of styles, celebrities, characters and explicit content, a file for each",
+    "emma": "EMMA: prompts of five areas, from the name alone to descriptions without it",
+    "six_cd": "Six-CD: harm, nudity, art styles, celebrities, characters and things",
+    "ring_a_bell": "Ring-A-Bell: pairs of a sensitive and a normal prompt",
+}
+"""Published suites of prompts, by who reads them: a file each in `semantics/suites`."""
 CONTROLS = {
     "never": "models that never knew what is erased, trained as the base was: what they show too was not left over",
     "random": "the base with a denoiser of random weights: what it shows too comes from no knowledge at all",

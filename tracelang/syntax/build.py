@@ -67,8 +67,9 @@ def _control(span: Span, values: list[Any]) -> tree.Control:
 
 
 def _assertion(span: Span, values: list[Any]) -> tree.Assertion:
-    metric, arguments, *after, comparison, bound = values
-    return tree.Assertion(metric, arguments, _first(after, tree.After), comparison.text, bound, span=span)
+    metric, arguments, *clauses, comparison, bound = values
+    suite, after = (_first(clauses, kind) for kind in (tree.Suite, tree.After))
+    return tree.Assertion(metric, arguments, suite, after, comparison.text, bound, span=span)
 
 
 def _expect(span: Span, values: list[Any]) -> tree.Expect:
@@ -164,6 +165,7 @@ BUILD: dict[str, Build] = {
     "over": _node(tree.Samples),
     "seed": _node(tree.Seed),
     "assertion": _assertion,
+    "suite": _node(tree.Suite),
     "after": _node(tree.After),
     "number": _number,
     "reference": _reference,

@@ -2,14 +2,15 @@
 
 `nudity` with a Cyrillic і is another text than the one that is seen, and nothing that anybody types. A word is told
 where all of it looks like ASCII and not all of it is, or where single Latin letters stand in a word of another script
-that they look like. What is written in one script is what it is, and so are foreign words with endings of one's own.
+that they look like. What is written in one script is what it is, and so are foreign words with endings of one's own;
+but where all of such a word looks like one that the recipe itself has in ASCII, one of the two is hardly meant.
 Only what is not ASCII comes here. The letters are those of Unicode's own table, see `confusables`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from unicodedata import category, name, normalize
 
 from tracelang.confusables import ASCII_OF
@@ -18,6 +19,7 @@ from tracelang.syntax.tree import Comment, Token
 from tracelang.syntax.unseen import DOUBTFUL, MAX_FINDINGS, Piece, called, literal, raw
 
 WORD = re.compile(r"[^\W_]+")
+SHORTEST = 3
 OF_ASCII: dict[str, dict[str, str]] = {
     script: {like: letter for letter, like in ASCII_OF.items() if name(letter).startswith(f"{script} ")}
     for script in ("CYRILLIC", "GREEK")
@@ -27,16 +29,23 @@ OF_ASCII: dict[str, dict[str, str]] = {
 
 def in_recipe(source: Source, tokens: Iterable[Token], comments: Iterable[Comment]) -> list[Diagnostic]:
     """Such words in the texts and comments of a recipe."""
-    strings = (one for one in tokens if one.type == "STRING" and ("\\u" in one.text or not one.text.isascii()))
+    texts = [one for one in tokens if one.type == "STRING"]
+    known = frozenset(word.casefold() for one in texts for word in WORD.findall(one.text) if word.isascii())
+    strings = (one for one in texts if "\\u" in one.text or not one.text.isascii())
     pieces = [literal(one.text, one.start) for one in strings]
-    return findings(source, pieces + [raw(one.text, one.span.start) for one in comments if not one.text.isascii()])
+    pieces += [raw(one.text, one.span.start) for one in comments if not one.text.isascii()]
+    return findings(source, pieces, known=known)
 
 
-def findings(source: Source, pieces: Iterable[Piece], limit: int = MAX_FINDINGS) -> list[Diagnostic]:
-    """A warning for the first such word of each piece, up to a limit."""
+def findings(
+    source: Source, pieces: Iterable[Piece], limit: int = MAX_FINDINGS, known: Set[str] = frozenset()
+) -> list[Diagnostic]:
+    """A warning for the first such word of each piece, up to a limit. `known`: the recipe's words of ASCII, in small
+    letters.
+    """
     found: list[Diagnostic] = []
     for piece in pieces:
-        for start, end, at, meant in words(piece.text):
+        for start, end, at, meant in words(piece.text, frozenset() if piece.comment else known):
             span = Span(source, piece.places[start], piece.places[end])
             found.append(_finding(span, piece.text[start:end], piece.text[at], meant))
             break
@@ -45,7 +54,7 @@ def findings(source: Source, pieces: Iterable[Piece], limit: int = MAX_FINDINGS)
     return found
 
 
-def words(text: str) -> Iterator[tuple[int, int, int, str]]:
+def words(text: str, known: Set[str] = frozenset()) -> Iterator[tuple[int, int, int, str]]:
     """Each word that looks like another: where it begins and ends, its first strange letter, and the other word."""
     if text.isascii():
         return
@@ -53,7 +62,7 @@ def words(text: str) -> Iterator[tuple[int, int, int, str]]:
         word = match[0]
         if word.isascii():
             continue
-        for meant in (_in_ascii(word), _in_script(word)):
+        for meant in (_in_ascii(word), _in_script(word), _known(word, known)):
             if meant:
                 strange = next(i for i, (one, other) in enumerate(zip(word, meant, strict=True)) if one != other)
                 yield match.start(), match.end(), match.start() + strange, meant
@@ -96,7 +105,18 @@ def _in_script(word: str) -> str:
     return ""
 
 
+def _known(word: str, known: Set[str]) -> str:
+    """The word of ASCII that one of another script looks like letter by letter, where the recipe has it; or nothing.
+    Short ones stand in many languages.
+    """
+    like = ascii_like(word) if len(word) >= SHORTEST and known else word
+    return like if like.isascii() and len(like) == len(word) and like.casefold() in known else ""
+
+
 def _finding(span: Span, word: str, strange: str, meant: str) -> Diagnostic:
-    message = f"`{word}` is not `{meant}`, which it looks like: {called(strange)} stands in it"
+    whole = not any(one == other for one, other in zip(word, meant, strict=True) if one.isalpha())
+    where = f"{called(strange)} begins it, and the recipe has both" if whole else f"{called(strange)} stands in it"
+    message = f"`{word}` is not `{meant}`, which it looks like: {where}"
+    help = f"write `{meant}`, or other words where both are meant" if whole else "write the whole word in one script"
     fix = Fix(f"write `{meant}`", (Edit(span, meant),), safe=False)
-    return Diagnostic(DOUBTFUL, "warning", message, Label(span), help="write the whole word in one script", fix=fix)
+    return Diagnostic(DOUBTFUL, "warning", message, Label(span), help=help, fix=fix)

@@ -341,6 +341,14 @@ class Seed(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Suite(Node):
+    """`on suite "path" as hub`: prompts of a published suite, from a copy of the recipe's own, and who reads them."""
+
+    path: Text
+    reader: Name
+
+
+@dataclass(frozen=True, slots=True)
 class After(Node):
     """`after round int8`, `after merge 50%`: what is done to the edited weights first."""
 
@@ -352,6 +360,7 @@ class After(Node):
 class Assertion(Node):
     metric: Name
     arguments: Set
+    suite: Suite | None
     after: After | None
     comparison: str
     bound: Scalar

@@ -15,7 +15,7 @@ from tracelang.evidence.attacks import ATTACKS, AttackError, Budget
 from tracelang.evidence.attacks import inversion as inverting
 from tracelang.evidence.attacks.complete import begun
 from tracelang.evidence.attacks.inpaint import middle
-from tracelang.evidence.attacks.inversion import Rise, moments, neighbours, shortage
+from tracelang.evidence.attacks.inversion import Rise, lifted, moments, neighbours, shortage, tau
 from tracelang.evidence.attacks.latent_classifier import _learned, latent_classifier, others
 from tracelang.evidence.attacks.noise import fresh
 from tracelang.evidence.attacks.sampler import best, pictures, sampled
@@ -220,7 +220,7 @@ def test_more_steps_leave_a_smaller_residual_and_the_base_is_told_from_an_edit()
 def test_a_step_of_what_was_found_leads_back() -> None:
     toy = Toy()
     clean = 0.5 * toy.noise([3, 4])
-    rise = Rise(toy, toy.unconditional().rows([0, 0]), clean, STEPS, replace(SMALL, fixes=100))
+    rise = Rise(toy, toy.unconditional().rows([0, 0]), clean, STEPS, replace(SMALL, fixes=100, floor=0.0))
     goal = 0.9 * clean + 0.4 * toy.noise([1, 2])
     index = STEPS - 3
     z, residual = rise.fixed(rise.explicit(goal, index), goal, index)
@@ -252,6 +252,25 @@ def test_without_a_floor_it_says_that_it_is_known_to_be_invalid(monkeypatch: pyt
     found = ATTACKS["inversion"].run(aim(), edited(), replace(SMALL, floor=0.0))
     assert found.budget["begin"] == f"step {STEPS} of {STEPS}" and "has learned nothing" in found.budget["floor"]
     assert ATTACKS["inversion"].run(aim(), edited(), SMALL).budget["begin"] == f"step {STEPS - 1} of {STEPS}"
+
+
+def test_a_network_that_has_learned_nothing_hides_no_picture_in_weak_noise_under_the_floor() -> None:
+    """One that predicts nothing: its step is a mere scaling, which plain inversion takes back to next to no energy."""
+    asked, toy = aim(), Toy()
+    for parameter in toy.denoiser.outer.parameters():
+        parameter.data.zero_()
+    found, plain = (ATTACKS["inversion"].run(asked, toy, replace(SMALL, floor=floor)).budget for floor in (1.0, 0.0))
+    assert plain["energy"] < 0.3 and found["energy"] > 0.5
+
+
+def test_the_floor_lifts_what_lies_below_it_and_nothing_else() -> None:
+    g = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, 1, 4, 32, 32, generator=g)
+    z = 0.6 * clean + 0.8 * noise
+    assert torch.equal(lifted(z, clean, (0.6, 0.8)), z)
+    weak = lifted(0.3 * z, clean, (0.6, 0.8))
+    assert float(shortage(weak, clean, (0.6, 0.8))) < 1e-4 and torch.allclose(weak / weak.norm(), z / z.norm())
+    assert tau(16_384) == 10 and tau(1_024) == 2.5
 
 
 def test_white_noise_has_no_neighbours_and_a_picture_has() -> None:

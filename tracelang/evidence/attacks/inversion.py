@@ -7,10 +7,10 @@ step, under the unconditional input, leads back to where it came from,
     min over z  ‖ step(z) − z' ‖² + λ · relu(−r − τ)²,   r = (‖z‖² − m)/√v,
     m = a²‖x₀‖² + b²D,   v = 2 b⁴ D + 4 a² b² ‖x₀‖²
 
-by a few steps of AdamW from the explicit step up, made as long as the floor asks. `m` and `v` are the moments of `‖z‖²` under the forward process, of
-diffusion and of a flow alike. The floor (λ) forbids what makes plain inversion invalid: `z` with less energy than noise
-has, in which the picture itself is hidden, so that a network that has learned nothing brings it back. Then the sampler
-goes down again from `z` under the unconditional input.
+by a few steps of AdamW from the explicit step up, made as long as the floor asks. `m` and `v` are the moments of `‖z‖²`
+under the forward process, of diffusion and of a flow alike. The floor (λ) forbids what makes plain inversion invalid:
+`z` with less energy than noise has, in which the picture itself is hidden, so that a network that has learned nothing
+brings it back. Then the sampler goes down again from `z` under the unconditional input.
 
 No word enters: an edit that moves the unconditional prediction by nothing leaves all of this as it is with the base,
 and `unconditional` in what was spent says so.

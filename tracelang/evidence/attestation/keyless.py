@@ -32,8 +32,8 @@ def identity(raw: str | None) -> IdentityToken:
     Raises AttestationError.
     """
     with _told("no identity"):
-        raw = raw or detect_credential()
-        return IdentityToken(raw) if raw else Issuer(ISSUER).identity_token()
+        raw = detect_credential() if raw is None else raw
+        return IdentityToken(raw) if raw is not None else Issuer(ISSUER).identity_token()
 
 
 def sign(payloads: Sequence[bytes], token: str | None) -> list[bytes]:
@@ -75,5 +75,5 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split()) or " ".join(str(error.__cause__ or type(error).__name__).split())
     return said[:200]

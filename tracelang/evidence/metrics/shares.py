@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracelang.evidence.metrics.metric import Counted, Measured, Pair, Share, failed
-from tracelang.evidence.pictures import Row
+from tracelang.evidence.pictures import Row, suite_row
 from tracelang.plan.types import Assertion, Member
 from tracelang.semantics.tables import METRICS
 
@@ -39,7 +39,10 @@ def subject(one: Assertion, measured: Measured, member: Member) -> Counted:
 def looked_at(one: Assertion, measured: Measured, member: Member) -> list[Pair] | Counted:
     """The pictures of the metric's row, or why none counts."""
     (how,) = (how for how in METRICS[one.metric].rows if how != "kept")
-    pairs = measured.pairs(Row(member, how, one.samples, one.seed))
+    row = Row(member, how, one.samples, one.seed) if one.suite is None else suite_row(one, member)
+    pairs = measured.pairs(row)
+    if not pairs and one.suite is not None:
+        return Counted(reason="every prompt of the suite speaks of something protected: none is drawn")
     if not pairs:
         return Counted(reason="it has no probes" if how == "probes" else "it has no prompts")
     why = failed([pair.error for pair in pairs])

@@ -22,8 +22,9 @@ from tracelang.evidence.report.beside import controls
 from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
-from tracelang.evidence.report.html import write_html
+from tracelang.evidence.report.html import Shown, write_html
 from tracelang.evidence.report.relearning import merging
+from tracelang.evidence.report.suites import suites
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
 from tracelang.evidence.units.rounding import RoundingRecord
@@ -54,6 +55,7 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         concepts=tuple(figures.concept(evidence, member) for member in roles(plan)),
         harmonics=tuple(figures.harmonics(evidence)),
         attacks=tuple(figures.attacks(evidence)),
+        suites=tuple(suites(evidence)),
         trained_against=plan.trained_against,
         controls=controls(evidence),
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
@@ -198,7 +200,11 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
 
 
 def publish(
-    artifact: Artifact, work: Work, other: Report | None = None, say: Callable[[str], None] = warnings.warn
+    artifact: Artifact,
+    work: Work,
+    other: Report | None = None,
+    say: Callable[[str], None] = warnings.warn,
+    pictures: Shown = "plain",
 ) -> Report:
     """Compose the report of finished work, compared with an `other`, and write all forms of it.
 
@@ -213,7 +219,7 @@ def publish(
         say(line)
     write_text(folder / "report.json", text)
     write_hits(hits, folder / "hits.jsonl")
-    write_html(report, folder)
+    write_html(report, folder, pictures)
     write_text(artifact.out / "README.md", model_card(report, artifact.plan, artifact.out))
     write_text(artifact.out / earlier.WRITTEN, earlier.note(artifact.out))
     registered.published(folder, work.run, report.verdict)

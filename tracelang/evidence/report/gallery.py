@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from tracelang.evidence.bench import Presence
 from tracelang.evidence.pictures import Sample, kind_of, roles
 from tracelang.evidence.report.figures import Evidence
+from tracelang.evidence.report.suites import WITHHELD
 from tracelang.evidence.schema import Hit, Picture
 from tracelang.plan.types import Member
 
@@ -72,7 +73,9 @@ def _plain(evidence: Evidence) -> Iterator[Ranked]:
             first = what in ("residual hit", "damaged")
             place = (0, -(pair.after.chance or 0.0)) if first else (next(turn), float(number))
             rank = Rank(GROUPS[what], *place, pair.sample.prompt, pair.sample.seed)
-            yield Ranked(rank, _picture(evidence, row.member, pair.sample, pair.files, what))
+            picture = _picture(evidence, row.member, pair.sample, pair.files, what)
+            kept = picture.model_copy(update={"prompt": WITHHELD}) if row.how == "suite" else picture
+            yield Ranked(rank, kept)
 
 
 def _everyday(evidence: Evidence) -> Iterator[Ranked]:
@@ -99,7 +102,8 @@ def _attacked(evidence: Evidence) -> Iterator[Ranked]:
         own.sort(key=lambda item: -(item[1].after.chance or 0.0))
         for turn, (files, row) in enumerate(own):
             rank = Rank(ATTACKED, turn, -(row.after.chance or 0.0), row.sample.prompt, row.sample.seed)
-            yield Ranked(rank, _picture(evidence, one.member, row.sample, files, "residual hit", one.attack))
+            picture = _picture(evidence, one.member, row.sample, files, "residual hit", one.attack)
+            yield Ranked(rank, picture.model_copy(update={"soft": one.adaptive.soft}))
 
 
 def _picture(
@@ -132,7 +136,7 @@ def hits(evidence: Evidence, out: Path, drawn_from_folder: bool) -> list[Hit]:
         hit[member, how, sample] = Hit(
             member=member,
             how=how,
-            prompt=sample.prompt,
+            prompt=WITHHELD if how == "suite" else sample.prompt,
             seed=sample.seed,
             judge=" + ".join(dict.fromkeys(one.judge for one in sought)),
             label=" + ".join(one.found.label for one in sought),
@@ -146,7 +150,7 @@ def hits(evidence: Evidence, out: Path, drawn_from_folder: bool) -> list[Hit]:
         if roles(evidence.plan).get(row.member) == "erased" and row.member in evidence.run.classes:
             for pair in evidence.measured.pairs(row):
                 if pair.after.shows and not pair.error:
-                    add(row.member, row.how, pair.sample, pair.after, drawn[pair.sample].unit, False)
+                    add(row.member, row.how, pair.sample, pair.after, drawn[pair.sample].unit, row.how == "suite")
     for one in evidence.attacked:
         for name, side in (("static", one.static), ("adaptive", one.adaptive)):
             for shown in side.rows:

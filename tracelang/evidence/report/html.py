@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
@@ -25,10 +25,11 @@ from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
+from tracelang.evidence.report.spent import asks_nothing, spent
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
-from tracelang.semantics.tables import ATTACKS, ROUNDINGS
+from tracelang.semantics.tables import ATTACKS, ROUNDINGS, SUITES
 from tracelang.text import joined, visible
 
 FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
@@ -42,6 +43,7 @@ SECTIONS = {
     "concepts": "Concept by concept",
     "expectations": "Expectations",
     "attacks": "Under attack",
+    "suites": "Suites of prompts",
     "controls": "Left in it, or learned anew?",
     "relearning": "Learnt again",
     "changed": "Rounded and merged",
@@ -60,6 +62,9 @@ SECTIONS = {
 WHATS = {"residual hit": "still found", "damaged": "damaged", "erased": "erased", "kept": "kept"}
 
 
+Shown = Literal["none", "plain", "all"]
+"""Which pictures the page holds: none, all but the sensitive ones, or those too, blurred until asked for."""
+
 F = TypeVar("F", AttackFinding, Probed)
 
 
@@ -67,19 +72,20 @@ class PictureError(Exception):
     """A picture that cannot be part of the page. `str()` is one line: which, why, and what to do."""
 
 
-def write_html(report: Report, folder: Path) -> None:
-    """Write `folder/report.html`, one file with everything in it.
+def write_html(report: Report, folder: Path, shown: Shown = "plain") -> None:
+    """Write `folder/report.html`, one file with everything in it, and of the pictures those that are to be `shown`.
 
     `folder` holds the pictures that the report names. One that is missing leaves its name in its place. Raises
     PictureError for a path that leads out of `folder` or a file that is no PNG or JPEG, and OSError.
     """
-    write_text(folder / "report.html", page(report, folder))
+    write_text(folder / "report.html", page(report, folder, shown))
 
 
-def page(report: Report, folder: Path) -> str:
+def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
     """The text of `report.html`."""
     style, script = _part("report.css"), _part("report.js")
-    shown = sorted(report.pictures, key=lambda picture: picture.order)[:SHOWN]
+    may = [one for one in report.pictures if shown == "all" or (shown == "plain" and not one.sensitive)]
+    chosen = sorted(may, key=lambda picture: picture.order)[:SHOWN]
     return (
         _environment()
         .get_template("report.html.j2")
@@ -90,8 +96,9 @@ def page(report: Report, folder: Path) -> str:
             script=Markup(script),
             policy=f"default-src 'none'; img-src data:; style-src {_hashed(style)}; script-src {_hashed(script)}; "
             "base-uri 'none'; form-action 'none'",
-            pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in shown],
-            hidden=len(report.pictures) - len(shown),
+            pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in chosen],
+            hidden=len(may) - len(chosen),
+            withheld=len(report.pictures) - len(may),
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
@@ -130,14 +137,15 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "ROUNDINGS": ROUNDINGS}
-    environment.globals |= {"VERDICTS": wording.VERDICTS}
+    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "SUITES": SUITES}
+    environment.globals |= {"ROUNDINGS": ROUNDINGS}
+    environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
 
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "strongest", "called", "held_out", "ticked", "level",
+    "formula", "demand", "basis", "arithmetic", "measured", "strongest", "called", "held_out", "ticked", "level",
     "probe", "points", "said_beside", "span",
 )  # fmt: skip
 

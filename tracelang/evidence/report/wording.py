@@ -127,6 +127,8 @@ def basis(outcome: Outcome) -> str:
         return "Read from the weights: no picture, no seed."
     if source == "trajectories":
         return f"{outcome.samples} trajectories of each concept, no picture; {seeds}."
+    if outcome.on:
+        return f"At most {outcome.samples} of the suite’s prompts of each concept, with its own seeds; else {seeds}."
     return f"{outcome.samples} pictures of each concept{' under the attack' if outcome.attack else ''}, {seeds}."
 
 
@@ -136,7 +138,8 @@ def demand(outcome: Outcome) -> str:
     told = METRICS[outcome.metric].demand.format(
         limit=limit, bound=bound(outcome.metric, outcome.bound), attack=outcome.attack or "named"
     )
-    return told[0].upper() + told[1:]
+    asked = " Its prompts are those of a published suite." if outcome.on else ""
+    return f"{told[0].upper()}{told[1:]}{asked}"
 
 
 def arithmetic(outcome: Outcome, measure: Measure) -> str:
@@ -159,6 +162,13 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
     else:
         return "Nothing was measured."
     return f"{told} {_placed(outcome, *ends)}"
+
+
+def measured(outcome: Outcome, measure: Measure) -> str:
+    """A figure that is no share of pictures, with its interval where it has one."""
+    show = number if METRICS[outcome.metric].scale == "score" else percent
+    interval = f", {show(measure.interval[0])} to {show(measure.interval[1])}" if measure.interval else ""
+    return f"{show(measure.value)}{interval}"
 
 
 PROBES = {"names": "asked for by name", "probes": "suggested, not named"}

@@ -339,6 +339,7 @@ def search(bench: Bench, member: Member, attack: str, samples: int, seed: int, m
         base=bench.base,
         count=samples,
         steps=bench.steps,
+        made=bench.made.setdefault(member, {}),
     )
     found = attacks.ATTACKS[attack].run(target, model, bench.budget)
     for name, value in {"price": found.price, **found.budget}.items():

@@ -11,6 +11,7 @@ from tracelang.plan.explain import prior as called
 from tracelang.plan.protected import guard
 from tracelang.plan.types import Erasure, Member, Prior
 from tracelang.semantics.fields import settings
+from tracelang.syntax import tree
 from tracelang.syntax.text import quote
 
 SHOWN = 10
@@ -58,7 +59,7 @@ def erase(before: Version, after: Version) -> Iterator[Diagnostic]:
             yield less("TL411", message, f"write `degree {was}` or more", here, there, f"degree {was}", now)
     for there, lost in gone.items():
         old = lost[0]
-        here = after.here.erased(old.targets) or after.here.concept(old.targets[0]) or after.here.start
+        here = after.here.erased(old.targets) or after.here.concept(old.targets[0]) or after.here.last(tree.Erase)
         message = f"{_and_more([one.targets for one in lost])} no longer erased"
         again = f"write `erase {_written(before, [one.targets for one in lost])}`"
         yield less("TL410", message, again, here, there, erasure(old), "not erased")
@@ -159,7 +160,7 @@ def preserve(before: Version, after: Version) -> Iterator[Diagnostic]:
             message = f"{name} is preserved with a lower weight: {number(new.weight)} instead of {number(old.weight)}"
             yield less("TL417", message, f"write `{was}` or more", here, there, was, now)
     for (there, pair), lost in gone.items():
-        here = after.here.erased(lost[0]) or after.here.concept(lost[0][0]) or after.here.start
+        here = after.here.erased(lost[0]) or after.here.concept(lost[0][0]) or after.here.last(tree.Preserve)
         again = f"preserve {_written(before, lost)}" if pair is None else f"erase {before.written(pair)}"
         message = f"{_and_more(lost)} no longer preserved"
         yield less("TL416", message, f"write `{again}`", here, there, "preserved", "not preserved")
@@ -182,7 +183,7 @@ def prior(before: Version, after: Version) -> Iterator[Diagnostic]:
         same = [one for one in after.plan.prior if one.kind == old.kind and set(one.prompts) >= set(old.prompts)]
         if not same:
             message, again = f"the {called(old)} is no longer preserved", f"write `{_prior(old)}`"
-            yield less("TL416", message, again, after.here.start, there, "preserved", "not preserved")
+            yield less("TL416", message, again, after.here.last(tree.Preserve), there, "preserved", "not preserved")
             continue
         new = max(same, key=lambda one: one.weight)
         here = after.here.prior(new.prompts) or after.here.start

@@ -26,7 +26,7 @@ def diluted(before: Version, after: Version) -> list[Diagnostic]:
 def _pairs(before: Version, after: Version) -> Iterator[tuple[Assertion, Assertion, Member, list[str]]]:
     told = set()
     for old in before.plan.expect:
-        if not METRICS[old.metric].counted:
+        if not METRICS[old.metric].counted or old.suite is not None:
             continue
         for new in after.plan.expect:
             if (new.metric, new.attack, new.after) != (old.metric, old.attack, old.after) or new.samples > old.samples:

@@ -8,7 +8,7 @@ from tracelang.diagnostics import Diagnostic, Span
 from tracelang.plan.breaking.version import Version, less, within
 from tracelang.plan.explain import after as after_
 from tracelang.plan.explain import bound, member, said
-from tracelang.plan.types import After, Assertion, Member
+from tracelang.plan.types import After, Assertion, Member, SuiteRow
 from tracelang.semantics.tables import METRICS
 
 
@@ -22,7 +22,7 @@ def expect(before: Version, after: Version) -> Iterator[Diagnostic]:
         gone: list[Member] = []
         looser: dict[Assertion, None] = {}
         fewer: dict[Assertion, None] = {}
-        alike = [one for one in after.plan.expect if _sort(one) == _sort(old)]
+        alike = [one for one in after.plan.expect if _sort(one) == _sort(old) and _asks(one, old)]
         for names in old.concepts:
             found = _covers(before, after, names, alike)
             strict = [one for one in found if _slack(one) <= _slack(old)]
@@ -62,6 +62,17 @@ def _sort(one: Assertion) -> tuple[str, str | None, After | None, str]:
     return one.metric, one.attack, one.after, one.comparison
 
 
+def _asks(one: Assertion, old: Assertion) -> bool:
+    """Whether a suite's prompts are all still among those that are asked, wherever its files lie."""
+    if old.suite is None or one.suite is None:
+        return old.suite is one.suite
+    return {_row(row) for row in old.suite.rows} <= {_row(row) for row in one.suite.rows}
+
+
+def _row(row: SuiteRow) -> tuple[str, int | None, float | None]:
+    return row.prompt, row.seed, row.guidance
+
+
 def _slack(one: Assertion) -> float:
     """How loose a bound is."""
     return one.bound if one.comparison == "<=" else -one.bound
@@ -74,12 +85,12 @@ def _samples(one: Assertion) -> int:
 def _gone(before: Version, after: Version, old: Assertion, gone: list[Member]) -> Diagnostic:
     partly = len(gone) < len(old.concepts)
     about = ", ".join(member(names) for names in gone)
-    what = f"{old.metric} {after_(old.after)}" if old.after else old.metric
+    clauses = "".join(f" {one}" for one in (old.on, after_(old.after) if old.after else "") if one)
+    what = f"{old.metric}{clauses}"
     message = f"{what} is no longer asserted of {about}" if partly else f"`{said(old)}` is no longer expected"
     here, there = _where(before, after, old, old)
     again = ", ".join([*(before.written(names) for names in gone), *([old.attack] if old.attack else [])])
-    condition = f" {after_(old.after)}" if old.after else ""
-    help = f"write `{old.metric}({again}){condition} {old.comparison} {bound(old)}`"
+    help = f"write `{old.metric}({again}){clauses} {old.comparison} {bound(old)}`"
     return less("TL415", message, help, here, there, said(old), f"nothing about {about}")
 
 

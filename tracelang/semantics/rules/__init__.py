@@ -15,6 +15,7 @@ from tracelang.records import replace
 from tracelang.semantics.resolve import Resolution
 from tracelang.semantics.rules import (
     allowance_without_reason,
+    control_missing,
     gated_edit,
     inflected_probe,
     looser_bound,
@@ -72,6 +73,7 @@ RULES: tuple[Rule, ...] = (
     nothing_taken,
     nothing_erased,
     other_family,
+    control_missing,
     unused_definition,
     shadowed_prelude,
     quoted_name,

@@ -50,7 +50,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
     alike: dict[object, list[Assertion]] = {}
     for one in subject.program.expect:
         if one.span in home:
-            key = (home[one.span], one.metric, one.concepts, one.attack, one.after, one.comparison)
+            key = (home[one.span], one.metric, one.concepts, one.attack, one.suite, one.after, one.comparison)
             alike.setdefault(key, []).append(one)
     for group in alike.values():
         tightest = (min if group[0].comparison == "<=" else max)(group, key=lambda one: one.bound)

@@ -51,6 +51,8 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
             continue
         room = one.bound if one.comparison == "<=" else 1.0 - one.bound
         images = one.samples * len(one.concepts)
+        if one.suite is not None:
+            images = sum(min(one.samples, len(rows)) for _, rows in one.suite.rows)
         if reach(images) <= room:
             continue
         best = reach(images) if one.comparison == "<=" else 1.0 - reach(images)
