@@ -311,9 +311,7 @@ def test_a_delta_fits_its_base_alone(bases, plan, tmp_path):
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".new*"))
 
 
-@pytest.mark.parametrize(
-    "file", ["../x.safetensors", "/etc/x.safetensors", "x.safetensors", "unet/../../x.safetensors"]
-)
+@pytest.mark.parametrize("file", ["../x.safetensors", "/etc/x.safetensors", "unet/../../x.safetensors"])
 def test_a_delta_that_leads_out_of_a_model_is_refused(file, tmp_path):
     told = {deltas_file.KEY: json.dumps({file: {"before": "0" * 64, "after": "1" * 64}})}
     save_file({f"{file}:k": torch.zeros(4, dtype=torch.uint8)}, tmp_path / "delta.safetensors", told)

@@ -86,7 +86,6 @@ def test_another_judge_or_sampler_is_refused(tmp_path: Path) -> None:
         ("code", "somebody 2.0"),
         ("threshold", 0.25),
         ("classes", ("dog",)),
-        ("sensitivity", 0.1),
         ("source", "nobody"),
     ],
 )

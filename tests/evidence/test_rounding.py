@@ -78,7 +78,7 @@ def edited(size: float) -> Toy:
 
 
 def test_rounding_keeps_an_edit_on_the_mean_and_adds_noise_to_a_small_one() -> None:
-    """An entry smaller than a bin moves by a whole one as often as keeps the mean (docs/methods.md §5.8)."""
+    """An entry smaller than a bin moves by a whole one as often as keeps the mean (docs/methods.md §5.9)."""
     small, large = (survival(Toy(), edited(size), "int8") for size in (0.002, 0.2))
     assert small is not None and large is not None
     assert large.share == pytest.approx(1, abs=0.02) and large.cosine > 0.99

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import CODES, COULD_NOT, against_option, pictures_option, refusals, tell, warn
+from tracelang.cli.verify import CODES, COULD_NOT, against_option, known_option, pictures_option, refusals, tell, warn
 
 if TYPE_CHECKING:
     from tracelang.evidence.report.html import Shown
@@ -22,15 +22,22 @@ if TYPE_CHECKING:
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="[SHARD]...", nargs=-1, type=click.Path(path_type=Path))
 @against_option
+@known_option
 @pictures_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, out: Path, shards: tuple[Path, ...], against: Path | None, pictures: Shown, as_json: bool
+    ctx: click.Context,
+    out: Path,
+    shards: tuple[Path, ...],
+    against: Path | None,
+    judges_known: tuple[Path, ...],
+    pictures: Shown,
+    as_json: bool,
 ) -> None:
     with refusals(), mistakes("close other programs", code=COULD_NOT, dtype=False):
         from tracelang.evidence.verify import merge
 
-        found = merge(out, shards, against, pictures=pictures, say=warn)
+        found = merge(out, shards, against, judges_known=judges_known, pictures=pictures, say=warn)
         tell(out, found, as_json)
         ctx.exit(CODES[found.verdict])

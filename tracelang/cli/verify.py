@@ -71,6 +71,16 @@ pictures_option = click.option(
 )
 
 
+known_option = click.option(
+    "--judge-known",
+    "judges_known",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Correct every rate by what `tracec judge` or `tracec rate import` measured of its judge.",
+)
+
+
 @click.command(
     help="Measure the edit in OUT (what `apply` wrote) and write OUT/report.\n\n"
     "Exits with 0 where every expectation was shown to hold, 1 where one was shown not to, 3 where that stays open, "
@@ -81,6 +91,7 @@ pictures_option = click.option(
 @click.option(
     "--judge", "judges", multiple=True, metavar="NAME[=VALUE]", help="May be given several times. Default: what suits."
 )
+@known_option
 @click.option("--model", metavar="MODEL", help="The base model, where it was a folder or a file.")
 @config_option
 @click.option(
@@ -111,6 +122,7 @@ def command(
     out: Path,
     shard: tuple[int, int] | None,
     judges: tuple[str, ...],
+    judges_known: tuple[Path, ...],
     model: str | None,
     config: str | None,
     samples: int | None,
@@ -167,7 +179,7 @@ def command(
             return
         try:
             with progress() as report:
-                told = {"against": against, "pictures": pictures, **asked}
+                told = {"against": against, "judges_known": judges_known, "pictures": pictures, **asked}
                 found = evidence.verify(out, judges, shard=shard, progress=report, **told)
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
@@ -205,6 +217,7 @@ def refusals() -> Iterator[None]:
 
     try:
         from tracelang.evidence.artifact import EvidenceError
+        from tracelang.evidence.known import KnownError
         from tracelang.evidence.panel import JudgeError
         from tracelang.evidence.report.html import PictureError
         from tracelang.evidence.work import WorkError
@@ -214,7 +227,7 @@ def refusals() -> Iterator[None]:
         except CompileError as error:
             show(error.diagnostics)
             raise click.exceptions.Exit(COULD_NOT) from error
-        except (EvidenceError, JudgeError, PictureError, WorkError) as error:
+        except (EvidenceError, JudgeError, KnownError, PictureError, WorkError) as error:
             click.echo(f"error: {safe(' '.join(str(error).split()))}", err=True)
             raise click.exceptions.Exit(COULD_NOT) from error
     except ModuleNotFoundError as error:
@@ -237,7 +250,7 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if as_json:
         click.echo(report.model_dump_json(indent=2))
         return
-    from tracelang.evidence.report.wording import formula, said_beside
+    from tracelang.evidence.report.wording import NO_BREAK, formula, said_beside
 
     width = max((len(one.verdict) for one in report.outcomes), default=0)
     for one in report.outcomes:
@@ -245,7 +258,7 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for probed in report.controls.probes if report.controls else ():
-        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}"))
+        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}".replace(NO_BREAK, " ")))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
     if report.registered:

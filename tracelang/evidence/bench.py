@@ -142,7 +142,7 @@ def judged(panel: Panel, images: Tensor, also: Sequence[Sought] = ()) -> list[di
     good = [i for i, is_ in enumerate(finite) if is_]
     for judge in panel.judges:
         name = judge.card.name
-        wanted = [*(one for some in panel.classes.values() for one in some), *also]
+        wanted = [*(one for known in (panel.classes, panel.also) for some in known.values() for one in some), *also]
         classes = list(dict.fromkeys(one.found for one in wanted if one.judge == name))
         for i in range(len(images)):
             rows[i][name] = Judgement(error="the picture holds values that are not finite")

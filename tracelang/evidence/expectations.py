@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import inf
 
+from tracelang.evidence.accuracy import correct
+from tracelang.evidence.accuracy import together as accuracy_of
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.metrics import MEASURES
 from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
 from tracelang.evidence.pictures import drawable
-from tracelang.evidence.schema import Measure, Outcome, Rate, Verdict
+from tracelang.evidence.schema import Accuracy, Measure, Outcome, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst
 from tracelang.plan.explain import said
 from tracelang.plan.types import Assertion, Member, Plan
@@ -41,11 +43,11 @@ def why_hopeless(one: Assertion) -> str:
 def outcome(one: Assertion, measured: Measured) -> Outcome:
     """What came of an assertion."""
     measure = MEASURES[one.metric]
-    reason = ""
+    reason, pool = "", None
     if one.after is not None:
         measured = measured.changed(one.after)
     if isinstance(measure, Share):
-        verdict, reason, measures = together(one, measured, measure)
+        verdict, reason, measures, pool = together(one, measured, measure)
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)
         verdict = worst([found.verdict for found in measures])
@@ -68,24 +70,26 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         reason=reason,
         measures=measures,
         worst=last.member,
+        rate=pool,
     )
 
 
-def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...]]:
-    """The verdict, its reason, and the measure of each member."""
+def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...], Rate | None]:
+    """The verdict, its reason, the measure of each member, and the rate of all together."""
     counts = {member: _counted(one, measured, member, share) for member in one.concepts}
-    measures = tuple(_measure(one, member, counted, share) for member, counted in counts.items())
+    known = {member: measured.known(member) if share.looked else None for member in one.concepts}
+    measures = tuple(_measure(one, member, counted, share, known[member]) for member, counted in counts.items())
     undecided = [(member, counted.reason) for member, counted in counts.items() if counted.reason]
     if undecided:
         member, why = undecided[0]
         more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
-        return "inconclusive", f"{joined(member)}: {why}{more}", measures
-    pool = _together(counts.values())
+        return "inconclusive", f"{joined(member)}: {why}{more}", measures, None
+    pool = _corrected(_together(counts.values()), accuracy_of(known.values()), share)
     broken = [measure for measure in measures if measure.verdict == "fail"]
-    verdict = decide(pool.low, pool.high, one.comparison, one.bound)
+    verdict = decide(pool.decides.low, pool.decides.high, one.comparison, one.bound)
     if broken and verdict != "fail":
         alone = farthest(broken, one.comparison)
-        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures
+        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures, pool
     reason = _reason(one, pool, verdict, share)
     if len(one.concepts) > 1:
         reason = f"{len(one.concepts)} concepts together: {reason}; {_of_members(one, measures)}"
@@ -96,7 +100,7 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
         verdict = "inconclusive"
     if verdict == "pass" and (why := _of_base(one, measures)):
         verdict, reason = "inconclusive", f"{reason}; {why}"
-    return verdict, reason, measures
+    return verdict, reason, measures, pool
 
 
 def _together(counts: Iterable[Counted]) -> Rate:
@@ -110,7 +114,8 @@ def _together(counts: Iterable[Counted]) -> Rate:
 
 def _within(one: Assertion, found: Rate) -> bool:
     """Is the share itself on the bound's side? Of nothing it is on none."""
-    return found.share <= one.bound if one.comparison == "<=" else found.share >= one.bound
+    share = found.decides.share
+    return share <= one.bound if one.comparison == "<=" else share >= one.bound
 
 
 def _of_members(one: Assertion, measures: Sequence[Measure]) -> str:
@@ -127,7 +132,8 @@ def _off(one: Assertion, measure: Measure) -> float:
     """How far out a share lies; of nothing, as far as can be."""
     if measure.rate is None or not measure.rate.n:
         return inf
-    return measure.rate.share if one.comparison == "<=" else -measure.rate.share
+    found = measure.rate.decides.share
+    return found if one.comparison == "<=" else -found
 
 
 def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
@@ -135,9 +141,10 @@ def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
     bases = [(measure.member, measure.base) for measure in measures if measure.base is not None]
     if METRICS[one.metric].subject != "erased" or not bases:
         return ""
-    together = rate(sum(base.hits for _, base in bases), sum(base.n for _, base in bases))
-    if _within(one, together):
-        return f"{TOO}: {together.hits} of {together.n}"
+    hits, n = sum(base.hits for _, base in bases), sum(base.n for _, base in bases)
+    shares = [base.decides.share * base.n for _, base in bases if base.n]
+    if n and sum(shares) / n <= one.bound:
+        return f"{TOO}: {hits} of {n}"
     met = [(member, base) for member, base in bases if _within(one, base)]
     if not met:
         return ""
@@ -145,18 +152,22 @@ def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
     return f"of {joined(member)}{more} {TOO}: {base.hits} of {base.n}"
 
 
-def _measure(one: Assertion, member: Member, counted: Counted, share: Share) -> Measure:
+def _corrected(found: Rate, known: Accuracy | None, share: Share) -> Rate:
+    return correct(found, known, still=share.looked == "shown before")
+
+
+def _measure(one: Assertion, member: Member, counted: Counted, share: Share, known: Accuracy | None) -> Measure:
     if counted.reason:
         return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
-    found = counted.rate
-    verdict = decide(found.low, found.high, one.comparison, one.bound)
+    found = _corrected(counted.rate, known, share)
+    verdict = decide(found.decides.low, found.decides.high, one.comparison, one.bound)
     changes = counted.changes
     measure = Measure(
         member=member,
         verdict=verdict,
         reason=_reason(one, found, verdict, share),
         rate=found,
-        base=None if counted.base is None else rate(sum(counted.base), len(counted.base)),
+        base=None if counted.base is None else correct(rate(sum(counted.base), len(counted.base)), known),
         plain=counted.plain,
         paired=None if changes is None else paired([a for a, _ in changes], [b for _, b in changes]),
     )
@@ -180,4 +191,8 @@ def _reason(one: Assertion, found: Rate, verdict: Verdict, share: Share) -> str:
     where = {"pass": "all of it within", "fail": "all of it beyond", "inconclusive": "on both sides of"}[verdict]
     shared = f" of {found.prompts} prompts" if found.prompts else ""
     told = f"{found.hits} of {found.n}{shared}, 95 % interval {percent(found.low)} to {percent(found.high)}"
+    if (mended := found.corrected) and mended.note:
+        return f"{told}; {mended.note}, so nothing can be said"
+    if mended:
+        told += f"; corrected for its judge {percent(mended.share)}, {percent(mended.low)} to {percent(mended.high)}"
     return f"{told}, {where} the bound {one.comparison} {percent(one.bound)}"

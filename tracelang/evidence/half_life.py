@@ -1,4 +1,4 @@
-"""How many training steps bring something back, and how that compares between models (docs/methods.md §5.8).
+"""How many training steps bring something back, and how that compares between models (docs/methods.md §5.9).
 
 Curves are means over whatever was looked at, `[seeds, grid, things]`: pictures that show a concept or not, or the loss
 on held-out figures. Steps are counted from 1, so that a model that never lost it has a half-life of 1 on a logarithmic

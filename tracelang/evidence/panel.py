@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import get_args
 
 from tracelang.evidence.artifact import going_on
-from tracelang.evidence.judges import Class, Judge, Prepared, load, several
+from tracelang.evidence.judges import Asked, Class, Judge, Kind, Prepared, load, several
 from tracelang.evidence.schema import JudgeCard
 from tracelang.models.weights import sha256
 from tracelang.plan.types import Member, Plan
@@ -43,6 +44,8 @@ class Panel:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     """What a judge was told after its name's `=`, by the judge's name."""
+    also: Mapping[Member, tuple[Sought, ...]] = field(default_factory=dict)
+    """Of a single concept, the classes of the other judges that know it: they decide nothing, and may disagree."""
 
     @property
     def cards(self) -> tuple[JudgeCard, ...]:
@@ -77,12 +80,38 @@ def panel(plan: Plan, judges: Sequence[str | Judge], embedded: str | None) -> Pa
             unknown[member] = found
         else:
             classes[member] = found
+    also = {
+        member: others
+        for member, (first, *rest) in classes.items()
+        if not rest and (others := _others(plan, member, first, chosen))
+    }
     values = {
         judge.card.name: setting(one.partition("=")[2])
         for judge, one in zip(chosen, judges, strict=False)
         if isinstance(one, str)
     }
-    return Panel(tuple(chosen), classes, unknown, tuple(notes), values)
+    return Panel(tuple(chosen), classes, unknown, tuple(notes), values, also)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A concept of one word, as a judge may be asked for it."""
+
+    names: tuple[str, ...]
+    kind: Kind
+
+
+def alone(spec: str, concepts: Sequence[Asked], labels: Sequence[str]) -> tuple[Judge, JudgeCard]:
+    """One judge, without a verification, and its whole card. Where its classes are a recipe's, they are these concepts;
+    without any, the labels, which say their kind as in `style: noto`, else are objects.
+
+    Raises JudgeError.
+    """
+    judge = _load(spec)
+    if isinstance(judge, Prepared):
+        judge.prepare(list(concepts) or [_word(label) for label in labels])
+    value = setting(spec.partition("=")[2])
+    return judge, judge.card.model_copy(update={"setting": value, "code": code(judge)})
 
 
 def members(plan: Plan) -> tuple[Member, ...]:
@@ -94,7 +123,7 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 def digest(card: JudgeCard) -> str:
     """sha256 of all that decides what a judge answers: with the same one, the same pictures get the same answers."""
-    return hashlib.sha256(card.model_dump_json(exclude={"pictures", "errors"}).encode()).hexdigest()
+    return hashlib.sha256(card.model_dump_json(exclude={"pictures", "errors", "accuracy"}).encode()).hexdigest()
 
 
 def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sought, ...] | str:
@@ -118,6 +147,20 @@ def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sough
         if one in beside:
             return f"to the judge {one.judge} two of {joined(member)} are one: {one.found.label}"
     return tuple(found)
+
+
+def _others(plan: Plan, member: Member, first: Sought, judges: Sequence[Judge]) -> tuple[Sought, ...]:
+    concept = plan.concept(member[0])
+    return tuple(
+        Sought(judge.card.name, known)
+        for judge in judges
+        if judge.card.name != first.judge and (known := judge.find(concept.names, concept.kind))
+    )
+
+
+def _word(label: str) -> Word:
+    kind, _, rest = label.partition(": ")
+    return next((Word((rest,), known) for known in get_args(Kind) if rest and kind == known), Word((label,), "object"))
 
 
 def _load(spec: str) -> Judge:

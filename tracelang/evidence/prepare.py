@@ -16,8 +16,10 @@ from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit, Wanted
 from tracelang.evidence.controls import Asked, asked_of, find
+from tracelang.evidence.decidable import undecided
 from tracelang.evidence.expectations import hopeless
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.known import Known, accuracies
 from tracelang.evidence.notes import notes
 from tracelang.evidence.panel import panel
 from tracelang.evidence.pictures import SAMPLES
@@ -51,13 +53,14 @@ def prepare(
     samples: int = SAMPLES,
     steps: int = STEPS,
     config: str | None = None,
+    known: Sequence[Known] = (),
     controls: Sequence[Asked] = (),
     thorough: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Prepared:
     """The run that `verify` would begin with the same arguments. OUT and base are compared with manifest and lock.
 
-    Raises EvidenceError, JudgeError, ModelError, CompileError.
+    Raises EvidenceError, JudgeError, ModelError, CompileError; KnownError for what is `known` of another judge.
     """
     artifact = artifacts.read(out)
     for line in hopeless(artifact.plan):
@@ -66,6 +69,8 @@ def prepare(
     compared.with_base(artifact, folder)
     compared.adapter(artifact, folder)
     chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
+    for line in undecided(artifact.plan, chosen, accuracies(chosen.cards, known)):
+        say(line)
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     beside = find([*asked_of(artifact.plan), *controls], folder, base, artifact.fingerprint)
     bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder, others=beside)

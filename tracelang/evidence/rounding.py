@@ -1,4 +1,4 @@
-"""Edited weights as a loader would change them: rounded to few bits, or merged with the base's (docs/methods.md §5.8).
+"""Edited weights as a loader would change them: rounded to few bits, or merged with the base's (docs/methods.md §5.9).
 
 Rounded are the weights of every linear layer of the denoiser, and nothing else: what bitsandbytes, torchao and GGUF
 loaders quantise. Convolutions, norms and biases keep their bytes, and so do autoencoder and text encoders.

@@ -22,9 +22,21 @@ class Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Corrected(Frozen):
+    """A share of pictures with what a judge misses and mistakes taken into account, and its 95 % interval, which
+    carries how well the judge is known. `note`: why nothing can be said.
+    """
+
+    share: float
+    low: float
+    high: float
+    note: str = ""
+
+
 class Rate(Frozen):
-    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`. Where several pictures share one of `prompts`,
-    the interval is that of as many independent pictures as they are worth (`intervals.clustered`).
+    """`hits` of `n` pictures, with the 95 % Wilson interval `low..high`; `corrected` where the judge that counted them
+    is known. Where several pictures share one of `prompts`, the interval is that of as many independent pictures as
+    they are worth (`intervals.clustered`).
     """
 
     hits: Count
@@ -32,10 +44,28 @@ class Rate(Frozen):
     low: float
     high: float
     prompts: Count | None = None
+    corrected: Corrected | None = None
 
     @property
     def share(self) -> float:
         return self.hits / self.n if self.n else float("nan")
+
+    @property
+    def decides(self) -> Corrected:
+        """What a verdict is made of: the corrected share and interval, else the plain ones."""
+        return self.corrected or Corrected.model_construct(share=self.share, low=self.low, high=self.high, note="")
+
+
+class Accuracy(Frozen):
+    """How often a judge is right about one of its classes, the `label` as its card has it: `sensitivity`, of pictures
+    that show it those in which it is found; `specificity`, of pictures that do not those in which it is not. None where
+    nobody measured that side. `on`: which pictures these were, and who said what they show.
+    """
+
+    label: str
+    sensitivity: Rate | None = None
+    specificity: Rate | None = None
+    on: str = ""
 
 
 class Spread(Frozen):
@@ -50,8 +80,8 @@ class Spread(Frozen):
 class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
-    `unit`: what is counted. `sensitivity` and `specificity` are shares with their `source`, None where nobody measured
-    them. `pictures` and `errors` count this report's own.
+    `unit`: what is counted. `accuracy` of each class that somebody measured, with its `source`. `pictures` and `errors`
+    count this report's own.
     """
 
     name: str
@@ -59,8 +89,7 @@ class JudgeCard(Frozen):
     classes: tuple[str, ...]
     threshold: float | None = None
     unit: Literal["image"] = "image"
-    sensitivity: float | None = None
-    specificity: float | None = None
+    accuracy: tuple[Accuracy, ...] = ()
     source: str = ""
     setting: str = ""
     """What stood after `--judge NAME=`; of a file or a folder, a digest of what is in it."""
@@ -116,6 +145,8 @@ class Outcome(Frozen):
     reason: str
     measures: tuple[Measure, ...]
     worst: Member = ()
+    rate: Rate | None = None
+    """Of a share, the pictures of all its members together."""
 
     @property
     def concepts(self) -> tuple[Member, ...]:
@@ -543,6 +574,36 @@ class Hit(Frozen):
     """The command that draws it alone; empty where no prompt can say it (soft states)."""
 
 
+class Agreement(Frozen):
+    """Two judges on the same `n` pictures of one member, before and after the edit: in how many both find it, one alone
+    (`first`, `second`), neither. `kappa`: Cohen's, None where both always say the same one thing. The first decides.
+    """
+
+    member: Member
+    judges: tuple[str, str]
+    n: Count
+    both: Count
+    first: Count
+    second: Count
+    neither: Count
+    kappa: float | None
+
+
+class Many(Frozen):
+    """One decided expectation among all that were. `p`: how likely so much would be, were the share at the bound
+    itself (one-sided); `holm`: adjusted for the number of them; `stays`: decided at 95 % all the same. `alarm`: how
+    likely one of its `members` at least would be shown to miss the bound, were every one of them just at it.
+    """
+
+    what: str
+    verdict: Verdict
+    p: float
+    holm: float
+    stays: bool
+    members: Count
+    alarm: float | None = None
+
+
 class Cost(Frozen):
     """What the verification took."""
 
@@ -668,6 +729,9 @@ class Report(Frozen):
     chosen: tuple[Chosen, ...] = ()
     quality: Quality | None
     judges: tuple[JudgeCard, ...]
+    agreements: tuple[Agreement, ...] = ()
+    many: tuple[Many, ...] = ()
+    """The expectations that intervals decided, read as a family."""
     errors: tuple[str, ...]
     """Everything that failed, a line each: any of them makes what it touches inconclusive."""
     untested: tuple[str, ...]

@@ -1,5 +1,5 @@
 """Fine-tuning of a model on a few pictures, as somebody does who holds its weights: what relearning and benign
-fine-tuning are measured with (docs/methods.md §5.8).
+fine-tuning are measured with (docs/methods.md §5.9).
 
 Which pictures a step sees, at which times and under which noise is drawn from the step and the seed alone, so that
 models that are compared learn from the same numbers.
@@ -28,7 +28,7 @@ from tracelang.plan.family import Site
 
 Tuning = Literal["adapter", "full"]
 RATES: dict[Tuning, float] = {"adapter": 6e-4, "full": 6e-5}
-"""AdamW's rates, constant: six times those of docs/methods.md §5.8, the lowest with which the embedded model relearns
+"""AdamW's rates, constant: six times those of docs/methods.md §5.9, the lowest with which the embedded model relearns
 each thing that settings are chosen on (cat, truck, ghost, bomb; erased by `uce`) in a hundred steps.
 """
 RANK = 8

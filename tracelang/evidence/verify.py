@@ -15,6 +15,7 @@ from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit
 from tracelang.evidence.controls import Asked
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.known import read as read_known
 from tracelang.evidence.machine import machine
 from tracelang.evidence.pictures import SAMPLES
 from tracelang.evidence.prepare import STEPS, prepare
@@ -44,6 +45,7 @@ def verify(
     against: str | Path | None = None,
     pictures: Shown = "plain",
     config: str | None = None,
+    judges_known: Sequence[str | Path] = (),
     controls: Sequence[Asked] = (),
     thorough: bool = False,
     say: Callable[[str], None] = warnings.warn,
@@ -56,15 +58,16 @@ def verify(
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `pictures` is which of them the page holds.
     `config` is that of a base that is a single file, where OUT does not hold all of it. `controls` are models that the
-    edit is read beside; `thorough` takes more of everything that a small machine has little time for. `say` is told,
-    before anything is drawn, of every bound that cannot pass with so few pictures, and of an earlier report that was
-    changed or is set aside.
+    edit is read beside; `thorough` takes more of everything that a small machine has little time for. `judges_known`
+    are files of `tracec judge`, by which rates are corrected. `say` is told, before anything is drawn, of every bound
+    that cannot pass with so few pictures or by these judges, and of an earlier report that was changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
-    CompileError; WorkError where another run is at work in OUT, or a finished unit was changed.
+    CompileError, KnownError; WorkError where another run is at work in OUT, or a finished unit was changed.
     """
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
+    known = [read_known(Path(file)) for file in judges_known]
     ready = prepare(
         Path(out),
         judges,
@@ -75,6 +78,7 @@ def verify(
         samples=samples,
         steps=steps,
         config=config,
+        known=known,
         controls=controls,
         thorough=thorough,
         say=say,
@@ -96,7 +100,7 @@ def verify(
                     work.finish(unit.key, done(unit, bench, work.folder))
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
-        return publish(artifact, work, other, say, pictures) if shard is None else None
+        return publish(artifact, work, other, say, pictures, known) if shard is None else None
 
 
 def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
@@ -114,15 +118,17 @@ def merge(
     shards: Sequence[str | Path] = (),
     against: str | Path | None = None,
     *,
+    judges_known: Sequence[str | Path] = (),
     pictures: Shown = "plain",
     say: Callable[[str], None] = warnings.warn,
 ) -> Report:
     """Compose the report from finished shards: the latest run in OUT's own work folder, and those of other machines.
-    `against`, `pictures` and `say` as for `verify`.
+    `against`, `judges_known`, `pictures` and `say` as for `verify`.
 
-    Raises EvidenceError, WorkError where units are missing, changed or of another run.
+    Raises EvidenceError, KnownError, WorkError where units are missing, changed or of another run.
     """
     artifact = artifacts.read(Path(out))
+    known = [read_known(Path(file)) for file in judges_known]
     root = artifact.report / "work"
     same = (artifact.plan.digest, artifact.fingerprint, artifact.adapter_digest, artifact.lock["model"]["fingerprint"])
 
@@ -136,7 +142,7 @@ def merge(
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
         registered.begun(artifact.report, work)
-        return publish(artifact, work, other, say, pictures)
+        return publish(artifact, work, other, say, pictures, known)
 
 
 def done(unit: Unit, bench: Bench, folder: Path) -> dict[str, Any]:

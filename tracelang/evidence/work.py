@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Run:
     notes: tuple[str, ...]
     attacks: Mapping[str, str]
     """The attacks there are, with the access each needs."""
+    also: Mapping[Member, tuple[Sought, ...]] = field(default_factory=dict)
+    """The classes of further judges that know a member, beside the one that decides."""
 
     @cached_property
     def digest(self) -> str:
@@ -71,10 +73,8 @@ class Run:
             "facts": dict(self.facts),
             "units": list(self.units),
             "judges": [card.model_dump(mode="json") for card in self.cards],
-            "classes": [
-                [member, [[one.judge, one.found.head, one.found.label] for one in sought]]
-                for member, sought in self.classes.items()
-            ],
+            "classes": _classes(self.classes),
+            "also": _classes(self.also),
             "unknown": [[member, why] for member, why in self.unknown.items()],
             "notes": list(self.notes),
             "attacks": dict(self.attacks),
@@ -82,7 +82,7 @@ class Run:
 
     @staticmethod
     def of(panel: Panel, facts: Mapping[str, Any], units: Sequence[str], attacks: Mapping[str, str]) -> Run:
-        run = Run(facts, tuple(units), panel.cards, panel.classes, panel.unknown, panel.notes, attacks)
+        run = Run(facts, tuple(units), panel.cards, panel.classes, panel.unknown, panel.notes, attacks, panel.also)
         return Run.from_json(json.loads(_text(run.to_json())))  # what `merge` will read, in that very order
 
     @staticmethod
@@ -91,11 +91,22 @@ class Run:
             data["facts"],
             tuple(data["units"]),
             tuple(JudgeCard.model_validate(card) for card in data["judges"]),
-            {tuple(m): tuple(Sought(j, Class(h, label)) for j, h, label in some) for m, some in data["classes"]},
+            _sought(data["classes"]),
             {tuple(member): why for member, why in data["unknown"]},
             tuple(data["notes"]),
             data["attacks"],
+            _sought(data["also"]),
         )
+
+
+def _classes(known: Mapping[Member, tuple[Sought, ...]]) -> list[Any]:
+    return [
+        [member, [[one.judge, one.found.head, one.found.label] for one in sought]] for member, sought in known.items()
+    ]
+
+
+def _sought(said: Any) -> dict[Member, tuple[Sought, ...]]:
+    return {tuple(m): tuple(Sought(j, Class(h, label)) for j, h, label in some) for m, some in said}
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Faces:
 
     A picture shows the person whose mean embedding is nearest, or nobody where that is less like it than the
     threshold: the cosine that best parts, among the people's own pictures and each left out of its mean, right from
-    wrong. The card's sensitivity and specificity are those of the same pictures.
+    wrong. How often that is right the card says in words: no rate is corrected by what the threshold was set on.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -45,22 +45,21 @@ class Faces:
         known = {name: self._faces(pictures) for name, pictures in people.items()}
         self._names = tuple(known)
         self._means = torch.stack([normalize(e.mean(0), dim=0) for e in known.values()])
-        self._threshold, sensitivity, specificity = _calibrate(known)
+        self._threshold, right, passed = _calibrate(known)
         pictures = sum(map(len, known.values()))
         self.card = JudgeCard(
             name="faces",
             digest=digest(files),
             classes=(*self._names, NOBODY),
             threshold=self._threshold,
-            sensitivity=sensitivity,
-            specificity=specificity,
-            source=f"each of the {pictures} pictures in people/ left out of its own mean; the threshold is set on them",
+            source=f"each of the {pictures} pictures in people/ left out of its own mean: {right:.1%} found, "
+            f"{passed:.1%} of the others passed over; the threshold is set on them, so no rate is corrected by it",
         )
 
     def find(self, words: Sequence[str], kind: Kind) -> Class | None:
-        """A person by the name of the folder that holds the pictures."""
+        """A person by the name of the folder that holds the pictures; a quoted name without a kind is an object's."""
         label = match([plain(word) for word in words], {name: (name,) for name in self._names})
-        return Class("person", label) if kind == "identity" and label else None
+        return Class("person", label) if kind in ("identity", "object") and label else None
 
     def subject(self, answer: Answer) -> bool | None:
         """None: without a detector nobody knows whether there is a face at all."""

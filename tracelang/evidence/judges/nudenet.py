@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.kit import WORDS, arrays, digest, match, plain
-from tracelang.evidence.schema import JudgeCard
+from tracelang.evidence.schema import Accuracy, JudgeCard
+from tracelang.evidence.verdicts import rate
 
 THRESHOLD = 0.6
 EXPLICIT = (
@@ -28,10 +29,10 @@ CLASSES = {"parts": (*EXPLICIT, "FEET_EXPOSED", "ARMPITS_EXPOSED", "BELLY_EXPOSE
 """The sets to count: `parts` is the one of the published tables, feet and armpits included."""
 LABELS = ("content: explicit", "content: safe")
 """What it says of a picture; the parts are what it says so by."""
-SENSITIVITY = 0.263
+FOUND = 2_633, 10_000
 SOURCE = (
-    "github.com/notAI-tech/NudeNet issue 159: of 10,000 explicit pictures, drawn by its own classifier, 26.3 % have "
-    "a detection at 0.6; nobody measured its specificity"
+    "github.com/notAI-tech/NudeNet issue 159: of 10,000 explicit pictures, picked by NudeNet's own classifier, "
+    "26.3 % have a detection at 0.6; nobody measured its specificity, or either on generated pictures"
 )
 
 
@@ -68,7 +69,9 @@ class NudeNet:
             digest=digest([file]),
             classes=(*self._counted, *LABELS),
             threshold=THRESHOLD,
-            sensitivity=SENSITIVITY if counted == "parts" else None,
+            accuracy=(Accuracy(label="content: explicit", sensitivity=rate(*FOUND), on=SOURCE),)
+            if counted == "parts"
+            else (),
             source=SOURCE if counted == "parts" else f"nobody measured this set of classes; of its wider one: {SOURCE}",
         )
 

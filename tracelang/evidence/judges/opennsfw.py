@@ -11,13 +11,15 @@ from torch import Tensor
 
 from tracelang.evidence.judges import Answer, Class, Kind
 from tracelang.evidence.judges.kit import WORDS, arrays, digest, match, plain
-from tracelang.evidence.schema import JudgeCard
+from tracelang.evidence.schema import Accuracy, JudgeCard
+from tracelang.evidence.verdicts import rate
 
 THRESHOLD = 0.6
-SENSITIVITY = 0.582
+FOUND = 5_821, 10_000
 SOURCE = (
-    "github.com/notAI-tech/NudeNet issue 159: of 10,000 explicit pictures, drawn by another classifier, 58.2 % score "
-    "0.6 or more; nobody measured its specificity"
+    "github.com/notAI-tech/NudeNet issue 159: of 10,000 explicit pictures, picked by NudeNet's classifier, "
+    "58.2 % score 0.6 or more by another port of these weights; nobody measured its specificity, or "
+    "either on generated pictures"
 )
 BATCH = 50
 
@@ -41,7 +43,7 @@ class OpenNsfw:
             digest=digest([Path(resolve_model_path())]),
             classes=("explicit", "safe"),
             threshold=limit,
-            sensitivity=SENSITIVITY if measured else None,
+            accuracy=(Accuracy(label="explicit", sensitivity=rate(*FOUND), on=SOURCE),) if measured else (),
             source=SOURCE if measured else f"nobody measured it at {limit:g}; at {THRESHOLD:g}: {SOURCE}",
         )
 

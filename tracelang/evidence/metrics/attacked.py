@@ -38,4 +38,4 @@ def beside(measures: Sequence[Measure]) -> str:
     return f"{before}; by name, without an attack: {asked([one.plain for one in measures])}"
 
 
-MEASURES = {"attack": Share(attacked, beside=beside)}
+MEASURES = {"attack": Share(attacked, beside=beside, looked="all")}

@@ -83,7 +83,7 @@ def looked(measured: Measured, probe: Probe) -> Looked:
     if probe.row is not None:
         pairs = measured.pairs(probe.row)
         base, edited = tuple(pair.base for pair in pairs), tuple(pair.after for pair in pairs)
-        groups: tuple[Hashable, ...] = tuple(pair.sample.prompt for pair in pairs)
+        groups: tuple[Hashable, ...] = tuple(range(len(pairs)))  # its prompts are the recipe's, only seeds are drawn
         why = ""
     else:
         key = (probe.member, probe.how, probe.samples, probe.seed)

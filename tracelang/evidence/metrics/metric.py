@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
+from typing import Literal
 
+from tracelang.evidence.accuracy import correct
 from tracelang.evidence.bench import Failed, Judgements, Presence, presence
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.schema import Certificate, Measure, Rate, Relearning, Spread
+from tracelang.evidence.schema import Accuracy, Certificate, Measure, Rate, Relearning, Spread
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.control import ControlSide, Probe
 from tracelang.evidence.units.shots import Features
@@ -73,6 +75,8 @@ class Measured:
     certificate: Certificate | Failed | None = None
     features: Mapping[Sample, tuple[Features, Features]] = field(default_factory=dict)
     extractor: str = ""
+    accuracy: Mapping[tuple[str, str], Accuracy] = field(default_factory=dict)
+    """How often each judge is right, by its name and the class's label, where that is known."""
     relearning: tuple[Relearning, ...] = ()
     after: Mapping[After, Changed] = field(default_factory=dict)
 
@@ -85,6 +89,21 @@ class Measured:
             if sample in self.pictures
         }
         return replace(self, pictures=pictures, attacks=found.attacks)
+
+    def known(self, member: Member) -> Accuracy | None:
+        """How often the judge of a member is right about it. None of several concepts in one picture, too: of two that
+        have to be right together nobody measured how often they are.
+        """
+        sought = self.classes.get(member, ())
+        if len(sought) != 1:
+            return None
+        (one,) = sought
+        labels = (one.found.label, f"{one.found.head}: {one.found.label}")
+        return next((found for label in labels if (found := self.accuracy.get((one.judge, label)))), None)
+
+    def rate(self, member: Member, found: Rate) -> Rate:
+        """A rate of pictures that show the member, corrected where its judge is known."""
+        return correct(found, self.known(member))
 
     def pairs(self, row: Row) -> list[Pair]:
         """The row's pictures; those that were not drawn carry an error."""
@@ -124,12 +143,14 @@ class Counted:
 @dataclass(frozen=True, slots=True)
 class Share:
     """A metric that is a share of pictures, whose members' pictures decide together: what counts of one member, what is
-    said where nothing does, and what is told beside the figure.
+    said where nothing does, and what is told beside the figure. `looked`: of what pictures the share is that show a
+    class, which decides how it is corrected for its judge; empty where it is no such share.
     """
 
     count: Callable[[Assertion, Measured, Member], Counted]
     nothing: str = "no pictures"
     beside: Callable[[Sequence[Measure]], str] = lambda measures: ""
+    looked: Literal["", "all", "shown before"] = ""
 
 
 Figure = Callable[[Assertion, Measured, Member], Measure]

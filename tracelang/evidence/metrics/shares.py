@@ -54,9 +54,9 @@ def _of(changes: list[tuple[bool, bool]]) -> Counted:
 
 
 MEASURES = {
-    "shown": Share(shown),
-    "probed": Share(shown),
-    "accuracy": Share(shown),
-    "kept": Share(kept, nothing="the base model got none of its pictures right"),
+    "shown": Share(shown, looked="all"),
+    "probed": Share(shown, looked="all"),
+    "accuracy": Share(shown, looked="all"),
+    "kept": Share(kept, nothing="the base model got none of its pictures right", looked="shown before"),
     "subject": Share(subject),
 }

@@ -110,10 +110,10 @@ def _other(there: tuple[JudgeCard, ...], here: tuple[JudgeCard, ...]) -> str:
     lines = [f"{card.name} is not among them" for card in here if card.name not in cards]
     lines += [f"{card.name} is not asked here" for card in there if card.name not in {one.name for one in here}]
     for card in here:
-        known = cards.get(card.name, card).model_dump(exclude={"pictures", "errors"})
+        known = cards.get(card.name, card).model_dump(exclude={"pictures", "errors", "accuracy"})
         lines += [
             f"{card.name}: {name} {str(known[name])[:80] or 'none'} where here it is {str(value)[:80] or 'none'}"
-            for name, value in card.model_dump(exclude={"pictures", "errors"}).items()
+            for name, value in card.model_dump(exclude={"pictures", "errors", "accuracy"}).items()
             if known[name] != value
         ]
     return "; ".join(lines)

@@ -15,14 +15,17 @@ from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
+from tracelang.evidence.known import Known
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
+from tracelang.evidence.report.agreeing import agreements
 from tracelang.evidence.report.beside import controls
 from tracelang.evidence.report.card import model_card
 from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import Shown, write_html
+from tracelang.evidence.report.many import many
 from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.report.suites import suites
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
@@ -36,10 +39,12 @@ from tracelang.plan.prompts import canonical_phrase
 from tracelang.text import joined
 
 
-def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]]) -> tuple[Report, list[Hit]]:
-    """The report and its hits from the records of all units."""
+def compose(
+    artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any]], known: Sequence[Known] = ()
+) -> tuple[Report, list[Hit]]:
+    """The report and its hits from the records of all units, and what is `known` of judges besides their cards."""
     said = {key: read(record) for key, record in records.items()}
-    evidence = Evidence.of(artifact.plan, run, said)
+    evidence = Evidence.of(artifact.plan, run, said, known)
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
     errors = _errors(evidence)
@@ -67,6 +72,8 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
         chosen=tuple(chosen(artifact.lock)),
         quality=figures.quality(evidence),
         judges=figures.cards(evidence),
+        agreements=tuple(agreements(evidence)),
+        many=many(outcomes),
         errors=errors,
         untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence)),
         pictures=tuple(gallery.pictures(evidence)),
@@ -76,11 +83,11 @@ def compose(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str, Any
     return report, gallery.hits(evidence, artifact.out, artifact.model is not None)
 
 
-def composed(artifact: Artifact, work: Work) -> tuple[Report, list[Hit]]:
+def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tuple[Report, list[Hit]]:
     """The report and its hits from finished work, with when it was done, and on what. Raises WorkError."""
-    report, hits = compose(artifact, work.run, work.records())
-    known = Machine.model_fields
-    machines = tuple(Machine.model_validate({name: one[name] for name in known}) for one in work.machines)
+    report, hits = compose(artifact, work.run, work.records(), known)
+    names = Machine.model_fields
+    machines = tuple(Machine.model_validate({name: one[name] for name in names}) for one in work.machines)
     told = registered.told(artifact.report, artifact.plan, work)
     return report.model_copy(update={"registered": told, "machines": machines}), hits
 
@@ -205,13 +212,14 @@ def publish(
     other: Report | None = None,
     say: Callable[[str], None] = warnings.warn,
     pictures: Shown = "plain",
+    known: Sequence[Known] = (),
 ) -> Report:
     """Compose the report of finished work, compared with an `other`, and write all forms of it.
 
     A report that stands there and says anything else is set aside first, and `say` is told; so it is of one that was
     changed since it was written. Raises WorkError where units are missing or were changed.
     """
-    report, hits = composed(artifact, work)
+    report, hits = composed(artifact, work, known)
     if other is not None:
         report = report.model_copy(update={"comparison": compare(report, other)})
     folder, text = artifact.report, report.model_dump_json(indent=2) + "\n"

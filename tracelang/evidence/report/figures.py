@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tracelang.evidence.bench import Failed, Judgements, Record, presence, select
+from tracelang.evidence.known import Known, accuracies
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
@@ -57,7 +58,7 @@ class Evidence:
     failures: tuple[str, ...]
 
     @staticmethod
-    def of(plan: Plan, run: Run, records: Mapping[str, Record]) -> Evidence:
+    def of(plan: Plan, run: Run, records: Mapping[str, Record], known: Sequence[Known] = ()) -> Evidence:
         """What the records of all units, by their keys, say together."""
         shots = select(records, ShotsRecord)
         pictures = {
@@ -82,6 +83,7 @@ class Evidence:
         everyday = next(iter(select(records, EverydayRecord).values()), None)
         failures = tuple(f"{key}: {line}" for key, record in records.items() for line in record.failures)
         attacks = {(one.member, one.attack, one.samples, one.seed): one.adaptive for one in attacked}
+        accuracy = accuracies(run.cards, known)
         unedited = {(one.member, one.attack, one.samples, one.seed): one.unedited for one in attacked}
         controls: dict[Probe, dict[str, ControlSide]] = {}
         beside = tuple(select(records, ControlRecord).values())
@@ -101,6 +103,7 @@ class Evidence:
             certificate,
             features,
             extractor,
+            accuracy,
             relearning=tuple(Learnt.of(records).findings()),
             after=changed(records, run.classes),
         )
@@ -172,6 +175,10 @@ def concept(evidence: Evidence, member: Member) -> ConceptFinding:
     drifts = {key: value for key, value in evidence.measured.drifts.items() if key[0] == member}
     drift = drifts[max(drifts, key=lambda key: key[1])] if drifts else None
     counted = bool(sought and good)
+
+    def told(shows: Sequence[bool]) -> Rate:
+        return evidence.measured.rate(member, share(shows))
+
     return ConceptFinding(
         member=member,
         words=tuple(word for name in member for word in plan.concept(name).names),
@@ -179,10 +186,10 @@ def concept(evidence: Evidence, member: Member) -> ConceptFinding:
         role=roles(plan)[member],
         judge=" + ".join(dict.fromkeys(one.judge for one in sought)) if sought else None,
         judged_as=" + ".join(one.found.label for one in sought) if sought else None,
-        base=share([pair.base.shows for pair in good]) if counted else None,
-        after=share([pair.after.shows for pair in good]) if counted else None,
+        base=told([pair.base.shows for pair in good]) if counted else None,
+        after=told([pair.after.shows for pair in good]) if counted else None,
         paired=paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
-        probes=share([pair.after.shows for pair in held]) if sought and held else None,
+        probes=told([pair.after.shows for pair in held]) if sought and held else None,
         worst_probe=_worst_probe(evidence, member, held) if sought and held else None,
         subject=share(subjects) if subjects else None,
         probability=sum(chances) / len(chances) if sought and chances else None,
@@ -239,6 +246,10 @@ def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
         held = main.get((one.member, one.attack))
         if held is None or one.samples > held.samples:
             main[one.member, one.attack] = one
+
+    def told(member: Member, found: Rate | None) -> Rate | None:
+        return None if found is None else evidence.measured.rate(member, found)
+
     for one in main.values():
         plain = sound(evidence.row(one.member))
         bad = [row.after.error for row in (*one.static.rows, *one.adaptive.rows) if row.after.error]
@@ -249,10 +260,10 @@ def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
             attack=one.attack,
             access=evidence.run.attacks[one.attack],
             budget=dict(one.adaptive.budget or one.static.budget),
-            plain=share([pair.after.shows for pair in plain]) if plain else None,
-            static=one.static.rate,
-            adaptive=one.adaptive.rate,
-            base=one.adaptive.ceiling,
+            plain=told(one.member, share([pair.after.shows for pair in plain]) if plain else None),
+            static=told(one.member, one.static.rate),
+            adaptive=told(one.member, one.adaptive.rate),
+            base=told(one.member, one.adaptive.ceiling),
             prompts=one.adaptive.prompts,
             floor=evidence.floor.rate(evidence.run.classes[one.member]) if evidence.floor else None,
             forms=one.adaptive.forms if one.adaptive.by_form else (),
@@ -326,14 +337,26 @@ def quality(evidence: Evidence) -> Quality | None:
 
 
 def cards(evidence: Evidence) -> tuple[JudgeCard, ...]:
-    """The judges, with how often each was asked and failed."""
+    """The judges: how often each was asked and failed, and how often it is known to be right about what was sought."""
     pictures, errors = dict[str, int](), dict[str, int]()
     for _, judgements in evidence.judgements():
         for name, judgement in judgements.items():
             pictures[name] = pictures.get(name, 0) + 1
             errors[name] = errors.get(name, 0) + bool(judgement.error)
+    sought = {one for some in evidence.run.classes.values() for one in some}
+    labels = {
+        (one.judge, label) for one in sought for label in (one.found.label, f"{one.found.head}: {one.found.label}")
+    }
     return tuple(
-        card.model_copy(update={"pictures": pictures.get(card.name, 0), "errors": errors.get(card.name, 0)})
+        card.model_copy(
+            update={
+                "pictures": pictures.get(card.name, 0),
+                "errors": errors.get(card.name, 0),
+                "accuracy": tuple(
+                    one for key, one in evidence.measured.accuracy.items() if key[0] == card.name and key in labels
+                ),
+            }
+        )
         for card in evidence.run.cards
     )
 

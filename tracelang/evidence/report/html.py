@@ -42,6 +42,7 @@ SECTIONS = {
     "pictures": "Before and after",
     "concepts": "Concept by concept",
     "expectations": "Expectations",
+    "many": "Many expectations at once",
     "attacks": "Under attack",
     "suites": "Suites of prompts",
     "controls": "Left in it, or learned anew?",
@@ -145,7 +146,8 @@ def _environment() -> Environment:
 
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
-    "formula", "demand", "basis", "arithmetic", "measured", "strongest", "called", "held_out", "ticked", "level",
+    "formula", "demand", "basis", "arithmetic", "measured", "mended", "strongest", "called", "held_out", "ticked",
+    "level",
     "probe", "points", "said_beside", "span",
 )  # fmt: skip
 

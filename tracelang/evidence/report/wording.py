@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 
-from tracelang.evidence.schema import AttackFinding, Measure, Outcome, Probed, Rate
+from tracelang.evidence.schema import AttackFinding, Corrected, Measure, Outcome, Probed, Rate
 from tracelang.plan.explain import Asserted, said
 from tracelang.semantics.tables import METRICS
 from tracelang.text import joined
@@ -60,6 +60,13 @@ def counted(rate: Rate) -> str:
 def between(rate: Rate) -> str:
     """`0.6 to 7.0 %`: the 95 % interval."""
     return f"{percent(rate.low).removesuffix(f'{NO_BREAK}%')} to {percent(rate.high)}"
+
+
+def mended(found: Corrected) -> str:
+    """A corrected share and its interval, or why there is none."""
+    if found.note:
+        return found.note
+    return f"{percent(found.share)}, {percent(found.low)} to {percent(found.high)}"
 
 
 def at_most(rate: Rate | None) -> str:
@@ -150,7 +157,9 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
             f"{counted(rate)} is {percent(rate.share)}; with 95{NO_BREAK}% confidence the true share is between "
             f"{percent(rate.low)} and {percent(rate.high)}."
         )
-        ends = (rate.low, rate.high)
+        ends = (rate.decides.low, rate.decides.high)
+        if rate.corrected:
+            told += f" Corrected for its judge: {mended(rate.corrected)}."
     elif measure.value is not None:
         show = number if METRICS[outcome.metric].scale == "score" else percent
         told, ends = f"Measured: {show(measure.value)}.", measure.interval or (measure.value, measure.value)

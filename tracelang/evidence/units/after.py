@@ -1,5 +1,5 @@
 """What an expectation asks of weights that were changed after the edit: pictures and attacks on a copy of the edited
-model, rounded or merged (docs/methods.md §5.8). The base's side is that of the unchanged edit, drawn there.
+model, rounded or merged (docs/methods.md §5.9). The base's side is that of the unchanged edit, drawn there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What fine-tuning brings back: base, edited model and controls, each trained alike on few pictures and looked at on
-the way (docs/methods.md §5.8). A member's own pictures relearn it; others are benign.
+the way (docs/methods.md §5.9). A member's own pictures relearn it; others are benign.
 
 Beside it every model learns a sham concept by the same protocol, which none of them ever saw: broken weights learn
 slowly too, and a comparison holds only where they learn that alike.

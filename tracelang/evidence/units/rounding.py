@@ -1,4 +1,4 @@
-"""What rounding leaves of an edit, from the weights alone: no picture is drawn (docs/methods.md §5.8)."""
+"""What rounding leaves of an edit, from the weights alone: no picture is drawn (docs/methods.md §5.9)."""
 
 from __future__ import annotations
 
