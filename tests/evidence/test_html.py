@@ -268,7 +268,8 @@ def test_every_section_holds_what_an_auditor_looks_for(parsed, section, words):
 
 def test_the_plots_are_drawn_and_a_dial_that_turns_back_is_named(parsed, tmp_path):
     charts = [svg.get("aria-label") or "" for svg in parsed.all("svg") if svg.get("class") == "chart"]
-    assert len(charts) == 3 and "by the strength of the edit" in charts[0] and "by noise level" in charts[1]
+    assert len(charts) == 4 and "by the number of training steps" in charts[0]
+    assert "by the strength of the edit" in charts[1] and "by noise level" in charts[2]
     full = sample.full()
     back = full.model_copy(
         update={

@@ -9,11 +9,11 @@ from tracelang.evidence.accuracy import correct
 from tracelang.evidence.accuracy import together as accuracy_of
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.metrics import MEASURES
-from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, open_, percent
+from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
 from tracelang.evidence.pictures import drawable
 from tracelang.evidence.schema import Accuracy, Measure, Outcome, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst
-from tracelang.plan.explain import after, said
+from tracelang.plan.explain import said
 from tracelang.plan.types import Assertion, Member, Plan
 from tracelang.semantics.rules.unreachable_bound import reach
 from tracelang.semantics.tables import METRICS
@@ -28,7 +28,7 @@ def hopeless(plan: Plan) -> list[str]:
 def why_hopeless(one: Assertion) -> str:
     """Why it stays inconclusive whatever is measured; empty where it may pass."""
     metric = METRICS[one.metric]
-    if metric.subject == "erased" and one.bound >= 1:
+    if metric.subject == "erased" and metric.comparison == "<=" and one.bound >= 1:
         return f"the base model's share is at most {percent(1)}: {TOO}; it cannot pass"
     if not metric.counted:
         return ""
@@ -45,10 +45,8 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     measure = MEASURES[one.metric]
     reason, pool = "", None
     if one.after is not None:
-        why = f"no picture was drawn {after(one.after)}"
-        measures = tuple(open_(member, why) for member in one.concepts)
-        verdict = worst([found.verdict for found in measures])
-    elif isinstance(measure, Share):
+        measured = measured.changed(one.after)
+    if isinstance(measure, Share):
         verdict, reason, measures, pool = together(one, measured, measure)
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)

@@ -188,7 +188,7 @@ def attacked(plan: Plan, attacks: Iterable[str], samples: int) -> tuple[tuple[Me
     """
     found: dict[tuple[Member, str, int, int], None] = {}
     for one in plan.expect:
-        if one.attack:
+        if one.attack and one.after is None:
             found |= {(member, one.attack, one.samples, one.seed): None for member in one.concepts}
     asked = {(member, attack) for member, attack, _, _ in found}
     known = tuple(attacks)

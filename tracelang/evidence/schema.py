@@ -365,6 +365,69 @@ class Reach(Frozen):
     cheaper: tuple[tuple[float, float], ...] = ()
 
 
+class Rounding(Frozen):
+    """The edit's weights rounded to a format, from the weights alone. With `δQ = Q(W') − Q(W)`: `survival` =
+    ⟨δQ, Δ⟩/‖Δ‖², `cosine` of the two, over every matrix that was edited and is rounded; None where none was. `leak` =
+    ‖δQ P‖/‖WP‖ of preserved states, the worst layer of the `worst` concept.
+    """
+
+    to: str
+    survival: float | None
+    cosine: float | None
+    leak: float | None
+    worst: Member = ()
+
+
+class Merging(Frozen):
+    """`half`: the share of the base's weights, averaged into the edited ones, at which half of the base's rate of what
+    was erased is back; None where it is not before all of them are the base's. Read off the degrees that were drawn.
+    """
+
+    half: float | None
+    base: Rate
+
+
+class LearningCurve(Frozen):
+    """A model in a course of fine-tuning: at each of `steps` how many pictures of the concept's names show it, and of
+    those of what was to be kept that the base drew right; pictures of all `trainings` together. `half_life`: the steps
+    after which half of the base's rate is shown; `censored`: not within the last.
+    """
+
+    model: str
+    steps: tuple[Count, ...]
+    trainings: Count
+    shown: tuple[Rate, ...]
+    kept: tuple[Rate | None, ...]
+    half_life: float
+    censored: bool
+
+
+Reading = Literal["residue shown", "none by this probe", "open", "not compared"]
+"""What a comparison with models that never knew a concept says of what is left of it."""
+
+
+class Relearning(Frozen):
+    """One course of fine-tuning on one erased concept: `data` and `pictures` of it, `tuning` an adapter or all weights.
+
+    `ratio`: the edited model's half-life over that of the models that never knew it, with its 95 % interval (an end
+    that nothing bounds is None); `sham`: the same of a concept that none of them ever saw. `sound`: they learn that
+    alike, and what was to be kept was. `reading`: what follows, and `reason` why.
+    """
+
+    member: Member
+    data: Literal["own", "related", "unrelated"]
+    pictures: Count
+    tuning: Literal["adapter", "full"]
+    curves: tuple[LearningCurve, ...]
+    ratio: float | None = None
+    interval: tuple[float | None, float | None] | None = None
+    sham: float | None = None
+    sham_interval: tuple[float | None, float | None] | None = None
+    sound: bool = False
+    reading: Reading
+    reason: str
+
+
 class Mixed(Frozen):
     """The matrices whose input mixes text with the picture or the time: how many changed, of how many, and their part
     of the squared change. No figure of a concept reads them.
@@ -659,6 +722,9 @@ class Report(Frozen):
     comparison: Comparison | None = None
     certificate: Certificate | None
     degrees: tuple[DegreePoint, ...]
+    rounding: tuple[Rounding, ...] = ()
+    merging: Merging | None = None
+    relearning: tuple[Relearning, ...] = ()
     noise: NoiseLevels | None
     chosen: tuple[Chosen, ...] = ()
     quality: Quality | None

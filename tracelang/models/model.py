@@ -130,6 +130,13 @@ class PipelineModel(PromptSide, ABC):
         images = [self.vae.decode(batch, return_dict=False)[0].float().cpu() for batch in batches]
         return (torch.cat(images) / 2 + 0.5).clamp(0, 1)
 
+    @torch.no_grad()
+    def latents_of(self, images: Tensor) -> Tensor:
+        config = self.vae.config
+        batches = torch.split((images * 2 - 1).to(self.device, self.vae.dtype), IMAGE_BATCH)
+        found = torch.cat([self.vae.encode(batch, return_dict=False)[0].mode() for batch in batches])
+        return self.latents.pack((found - (config.shift_factor or 0.0)) * config.scaling_factor).to(self.dtype)
+
 
 def part(text: PromptSide, kind: Any, name: str) -> Any:
     """A component in the prompt side's dtype. Raises ModelError where a tensor is missing."""

@@ -204,3 +204,7 @@ class Model(TextSide, Protocol):
     def decode(self, latents: Tensor) -> Tensor:
         """Images `[n, 3, H, W]` float32 in 0..1 on the CPU."""
         ...
+
+    def latents_of(self, images: Tensor) -> Tensor:
+        """Latents `[n, …]` of images `[n, 3, H, W]` in 0..1: what the autoencoder holds likeliest."""
+        ...

@@ -166,6 +166,15 @@ METRICS: dict[str, Metric] = {
         "The FID, the distance between the pictures before and after, is {limit} {bound}.",
         judged=False,
     ),
+    "relearn": Metric(
+        ">=",
+        "pictures",
+        "erased",
+        "ratio",
+        "Fine-tuning on five pictures of it takes {limit} {bound} of the steps that models need which never knew it.",
+        rows=(),
+        control=True,
+    ),
     "drift": Metric(
         "<=",
         "trajectories",
@@ -203,7 +212,7 @@ ROUNDINGS = {
 """The number formats of `after round`."""
 AFTERS = {
     "round": "the edited weights rounded to a number format",
-    "merge": "a third adapter, trained on harmless pictures, merged into them at this strength",
+    "merge": "the edited weights averaged with the base's, which are this share of it",
 }
 """What may be done to the edited weights before they are measured."""
 Access = Literal["black box", "white box", "soft states", "sampler", "sampler and pictures", "gradients and pictures"]

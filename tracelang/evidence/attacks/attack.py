@@ -37,7 +37,8 @@ class Budget:
     inversion. `views`: noised latents that a prompt is optimised on. `population` and `generations`: Ring-A-Bell's
     genetic search (200 and 3000 there). `eta`: its η (3 for nudity, 0.9 for a style there). `rate`: the learning rate
     of gradient attacks, None for each one's own. `left`: the share of an edit's effect on the matrices' reading that
-    the inverse map may leave standing for the sake of shorter states.
+    the inverse map may leave standing for the sake of shorter states. `tuning`: training
+    steps of a fine-tuning.
 
     Of attacks on the side of the picture: `given`: the share of sampling that the base does before `complete` goes on;
     half of the rows get half of it. `mask`: the share of the picture that `inpaint` draws anew. `tries`: samples of
@@ -66,6 +67,7 @@ class Budget:
     floor: float = 1.0
     length: int = 12
     candidates: int = 32
+    tuning: int = 100
 
     def __post_init__(self) -> None:
         if not (0 < self.given < 1 and 0 < self.mask < 1):
@@ -78,6 +80,8 @@ class Budget:
             raise AttackError("a budget's `left` is a share")
         if min(self.rows, self.tokens, self.iterations, self.views, self.generations) < 1 or self.population < 4:
             raise AttackError("a budget needs a row, a token, an iteration, a view, a generation, and 4 to breed from")
+        if self.tuning < 1:
+            raise AttackError("a budget's `tuning` is a number of training steps, at least 1")
 
 
 @dataclass(frozen=True, slots=True)

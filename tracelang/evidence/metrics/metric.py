@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Literal
 
@@ -12,12 +12,12 @@ from tracelang.evidence.bench import Failed, Judgements, Presence, presence
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample, samples_of
-from tracelang.evidence.schema import Accuracy, Certificate, Measure, Rate, Spread
+from tracelang.evidence.schema import Accuracy, Certificate, Measure, Rate, Relearning, Spread
 from tracelang.evidence.units.attack import AttackSide
 from tracelang.evidence.units.control import ControlSide, Probe
 from tracelang.evidence.units.shots import Features
 from tracelang.evidence.verdicts import decide, rate
-from tracelang.plan.types import Assertion, Member, Plan
+from tracelang.plan.types import After, Assertion, Member, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What was drawn of weights that were changed after the edit, and by which units; attacks as in `Measured`."""
+
+    pictures: Mapping[Sample, Judgements] = field(default_factory=dict)
+    units: Mapping[Sample, str] = field(default_factory=dict)
+    attacks: Mapping[tuple[Member, str, int, int], AttackSide] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that was looked at. `attacks` is by member, attack, samples and seed, the adaptive side; `unedited` is
     what the same attack brings that is made against the base model and drawn with it; `controls` is by probe and
@@ -68,6 +77,18 @@ class Measured:
     extractor: str = ""
     accuracy: Mapping[tuple[str, str], Accuracy] = field(default_factory=dict)
     """How often each judge is right, by its name and the class's label, where that is known."""
+    relearning: tuple[Relearning, ...] = ()
+    after: Mapping[After, Changed] = field(default_factory=dict)
+
+    def changed(self, after: After) -> Measured:
+        """The same of weights that were changed after the edit: what was not drawn of them carries an error."""
+        found = self.after.get(after, Changed())
+        pictures = {
+            sample: replace(self.pictures[sample], after=judgements, files=None, unit=found.units[sample])
+            for sample, judgements in found.pictures.items()
+            if sample in self.pictures
+        }
+        return replace(self, pictures=pictures, attacks=found.attacks)
 
     def known(self, member: Member) -> Accuracy | None:
         """How often the judge of a member is right about it. None of several concepts in one picture, too: of two that

@@ -13,7 +13,7 @@ from typing import Any
 from tracelang.checkpoint import earlier
 from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
-from tracelang.evidence.bench import Record
+from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.known import Known
 from tracelang.evidence.pictures import drawable, roles
@@ -26,9 +26,11 @@ from tracelang.evidence.report.chosen import chosen
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.report.html import Shown, write_html
 from tracelang.evidence.report.many import many
+from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.report.suites import suites
 from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
+from tracelang.evidence.units.rounding import RoundingRecord
 from tracelang.evidence.verdicts import worst
 from tracelang.evidence.work import Run, Work, seal
 from tracelang.files import write_text
@@ -46,7 +48,7 @@ def compose(
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
     errors = _errors(evidence)
-    everyday = evidence.integrity()
+    everyday, degrees = evidence.integrity(), tuple(figures.degrees(evidence))
     decided = worst([worst([one.verdict for one in outcomes]), everyday.verdict])
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
@@ -62,7 +64,10 @@ def compose(
         trained_against=plan.trained_against,
         controls=controls(evidence),
         certificate=certificate if isinstance(certificate := evidence.measured.certificate, Certificate) else None,
-        degrees=tuple(figures.degrees(evidence)),
+        degrees=degrees,
+        rounding=tuple(row for record in select(said, RoundingRecord).values() for row in record.rows),
+        merging=merging(degrees),
+        relearning=evidence.measured.relearning,
         noise=evidence.noise,
         chosen=tuple(chosen(artifact.lock)),
         quality=figures.quality(evidence),
@@ -126,7 +131,7 @@ UNCONTROLLED = (
     "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
 )
 ALWAYS_UNTESTED = (
-    "whether fine-tuning the edited weights, on a few pictures of a concept, brings it back",
+    "fine-tuning the edited weights on other pictures, at other rates or for longer than stated",
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
     "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
     "prompts in other languages, and concepts that the recipe does not name",
@@ -196,6 +201,8 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
         lines.append("any attack of a kind that the edit was not trained against")
     if not evidence.run.facts.get("controls"):
         lines.append(UNCONTROLLED)
+    if not evidence.measured.relearning:
+        lines.append("whether fine-tuning the edited weights, on a few pictures of a concept, brings it back")
     return (*lines, *ALWAYS_UNTESTED)
 
 

@@ -12,6 +12,8 @@ from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
 from tracelang.evidence.pictures import How, Row, Sample, degree_samples, kind_of, main_row, roles, rows, samples_of
+from tracelang.evidence.report.changed import changed
+from tracelang.evidence.report.relearning import Learnt
 from tracelang.evidence.schema import (
     AttackFinding,
     ConceptFinding,
@@ -35,6 +37,7 @@ from tracelang.evidence.units.noise import NoiseRecord
 from tracelang.evidence.units.shots import ShotsRecord
 from tracelang.evidence.verdicts import paired, rate
 from tracelang.evidence.work import Run
+from tracelang.plan.explain import after as told
 from tracelang.plan.prompts import probe_prompts
 from tracelang.plan.types import Member, Plan
 
@@ -101,6 +104,8 @@ class Evidence:
             features,
             extractor,
             accuracy,
+            relearning=tuple(Learnt.of(records).findings()),
+            after=changed(records, run.classes),
         )
         return Evidence(plan, run, measured, attacked, at_degree, noise, everyday, floor, beside, failures)
 
@@ -134,6 +139,9 @@ class Evidence:
         for degree, seen in self.at_degree.items():
             for sample, judgements in seen.items():
                 yield f"degree {degree:.0%}, {sample.prompt!r}, seed {sample.seed}", judgements
+        for after, weights in self.measured.after.items():
+            for sample, judgements in weights.pictures.items():
+                yield f"{told(after)}, {sample.prompt!r}, seed {sample.seed}", judgements
         for one in self.attacked:
             for side in (one.static, one.adaptive):
                 for row in side.rows:

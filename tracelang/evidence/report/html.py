@@ -23,12 +23,13 @@ from PIL import Image, UnidentifiedImageError
 
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
+from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.report.spent import asks_nothing, spent
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
-from tracelang.semantics.tables import ATTACKS, SUITES
+from tracelang.semantics.tables import ATTACKS, ROUNDINGS, SUITES
 from tracelang.text import joined, visible
 
 FORMATS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
@@ -45,6 +46,8 @@ SECTIONS = {
     "attacks": "Under attack",
     "suites": "Suites of prompts",
     "controls": "Left in it, or learned anew?",
+    "relearning": "Learnt again",
+    "changed": "Rounded and merged",
     "comparison": "Beside another edit",
     "degree": "The dial",
     "noise": "Where it acts",
@@ -104,6 +107,7 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             trade_off=_trade_off(report.degrees),
             rises=[one.degree for one in rises(report.degrees)],
             levels=_levels(report.noise),
+            learning=[(one, learning(one)) for one in report.relearning],
             told_apart=[drawn(one) for one in report.chosen[:DRAWN]],
         )
     )
@@ -135,6 +139,7 @@ def _environment() -> Environment:
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "SUITES": SUITES}
+    environment.globals |= {"ROUNDINGS": ROUNDINGS}
     environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
 
@@ -143,7 +148,7 @@ WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "measured", "mended", "strongest", "called", "held_out", "ticked",
     "level",
-    "probe", "points", "said_beside",
+    "probe", "points", "said_beside", "span",
 )  # fmt: skip
 
 

@@ -79,6 +79,14 @@ def at_least(rate: Rate | None) -> str:
     return "not measured" if rate is None or not rate.n else f"{counted(rate)}, at least {percent(rate.low)}"
 
 
+def span(interval: tuple[float | None, float | None] | None) -> str:
+    """`0.6 to 1.3`; an end that nothing bounds is `…`."""
+    if interval is None:
+        return "—"
+    low, high = ("…" if end is None else number(end) for end in interval)
+    return f"{low} to {high}"
+
+
 def chance(p: float) -> str:
     """A p-value."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -8,6 +8,7 @@ from typing import Any
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.bench import Record, Unit, Wanted
 from tracelang.evidence.pictures import drawable, roles
+from tracelang.evidence.units.after import AfterAttackUnit, AfterUnit
 from tracelang.evidence.units.attack import AttackUnit
 from tracelang.evidence.units.certificate import CertificateUnit
 from tracelang.evidence.units.control import ControlUnit
@@ -16,6 +17,8 @@ from tracelang.evidence.units.drift import DriftUnit
 from tracelang.evidence.units.everyday import EverydayUnit
 from tracelang.evidence.units.floor import FloorUnit
 from tracelang.evidence.units.noise import NoiseUnit
+from tracelang.evidence.units.relearn import RelearnUnit, ShamUnit
+from tracelang.evidence.units.rounding import RoundingUnit
 from tracelang.evidence.units.shots import ShotsUnit
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
@@ -24,14 +27,19 @@ KINDS: dict[str, type[Unit]] = {
     kind.kind: kind
     for kind in (
         CertificateUnit,
+        RoundingUnit,
         NoiseUnit,
         ShotsUnit,
         DegreeUnit,
+        AfterUnit,
         AttackUnit,
+        AfterAttackUnit,
         DriftUnit,
         EverydayUnit,
         FloorUnit,
         ControlUnit,
+        ShamUnit,
+        RelearnUnit,
     )
 }
 """In the order in which they are done."""
