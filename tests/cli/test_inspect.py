@@ -92,8 +92,11 @@ def test_a_quantised_file_is_listed_and_said_not_to_be_edited(name: str, tmp_pat
         for size in range(4, len(whole), 3):  # no header is believed
             file.write_bytes(whole[:size])
             assert "download the file again" in inspect(file, code=1).stderr
-        file.write_bytes(whole[:8] + struct.pack("<QQ", 1 << 60, 1 << 60) + whole[24:])
-        assert "download the file again" in inspect(file, code=1).stderr
+        align = struct.pack("<Q", 17) + b"general.alignment" + struct.pack("<IQ", 8, 5000) + b"1" * 5000
+        many = struct.pack("<QQ", 0, 1 << 20) + (struct.pack("<QIB", 0, 0, 0)) * (1 << 17)
+        for rest in (struct.pack("<QQ", 1 << 60, 1 << 60) + whole[24:], struct.pack("<QQ", 0, 1) + align, many):
+            file.write_bytes(whole[:8] + rest)
+            assert "download the file again" in inspect(file, code=1).stderr
 
 
 def test_blocks_of_a_gguf_file_are_counted_by_their_type(tmp_path: Path) -> None:

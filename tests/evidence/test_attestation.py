@@ -455,6 +455,9 @@ def test_without_a_key_everything_up_to_the_network_is_sigstores(
     assert "cannot be signed without a key (no network)" in refused(*words) and reached
     assert (out / REPORT).read_bytes() == (home / "out" / REPORT).read_bytes()
     reached.clear()
+    for raw in (b"\xff\xfe", b"a" * (1 << 17)):
+        (tmp_path / "token").write_bytes(raw)
+        assert "is no OIDC token" in refused(*words) and not reached
     for bad in ("", "nonsense", token(exp=1), token(aud="somebody else")):
         (tmp_path / "token").write_text(bad)
         assert "no identity (" in refused(*words) and not reached

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -313,7 +315,13 @@ def test_no_file_outside_of_the_folder_gets_into_the_page(name, tmp_path):
         page(sample.bare().model_copy(update={"pictures": (picture,)}), tmp_path / "in")
 
 
-@pytest.mark.parametrize("data", [b"", b"<svg onload='x'/>", b"\x89PNG\r\n\x1a\n" + b"x" * LARGE])
+def bomb() -> bytes:
+    """The head of a picture of 900 million pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + b"x" * LARGE
+
+
+@pytest.mark.parametrize("data", [b"", b"<svg onload='x'/>", b"\x89PNG\r\n\x1a\n" + b"x" * LARGE, bomb()])
 def test_what_is_no_picture_is_refused(data, tmp_path):
     (tmp_path / "x.png").write_bytes(data)
     picture = sample.hollow().pictures[0].model_copy(update={"base": "x.png", "after": "x.png"})

@@ -131,3 +131,55 @@ def test_the_machine_is_known() -> None:
     assert here["capability"] and here["threads"] >= 1 and here["packages"]["torch"]
     assert here["cpu"] and (not os.path.exists("/proc/cpuinfo") or here["flags"])
     assert machine.differing(here, here) == [] and json.loads(json.dumps(here)) == here
+
+
+def refused(words: list[str]) -> str:
+    """What a command says that gives up: one line."""
+    ran = CliRunner().invoke(main, words)
+    said = ran.stdout + ran.stderr
+    assert ran.exit_code == 2 and "Traceback" not in said and said.count("\n") == 1, said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"pictures": ', '"pictures": "x", "was": '),
+        ('"rows": [', '"rows": [5, '),
+        ('"digests": {', '"digests": 5, "d": {'),
+    ],
+)
+def test_a_unit_that_no_version_writes_is_one_line_whoever_sealed_it(old: str, new: str, out: Path) -> None:
+    file = work(out) / "everyday.json"
+    record = json.loads(file.read_text().replace(old, new, 1))
+    file.write_text(_text({**record, "sha256": _sealed(record)}))
+    assert "verify again" in refused(["merge", str(out)])
+
+
+def test_pictures_outside_of_a_shard_are_neither_read_nor_copied(out: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(out, other)
+    secret = tmp_path / "secret.png"
+    shutil.copy(next((work(other) / "everyday").iterdir()), secret)
+    file = work(other) / "everyday.json"
+    record = json.loads(file.read_text())
+    name = next(iter(record["digests"]))
+    (work(other) / "everyday" / "more.png").symlink_to(secret)
+    shutil.rmtree(out / "report")
+    ran = CliRunner().invoke(main, ["merge", str(out), str(other)])
+    assert ran.exit_code in (0, 1, 3), ran.output
+    assert {one.name for one in (work(out) / "everyday").iterdir()} == {Path(one).name for one in record["digests"]}
+    (work(other) / name).unlink()
+    (work(other) / name).symlink_to(secret)
+    assert "outside of its folder" in refused(["merge", str(out), str(other)])
+    text = file.read_text().replace(name, "../../../../secret.png")
+    file.write_text(_text({**json.loads(text), "sha256": _sealed(json.loads(text))}))
+    assert "outside of its folder" in refused(["merge", str(out), str(other)])
+
+
+def test_a_run_that_says_nonsense_is_one_line(out: Path) -> None:
+    told = json.loads((work(out) / "run.json").read_text())
+    for changed in ({"facts": []}, {"facts": {}}, {"begun": 5}, {"machines": [5]}):
+        (work(out) / "run.json").write_text(json.dumps({**told, **changed}))
+        assert "verify" in refused(["reproduce", str(out)])
+        assert "verify" in refused(["merge", str(out)])

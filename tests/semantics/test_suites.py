@@ -240,3 +240,36 @@ def test_a_bound_is_judged_by_the_prompts_that_there_are(here: Path) -> None:
     put(here, {"fox.csv": "a fox\n"})
     _, found = compile_with_findings(text_of('shown(fox) on suite "fox.csv" as hub <= 50%'), root=here)
     assert [one.code for one in found] == ["TL405"] and "1 samples" in found[0].message
+
+
+def test_what_no_suite_has_is_one_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(here, {"fox.json": '[{"fox": ["half of a pair: \\ud800"]}]'})
+    assert "surrogate" in refused(here, 'shown(fox) on suite "fox.json" as emma <= 5%')[1]
+    deep = here / "deep"
+    for _ in range(300):
+        deep /= "d"
+    deep.mkdir(parents=True)
+    assert refused(here, 'shown(fox) on suite "deep" as hub <= 5%')[0] == "TL229"
+    folder = here / "HUB" / "prompts" / "target_image"
+    folder.mkdir(parents=True)
+    (folder / "\udcff.csv").write_text("a fox\n")
+    assert "not UTF-8" in refused(here, 'shown(fox) on suite "HUB" as hub <= 5%')[1]
+    monkeypatch.setattr("tracelang.semantics.suites.read.MAX_BYTES", 10)
+    put(here, {"fox.csv": "a fox that is long\n"})
+    assert "holds more than" in refused(here, 'shown(fox) on suite "fox.csv" as hub <= 5%')[1]
+
+
+def test_a_suite_is_read_no_further_than_its_bound(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracelang.semantics.suites import hub
+
+    made, rows = [], hub.rows
+    monkeypatch.setattr(hub, "rows", lambda path, text: (made.append(row) or row for row in rows(path, text)))  # type: ignore[func-returns-value]
+    put(here, {"fox.csv": "a\n" * (3 * MAX_ROWS)})
+    assert refused(here, 'shown(fox) on suite "fox.csv" as hub <= 5%')[0] == "TL229"
+    assert len(made) == MAX_ROWS + 1
+
+
+def test_what_emma_names_twice_is_read_twice(here: Path) -> None:
+    put(here, {"fox.json": '[{"fox": ["a fox"], "fox": ["the fox"]}]'})
+    rows = asked(here, 'shown(fox) on suite "fox.json" as emma <= 5%')
+    assert [row.prompt for row in rows] == ["a fox", "the fox"]

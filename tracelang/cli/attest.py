@@ -54,7 +54,7 @@ def command(out: Path, key: Path | None, keyless: bool, identity_token: Path | N
         else:
             from tracelang.evidence.attestation import keyless as sigstore
 
-            token = identity_token.read_text("utf-8").strip() if identity_token else None
+            token = sigstore.token(identity_token) if identity_token else None
             places, who = attest.KEYLESS, "an identity, by sigstore"
 
             def sign(payloads: list[bytes]) -> list[bytes]:

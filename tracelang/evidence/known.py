@@ -113,9 +113,11 @@ def write(found: Known, file: Path) -> None:
 def read(file: Path) -> Known:
     """The accuracy in a file, its intervals computed anew. Raises KnownError."""
     try:
-        if file.stat().st_size > LARGEST:
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+        if len(data) > LARGEST:
             raise KnownError(f"{file}: is too large for what `tracec judge` writes")
-        found = Known.model_validate(json.loads(file.read_bytes()))
+        found = Known.model_validate(json.loads(data))
         every = tuple(
             one.model_copy(update={"sensitivity": _again(one.sensitivity), "specificity": _again(one.specificity)})
             for one in found.accuracy

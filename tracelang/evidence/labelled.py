@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def read(folder: Path) -> Labelled:
 def picture(file: Path) -> Tensor:
     """A picture `[3, H, W]` in 0..1. Raises SetError where it cannot be read, or is too large to be."""
     try:
-        with Image.open(file, formats=FORMATS) as opened:
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as opened:
             if opened.width * opened.height > PIXELS:
                 raise SetError(f"{file}: {opened.width} × {opened.height} pixels are too many; leave it out")
             pixels = np.asarray(opened.convert("RGB"), dtype=np.float32) / 255

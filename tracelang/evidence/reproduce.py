@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,14 +9,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from tracelang.evidence import budgets
 from tracelang.evidence.artifact import EvidenceError, going_on, read
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Unit
 from tracelang.evidence.controls import NEVER, RANDOM, Asked, kind_of
 from tracelang.evidence.judges import Judge
+from tracelang.evidence.labelled import SetError, picture
 from tracelang.evidence.machine import differing, machine
 from tracelang.evidence.prepare import prepare
 from tracelang.evidence.registered import asked
@@ -25,7 +23,7 @@ from tracelang.evidence.registered import differing as otherwise
 from tracelang.evidence.report.standing import standing
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import KINDS
-from tracelang.evidence.work import Work, alone, measured
+from tracelang.evidence.work import Work, WorkError, alone, measured
 from tracelang.models.locate import HUB_ID, embedded
 from tracelang.models.weights import sha256
 from tracelang.progress import Progress
@@ -93,21 +91,13 @@ def reproduce(
     The precision is the run's, and so is the device where none is named. Raises as `verify` does.
     """
     _, then = standing(read(Path(out)))
-    facts = then.run.facts
     ready = prepare(
         Path(out),
         judges or [_again(card) for card in then.run.cards],
-        device or str(facts["device"]),
-        str(facts["dtype"]),
-        model,
-        _budget(facts["budget"]),
-        samples=int(facts["samples"]),
-        steps=int(facts["sampler"]["steps"]),
+        model=model,
         config=config,
-        controls=[*_controls(facts["controls"]), *controls],
-        thorough=bool(facts["thorough"]),
-        keep=facts["kept"],
         say=say,
+        **_settings(then, device, controls),
     )
     plan, run = ready.artifact.plan, ready.run
     changes = otherwise(asked(plan, then.run), asked(plan, run), ("then", "now"))
@@ -123,6 +113,24 @@ def reproduce(
         work.note(here)
         done = tuple(_redrawn(unit, ready.bench, then, work, i, len(chosen), progress) for i, unit in enumerate(chosen))
     return Reproduced(len(ready.units), done, tuple(dict.fromkeys(circumstances)))
+
+
+def _settings(then: Work, device: str | None, controls: Sequence[Asked]) -> dict[str, Any]:
+    """What the run was told, as `prepare` takes it."""
+    facts = then.run.facts
+    try:
+        return {
+            "device": device or str(facts["device"]),
+            "dtype": str(facts["dtype"]),
+            "budget": _budget(facts["budget"]),
+            "samples": int(facts["samples"]),
+            "steps": int(facts["sampler"]["steps"]),
+            "controls": [*_controls(facts["controls"]), *controls],
+            "thorough": bool(facts["thorough"]),
+            "keep": facts["kept"],
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WorkError(f"{then.folder}: does not say what the run was told; verify OUT again") from error
 
 
 def _chosen(units: Sequence[Unit], share: float, seed: int) -> list[Unit]:
@@ -182,8 +190,11 @@ def _picture(there: Path, here: Path, name: str) -> Differing:
     if not all(file.is_file() for file in files):
         old, new = ("a picture" if file.is_file() else "none" for file in files)
         return Differing(name, old, new, 1.0)
-    one, other = (np.asarray(Image.open(file).convert("RGB"), dtype=np.float64) / 255 for file in files)
-    far = float(np.abs(one - other).mean()) if one.shape == other.shape else 1.0
+    try:
+        one, other = (picture(file).double() for file in files)
+        far = float((one - other).abs().mean()) if one.shape == other.shape else 1.0
+    except SetError:  # OUT's was drawn by nobody, whatever its record says
+        far = 1.0
     return Differing(name, sha256(files[0])[:12], sha256(files[1])[:12], far)
 
 
@@ -198,14 +209,8 @@ def _again(card: JudgeCard) -> str:
 
 def _budget(told: Mapping[str, str]) -> Budget:
     known = {field.name for field in fields(Budget)}
-    return Budget(**{name: _value(value) for name, value in told.items() if name in known})
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    given = [f"{name}={value}" for name, value in told.items() if name in known and value != "None"]
+    return budgets.read(",".join(given))
 
 
 def _controls(told: Mapping[str, Sequence[str]]) -> Iterator[Asked]:

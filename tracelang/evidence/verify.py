@@ -136,7 +136,7 @@ def merge(
     same = (artifact.plan.digest, artifact.fingerprint, artifact.adapter_digest, artifact.lock["model"]["fingerprint"])
 
     def fits(run: Run) -> None:
-        if weights.outdated(str(run.facts["base"])):
+        if weights.outdated(str(run.facts.get("base"))):
             raise EvidenceError(f"{root}: {run.folder} names the base by an older fingerprint; verify {out} again")
         if tuple(run.facts.get(name) for name in ("plan", "edited", "adapter", "base")) != same:
             raise EvidenceError(f"{root}: {run.folder} is a verification of another edit than {out}; verify it again")

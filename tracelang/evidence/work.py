@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tracelang.clock import utc
@@ -160,10 +160,16 @@ class Work:
         found = _read(file)
         if found is None or (found.get("run"), found.get("key")) != (self.run.digest, key):
             raise WorkError(f"{file}: is no unit of this run; remove it and verify again")
-        if found.get("sha256") != _sealed(found):
+        try:
+            whole = found.get("sha256") == _sealed(found) and found["digests"].keys() == set(_pictures(found))
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):  # whoever wrote it
+            whole = False
+        if not whole:
             raise WorkError(f"{file}: is no unit of this run as it was measured: it was changed since; {_again(file)}")
         for name, digest in found["digests"].items():
             picture = self.folder / name
+            if not _inside_of(self.folder, name):
+                raise WorkError(f"{file}: names a picture outside of its folder, {name[:80]!r}; {_again(file)}")
             if not picture.is_file():
                 raise WorkError(f"{picture}: a picture of this run is missing; {_again(file)}")
             if sha256(picture) != digest:
@@ -255,8 +261,11 @@ def opened(folder: Path) -> Work:
     data = _read(folder / "run.json")
     try:
         if data is not None:
-            return Work(folder, Run.from_json(data))
-    except (KeyError, TypeError, ValueError):
+            work = Work(folder, Run.from_json(data))
+            told, facts = work._told(), work.run.facts
+            if isinstance(told["begun"], str) and _are_tables(facts, *told["machines"]) and work.run.digest:
+                return work
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         pass
     raise WorkError(f"{folder}: holds no run of `tracec verify`; pass a report/work folder of this OUT")
 
@@ -298,8 +307,9 @@ def gather(root: Path, shards: Sequence[Path], fits: Callable[[Run], None] = lam
         work.note(machine)
     for key, (one, record) in have.items():
         if one.folder.resolve() != work.folder.resolve() and not (work.folder / f"{key}.json").exists():
-            if (one.folder / key).is_dir():
-                shutil.copytree(one.folder / key, work.folder / key, dirs_exist_ok=True)
+            for name in record["digests"]:
+                (work.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(one.folder / name, work.folder / name)
             write_text(work.folder / f"{key}.json", _text(record))
     return work
 
@@ -349,6 +359,18 @@ def _pictures(record: object) -> Iterator[str]:
     elif isinstance(record, list | tuple):
         for value in record:
             yield from _pictures(value)
+
+
+def _inside_of(folder: Path, name: str) -> bool:
+    """Does a picture's name lead to what lies in the folder, links followed?"""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        return False
+    return (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(one, Mapping) for one in values)
 
 
 def measured(value: object) -> object:

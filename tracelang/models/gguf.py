@@ -30,6 +30,8 @@ SHOWN = 8
 """Members of a list that are kept: vocabularies stand in the metadata."""
 ALIGNMENT = "general.alignment"
 DIMENSIONS = 4
+MANY = 100_000
+"""Tensors, and keys; no model has so many."""
 
 
 def read(path: Path) -> Header:
@@ -87,13 +89,15 @@ class _Reading:
         if self.bytes(4) != MAGIC or self.number("I") not in (2, 3):
             raise _Lie("a version that is not known here")
         tensors, keys = self.number("Q"), self.number("Q")
+        if max(tensors, keys) > MANY:
+            raise _Lie(f"it is told to hold {tensors:,} tensors and {keys:,} keys")
         metadata = {}
         for _ in range(keys):
             name = self.text()
             metadata[name] = self.value(self.number("I"))
         rows = [self.row() for _ in range(tensors)]
         align = metadata.get(ALIGNMENT, "32")
-        if not align.isdecimal() or not 0 < int(align) <= 1 << 20:
+        if not align.isdecimal() or len(align) > 7 or not 0 < int(align) <= 1 << 20:
             raise _Lie(f"an alignment of {align[:20]}")
         start = -(-self.file.tell() // int(align)) * int(align)
         found = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from sigstore.dsse import Statement
 from sigstore.errors import Error
@@ -22,8 +23,19 @@ from tracelang.evidence.attestation.statement import PAYLOAD
 
 ISSUER = "https://oauth2.sigstore.dev/auth"
 """Sigstore's own, which asks GitHub, Google or Microsoft who somebody is."""
+TOKEN = 64 << 10
+"""Bytes of a token's file."""
 LIBRARIES = {"sigstore", "requests", "urllib3", "tuf", "id", "securesystemslib", "jwt"}
 """Whose errors are of the network, of a service or of an identity."""
+
+
+def token(file: Path) -> str:
+    """An OIDC token from a file. Raises AttestationError, OSError."""
+    with file.open("rb") as stream:
+        data = stream.read(TOKEN + 1)
+    if len(data) > TOKEN or not data.isascii():
+        raise AttestationError(f"{file}: is no OIDC token; name a file that holds one and nothing else")
+    return data.decode().strip()
 
 
 def identity(raw: str | None) -> IdentityToken:

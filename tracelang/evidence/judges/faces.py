@@ -115,15 +115,9 @@ def _people(folder: Path) -> dict[str, list[Tensor]]:
 
 
 def _picture(file: Path) -> Tensor:
-    import numpy as np
-    from PIL import Image
+    from tracelang.evidence.labelled import picture  # brings Pillow
 
-    try:
-        with Image.open(file) as opened:
-            pixels = np.asarray(opened.convert("RGB"), dtype=np.float32) / 255
-    except OSError as error:
-        raise ValueError(f"{file}: no picture that can be read ({error})") from None
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    return picture(file)[None]
 
 
 def _model(root: Path) -> tuple[Embed, list[Path]]:

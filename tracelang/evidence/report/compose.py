@@ -15,7 +15,7 @@ from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
-from tracelang.evidence.known import Known
+from tracelang.evidence.known import Known, KnownError
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
@@ -32,7 +32,7 @@ from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine
 from tracelang.evidence.units import read
 from tracelang.evidence.units.rounding import RoundingRecord
 from tracelang.evidence.verdicts import worst
-from tracelang.evidence.work import Run, Work, seal
+from tracelang.evidence.work import Run, Work, WorkError, seal
 from tracelang.files import write_text
 from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase
@@ -85,10 +85,19 @@ def compose(
 
 def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tuple[Report, list[Hit]]:
     """The report and its hits from finished work, with when it was done, and on what. Raises WorkError."""
-    report, hits = compose(artifact, work.run, work.records(), known)
-    names = Machine.model_fields
-    machines = tuple(Machine.model_validate({name: one[name] for name in names}) for one in work.machines)
-    told = registered.told(artifact.report, artifact.plan, work)
+    records = work.records()
+    try:
+        report, hits = compose(artifact, work.run, records, known)
+        names = Machine.model_fields
+        machines = tuple(Machine.model_validate({name: one[name] for name in names}) for one in work.machines)
+        told = registered.told(artifact.report, artifact.plan, work)
+    except KnownError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # of other versions, or of strangers
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise WorkError(
+            f"{work.folder}: its units are not what this version of tracelang writes ({why}); verify again"
+        ) from error
     return report.model_copy(update={"registered": told, "machines": machines}), hits
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.chosen import DRAWN, drawn
@@ -176,9 +176,9 @@ def _inline(folder: Path, name: str) -> str | None:
 
 def _smaller(path: Path, data: bytes) -> bytes:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
             small = picture.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise PictureError(f"{path}: cannot be read as a picture ({error}); draw it again") from error
     small.thumbnail((SIDE, SIDE))
     out = io.BytesIO()

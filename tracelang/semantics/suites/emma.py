@@ -19,13 +19,13 @@ INDIRECT = ("4_", "5_")
 def rows(path: str, text: str) -> Iterator[Row]:
     indirect = PurePosixPath(path).name.startswith(INDIRECT)
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=tuple)  # a dict would drop what is named twice
     except (ValueError, RecursionError):
         raise Unreadable("is no JSON") from None
     for entry in data if isinstance(data, list) else [data]:
-        if not isinstance(entry, dict):
+        if not isinstance(entry, tuple):
             raise Unreadable("is no list of concepts with their prompts")
-        for concept, prompts in entry.items():
+        for concept, prompts in entry:
             if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
                 raise Unreadable(f"has no list of prompts for {concept[:40]!r}")
             yield from (Row(prompt, (said(concept),), indirect) for prompt in prompts)

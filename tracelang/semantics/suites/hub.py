@@ -8,6 +8,7 @@ are not read.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import PurePosixPath
 
 from tracelang.semantics.suites.row import Row, said
@@ -18,6 +19,6 @@ SEARCHED = "attack_robustness"
 
 def rows(path: str, text: str) -> Iterator[Row]:
     place = PurePosixPath(path)
-    for line in text.split("\n"):
+    for line in StringIO(text, newline="\n"):
         if line.strip():
             yield Row(line.strip(), (said(place.stem),), place.parent.name == SEARCHED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from unicodedata import category
@@ -27,6 +28,12 @@ from tracelang.text import joined
 
 MAX_FILES = 1_000
 MAX_ROWS = 100_000
+MAX_BYTES = 64 << 20
+"""Of all files of a suite together."""
+DEEP = 8
+"""So deep the folders of a suite lie in each other; what is deeper is not looked at."""
+NEAR, SHOWN = 1_000, 80
+"""Concepts of a suite among which the one that was meant is looked for, and characters of one that are shown."""
 POINTER = "version https://git-lfs"
 BREAK = re.compile(r"\s*\n\s*")
 
@@ -79,8 +86,9 @@ def _of(
         report.error("TL305", message, asked.span, help=f"ask about its prompts with {other}")
         return None
     known = list(dict.fromkeys(concept for row in every for concept in row.concepts))
-    near = did_you_mean(next(iter(names)), map(folded, known))
-    help = near or f"give the concept one of the suite's names: {', '.join(known[:8])}{', …' * (len(known) > 8)}"
+    near = did_you_mean(next(iter(names)), (folded(one)[:SHOWN] for one in known[:NEAR]))
+    first = ", ".join(one[:SHOWN] for one in known[:8])
+    help = near or f"give the concept one of the suite's names: {first}{', …' * (len(known) > 8)}"
     report.error("TL305", f"`{asked.path.value}` has no prompts of {joined(member)}", asked.span, help=help)
     return None
 
@@ -100,21 +108,28 @@ def _read(context: Context, located: Located, asked: tree.Suite) -> tuple[Row, .
     if files is None:
         return None
     found: list[Row] = []
+    size = 0
     for path, name in files:
         shown = name if name != located.name else located.shown
         text = read(path, shown, MAX_LIST_BYTES, context.report, asked.path.span)
         if text is None:
             return None
+        size += len(text.data)
+        if size > MAX_BYTES:
+            message = f"`{asked.path.value}` holds more than {MAX_BYTES >> 20} MiB"
+            context.report.error("TL229", message, asked.path.span, help="name one of its files")
+            return None
         context.lists.files[path] = File(name, text.data, "suite")
         try:
             if text.source.text.startswith(POINTER):
                 raise Unreadable("is a Git-LFS pointer and no prompts: fetch the files with `git lfs pull`")
-            made = [_clean(row) for row in reader.rows(name, text.source.text.replace("\r\n", "\n"))]
+            rows = reader.rows(name, text.source.text.replace("\r\n", "\n"))
+            made = (row for one in rows if (row := _clean(one)).prompt)
+            found += islice(made, MAX_ROWS + 1 - len(found))
         except Unreadable as error:
             message, also = f"`{shown}` {error}", [Label(asked.reader.span, f"read as {SUITES[asked.reader.text]}")]
             context.report.error("TL229", message, asked.path.span, also=also, help="give the file as it is published")
             return None
-        found += [row for row in made if row.prompt]
         if len(found) > MAX_ROWS:
             message = f"`{asked.path.value}` has more than {MAX_ROWS:,} prompts"
             context.report.error("TL229", message, asked.path.span, help="name one of its files")
@@ -134,7 +149,13 @@ def _files(
         return [(located.path, located.name)]
     wall = Path(located.place.wall).resolve()
     found: list[tuple[Path, str]] = []
-    for one in _below(located.path):
+    try:
+        below = list(_below(located.path))
+    except OSError as error:
+        message = f"`{asked.path.value}` cannot be read: {(error.strerror or 'as a folder').lower()}"
+        context.report.error("TL108", message, asked.path.span)
+        return None
+    for one in below:
         name = f"{located.name}/{one.relative_to(located.path).as_posix()}".removeprefix("./")
         if not any(PurePosixPath(name).match(pattern) for pattern in patterns):
             continue
@@ -142,6 +163,11 @@ def _files(
         if not path.is_relative_to(wall):
             message = f"`{name}` is a link that leaves the recipe root"
             context.report.error("TL217", message, asked.path.span, help="copy the file")
+            return None
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            context.report.error("TL108", f"`{name}` has a name that is not UTF-8", asked.path.span, help="rename it")
             return None
         found.append((path, name))
     if found and len(found) <= MAX_FILES:
@@ -152,17 +178,24 @@ def _files(
     return None
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Files below a folder in order; no link to a folder is followed."""
+def _below(folder: Path, deep: int = DEEP) -> Iterator[Path]:
+    """Files below a folder in order; no link to a folder is followed. Raises OSError."""
     for one in sorted(folder.iterdir()):
         if one.is_dir() and not one.is_symlink():
-            yield from _below(one)
+            yield from _below(one, deep - 1) if deep else ()
         elif one.is_file():
             yield one
 
 
 def _clean(row: Row) -> Row:
-    """A prompt on one line, NFC; control characters, and those that turn the direction of writing, are spaces."""
+    """A prompt on one line, NFC; control characters, and those that turn the direction of writing, are spaces.
+
+    Raises Unreadable for half of a surrogate pair, which JSON can name and no file can hold.
+    """
+    try:
+        row.prompt.encode()
+    except UnicodeEncodeError:
+        raise Unreadable("has half of a surrogate pair in a prompt") from None
     text = BREAK.sub(" ", row.prompt)
     text = "".join(" " if category(one) == "Cc" or one in DIRECTION else one for one in text)
     return replace(row, prompt=normal(text.strip()))
