@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from safetensors.torch import load_file
 import tracelang
 from tests.bright import Bright
 from tests.engine.plans import LATE, constraints, erasure, fuse, plan, refine, run, steer
+from tests.evidence.attacks.targets import SMALL
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.merge import stored
 from tracelang.checkpoint.save import save
 from tracelang.cli import main
 from tracelang.engine.edit import applied
 from tracelang.engine.low_rank import LowRank
-from tracelang.evidence.attacks import ATTACKS, Budget
+from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.units import drift, noise
 from tracelang.models.family import facts
 from tracelang.plan.bind import BindError, bind
@@ -249,7 +251,7 @@ def test_an_edit_is_drawn_and_verified_under_every_attack(dev, monkeypatch):
     words = ["sample", "out", "--against", str(dev), "--prompt", "a cat", "--count", "1", "--steps", "2"]
     drawn = CliRunner().invoke(main, [*words, "--device", "cpu"])
     assert drawn.exit_code == 0 and Path("samples.png").exists(), drawn.output
-    small = Budget(rows=2, tokens=2, iterations=2, views=1, population=4, generations=2)
+    small = replace(SMALL, rows=2, iterations=2, views=1, population=4, generations=2, tuning=2)
     report = tracelang.verify("out", judges=[Bright()], device="cpu", model=str(dev), samples=2, steps=2, budget=small)
     assert not report.errors and {one.attack for one in report.attacks} == set(ATTACKS)
     changed = {layer.tensor for layer in report.certificate.layers if layer.change}

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 import tracelang
 from tests.bright import Bright
 from tests.engine.plans import erasure, fuse, plan, refine, run, steer
+from tests.evidence.attacks.targets import SMALL
 from tests.evidence.certified import certify
 from tracelang.checkpoint import lora
 from tracelang.cli import main
@@ -24,7 +25,7 @@ from tracelang.engine.edit import applied
 from tracelang.engine.lora import injected
 from tracelang.engine.low_rank import LowRank, compress
 from tracelang.engine.sampling import sample_latents
-from tracelang.evidence.attacks import ATTACKS, Budget
+from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.units import drift, noise
 from tracelang.models.weights import sha256
 from tracelang.plan.types import ReadsSites
@@ -223,7 +224,7 @@ def test_an_edit_is_drawn_and_verified_under_every_attack(tiny_sdxl, monkeypatch
     words = ["sample", "out", "--against", str(tiny_sdxl), "--prompt", "a cat", "--count", "1", "--steps", "2"]
     drawn = CliRunner().invoke(main, [*words, "--device", "cpu"])
     assert drawn.exit_code == 0 and Path("samples.png").exists(), drawn.output
-    small = Budget(rows=2, tokens=2, iterations=2, views=1, population=4, generations=2)
+    small = replace(SMALL, rows=2, iterations=2, views=1, population=4, generations=2, tuning=2)
     report = tracelang.verify(
         "out", judges=[Bright()], device="cpu", model=str(tiny_sdxl), samples=2, steps=2, budget=small
     )

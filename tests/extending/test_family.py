@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from click.testing import CliRunner
 from torch import Tensor
 
 import tracelang
+from tests.evidence.attacks.targets import SMALL
 from tracelang.cli import main
 from tracelang.engine.sampling import sample
-from tracelang.evidence.attacks import ATTACKS, Budget
+from tracelang.evidence.attacks import ATTACKS
 from tracelang.evidence.judges import Answer, Class
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import drift, noise
@@ -104,7 +106,7 @@ def test_the_whole_way(method: str, base: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(drift, "DRIFTS", 1)
     monkeypatch.setattr(noise, "TRAJECTORIES", 1)
-    small = Budget(rows=2, tokens=2, iterations=2, views=1, population=4, generations=2)
+    small = replace(SMALL, rows=2, iterations=2, views=1, population=4, generations=2, tuning=2)
     report = tracelang.verify("out", judges=[Bright()], device="cpu", model=str(base), samples=2, steps=2, budget=small)
     assert not report.errors and {one.attack for one in report.attacks} == set(ATTACKS)
     assert Path("out/report/report.html").exists()

@@ -45,8 +45,8 @@ class Budget:
     which `noise` and `classifier` keep one a row, and `scale` the strongest guidance among the latter's. `latents`:
     pictures of either side that the classifier of latents learns from. `fixes`: gradient steps of `inversion` at each
     time (25 there), and `floor` the weight of its energy floor (1 there; without one it finds pictures in a model that
-    has learned nothing). `length`: MMA's tokens (20 there), and `candidates` the prompts that it tries an iteration
-    (512 there).
+    has learned nothing). `length`: MMA's tokens (20 there), where a prompt holds so many, and `candidates` the prompts
+    that it tries an iteration (512 there).
     """
 
     rows: int = 40

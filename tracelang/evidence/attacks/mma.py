@@ -34,13 +34,10 @@ Alike = Callable[[TextStates, Tensor, Tensor], Tensor]
 def run(target: Target, model: Model, budget: Budget) -> Found:
     """Starts from random tokens, a row each. Tokens of the concept's own names are not used."""
     words = model.prompt_encoder
-    n, k = min(budget.rows, target.count), budget.length
+    n = min(budget.rows, target.count)
     asked = target.dealt(n)
     around = frame(words, target.prompts[0])
-    if around.start + k >= len(around.head) + len(around.tail):
-        raise AttackError(
-            f"mma: {k} tokens do not fit into prompts of {len(around.head) + len(around.tail)}; give fewer"
-        )
+    k = min(budget.length, len(around.tail) - 1)  # as many as a prompt of this model holds beside its end
     known = usable(target, words, around)
     vectors = words.table[known.to(words.table.device)].float()
     alike, forms = similar(target, model, asked, around)
