@@ -19,6 +19,7 @@ from tracelang.cli.running import config_option, device_options, mistakes, usabl
 from tracelang.text import safe
 
 if TYPE_CHECKING:
+    from tracelang.evidence.bench import Keep
     from tracelang.evidence.report.html import Shown
     from tracelang.evidence.schema import Registered, Report
 
@@ -101,6 +102,12 @@ known_option = click.option(
 @control_option
 @click.option("--budget", metavar="NAME=VALUE,…", help="What attackers may spend, such as rows=40,iterations=200.")
 @click.option("--thorough", is_flag=True, help="More of everything that two cores have no time for in 90 minutes.")
+@click.option(
+    "--keep",
+    type=click.Choice(["all", "shown"]),
+    help="Which pictures stay in OUT/report/work: all, for others to judge, or what the report may show.  [default: "
+    "all of an embedded model]",
+)
 @against_option
 @pictures_option
 @click.option(
@@ -130,6 +137,7 @@ def command(
     controls: list[tuple[str, tuple[str, ...]]],
     budget: str | None,
     thorough: bool,
+    keep: Keep | None,
     against: Path | None,
     pictures: Shown,
     register: bool,
@@ -169,6 +177,7 @@ def command(
             "controls": controls,
             "budget": None if budget is None else budgets.read(budget),
             "thorough": thorough,
+            "keep": keep,
             "say": warn,
         }
         if register:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, PlainSerializer
@@ -36,6 +36,9 @@ from tracelang.version import versions
 
 SIDE = 384
 """Pixels a side of a picture that is kept for the report; a smaller one stays as it is."""
+
+Keep = Literal["all", "shown"]
+"""Which pictures of plain prompts stay in the work folder."""
 
 T = TypeVar("T")
 
@@ -209,6 +212,7 @@ class Bench:
     made: dict[Member, dict[tuple[str, int], object]] = field(default_factory=dict)
     others: Mapping[str, Control] = field(default_factory=dict)
     held: dict[str, Model] = field(default_factory=dict)
+    keep: Keep = "shown"
 
     @property
     def controls(self) -> tuple[str, ...]:

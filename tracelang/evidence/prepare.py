@@ -14,7 +14,7 @@ from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import attacks, compared
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.bench import Bench, Unit, Wanted
+from tracelang.evidence.bench import Bench, Keep, Unit, Wanted
 from tracelang.evidence.controls import Asked, asked_of, find
 from tracelang.evidence.decidable import undecided
 from tracelang.evidence.expectations import hopeless
@@ -56,6 +56,7 @@ def prepare(
     known: Sequence[Known] = (),
     controls: Sequence[Asked] = (),
     thorough: bool = False,
+    keep: Keep | None = None,
     say: Callable[[str], None] = warnings.warn,
 ) -> Prepared:
     """The run that `verify` would begin with the same arguments. OUT and base are compared with manifest and lock.
@@ -68,12 +69,23 @@ def prepare(
     folder = artifacts.find_base(artifact, model, config)
     compared.with_base(artifact, folder)
     compared.adapter(artifact, folder)
-    chosen = panel(artifact.plan, judges, artifacts.embedded_name(folder))
+    own = artifacts.embedded_name(folder)
+    chosen = panel(artifact.plan, judges, own)
     for line in undecided(artifact.plan, chosen, accuracies(chosen.cards, known)):
         say(line)
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
     beside = find([*asked_of(artifact.plan), *controls], folder, base, artifact.fingerprint)
-    bench = Bench(artifact, base, edited, chosen, budget or Budget(), steps, folder, others=beside)
+    bench = Bench(
+        artifact,
+        base,
+        edited,
+        chosen,
+        budget or Budget(),
+        steps,
+        folder,
+        others=beside,
+        keep=keep or ("all" if own else "shown"),
+    )
     daily = everyday(artifact.plan, chosen.judges)
     wanted = Wanted(
         artifact.plan, chosen.classes, tuple(attacks.ATTACKS), samples, daily, bench.controls, thorough=thorough
@@ -81,5 +93,5 @@ def prepare(
     todo = units(wanted)
     chosen = replace(chosen, notes=(*chosen.notes, *notes(artifact.plan, base, steps)))
     access = {name: attack.access for name, attack in attacks.ATTACKS.items()}
-    facts = {**bench.facts(samples), "everyday": everyday_digest(daily), "thorough": thorough}
+    facts = {**bench.facts(samples), "everyday": everyday_digest(daily), "thorough": thorough, "kept": bench.keep}
     return Prepared(artifact, bench, todo, Run.of(chosen, facts, [unit.key for unit in todo], access))

@@ -106,6 +106,7 @@ def reproduce(
         config=config,
         controls=[*_controls(facts["controls"]), *controls],
         thorough=bool(facts["thorough"]),
+        keep=facts["kept"],
         say=say,
     )
     plan, run = ready.artifact.plan, ready.run

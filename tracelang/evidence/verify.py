@@ -12,7 +12,7 @@ from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import registered
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
-from tracelang.evidence.bench import Bench, Unit
+from tracelang.evidence.bench import Bench, Keep, Unit
 from tracelang.evidence.controls import Asked
 from tracelang.evidence.judges import Judge
 from tracelang.evidence.known import read as read_known
@@ -48,6 +48,7 @@ def verify(
     judges_known: Sequence[str | Path] = (),
     controls: Sequence[Asked] = (),
     thorough: bool = False,
+    keep: Keep | None = None,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -58,7 +59,8 @@ def verify(
     each concept and attack of which the recipe expects nothing; 0 leaves out all that it does not ask for. `against` is
     another verified OUT, with which the report compares every rate. `pictures` is which of them the page holds.
     `config` is that of a base that is a single file, where OUT does not hold all of it. `controls` are models that the
-    edit is read beside; `thorough` takes more of everything that a small machine has little time for. `judges_known`
+    edit is read beside; `thorough` takes more of everything that a small machine has little time for. `keep` is which
+    pictures of plain prompts stay in the work folder; by default all of an embedded model. `judges_known`
     are files of `tracec judge`, by which rates are corrected. `say` is told, before anything is drawn, of every bound
     that cannot pass with so few pictures or by these judges, and of an earlier report that was changed or is set aside.
 
@@ -81,6 +83,7 @@ def verify(
         known=known,
         controls=controls,
         thorough=thorough,
+        keep=keep,
         say=say,
     )
     artifact, bench, run = ready.artifact, ready.bench, ready.run

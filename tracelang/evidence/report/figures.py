@@ -62,7 +62,7 @@ class Evidence:
         """What the records of all units, by their keys, say together."""
         shots = select(records, ShotsRecord)
         pictures = {
-            row.sample: Drawn(row.base, row.after, row.clip, row.files, key)
+            row.sample: Drawn(row.base, row.after, row.clip, None if row.aside else row.files, key)
             for key, record in shots.items()
             for row in record.rows
         }

@@ -20,19 +20,22 @@ SHOTS = 50
 FIRST = 3
 """So many pictures of each row the report shows whatever is in them."""
 KEPT = 20
-"""At most so many pairs of pictures of a unit are kept besides."""
+"""At most so many pairs of pictures of a unit the report may show besides."""
 
 T = TypeVar("T")
 Features = tuple[float, ...]
 
 
 class ShotsRow(SampleRow):
-    """`clip`: the scores before and after, where a judge gives them. `files`: the pictures, where they are kept."""
+    """`clip`: the scores before and after, where a judge gives them. `files`: the pictures, where they are kept;
+    `aside` where they are kept only for who judges them again, and the report shows none of them.
+    """
 
     base: Judgements
     after: Judgements
     clip: tuple[float, float] | None = None
     files: tuple[str, str] | None = None
+    aside: bool = False
 
 
 class FeaturesRecord(Frozen):
@@ -111,6 +114,8 @@ class ShotsUnit(Unit):
             if sample in self.shown or (left and telling(bench, self.members[i], before[i], now[i])):
                 left -= sample not in self.shown
                 more["files"] = kept(folder, f"{i:03d}", base[i], after[i])
+            elif bench.keep == "all":
+                more.update(files=kept(folder, f"{i:03d}", base[i], after[i]), aside=True)
             rows.append(ShotsRow(prompt=sample.prompt, seed=sample.seed, base=before[i], after=now[i], **more))
         return ShotsRecord(
             rows=tuple(rows),
