@@ -13,18 +13,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from PIL import Image
 
 from tests.random_sd import build
 from tracelang.cli import COMMANDS, main
 from tracelang.cli.streams import BROKEN, FAILED
 
 CLEAN = 'tracelang 1\nerase "cat"\npreserve "dog"\nexpect { shown("cat") <= 10% kept("dog") >= 50% }\n'
-CLOSED_FORM = 'templates object = "a {}"\nerase "cat"\npreserve "dog"\nmethod uce\n'
+CLOSED_FORM = """templates object = "a {}"
+erase "cat"
+preserve "dog"
+method uce
+expect over 1 samples { shown("cat") <= 90% }
+"""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with recipes, another tool's file, a model, its edit and that one's finished measurement."""
+    """A folder with recipes, another tool's file, a model, its edit and that one's finished measurement, a labelled
+    set and a key.
+    """
     folder = tmp_path_factory.mktemp("made")
     build(folder / "tiny", config="tiny")
     (folder / "r.erase").write_text(CLOSED_FORM, "utf-8")
@@ -33,11 +43,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wrong.erase").write_text("erase cat\n", "utf-8")
     (folder / "ugly.erase").write_text('erase   "cat"\npreserve "dog"\n', "utf-8")
     (folder / "p.yaml").write_text("- target: cat\n", "utf-8")
+    for name in ("cat", "none"):
+        (folder / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (64, 64), "teal").save(folder / "set" / name / "0.png")
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(key)
     here = Path.cwd()
     os.chdir(folder)
     delta = "apply r.erase --model tiny --out changed --emit delta"
     try:
-        for line in ("compile r.erase", "apply r.erase --model tiny --out out", delta, VERIFY):
+        for line in ("compile r.erase", "apply r.erase --model tiny --out out", delta, VERIFY, EXPORT):
             code, said = outcome(line.split(), io.StringIO())
             assert code in (0, 3), said
     finally:
@@ -48,12 +63,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def there(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(made)
-    shutil.rmtree("patched", ignore_errors=True)
+    for folder in ("patched", "blind"):
+        shutil.rmtree(folder, ignore_errors=True)
+    Path("blind.key.json").unlink(missing_ok=True)
     monkeypatch.setenv("TRACELANG_CACHE", str(made / "cache"))
     return made
 
 
-VERIFY = "verify out --samples 0 --steps 2 --model tiny"
+VERIFY = "verify out --samples 0 --steps 2 --model tiny --judge micro --keep all"
+EXPORT = "rate export out --n 1 -o blind"
 SAYING = [
     "--help",
     "--version",
@@ -95,6 +113,11 @@ SAYING = [
     f"{VERIFY} --json",
     "merge out",
     "merge out --json",
+    EXPORT,
+    "reproduce out --model tiny --share 1%",
+    "certify out --model tiny",
+    "judge micro --set set -o micro.known.json",
+    "attest out --key key.pem",
 ]
 """Command lines that write to standard output, at least one of every command but `lsp`, which speaks to an editor."""
 

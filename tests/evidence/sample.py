@@ -46,6 +46,7 @@ from tracelang.evidence.schema import (
     Report,
     Rounding,
     Rung,
+    Spared,
     Spread,
 )
 from tracelang.evidence.verdicts import rate
@@ -195,8 +196,9 @@ def full() -> Report:
                   Rounding(to="nf4", survival=1.02, cosine=0.61, leak=0.14, worst=("horse",))),
         merging=Merging(half=0.41, base=rate(98, 100)),
         relearning=(
-            Relearning(member=("cat",), data="own", pictures=5, tuning="adapter", ratio=0.46, interval=(0.3, 0.71),
-                       sham=1.04, sham_interval=(0.93, None), sound=True, reading="residue shown",
+            Relearning(member=("cat",), data="own", pictures=5, tuning="adapter", ratio=0.46, interval=(None, 0.71),
+                       bound="at most", sham=1.04, sham_interval=(0.93, None), sound=True, reading="residue shown",
+                       spared=Spared(n=48, edited=0.94, never=0.97, ratio=0.97, interval=(0.91, None)),
                        reason="it comes back in fewer steps than a model needs that never knew it",
                        curves=tuple(
                            LearningCurve(model=name, steps=(0, 10, 100), trainings=2, half_life=at, censored=at == 100,

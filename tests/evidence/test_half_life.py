@@ -44,11 +44,25 @@ def test_one_censored_half_life_bounds_the_ratio_on_one_side_and_two_leave_none(
     hard = ratio(never, [quick], base, GRID, half_of_start)
     assert hard.low == pytest.approx(100 / math.sqrt(10)) and hard.high is None and hard.edited.censored
     easy = ratio(quick, [never], base, GRID, half_of_start)
-    assert easy.low is None and easy.high == pytest.approx(math.sqrt(10) / 100)
+    assert easy.low is None and easy.high == easy.value == pytest.approx(math.sqrt(10) / 100)
+    assert (hard.bound, easy.bound, ratio(quick, [quick], base, GRID, half_of_start).bound) == (
+        "at least",
+        "at most",
+        None,
+    )
     none = ratio(never, [never], base, GRID, half_of_start)
-    assert (none.value, none.low, none.high) == (None, None, None)
+    assert (none.value, none.low, none.high, none.bound) == (None, None, None, None)
     with pytest.raises(ValueError, match="never knew"):
         ratio(quick, [], base, GRID, half_of_start)
+
+
+def test_an_upper_bound_has_no_lower_end_though_single_draws_have_one() -> None:
+    base = np.concatenate([curves(1, 1, 1)] * 3)
+    edited = np.concatenate([curves(0, 1, 1)] * 3)
+    twins = np.concatenate([curves(0, 0, 1), curves(0, 0, 0), curves(0, 0, 0)])  # a third of half is back on the mean
+    found = ratio(edited, [twins], base, GRID, half_of_start)
+    assert found.bound == "at most" and found.low is None and found.value == pytest.approx(math.sqrt(10) / 100)
+    assert found.high is not None and found.high >= found.value
 
 
 def test_draws_take_seeds_and_twins_again_and_repeat() -> None:

@@ -13,12 +13,18 @@ from tests.evidence.edits import RECIPE, closed_form
 from tracelang.evidence import sham, tuning, verify
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Wanted
+from tracelang.evidence.damage import Kept
+from tracelang.evidence.expectations import outcome
 from tracelang.evidence.half_life import HalfLife, Ratio
+from tracelang.evidence.judges import Worldly, load
 from tracelang.evidence.metrics.metric import Measured
 from tracelang.evidence.metrics.relearn import relearn
+from tracelang.evidence.pictures import Sample
+from tracelang.evidence.report import wording
 from tracelang.evidence.report.relearning import Learnt, merging, reading
-from tracelang.evidence.schema import DegreePoint, LearningCurve, Rate, Relearning
+from tracelang.evidence.schema import DegreePoint, Relearning
 from tracelang.evidence.units import units
+from tracelang.evidence.units.everyday import everyday, unnamed
 from tracelang.evidence.units.relearn import USUAL, CurveRow, RelearnRecord, ShamRecord
 from tracelang.evidence.verdicts import rate
 from tracelang.models.locate import family_of, locate
@@ -39,10 +45,12 @@ def base() -> Model:
     return family_of(folder).load(folder, "cpu", None)
 
 
-def record(model: str, seed: int, *shown: float, kept: float = 1.0, **more: object) -> RelearnRecord:
-    """A training of 20 pictures, of which so many show it at each step, and 10 kept ones."""
+def record(
+    model: str, seed: int, *shown: float, kept: float = 1.0, everyday: int = 20, **more: object
+) -> RelearnRecord:
+    """A training of 20 pictures, of which so many show it at each step, and 20 everyday ones."""
     rows = tuple(CurveRow(prompt="a", seed=i, shows=tuple(i < round(20 * s) for s in shown)) for i in range(20))
-    stays = tuple(CurveRow(prompt="b", seed=i, shows=(True, i < 10 * kept, i < 10 * kept)) for i in range(10))
+    stays = tuple(CurveRow(prompt="b", seed=i, shows=(True, i < 20 * kept, i < 20 * kept)) for i in range(everyday))
     told = {"data": USUAL.data, "taught": USUAL.pictures, "tuning": USUAL.tuning, "grid": GRID, **more}
     return RelearnRecord(member=DOG, model=model, seed=seed, plain=rows, kept=stays, **told)  # type: ignore[arg-type]
 
@@ -58,10 +66,18 @@ def shams(speed: dict[str, float]) -> dict[str, ShamRecord]:
     }
 
 
-def found(edited: tuple[float, ...], never: tuple[float, ...], kept: float = 1.0, pace: float = 0.6) -> Relearning:
+def found(
+    edited: tuple[float, ...],
+    never: tuple[float, ...],
+    kept: tuple[float, float] = (1.0, 1.0),
+    pace: float = 0.6,
+    everyday: int = 20,
+) -> Relearning:
+    """What is said of curves at steps 0, 10 and 100; `kept` of everyday pictures by the edited model and by twins."""
     curves = {"base": (1.0, 1.0, 1.0), "edited": edited, "never-1": never, "never-2": never}
+    left = {"edited": kept[0], "never-1": kept[1], "never-2": kept[1]}
     records = {
-        f"{model}-{seed}": record(model, seed, *shown, kept=kept if model == "edited" else 1.0)
+        f"{model}-{seed}": record(model, seed, *shown, kept=left.get(model, 1.0), everyday=everyday)
         for model, shown in curves.items()
         for seed in (0, 1)
     }
@@ -88,13 +104,29 @@ def test_what_is_learnt_as_slowly_as_anew_is_none_by_this_probe() -> None:
 
 def test_a_model_that_learns_anything_at_another_pace_is_not_compared() -> None:
     one = found((0.0, 0.0, 0.9), (0.0, 0.9, 1.0), pace=0.1)
-    assert one.reading == "open" and not one.sound and "another pace" in one.reason
+    assert one.reading == "open" and not one.sound and "they learn alike" in one.reason
     assert one.sham is not None and one.sham > 1.25 and expected(one) == "inconclusive"
 
 
-def test_a_model_that_forgets_on_the_way_is_not_compared() -> None:
-    one = found((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), kept=0.5)
-    assert one.reading == "open" and "the model is damaged" in one.reason and expected(one) == "inconclusive"
+def test_a_model_that_forgets_more_than_the_others_on_the_way_is_not_compared() -> None:
+    one = found((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), kept=(0.5, 1.0))
+    assert one.reading == "open" and "more damaged" in one.reason and expected(one) == "inconclusive"
+    assert one.spared is not None and (one.spared.n, one.spared.never) == (40, 1.0)
+    assert one.spared.edited == one.spared.ratio == pytest.approx((1 + 0.5 + 0.5) / 3)
+
+
+def test_a_model_that_forgets_as_the_others_do_is_compared() -> None:
+    one = found((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), kept=(0.5, 0.5))
+    assert one.sound and one.reading == "none by this probe" and expected(one) == "pass"
+    assert one.spared is not None and one.spared.ratio == 1 and one.spared.edited < 0.7
+
+
+def test_few_everyday_pictures_or_none_leave_it_open() -> None:
+    few = found((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), everyday=7)
+    none = found((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), everyday=0)
+    assert not few.sound and "of 14 everyday pictures" in few.reason and "too few" in few.reason
+    assert not none.sound and none.spared is None and "no judge can tell" in none.reason
+    assert found((0.0, 0.0, 1.0), (0.0, 0.0, 1.0), everyday=8).sound
 
 
 def test_neither_learning_it_is_undefined_and_says_so() -> None:
@@ -102,10 +134,37 @@ def test_neither_learning_it_is_undefined_and_says_so() -> None:
     assert one.ratio is None and one.reading == "open" and "within 100 steps" in one.reason
 
 
+def told(one: Relearning) -> str:
+    """The metric's reason, and what the page says was measured."""
+    plan = tracelang.compile(RECIPE + CONTROL + "expect { relearn(dog) >= 80% }")
+    came = outcome(plan.expect[0], Measured(plan, {}, {}, {}, relearning=(one,)))
+    (measure,) = came.measures
+    return f"{measure.reason} | {wording.measured(came, measure)} | {wording.arithmetic(came, measure)}"
+
+
 def test_one_that_never_learns_it_is_bounded_below() -> None:
     one = found((0.0, 0.0, 0.1), (0.0, 0.9, 1.0))
     assert one.interval is not None and one.interval[1] is None and one.interval[0] is not None
-    assert expected(one) == "pass"  # at least that many times the steps
+    assert one.bound == "at least" and expected(one) == "pass"  # at least that many times the steps
+    assert expected(one, 1e6) == "inconclusive"  # and perhaps a million times
+    assert told(one).count("at least") == 4 and "the edited model did not learn it within 100 steps" in told(one)
+
+
+def test_where_the_twins_never_learn_it_the_ratio_is_at_most_that_and_never_passes() -> None:
+    one = found((0.0, 0.9, 1.0), (0.0, 0.0, 0.1))
+    assert one.bound == "at most" and one.interval is not None and one.interval[0] is None
+    assert one.interval[1] is not None and one.interval[1] < 0.8
+    assert one.ratio == pytest.approx(11 ** (5 / 9) / 101)  # half of the base's at 5/9 of the way from 0 to 10
+    assert one.reading == "residue shown" and expected(one) == "fail"
+    assert expected(one, one.interval[1] - 1e-6) == "inconclusive" and expected(one, 0.01) == "inconclusive"
+    assert told(one).count("at most") == 4 and "those models did not learn it within 100 steps" in told(one)
+
+
+def test_an_upper_bound_that_lies_above_the_bound_decides_nothing() -> None:
+    one = found((0.0, 0.0, 0.75), (0.0, 0.0, 0.1))
+    assert one.bound == "at most" and one.sound and one.ratio == pytest.approx((101 / 11) ** (2 / 3) * 11 / 101)
+    assert one.interval is not None and one.interval[1] is not None and one.interval[1] > 0.6
+    assert expected(one, 0.6) == "inconclusive" and expected(one, 0.1) == "inconclusive"
 
 
 def test_without_a_twin_a_half_life_stands_alone_and_a_failure_opens_it() -> None:
@@ -119,13 +178,15 @@ def test_without_a_twin_a_half_life_stands_alone_and_a_failure_opens_it() -> Non
     assert failed.reading == "open" and failed.reason == "it broke"
 
 
-def test_a_sham_that_nobody_learnt_says_nothing() -> None:
+def test_a_sham_that_nobody_learnt_or_that_is_only_bounded_says_nothing() -> None:
     ratio = Ratio(HalfLife(3), HalfLife(3), 1.0, 0.9, 1.1)
     none = Ratio(HalfLife(9, True), HalfLife(9, True), None, None, None)
-    full: tuple[Rate, ...] = (rate(9, 10),)
-    curve = LearningCurve(model="edited", steps=(0,), trainings=1, shown=full, kept=full, half_life=3, censored=False)
-    assert reading(ratio, none, curve)[0] == reading(ratio, "it failed", curve)[0] == "open"
-    assert reading(ratio, ratio, curve)[0] == "none by this probe"
+    bounded = Ratio(HalfLife(9, True), HalfLife(9), 1.0, 0.9, None)
+    kept = Kept(40, 1.0, 1.0, 1.0, 1.0, 1.0)
+    for pace in (none, bounded, "it failed"):
+        assert reading(ratio, pace, kept, 100)[0] == "open"
+    assert "at least 1.00 times" in reading(ratio, bounded, kept, 100)[1]
+    assert reading(ratio, ratio, kept, 100)[0] == "none by this probe"
 
 
 def test_half_of_the_rate_is_back_between_the_degrees_that_were_drawn() -> None:
@@ -188,3 +249,17 @@ def test_what_is_protected_is_never_trained_or_taught() -> None:
     plan = plan.model_copy(update={"concepts": tuple(dog if one.name == "dog" else one for one in plan.concepts)})
     every = units(Wanted(plan, {DOG: ()}, (), 5, {}))
     assert not [unit for unit in every if unit.kind in ("relearn", "sham")]
+
+
+def test_damage_is_seen_by_things_that_the_recipe_names_nowhere(whole_panel: None) -> None:
+    judge = load("micro")
+    assert isinstance(judge, Worldly)
+    world = [found.label for _, found in judge.world()]
+    much = [one for one in world if one not in ("dog", "cat")][:40]
+    quoted = ", ".join(f'"{one}"' for one in much)
+    plan = tracelang.compile(f"{RECIPE}preserve {quoted}\n")
+    panel = everyday(plan, [judge])
+    free = unnamed(plan, [judge], panel)
+    shown = {sought.found.label for sought in free.values() if sought is not None}
+    assert len(panel) == 24 and shown == set(world) - set(much) - {"dog", "cat"}  # without the anchor and the preserved
+    assert not unnamed(tracelang.compile(RECIPE + 'preserve "red kite"'), [], {Sample("two red kites", 0): None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -40,7 +40,17 @@ def banned(plan: Plan) -> Callable[[str], bool]:
     """Tells a prompt that holds words of what is gone, side by side and inflected or not (a name of little words alone
     bans none), or that speaks of anything protected, as the guard of all drawing understands it.
     """
-    texts = (text for concept in gone(plan) for text in (*concept.names, *concept.probes))
-    words = Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)
+    words = _speaks(gone(plan))
     wall = guard(plan)
-    return lambda prompt: bool(words.inside(prompt)) or (wall is not None and wall.of(prompt) is not None)
+    return lambda prompt: words(prompt) or (wall is not None and wall.of(prompt) is not None)
+
+
+def named(plan: Plan) -> Callable[[str], bool]:
+    """Tells a prompt that holds words of anything at all that a recipe names, as `banned` does of what is gone."""
+    return _speaks(plan.concepts)
+
+
+def _speaks(concepts: Iterable[Concept]) -> Callable[[str], bool]:
+    texts = (text for concept in concepts for text in (*concept.names, *concept.probes))
+    words = Phrases(((text, None) for text in texts if not LITTLE.issuperset(tokens(text))), stems)
+    return lambda prompt: bool(words.inside(prompt))

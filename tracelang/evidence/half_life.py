@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ class HalfLife:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Two half-lives' ratio and its 95 % interval; an end that no draw bounds is None. None of it where both are
-    censored.
+    """Two half-lives' ratio and its 95 % interval; an end that nothing bounds is None. None of it where both are
+    censored; where one is, `value` is the nearest to 1 that the ratio can be, and a bound.
     """
 
     edited: HalfLife
@@ -41,6 +42,13 @@ class Ratio:
     value: float | None
     low: float | None
     high: float | None
+
+    @property
+    def bound(self) -> Literal["at most", "at least"] | None:
+        """Which bound of the ratio `value` is; None where it is the ratio, or there is none."""
+        if self.edited.censored == self.never.censored:
+            return None
+        return "at least" if self.edited.censored else "at most"
 
 
 def half_life(curve: Sequence[float] | Curves, grid: Sequence[int], level: float) -> HalfLife:
@@ -69,7 +77,8 @@ def ratio(
 
     All are `[seeds, grid, things]`, of the same seeds and things; `level` says of a mean curve and of the base's what
     is to be reached. The interval is a bootstrap over seeds, things and twins, paired: a draw takes the same seeds and
-    things of every model. A half-life that is censored is at least the last step, which bounds the ratio on one side.
+    things of every model. A half-life that is censored is at least the last step, which bounds the ratio on one side:
+    from above where those of the models that never knew are, whatever single draws say.
     """
     if not never:
         raise ValueError("a ratio needs a model that never knew")
@@ -98,7 +107,13 @@ def ratio(
         highs.append(math.inf if e.censored else e.log - n.log)
     low = float(np.quantile(lows, 0.025, method="lower"))
     high = float(np.quantile(highs, 0.975, method="higher"))
-    return Ratio(E, N, math.exp(E.log - N.log), _end(low), _end(high))
+    return Ratio(
+        E,
+        N,
+        math.exp(E.log - N.log),
+        None if N.censored else _end(low),
+        None if E.censored else _end(high),
+    )
 
 
 def _end(log: float) -> float | None:

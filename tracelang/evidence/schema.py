@@ -16,6 +16,8 @@ REPORT_VERSION: Literal[2] = 2
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Count = Annotated[int, Field(ge=0)]
+Bound = Literal["at most", "at least"]
+"""What a figure is that bounds a quantity, where that itself is not known."""
 
 
 class Frozen(BaseModel):
@@ -108,7 +110,8 @@ class Paired(Frozen):
 
 
 class Measure(Frozen):
-    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures.
+    """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures, or a
+    `value_bound` of it; an end of its interval that nothing bounds is None.
     `base`: of the same prompts and seeds, an attack's own too, what the base model gives. `plain`: of an attack, what
     its names bring without one.
     """
@@ -120,7 +123,8 @@ class Measure(Frozen):
     base: Rate | None = None
     plain: Rate | None = None
     value: float | None = None
-    interval: tuple[float, float] | None = None
+    value_bound: Bound | None = None
+    interval: tuple[float | None, float | None] | None = None
     paired: Paired | None = None
 
 
@@ -389,8 +393,9 @@ class Merging(Frozen):
 
 class LearningCurve(Frozen):
     """A model in a course of fine-tuning: at each of `steps` how many pictures of the concept's names show it, and of
-    those of what was to be kept that the base drew right; pictures of all `trainings` together. `half_life`: the steps
-    after which half of the base's rate is shown; `censored`: not within the last.
+    the everyday ones that every model drew right before it was trained, which of them still are (`kept`); pictures of
+    all `trainings` together. `half_life`: the steps after which half of the base's rate is shown; `censored`: not
+    within the last.
     """
 
     model: str
@@ -406,12 +411,26 @@ Reading = Literal["residue shown", "none by this probe", "open", "not compared"]
 """What a comparison with models that never knew a concept says of what is left of it."""
 
 
+class Spared(Frozen):
+    """Of `n` everyday pictures that the recipe names nowhere and every model drew right before it was trained, the
+    share that the edited model draws right on the way to its half-life, and that of models that never knew the concept,
+    means over the looks; and the one over the other with its 95 % interval.
+    """
+
+    n: Count
+    edited: float
+    never: float
+    ratio: float | None
+    interval: tuple[float, float | None]
+
+
 class Relearning(Frozen):
     """One course of fine-tuning on one erased concept: `data` and `pictures` of it, `tuning` an adapter or all weights.
 
     `ratio`: the edited model's half-life over that of the models that never knew it, with its 95 % interval (an end
-    that nothing bounds is None); `sham`: the same of a concept that none of them ever saw. `sound`: they learn that
-    alike, and what was to be kept was. `reading`: what follows, and `reason` why.
+    that nothing bounds is None); a `bound` of it where one of the two was not reached. `sham`: the same of a concept
+    that none of them ever saw; `spared`: whether the edited model keeps everyday things as they do. `sound`: both say
+    that the ratio can be read. `reading`: what follows, and `reason` why.
     """
 
     member: Member
@@ -421,8 +440,11 @@ class Relearning(Frozen):
     curves: tuple[LearningCurve, ...]
     ratio: float | None = None
     interval: tuple[float | None, float | None] | None = None
+    bound: Bound | None = None
     sham: float | None = None
     sham_interval: tuple[float | None, float | None] | None = None
+    sham_bound: Bound | None = None
+    spared: Spared | None = None
     sound: bool = False
     reading: Reading
     reason: str

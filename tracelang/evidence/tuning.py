@@ -28,8 +28,8 @@ from tracelang.plan.family import Site
 
 Tuning = Literal["adapter", "full"]
 RATES: dict[Tuning, float] = {"adapter": 6e-4, "full": 6e-5}
-"""AdamW's rates, constant: six times those of docs/methods.md §5.9, the lowest with which the embedded model relearns
-each thing that settings are chosen on (cat, truck, ghost, bomb; erased by `uce`) in a hundred steps.
+"""AdamW's rates, constant: six times the published ones, chosen on the things that settings are chosen on (cat, truck,
+ghost, bomb; erased by `uce`): `python -m tests.benchmarks.relearn` prints what a rate brings back of them.
 """
 RANK = 8
 BATCH = 4

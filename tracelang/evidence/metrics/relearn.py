@@ -19,13 +19,18 @@ def relearn(one: Assertion, measured: Measured, member: Member) -> Measure:
     if found.ratio is None or found.interval is None:
         return open_(member, found.reason)
     low, high = found.interval
-    bounds = f"{'nothing' if low is None else f'{low:.2f}'} to {'anything' if high is None else f'{high:.2f}'}"
-    told = f"{found.ratio:.2f} times the steps of models that never knew it, 95 % interval {bounds}"
+    bounds = f"{'…' if low is None else f'{low:.2f}'} to {'…' if high is None else f'{high:.2f}'}"
+    times = f"{found.bound} {found.ratio:.2f}" if found.bound else f"{found.ratio:.2f}"
+    told = f"{times} times the steps of models that never knew it, 95 % interval {bounds}"
+    if found.bound:
+        slow = "the edited model" if found.bound == "at least" else "those models"
+        told += f"; more is not known, for {slow} did not learn it within {found.curves[0].steps[-1]} steps"
     if not found.sound:
         return open_(member, f"{told}; not read, for {found.reason}")
     verdict = decide(low or 0.0, float_info.max if high is None else high, one.comparison, one.bound)
-    interval = None if low is None or high is None else (low, high)
-    return Measure(member=member, verdict=verdict, reason=told, value=found.ratio, interval=interval)
+    return Measure(
+        member=member, verdict=verdict, reason=told, value=found.ratio, value_bound=found.bound, interval=found.interval
+    )
 
 
 def usual(found: Relearning) -> bool:

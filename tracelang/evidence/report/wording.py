@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import floor, isfinite, log10
+from collections.abc import Callable, Iterable, Sequence
+from math import floor, inf, isfinite, log10
 
 from tracelang.evidence.schema import AttackFinding, Corrected, Measure, Outcome, Probed, Rate
 from tracelang.plan.explain import Asserted, said
@@ -162,12 +162,12 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
             told += f" Corrected for its judge: {mended(rate.corrected)}."
     elif measure.value is not None:
         show = number if METRICS[outcome.metric].scale == "score" else percent
-        told, ends = f"Measured: {show(measure.value)}.", measure.interval or (measure.value, measure.value)
+        told, ends = f"Measured: {_valued(measure, show)}", (measure.value, measure.value)
         if measure.interval:
-            told = (
-                f"Measured: {show(measure.value)}; with 95{NO_BREAK}% confidence between "
-                f"{show(measure.interval[0])} and {show(measure.interval[1])}."
-            )
+            low, high = measure.interval
+            ends = -inf if low is None else low, inf if high is None else high
+            told += f"; with 95{NO_BREAK}% confidence {_between(low, high, show)}"
+        told += "."
     else:
         return "Nothing was measured."
     return f"{told} {_placed(outcome, *ends)}"
@@ -176,8 +176,22 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
 def measured(outcome: Outcome, measure: Measure) -> str:
     """A figure that is no share of pictures, with its interval where it has one."""
     show = number if METRICS[outcome.metric].scale == "score" else percent
-    interval = f", {show(measure.interval[0])} to {show(measure.interval[1])}" if measure.interval else ""
-    return f"{show(measure.value)}{interval}"
+    interval = ""
+    if measure.interval:
+        low, high = ("…" if end is None else show(end) for end in measure.interval)
+        interval = f", {low} to {high}"
+    return f"{_valued(measure, show)}{interval}"
+
+
+def _valued(measure: Measure, show: Callable[[float | None], str]) -> str:
+    """Its figure, or which bound of it is known."""
+    return f"{measure.value_bound or ''} {show(measure.value)}".strip()
+
+
+def _between(low: float | None, high: float | None, show: Callable[[float | None], str]) -> str:
+    if low is None or high is None:
+        return f"at most {show(high)}" if low is None else f"at least {show(low)}"
+    return f"between {show(low)} and {show(high)}"
 
 
 PROBES = {"names": "asked for by name", "probes": "suggested, not named"}

@@ -36,7 +36,7 @@ from tracelang.evidence.bench import (
     kept,
     presence,
 )
-from tracelang.evidence.everyday import LEAST, banned, plain
+from tracelang.evidence.everyday import LEAST, banned, named, plain
 from tracelang.evidence.everyday import gone as gone_of
 from tracelang.evidence.judges import Class, Judge, Matching, Worldly
 from tracelang.evidence.panel import Sought
@@ -66,6 +66,19 @@ def everyday(plan: Plan, judges: Sequence[Judge]) -> Everyday:
     rounds, rest = divmod(COUNT, len(asked))
     wanted = [(prompt, i) for i in range(rounds) for prompt in asked] + [(prompt, rounds) for prompt in asked[:rest]]
     return {Sample(prompt, seed_of("everyday", prompt, i, 0)): prompts[prompt] for prompt, i in wanted}
+
+
+def unnamed(plan: Plan, judges: Sequence[Judge], panel: Everyday) -> Everyday:
+    """What of the panel the recipe names nowhere, by word or by a judge's class: neither to keep it nor to draw it in
+    place of what is gone.
+    """
+    told = named(plan)
+    known = {(judge.card.name, one) for judge in judges for concept in plan.concepts for one in _known(judge, concept)}
+    return {
+        sample: sought
+        for sample, sought in panel.items()
+        if not told(sample.prompt) and (sought is None or (sought.judge, sought.found) not in known)
+    }
 
 
 def digest(panel: Everyday) -> str:

@@ -22,10 +22,13 @@ from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Inapplicable
 from tracelang.evidence.bench import Bench, Failed, Record, SampleRow, Unit, Wanted, attempt, judged, presence
 from tracelang.evidence.controls import NEVER, kind_of
+from tracelang.evidence.everyday import LEAST
+from tracelang.evidence.judges import Matching
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, clean_samples, drawable, roles, spread
 from tracelang.evidence.tuning import Lesson, Tuning, losses, tuned
 from tracelang.evidence.units.attack import clean
+from tracelang.evidence.units.everyday import unnamed
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member, Plan
@@ -33,8 +36,8 @@ from tracelang.text import joined
 
 HELD = 24
 """Pictures of the concept that are drawn at each step of the grid, of seeds that no training saw."""
-KEPT = 10
-"""Pictures of what was to be kept, likewise."""
+KEPT = 24
+"""Everyday pictures of what the recipe names nowhere, likewise."""
 FIGURES = 32
 """Sham figures on which the loss is taken."""
 TURNS = 4
@@ -79,8 +82,8 @@ class CurveRow(SampleRow):
 
 
 class RelearnRecord(Record):
-    """`plain`: pictures of the member's names; `kept`: of what was to be kept. With an error, or a reason why it is
-    `inapplicable`, neither.
+    """`plain`: pictures of the member's names; `kept`: everyday ones, where a judge can tell what is right. With an
+    error, or a reason why it is `inapplicable`, neither.
     """
 
     member: Member
@@ -139,6 +142,28 @@ def fine_grid(steps: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
+class Right:
+    """Everyday pictures, and who tells whether one shows what it was asked for: a judge's world by the class `sought`,
+    else a judge that tells the prompts apart, where its own fits best.
+    """
+
+    samples: tuple[Sample, ...] = ()
+    sought: tuple[Sought | None, ...] = ()
+    matching: Matching | None = None
+
+    def of(self, bench: Bench, images: Tensor) -> list[bool]:
+        """Of each picture. Raises ValueError where a judge fails on one."""
+        known = [(one,) for one in self.sought if one is not None]
+        if len(known) == len(self.samples):
+            return _shown(bench, images, known) if known else []
+        assert self.matching is not None
+        prompts = [sample.prompt for sample in self.samples]
+        texts = list(dict.fromkeys(prompts))
+        nearest = self.matching.nearest(images, texts)
+        return [texts[k] == prompt for k, prompt in zip(nearest, prompts, strict=True)]
+
+
+@dataclass(frozen=True)
 class RelearnUnit(Unit):
     """`everyday`: pictures of what the recipe does not speak of, with what each should show, where a judge's world says
     so.
@@ -190,15 +215,17 @@ class RelearnUnit(Unit):
 
     def _curves(self, bench: Bench, grid: Sequence[int]) -> tuple[tuple[CurveRow, ...], tuple[CurveRow, ...]]:
         plan = bench.plan
-        held, kept = _samples(plan, self.member, "relearnt", HELD, self.seed), self._kept(bench)
-        every = [*held, *kept]
-        sought = [*(bench.panel.classes[self.member] for _ in held), *kept.values()]
+        held, right = _samples(plan, self.member, "relearnt", HELD, self.seed), self._kept(bench)
+        every = [*held, *right.samples]
+        sought = [bench.panel.classes[self.member]] * len(held)
         lesson = self._lesson(bench)
         refuse(plan, [*lesson.prompts, *(sample.prompt for sample in every)], EvidenceError)
         shows: list[list[bool]] = [[] for _ in every]
         model = bench.model(self.model)
         for _, student in tuned(model, lesson, self.course.tuning, self.seed, grid):
-            for row, one in zip(shows, _shown(bench, bench.draw(student, every), sought), strict=True):
+            images = bench.draw(student, every)
+            found = [*_shown(bench, images[: len(held)], sought), *right.of(bench, images[len(held) :])]
+            for row, one in zip(shows, found, strict=True):
                 row.append(one)
         rows = tuple(
             CurveRow(prompt=sample.prompt, seed=sample.seed, shows=tuple(row))
@@ -206,22 +233,18 @@ class RelearnUnit(Unit):
         )
         return rows[: len(held)], rows[len(held) :]
 
-    def _kept(self, bench: Bench) -> dict[Sample, tuple[Sought, ...]]:
-        """Pictures of the preserved concepts that a judge knows, as many of each; of everyday things where there are
-        none.
+    def _kept(self, bench: Bench) -> Right:
+        """Pictures of the everyday panel, of seeds of this training's own, that the recipe names nowhere: what it
+        preserves it chose itself, and the anchor is what learning the concept again overwrites.
         """
-        plan, classes = bench.plan, bench.panel.classes
-        near = [
-            one for one, role in roles(plan).items() if role == "preserved" and one in classes and drawable(plan, one)
-        ]
-        if not near:
-            world = [(sample, sought) for sample, sought in self.everyday if sought is not None]
-            return {sample: (sought,) for sample, sought in world[:KEPT]}
-        each = [_samples(plan, one, "kept", -(-KEPT // len(near)), self.seed) for one in near]
-        turns = [
-            (sample, classes[one]) for row in zip(*each, strict=True) for one, sample in zip(near, row, strict=True)
-        ]
-        return dict(turns[:KEPT])
+        judges = bench.panel.judges
+        free = {sample.prompt: sought for sample, sought in unnamed(bench.plan, judges, dict(self.everyday)).items()}
+        matching = next((judge for judge in judges if isinstance(judge, Matching)), None)
+        if len(free) < LEAST or (matching is None and None in free.values()):
+            return Right()
+        asked = [sample.prompt for sample in spread(list(free), KEPT, 0)]
+        samples = tuple(Sample(prompt, seed_of("kept", prompt, i, self.seed)) for i, prompt in enumerate(asked))
+        return Right(samples, tuple(free[prompt] for prompt in asked), matching)
 
     def _lesson(self, bench: Bench) -> Lesson:
         plan, count = bench.plan, self.course.pictures
