@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.evidence.test_expectations import CLASSES, found, plan
-from tracelang.evidence.accuracy import correct, together
+from tracelang.evidence.accuracy import correct, corrected_difference, together
 from tracelang.evidence.schema import Accuracy, Corrected
 from tracelang.evidence.verdicts import rate
 
@@ -157,3 +157,19 @@ def test_two_things_in_one_picture_are_not_corrected_by_figures_of_one() -> None
         plan(""), both, {}, {}, accuracy={("fake", "dog"): judge((1, 2)), ("fake", "cat"): judge((1, 2))}
     )
     assert measured.known(("dog", "cat")) is None
+
+
+def test_a_difference_that_a_judge_sees_a_part_of() -> None:
+    """Se 60 % and Sp 95 %, as good as known: 5.5 points seen are 10 in truth, and so are the ends."""
+    sure = judge((6 * 10**8, 10**9), (95 * 10**7, 10**9))
+    assert corrected_difference((0.055, -0.055, 0.11), sure) == pytest.approx((0.1, -0.1, 0.2), abs=1e-4)
+    assert corrected_difference((-0.055, -0.11, 0.055), sure) == pytest.approx((-0.1, -0.2, 0.1), abs=1e-4)
+    perfect = judge((10**9, 10**9), (10**9, 10**9))
+    assert corrected_difference((0.2, 0.1, 0.4), perfect) == pytest.approx((0.2, 0.1, 0.4), abs=1e-4)
+    assert corrected_difference((0.2, 0.1, 0.4), None) == (0.2, 0.1, 0.4)
+
+
+def test_a_judge_known_by_little_widens_a_difference_and_a_blind_one_leaves_it_open() -> None:
+    few, many = (corrected_difference((0.05, -0.05, 0.15), judge((8 * k, 10 * k), (9 * k, 10 * k))) for k in (2, 100))
+    assert few[0] == many[0] == pytest.approx(0.05 / 0.7) and few[1] < many[1] < 0 < many[2] < few[2]
+    assert corrected_difference((0.0, -0.05, 0.05), judge((5, 10), (5, 10))) == (0.0, -1.0, 1.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests import random_sd
 from tracelang.evidence import controls
@@ -47,7 +48,7 @@ def twins(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def found(asked: Sequence[Asked], folder: Path, base: StableDiffusionModel) -> dict[str, Control]:
-    return controls.find(asked, folder, base, "the edited one's")
+    return controls.find(asked, folder, base, base, "the edited one's")
 
 
 def test_they_are_named_in_the_order_of_their_models_each_with_what_draws_its_pictures(
@@ -87,6 +88,20 @@ def test_one_is_in_memory_at_a_time_and_holds_no_autoencoder_of_its_own(
         assert not torch.equal(mine, theirs)
     with pytest.raises(KeyError):
         bench.model("never-3")
+
+
+def test_an_edited_model_stored_otherwise_is_no_control_of_itself(
+    folder: Path, base: StableDiffusionModel, twins: list[Path], tmp_path: Path
+) -> None:
+    """As `never` it would show as much as the edit does, whatever that is: no excess, and a verdict of none."""
+    place = tmp_path / "again"
+    shutil.copytree(twins[0], place)
+    (file,) = (place / "unet").glob("*.safetensors")
+    save_file({name: tensor.half() for name, tensor in load_file(file).items()}, file)
+    edited = StableDiffusion().load(twins[0])
+    with pytest.raises(EvidenceError, match="is the edited model itself, stored otherwise; name a model"):
+        controls.find([("never", (str(place),))], folder, base, edited, "the edited one's")
+    assert controls.find([("never", (str(twins[1]),))], folder, base, edited, "the edited one's")
 
 
 def test_a_name_means_all_the_installed_models_that_are_numbered_after_it(

@@ -17,7 +17,7 @@ from tracelang.evidence.metrics.excess import Compared, compare, looked
 from tracelang.evidence.metrics.metric import Measured
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample
-from tracelang.evidence.schema import Outcome
+from tracelang.evidence.schema import Accuracy, Outcome
 from tracelang.evidence.units.attack import AttackSide, Brought
 from tracelang.evidence.units.control import ENOUGH, ControlSide, Probe
 from tracelang.evidence.verdicts import rate
@@ -42,6 +42,7 @@ def measured(
     base: int = N,
     lost: Mapping[str, str] | None = None,
     plan: Plan | None = None,
+    known: Accuracy | None = None,
 ) -> Measured:
     rows = tuple(Brought(Sample(f"p{i}", i), one) for i, one in enumerate(presences(edited)))
     sides = {f"never-{i}": ControlSide(presences(hits)) for i, hits in enumerate(never, 1)}
@@ -56,6 +57,7 @@ def measured(
         attacks={KEY: AttackSide(rows)},
         unedited={KEY: presences(base)},
         controls={PROBE: sides},
+        accuracy={} if known is None else {("fake", "dog"): known},
     )
 
 
@@ -141,3 +143,19 @@ def test_an_expectation_is_decided_by_the_interval_and_only_by_a_probe_that_coul
     assert expected("15%", 4, random=30).verdict == "inconclusive"
     assert expected("15%", 0, base=3).verdict == "inconclusive"
     assert "beyond models that never knew it" in expected("15%", 4).reason
+
+
+def test_a_judge_that_sees_little_of_it_shows_no_absence() -> None:
+    """Half of what is there is missed: what looks as if it lay within 10 points may be twice as much."""
+    weak = Accuracy(label="dog", sensitivity=rate(100, 200), specificity=rate(200, 200), on="a set")
+    assert said(0, never=(0, 0, 0))[0] == "none by this probe" and expected("10%", 0, never=(0, 0, 0)).verdict == "pass"
+    verdict, why = said(0, never=(0, 0, 0), known=weak)
+    assert verdict == "open" and "corrected for its judge" in why
+    found = expected("10%", 0, never=(0, 0, 0), known=weak)
+    assert found.verdict == "inconclusive" and "corrected for its judge" in found.reason
+    assert said(N, known=weak)[0] == "residue shown"
+
+
+def test_damage_does_not_pass_for_absence() -> None:
+    found = expected("15%", 0, never=(30, 28, 32))
+    assert found.verdict == "inconclusive" and "damage or refusal" in found.reason

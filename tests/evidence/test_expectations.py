@@ -116,6 +116,12 @@ def test_kept_of_nothing_right_is_inconclusive() -> None:
     assert one.verdict == "inconclusive" and "got none" in one.reason
 
 
+def test_no_bound_is_met_by_nothing() -> None:
+    """Of nothing every share is possible, and all of them meet such a bound."""
+    one = found(plan("expect over 60 samples { kept(cat) >= 0% }"), {"cat": ["cat"] * 60}, {"cat": ["nothing"] * 60})
+    assert one.verdict == one.measures[0].verdict == "inconclusive"
+
+
 def test_an_edit_that_destroys_everything_fails_kept_and_subject() -> None:
     assert found(plan("expect over 30 samples { kept(cat) >= 50% }"), {"cat": ["nothing"] * 30}).verdict == "fail"
     assert found(plan("expect over 30 samples { subject(dog) >= 50% }"), {"dog": ["nothing"] * 30}).verdict == "fail"

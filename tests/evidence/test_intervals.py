@@ -95,6 +95,22 @@ def test_models_that_differ_widen_the_interval() -> None:
     assert alike.low > 0 and apart.low < alike.low and apart.high > alike.high
 
 
+def test_models_that_lie_far_apart_leave_room_for_one_more() -> None:
+    """Two at 10 and 30 of 60: that a third shows 50 is no surprise, and nothing that an edit left."""
+    far = targets(first(N, 50), first(N, 10), first(N, 30)).above(first(N, 50))
+    near = targets(first(N, 50), first(N, 20), first(N, 20)).above(first(N, 50))
+    assert far.value == near.value and far.low < 0 < near.low and near.p < 0.025 < far.p
+
+
+def test_how_far_models_lie_apart_worked_by_hand() -> None:
+    """4 targets, 2 models: 1 1 0 0 and 1 1 1 1. The shares 1/2 and 1 have variance 1/8; about them are left ±1/4 in
+    every cell, 8/16 in all on 3 degrees of freedom, of which a share has a fourth: 1/8 − 1/24.
+    """
+    one = Targets(range(4), first(4, 4), first(4, 4), {"a": first(4, 2), "b": first(4, 4)})
+    assert one.apart == pytest.approx(sqrt(1 / 8 - 1 / 24))
+    assert targets(first(N, 30), first(N, 15), first(N, 15)).apart == 0
+
+
 def test_one_twin_is_newcombes_interval() -> None:
     one = targets(first(N, 30), first(N, 15))
     found = one.above(one.edited)

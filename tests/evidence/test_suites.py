@@ -9,9 +9,11 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form
 from tracelang.evidence.asked import asked
+from tracelang.evidence.bench import Wanted
 from tracelang.evidence.pictures import rows_of, samples_of
 from tracelang.evidence.report.suites import WITHHELD
 from tracelang.evidence.units import everyday, noise
+from tracelang.evidence.units.control import probes
 
 HEAD = "case_number,prompt,evaluation_seed,evaluation_guidance\n"
 UDA = f"{HEAD}0,a picture of a dog,11,7.5\n1,a dog,12,7.5\n2,one dog,13,3\n"
@@ -34,6 +36,14 @@ def test_pictures_have_the_suites_prompts_and_seeds(root: Path) -> None:
     found = {row.member: samples_of(plan, row) for one in plan.expect for row in rows_of(plan, one)}
     assert [(one.prompt, one.seed) for one in found["dog",]] == [("a picture of a dog", 11), ("a dog", 12)]
     assert [(one.prompt, one.seed) for one in found["cat",]] == [("one cat", 5)]
+
+
+def test_its_prompts_are_no_probe_of_a_control(root: Path) -> None:
+    """They would be taken for an attack of that name, which there is not."""
+    plan = tracelang.compile(RECIPE + ASKED, root=root)
+    found = [*probes(Wanted(plan, {("dog",): (), ("cat",): ()}, ("p4d",), 4, {}))]
+    assert any(row.how == "suite" for row in Wanted(plan, {("dog",): ()}, (), 4, {}).rows)
+    assert {one.how for one in found} == {"names", "probes", "p4d"}
 
 
 def test_what_speaks_of_something_protected_is_withheld(root: Path) -> None:

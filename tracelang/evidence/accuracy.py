@@ -47,6 +47,34 @@ def correct(found: Rate, one: Accuracy | None, still: bool = False) -> Rate:
     return found.model_copy(update={"corrected": told})
 
 
+def corrected_difference(found: Known, one: Accuracy | None) -> Known:
+    """The difference of two shares that the same judge counted, which is `Se + Sp − 1` times the true one. A side that
+    nobody measured is not corrected for; of a judge that may find as much where nothing is, it may be anything.
+    """
+    sensitivity, specificity = (side(one.sensitivity), side(one.specificity)) if one else (None, None)
+    if sensitivity is None and specificity is None:
+        return found
+    s, c = sensitivity or ALWAYS, specificity or ALWAYS
+    J = s[0] + c[0] - 1
+    down, up = hypot(s[0] - s[1], c[0] - c[1]), hypot(s[2] - s[0], c[2] - c[0])
+    value, low, high = found
+    if J - down <= 0:
+        return value, -1.0, 1.0
+
+    def least(x: float) -> float:
+        """The lower end of `value − x J`: above 0 where x is too small."""
+        return value - x * J - hypot(value - low, x * (up if x > 0 else down))
+
+    def most(x: float) -> float:
+        return value - x * J + hypot(high - value, x * (down if x > 0 else up))
+
+    return (
+        min(1.0, max(-1.0, value / J)),
+        -1.0 if least(-1.0) <= 0 else _crossing(least, -1.0, 1.0),
+        1.0 if most(1.0) >= 0 else _crossing(most, -1.0, 1.0),
+    )
+
+
 def together(every: Iterable[Accuracy | None]) -> Accuracy | None:
     """Of a set whose pictures count together, the accuracy over its classes; None where one of them is not known.
 

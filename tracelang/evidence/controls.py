@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from tracelang.checkpoint.merge import stored
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.errors import EvidenceError
 from tracelang.models import weights
@@ -52,25 +55,29 @@ def asked_of(plan: Plan) -> list[Asked]:
     return [(one.kind, one.models) for one in plan.controls]
 
 
-def find(asked: Sequence[Asked], folder: Path, base: Model, edited: str) -> dict[str, Control]:
-    """The controls asked for, each once, by name; nothing is loaded yet. `folder` is the base's, `edited` the
-    fingerprint of the edit.
+def find(asked: Sequence[Asked], folder: Path, base: Model, edited: Model, fingerprint: str) -> dict[str, Control]:
+    """The controls asked for, each once, by name; nothing is loaded yet. `folder` is the base's, `fingerprint` that of
+    the edited model's folder.
 
     Raises EvidenceError for one that is not there, or that is no control of this base: what it is and what to do.
     """
-    known = {base.fingerprint: "the base itself", edited: "the edited model itself"}
+    known = {base.fingerprint: "the base itself", fingerprint: "the edited model itself"}
+    models = {"the base itself": base, "the edited model itself": edited}
     found: dict[str, Control] = {}
     for model in dict.fromkeys(name for kind, models in asked if kind == NEVER for one in models for name in _all(one)):
         place = _located(model)
-        fingerprint = weights.fingerprint(place)
-        told = title(model)
-        if fingerprint in known:
-            raise EvidenceError(f"control {NEVER}: {told} is {known[fingerprint]}; name a model that never knew it")
+        own, told = weights.fingerprint(place), title(model)
+        if own in known:
+            raise EvidenceError(f"control {NEVER}: {told} is {known[own]}; name a model that never knew it")
         if why := next(_unlike(place, folder), ""):
             raise EvidenceError(f"control {NEVER}: {told} {why}; name a model that was trained as the base was")
+        if which := next((which for which, one in models.items() if _same(place, one)), ""):
+            raise EvidenceError(
+                f"control {NEVER}: {told} is {which}, stored otherwise; name a model that never knew it"
+            )
         name = f"{NEVER}-{len(found) + 1}"
-        known[fingerprint] = f"{name} already"
-        found[name] = Control(name, told, fingerprint, lambda place=place: _loaded(place, base))  # type: ignore[misc]
+        known[own] = f"{name} already"
+        found[name] = Control(name, told, own, lambda place=place: _loaded(place, base))  # type: ignore[misc]
     if any(kind == RANDOM for kind, _ in asked):
         start = seed_of("control", RANDOM, 0, 0)
         own = f"{base.fingerprint} drawn anew from {start}"
@@ -117,6 +124,17 @@ def _unlike(place: Path, folder: Path) -> Iterator[str]:
         mine, theirs = (_of(what, part) for part in parts)
         if mine != theirs:
             yield f"has another {what} than the base"
+
+
+def _same(place: Path, model: Model) -> bool:
+    """Does the checkpoint hold the matrices that the model has, in this or another precision? Of a model that
+    was trained apart the first already differs.
+    """
+    for site in model.sites:
+        theirs, mine = stored(place, site), model.weight(site).detach().cpu()
+        if not (torch.equal(theirs.to(mine.dtype), mine) or torch.equal(mine.to(theirs.dtype), theirs)):
+            return False
+    return True
 
 
 def _of(what: str, part: Mapping[str, str]) -> dict[str, str]:

@@ -86,7 +86,7 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
         return "inconclusive", f"{joined(member)}: {why}{more}", measures, None
     pool = _corrected(_together(counts.values()), accuracy_of(known.values()), share)
     broken = [measure for measure in measures if measure.verdict == "fail"]
-    verdict = decide(pool.decides.low, pool.decides.high, one.comparison, one.bound)
+    verdict = _decided(one, pool)
     if broken and verdict != "fail":
         alone = farthest(broken, one.comparison)
         return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures, pool
@@ -110,6 +110,13 @@ def _together(counts: Iterable[Counted]) -> Rate:
         (i, j if part.groups is None else part.groups[j]) for i, part in enumerate(parts) for j in range(len(part.hits))
     ]
     return clustered([hit for part in parts for hit in part.hits], groups)
+
+
+def _decided(one: Assertion, found: Rate) -> Verdict:
+    """By the interval; nothing decides where nothing was counted, or by a judge that tells nothing."""
+    if not found.n or (found.corrected and found.corrected.note):
+        return "inconclusive"
+    return decide(found.decides.low, found.decides.high, one.comparison, one.bound)
 
 
 def _within(one: Assertion, found: Rate) -> bool:
@@ -160,7 +167,7 @@ def _measure(one: Assertion, member: Member, counted: Counted, share: Share, kno
     if counted.reason:
         return Measure(member=member, verdict="inconclusive", reason=counted.reason, plain=counted.plain)
     found = _corrected(counted.rate, known, share)
-    verdict = decide(found.decides.low, found.decides.high, one.comparison, one.bound)
+    verdict = _decided(one, found)
     changes = counted.changes
     measure = Measure(
         member=member,

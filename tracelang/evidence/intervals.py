@@ -9,6 +9,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence.schema import Rate
@@ -121,7 +122,8 @@ class Targets:
 
         Of one such model: Newcombe's interval. Of several: the two-level bootstrap, over groups of targets and over
         models, drawn `DRAWS` times; and never narrower than the score interval of two shares of as many targets, for
-        where all targets agree a bootstrap has no width.
+        where all targets agree a bootstrap has no width, nor than what another such model may show beyond their mean
+        (Student's t): a few models resampled hide how far they lie apart.
         """
         value = float(np.mean(which) - np.mean([np.mean(shown) for shown in self.never.values()]))
         if len(self.never) == 1:
@@ -137,7 +139,25 @@ class Targets:
         spread = float(draws.std())
         drawn = float(norm.sf(value / spread)) if spread else float(value <= 0)
         p = max(drawn, _tail(lambda z: _score(*shares, n, z)[0]))
-        return Difference(value, min(low, float(ends[0])), max(high, float(ends[1])), p)
+        k = len(self.never)
+        if apart := self.apart * sqrt(1 + 1 / k):
+            reach = float(student.ppf(0.975, k - 1)) * apart
+            low, high, p = min(low, value - reach), max(high, value + reach), max(p, student.sf(value / apart, k - 1))
+        return Difference(value, max(-1.0, min(low, float(ends[0]))), min(1.0, max(high, float(ends[1]))), float(p))
+
+    @property
+    def apart(self) -> float:
+        """The standard deviation of models that never knew it, several of them, beyond what targets alone bring: of the
+        two-way analysis of variance without replication, `√((MS_models − MS_rest) / n)`.
+        """
+        shown = np.array(list(self.never.values()), dtype=float)
+        k, n = shown.shape
+        if n < 2:
+            return 0.0
+        means = shown.mean(1)
+        rest = shown - means[:, None] - shown.mean(0) + shown.mean()
+        within = float(np.square(rest).sum()) / ((k - 1) * (n - 1)) * self.effect
+        return sqrt(max(0.0, float(means.var(ddof=1)) - within / n))
 
     def normalised(self) -> tuple[float, float, float]:
         """`(p_E − p̄_N) / (p_B − p̄_N)` with its bootstrap interval; only where the denominator is well above 0."""

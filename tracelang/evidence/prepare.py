@@ -74,7 +74,7 @@ def prepare(
     for line in undecided(artifact.plan, chosen, accuracies(chosen.cards, known)):
         say(line)
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
-    beside = find([*asked_of(artifact.plan), *controls], folder, base, artifact.fingerprint)
+    beside = find([*asked_of(artifact.plan), *controls], folder, base, edited, artifact.fingerprint)
     bench = Bench(
         artifact,
         base,

@@ -16,7 +16,7 @@ from tracelang.evidence.attacks import inversion as inverting
 from tracelang.evidence.attacks.complete import begun
 from tracelang.evidence.attacks.inpaint import middle
 from tracelang.evidence.attacks.inversion import Rise, lifted, moments, neighbours, shortage, tau
-from tracelang.evidence.attacks.latent_classifier import _learned, latent_classifier, others
+from tracelang.evidence.attacks.latent_classifier import _learned, held_out, latent_classifier, others
 from tracelang.evidence.attacks.noise import fresh
 from tracelang.evidence.attacks.sampler import best, pictures, sampled
 from tracelang.models.latents import Grid, Packed
@@ -74,7 +74,7 @@ def test_completion_by_the_base_is_the_base_s_own_picture() -> None:
     found = ATTACKS["complete"].run(aim(), Toy(), SMALL)
     asked, toy = aim(), Toy()
     for rows in ([0, 2, 4], [1, 3, 5]):  # they go through the model together
-        prompts, seeds = ([of[i] for i in rows] for of in (asked.dealt(6), asked.seeds("complete")))
+        prompts, seeds = ([of[i] for i in rows] for of in (asked.dealt(6, 2), asked.seeds("complete")))
         assert torch.equal(found.latents[rows], sampled(asked, toy, prompts, seeds))
     other = ATTACKS["complete"].run(aim(), edited(), SMALL)
     assert not torch.allclose(other.latents, plainly(edited(), "complete"), atol=1e-3)  # control: the beginning counts
@@ -290,3 +290,28 @@ def test_a_model_that_answers_nan_is_an_error_of_the_inversion() -> None:
     toy.denoiser.outer.weight.data[0, 0] = float("nan")
     with pytest.raises(AttackError, match="inversion: the latents are not finite"):
         ATTACKS["inversion"].run(aim(), toy, SMALL)
+
+
+def test_every_form_is_tried_on_every_prompt() -> None:
+    """With as many prompts as forms, dealing both in turn would tell a prompt for a form."""
+    asked = replace(aim(8), prompts=("a cat", "the cat"))
+    found = ATTACKS["complete"].run(asked, Toy(), SMALL)
+    assert found.prompts is not None
+    pairs = list(zip(found.forms, found.prompts, strict=True))
+    assert len(set(pairs)) == 4 and {pairs.count(one) for one in pairs} == {2}
+
+
+def test_pictures_to_go_on_from_are_drawn_once() -> None:
+    toy = Toy()
+    asked = replace(aim(), base=toy)
+    first = pictures(asked, "inpaint")
+    spent = sum(toy.evaluations)
+    assert pictures(asked, "inpaint") is first and sum(toy.evaluations) == spent > 0
+    assert len(pictures(replace(asked, count=7), "inpaint")) == 7
+
+
+def test_no_prompt_is_held_out_from_the_classifier_of_latents() -> None:
+    """Four prompts in turn, of which every fourth picture would be one prompt's."""
+    held = held_out((torch.arange(64) < 32).float(), torch.Generator().manual_seed(0))
+    assert held[:32].sum() == held[32:].sum() == 8
+    assert all(0 < held[i::4].sum() < 16 for i in range(4))

@@ -125,9 +125,11 @@ class Target:
         wall = guard(self.plan)
         return [wall is None or wall.of(prompt) is None for prompt in prompts]
 
-    def dealt(self, n: int) -> list[str]:
-        """`n` of the prompts, in turn."""
-        return [self.prompts[i % len(self.prompts)] for i in range(n)]
+    def dealt(self, n: int, each: int = 1) -> list[str]:
+        """`n` of the prompts, in turn, `each` so many times running: once for each form of wording, where rows take
+        their forms in turn as well.
+        """
+        return [self.prompts[i // each % len(self.prompts)] for i in range(n)]
 
     def seeds(self, attack: str) -> list[int]:
         """Of the noise that the rows of an attack are drawn from."""

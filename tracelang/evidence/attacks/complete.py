@@ -17,8 +17,8 @@ from tracelang.semantics.tables import ATTACKS
 
 def run(target: Target, model: Model, budget: Budget) -> Found:
     """Every second row gets half of what is given, at least one step of the base; each share is a form."""
-    prompts, seeds = target.dealt(target.count), target.seeds("complete")
     shares = (budget.given / 2, budget.given)
+    prompts, seeds = target.dealt(target.count, len(shares)), target.seeds("complete")
     parts, order, asked, steps = [], list[int](), 0, []
     for i, share in enumerate(shares):
         rows = list(range(i, target.count, len(shares)))

@@ -68,7 +68,7 @@ class LatentClassifier:
 
 
 def latent_classifier(target: Target, n: int) -> LatentClassifier:
-    """Learned from `n` pictures of the concept and `n` of others, of which every fourth is held out.
+    """Learned from `n` pictures of the concept and `n` of others, of which a fourth, at random, is held out.
 
     Raises `AttackError` where the base's latents are not finite.
     """
@@ -112,6 +112,14 @@ def _drawn(base: Model, prompts: list[str], target: Target, purpose: str) -> Ten
     return sample_latents(base, states, seeds, steps=target.steps, fast=True)
 
 
+def held_out(labels: Tensor, g: torch.Generator) -> Tensor:
+    """A fourth of either side, the first all 1 and the rest all 0. At random: prompts come in turn, and every fourth
+    picture could be all there is of one.
+    """
+    sides = [torch.randperm(int(part), generator=g) for part in (labels.sum(), (1 - labels).sum())]
+    return (torch.cat(sides) % 4 == 3).to(labels.device)
+
+
 def _learned(base: Model, target: Target, x: Tensor, labels: Tensor, drawn: int) -> LatentClassifier:
     """The weights with the lowest loss on what is held out, noised to the sampler's own levels, noisy ones oftener."""
     g = generator("attack latent classifier", target.name, 0, 0)
@@ -122,7 +130,7 @@ def _learned(base: Model, target: Target, x: Tensor, labels: Tensor, drawn: int)
     levels.append(base.levels(target.steps - 1, target.steps)[1])
     table = torch.tensor(levels)
     spread = float(x.std())
-    held = torch.arange(len(x), device=x.device) % 4 == 3
+    held = held_out(labels, g)
     each = (-1, *[1] * (x.dim() - 1))
 
     def views(clean: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
     """Starts from random tokens, a row each. Tokens of the concept's own names are not used."""
     words = model.prompt_encoder
     n = min(budget.rows, target.count)
-    asked = target.dealt(n)
+    asked = target.dealt(n, len(FORMS))
     around = frame(words, target.prompts[0])
     k = min(budget.length, len(around.tail) - 1)  # as many as a prompt of this model holds beside its end
     known = usable(target, words, around)

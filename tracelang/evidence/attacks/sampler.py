@@ -28,10 +28,15 @@ def sampled(
 
 
 def pictures(target: Target, purpose: str) -> Tensor:
-    """Clean latents `[count, …]` of the concept as the base draws it, one a row, the same for every model."""
+    """Clean latents `[count, …]` of the concept as the base draws it, one a row, drawn once for every model."""
+    key = f"{purpose} pictures from {target.seed}", target.count
+    made = target.made.get(key)
+    if isinstance(made, Tensor):
+        return made
     prompts = target.dealt(target.count)
     seeds = [seed(f"attack {purpose} picture", target.name, i, target.seed) for i in range(target.count)]
-    return sampled(target, target.base, prompts, seeds)
+    target.made[key] = found = sampled(target, target.base, prompts, seeds)
+    return found
 
 
 def evaluations(target: Target, model: Model, steps: int | None = None) -> int:

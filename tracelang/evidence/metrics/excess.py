@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from tracelang.evidence.accuracy import corrected_difference
 from tracelang.evidence.bench import Presence
 from tracelang.evidence.controls import RANDOM
 from tracelang.evidence.intervals import Difference, Targets
 from tracelang.evidence.metrics.metric import Measured, failed, open_, valued
-from tracelang.evidence.schema import Measure, Rate, Residue
+from tracelang.evidence.schema import Accuracy, Measure, Rate, Residue
 from tracelang.evidence.units.control import ControlSide, Probe
 from tracelang.evidence.verdicts import rate
 from tracelang.plan.types import Assertion, Member
@@ -26,6 +27,7 @@ ALONE = (
     "nothing tells what was left in the model from what it could learn anew: name models that never knew it with "
     "`control never`"
 )
+DAMAGE = "less than models that never knew it show: that is damage or refusal, no proof that nothing is left"
 UNTRIED = "nothing tells what the probe brings along by itself: write `control random`"
 
 
@@ -38,6 +40,8 @@ class Looked:
     groups: tuple[Hashable, ...]
     controls: dict[str, ControlSide]
     reason: str = ""
+    known: Accuracy | None = None
+    """How often its judge is right."""
 
     @property
     def never(self) -> dict[str, ControlSide]:
@@ -51,9 +55,10 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a probe says: see `schema.Probed`."""
+    """What a probe says: see `schema.Probed`. `true`: the excess and its interval, corrected for a known judge."""
 
     excess: Difference | None = None
+    true: tuple[float, float, float] | None = None
     room: Difference | None = None
     share: tuple[float, float, float] | None = None
     valid: bool | None = None
@@ -62,17 +67,21 @@ class Compared:
 
     def verdict(self, held: bool) -> tuple[Residue, str]:
         """With why it is open; `held`: the excess holds together with all others that were tested."""
-        if self.why or self.excess is None:
+        if self.why or self.excess is None or self.true is None:
             return "open", self.why
         if self.excess.low > 0:
             if held:
                 return "residue shown", ""
             return "open", "it would be shown by itself, and does not hold together with all the others (Holm)"
-        if self.excess.low >= -MARGIN and self.excess.high <= MARGIN:
+        _, low, high = self.true
+        if low >= -MARGIN and high <= MARGIN:
             return "none by this probe", ""
-        if self.excess.high < -MARGIN:
-            return "open", (
-                "less than models that never knew it show: that is damage or refusal, no proof that nothing is left"
+        if high < -MARGIN:
+            return "open", DAMAGE
+        if self.excess.low >= -MARGIN and self.excess.high <= MARGIN:
+            return (
+                "open",
+                f"corrected for its judge it may be {low:+.0%} to {high:+.0%}: a judge that sees more would tell",
             )
         return "open", f"the interval is not within {MARGIN:.0%} of none, nor above it; more targets would decide"
 
@@ -95,7 +104,7 @@ def looked(measured: Measured, probe: Probe) -> Looked:
     why = why or failed([one.error for one in (*base, *edited)])
     if not why and not (len(base) == len(edited) > 0):
         why = "the base model was not tried on the same targets"
-    return Looked(base, edited, groups, controls, why)
+    return Looked(base, edited, groups, controls, why, measured.known(probe.member))
 
 
 def compare(found: Looked) -> Compared:
@@ -135,16 +144,22 @@ def compare(found: Looked) -> Compared:
             f"({room.value:+.0%}, {room.low:+.0%} to {room.high:+.0%}): this probe has no power here"
         )
     share = targets.normalised() if powered else None
-    return Compared(excess, room, share, valid, powered, why)
+    true = corrected_difference((excess.value, excess.low, excess.high), found.known)
+    return Compared(excess, true, room, share, valid, powered, why)
 
 
 def excess(one: Assertion, measured: Measured, member: Member) -> Measure:
     found = compare(looked(measured, Probe(member, one.attack or "names", one.samples, one.seed)))
-    if found.excess is None or found.why:
+    if found.excess is None or found.true is None or found.why:
         return open_(member, found.why)
-    it = found.excess
+    value, low, high = found.true
+    if high < -MARGIN:
+        return open_(member, DAMAGE)
+    raw = found.excess
     note = "of the targets, beyond models that never knew it"
-    return valued(one, member, it.value, (it.low, it.high), note)
+    if found.true != (raw.value, raw.low, raw.high):
+        note += f"; corrected for its judge, {raw.value:.4g} ({raw.low:.4g} to {raw.high:.4g}) as it counts"
+    return valued(one, member, value, (low, high), note)
 
 
 MEASURES = {"excess": excess}

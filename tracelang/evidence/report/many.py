@@ -11,9 +11,10 @@ from math import sqrt
 
 from scipy.stats import binom, norm
 
+from tracelang.evidence.intervals import wilson
 from tracelang.evidence.report.wording import formula
 from tracelang.evidence.schema import Many, Measure, Outcome, Rate
-from tracelang.evidence.verdicts import decide, rate
+from tracelang.evidence.verdicts import decide
 
 LEVEL = 0.025
 """One side of 95 %."""
@@ -84,10 +85,5 @@ def _fails(measure: Measure, one: Outcome) -> float:
     if measure.rate is None or not measure.rate.n:
         return 0.0
     n = measure.rate.n
-    lost = [k for k in range(n + 1) if decide(*_ends(k, n), one.comparison, one.bound) == "fail"]
+    lost = [k for k in range(n + 1) if decide(*wilson(k / n, n), one.comparison, one.bound) == "fail"]
     return float(sum(binom.pmf(k, n, one.bound) for k in lost))
-
-
-def _ends(hits: int, n: int) -> tuple[float, float]:
-    found = rate(hits, n)
-    return found.low, found.high

@@ -51,10 +51,12 @@ class Probe:
 
 
 def probes(wanted: Wanted) -> Iterator[Probe]:
-    """Every probe of what is erased and that a judge knows, in a fixed order."""
+    """Every probe of what is erased and that a judge knows, in a fixed order; not a suite's prompts, which no excess is
+    asked of.
+    """
     role = roles(wanted.plan)
     for row in wanted.rows:
-        if role.get(row.member) == "erased" and row.member in wanted.judged:
+        if role.get(row.member) == "erased" and row.member in wanted.judged and row.how != "suite":
             yield Probe(row.member, row.how, row.samples, row.seed)
     for member, attack, samples, seed in attacked(wanted.plan, wanted.attacks, wanted.samples):
         if member in wanted.judged:
