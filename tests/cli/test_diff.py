@@ -148,10 +148,10 @@ def test_breaking_says_what_was_promised_and_what_is_now(repository: Path) -> No
         "  = help: write `degree 100%` or more\n"
         "\n"
         "error[TL410]: lion is no longer erased\n"
-        " --> policy/r.erase:1:1\n"
+        " --> policy/r.erase:2:1\n"
         "  |\n"
-        '1 | group g = list "lists/g.txt"\n'
-        "  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ now: not erased\n"
+        "2 | erase g degree 60%\n"
+        "  | ^^^^^^^^^^^^^^^^^^ now: not erased\n"
         " ::: v1:policy/r.erase:2:7\n"
         "  |\n"
         "2 | erase g\n"

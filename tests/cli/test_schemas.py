@@ -53,7 +53,7 @@ def test_diff_prints_what_its_schema_says(tmp_path: Path) -> None:
 
 
 def test_the_plan_s_schema_names_every_field_of_a_plan_file() -> None:
-    plan = compile('erase "cat"\npreserve prior\nexpect { shown("cat") <= 5% }\n')
+    plan = compile('erase "cat"\npreserve prior\ncontrol random\nexpect { shown("cat") <= 5% }\n')
     schema = schemas()["plan.schema.json"]
     assert set(json.loads(plan.to_json())) == set(schema["properties"])
     assert set(schema["required"]) <= set(json.loads(compile('erase "cat"').to_json()))

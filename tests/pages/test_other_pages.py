@@ -65,7 +65,7 @@ def test_style(here: Path) -> None:
 )
 def test_verdicts(here: Path) -> None:
     from tracelang.cli.apply import INTERRUPTED
-    from tracelang.cli.verify import CODES
+    from tracelang.cli.refusals import CODES
 
     assert sorted(CODES.values()) == [0, 1, 3] and INTERRUPTED == 130
 

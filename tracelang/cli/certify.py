@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tracelang.cli.refusals import CODES, COULD_NOT, refusals
 from tracelang.cli.running import config_option, device_options, mistakes, usable
-from tracelang.cli.verify import CODES, COULD_NOT, refusals
 from tracelang.text import joined, safe
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tracelang.cli.progress import progress
+from tracelang.cli.refusals import COULD_NOT, refusals
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import COULD_NOT, refusals
 from tracelang.text import safe
 
 if TYPE_CHECKING:

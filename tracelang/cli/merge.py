@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tracelang.cli.refusals import CODES, COULD_NOT, refusals
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import CODES, COULD_NOT, against_option, known_option, pictures_option, refusals, tell, warn
+from tracelang.cli.verify import against_option, known_option, pictures_option, tell, warn
 
 if TYPE_CHECKING:
     from tracelang.evidence.report.html import Shown

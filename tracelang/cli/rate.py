@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tracelang.cli.judge import tell
+from tracelang.cli.refusals import COULD_NOT, refusals
 from tracelang.cli.running import mistakes
-from tracelang.cli.verify import COULD_NOT, refusals
 from tracelang.text import safe
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import click
 
 from tracelang.cli import WORDS
 from tracelang.cli.progress import progress
+from tracelang.cli.refusals import COULD_NOT, INTERRUPTED, refusals
 from tracelang.cli.running import config_option, mistakes, usable
-from tracelang.cli.verify import COULD_NOT, INTERRUPTED, control_option, refusals, warn
+from tracelang.cli.verify import control_option, warn
 from tracelang.text import safe
 
 if TYPE_CHECKING:

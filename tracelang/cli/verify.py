@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from tracelang.cli import WORDS, show
+from tracelang.cli import WORDS
 from tracelang.cli.progress import progress
+from tracelang.cli.refusals import CODES, COULD_NOT, INTERRUPTED, refusals
 from tracelang.cli.running import config_option, device_options, mistakes, usable
 from tracelang.text import safe
 
@@ -22,10 +19,6 @@ if TYPE_CHECKING:
     from tracelang.evidence.bench import Keep
     from tracelang.evidence.report.html import Shown
     from tracelang.evidence.schema import Registered, Report
-
-CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
-COULD_NOT = 2
-INTERRUPTED = 130
 
 
 def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -214,44 +207,6 @@ def _given(ctx: click.Context) -> set[str]:
 
 def warn(line: str) -> None:
     click.echo(safe(f"warning: {line}"), err=True)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turn what cannot be verified or merged into `error: …` and exit code 2; so for a damaged plan.
-
-    To be entered before `mistakes`, which says what it knows in a line: what comes through that is a crash.
-    """
-    from tracelang.diagnostics import CompileError
-
-    try:
-        from tracelang.evidence.artifact import EvidenceError
-        from tracelang.evidence.known import KnownError
-        from tracelang.evidence.panel import JudgeError
-        from tracelang.evidence.report.html import PictureError
-        from tracelang.evidence.work import WorkError
-
-        try:
-            yield
-        except CompileError as error:
-            show(error.diagnostics)
-            raise click.exceptions.Exit(COULD_NOT) from error
-        except (EvidenceError, JudgeError, KnownError, PictureError, WorkError) as error:
-            click.echo(f"error: {safe(' '.join(str(error).split()))}", err=True)
-            raise click.exceptions.Exit(COULD_NOT) from error
-    except ModuleNotFoundError as error:
-        if (error.name or "tracelang").partition(".")[0] in {"tracelang", *sys.stdlib_module_names}:
-            raise
-        click.echo(f"error: this needs {error.name}: pip install 'tracelang[eval]'", err=True)
-        raise click.exceptions.Exit(COULD_NOT) from error
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
-        raise
-    except KeyboardInterrupt as error:  # click would end with 1, which reads as "shown not to hold"
-        click.echo("\ninterrupted", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from error
-    except Exception as error:  # a crash is no verdict: 1 would read as "shown not to hold"
-        traceback.print_exc()
-        raise click.exceptions.Exit(COULD_NOT) from error
 
 
 def tell(out: Path, report: Report, as_json: bool) -> None:
