@@ -236,5 +236,5 @@ def grain(weight: Tensor, stored: Tensor) -> Tensor:
     """
     told = torch.finfo(_kind(stored))
     power = torch.frexp(weight).exponent - 1  # |w| is at least 2^power, and less than twice that
-    step = told.eps * torch.exp2(power.double()).clamp_min(told.tiny)
+    step = told.eps * torch.exp2(exact(power)).clamp_min(told.tiny)
     return step.square() / 12

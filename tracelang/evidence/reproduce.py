@@ -191,7 +191,7 @@ def _picture(there: Path, here: Path, name: str) -> Differing:
         old, new = ("a picture" if file.is_file() else "none" for file in files)
         return Differing(name, old, new, 1.0)
     try:
-        one, other = (picture(file).double() for file in files)
+        one, other = (picture(file).float() for file in files)
         far = float((one - other).abs().mean()) if one.shape == other.shape else 1.0
     except SetError:  # OUT's was drawn by nobody, whatever its record says
         far = 1.0

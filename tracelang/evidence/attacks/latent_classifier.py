@@ -54,7 +54,7 @@ class LatentClassifier:
         """`[n]`, above 0 where it takes latents `[n, …]` at a level for the concept. Gradients flow."""
         a, b = level
         scale = (a * a * self.spread**2 + b * b) ** 0.5
-        levels = x.new_tensor([[a, b]], dtype=torch.float32).expand(len(x), 2)
+        levels = torch.tensor([[a, b]]).to(x.device).expand(len(x), 2)
         logits: Tensor = self.net(x.float() / scale, levels, 1.0)
         return logits
 
