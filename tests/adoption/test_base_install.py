@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import tomllib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,10 +93,8 @@ def test_every_package_is_in_the_wheel() -> None:
     assert {".".join(folder.parts) for folder in folders} <= set(listed)
 
 
-def test_the_wheel_is_below_a_megabyte_beside_the_merges_of_clip(checkout: Path, tmp_path: Path) -> None:
+def test_the_wheel_is_small(checkout: Path, tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
     subprocess.run([*build, str(checkout)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        (merges,) = [one for one in packed.infolist() if one.filename.endswith("clip_merges.txt.bz2")]
-    assert wheel.name.startswith("tracelang-") and wheel.stat().st_size - merges.compress_size < 10**6
+    assert wheel.name.startswith("tracelang-") and wheel.stat().st_size < 1.2 * 10**6

@@ -44,9 +44,7 @@ MAY = {
 
 
 def wide(source: str) -> Iterator[ast.expr]:
-    """Where a piece of source names float64, but for numpy's, which is the CPU's, and torch's factories, which make what
-    they make there.
-    """
+    """Where a piece of source names float64, but for what is the CPU's: numpy's, and what torch's factories make."""
     tree = ast.parse(source)
     spared = {
         id(word.value)

@@ -21,7 +21,7 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form, expecting, nothing, ruin
 from tracelang.cli import main
 from tracelang.engine import rollout, sampling
-from tracelang.evidence import attacks, sheet, verify
+from tracelang.evidence import attacks, prepare, sheet, verify
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import textual_inversion
 from tracelang.evidence.bench import Bench, Unit
@@ -292,7 +292,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     """A real recipe, 8 pictures, an attack that asks for other words and one that hands over the base's states."""
 
     def words(target: Any, model: Any, budget: Any) -> Any:
-        return attacks.Found(("a drawing of a dog",) * target.count, None, {"tries": 1}, None, ("a drawing of a dog",))
+        return attacks.Found(tuple(target.dealt(target.count)), None, {"tries": 1}, None, target.prompts[:1])
 
     def broken(target: Any, model: Any, budget: Any) -> Any:
         raise ArithmeticError("no gradient")
@@ -307,7 +307,7 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     )
     out = expecting(
         out,
-        "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 60%"
+        "expect over 8 samples { shown(dog) <= 40% kept(cat) >= 40% attack(dog, paraphrase) <= 80%"
         " residual(dog) <= 50% attack(dog, p4d) <= 99% }",
     )
     report = run(out, samples=4, steps=10)
@@ -356,17 +356,17 @@ def test_an_interrupted_run_goes_on_and_draws_nothing_twice(out: Path, monkeypat
     ran = CliRunner().invoke(main, words)
     assert ran.exit_code == 130 and "Go on with: tracec verify" in ran.output
     assert not (out / "report" / "report.json").exists()
-    assert done == ["certificate", "shots-0000"]
+    assert done == ["certificate", "rounding"]
     monkeypatch.setattr(verify, "done", lambda unit, *rest: (done.append(unit.key), does(unit, *rest))[1])
     ran = CliRunner().invoke(main, words)
-    assert ran.exit_code == 0 and done == ["certificate", "shots-0000", "shots-0001", "everyday"]
+    assert ran.exit_code == 0 and done == ["certificate", "rounding", "shots-0000", "shots-0001", "everyday"]
     again = Report.model_validate_json((out / "report" / "report.json").read_bytes())
     assert same(again) == same(whole)
 
 
 def same(report: Report) -> dict[str, Any]:
     """All of a report but its cost and times."""
-    data = report.model_dump(exclude={"cost"})
+    data = report.model_dump(exclude={"cost", "registered"})
     for attack in data["attacks"]:
         attack.pop("seconds")
     return data
@@ -556,6 +556,6 @@ def test_a_crash_is_no_verdict(out: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def crash(*_: Any) -> None:
         raise RuntimeError("a fault of the program")
 
-    monkeypatch.setattr(verify, "panel", crash)
+    monkeypatch.setattr(prepare, "panel", crash)
     done = CliRunner().invoke(main, ["verify", str(out)])
     assert done.exit_code == 2 and "a fault of the program" in done.output
