@@ -327,9 +327,11 @@ def test_a_closed_form_edit_passes_and_everything_is_in_its_report(
     (words_found,) = (one for one in report.attacks if one.attack == "paraphrase")
     assert words_found.adaptive == words_found.static is not None
     assert words_found.base is not None and words_found.base.hits > words_found.adaptive.hits  # the same prompts
-    assert words_found.prompts is not None and words_found.prompts.n == 1
+    assert words_found.prompts is not None and words_found.prompts.n == 2
     (attacked,) = (one for one in report.outcomes if one.attack == "paraphrase")
-    assert attacked.measures[0].base == words_found.base and "on the base model the same attack: " in attacked.reason
+    again = attacked.measures[0].base
+    assert again is not None and (again.hits, again.n) == (words_found.base.hits, words_found.base.n)
+    assert "on the base model the same attack: " in attacked.reason
     (dog,) = (one for one in report.concepts if one.member == ("dog",))
     assert dog.judged_as == "dog" and dog.probes is not None and dog.drift is not None
     assert Report.model_validate_json((out / "report" / "report.json").read_bytes()) == report
