@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 STEERS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 """Characters that steer a terminal or turn the direction of a text around."""
@@ -76,6 +76,11 @@ def line(text: str) -> str:
 def joined(names: Iterable[str]) -> str:
     """What is in one picture together, as one writes it: `cat & dog`."""
     return " & ".join(names)
+
+
+def few(names: Sequence[str], most: int = 6) -> str:
+    """The first of them with commas between, and that there are more."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _longest_run(text: str) -> int:

@@ -20,6 +20,7 @@ from tracelang.evidence.schema import Accuracy, Count, Frozen, JudgeCard, Rate
 from tracelang.evidence.verdicts import rate
 from tracelang.files import write_text
 from tracelang.semantics.tables import Kind
+from tracelang.text import few
 
 LARGEST = 2**20
 """Bytes of such a file."""
@@ -51,7 +52,9 @@ def measure(judge: Judge, card: JudgeCard, labelled: Labelled, progress: Callabl
     classes = {label: class_of(judge, label) for label in labelled.labels}
     lost = [label for label, found in classes.items() if found is None]
     if lost:
-        raise SetError(*(f"{label}: the judge {card.name} has no such class; it has {_few(card)}" for label in lost))
+        raise SetError(
+            *(f"{label}: the judge {card.name} has no such class; it has {few(card.classes)}" for label in lost)
+        )
     sought = [found for found in dict.fromkeys(classes.values()) if found]
     heads = {found.head for found in sought}
     truths: list[Truth] = []
@@ -162,7 +165,3 @@ def _again(found: Rate | None) -> Rate | None:
     if found.hits > found.n:
         raise ValueError("more hits than pictures")
     return rate(found.hits, found.n)
-
-
-def _few(card: JudgeCard) -> str:
-    return ", ".join(card.classes[:6]) + (", …" if len(card.classes) > 6 else "")

@@ -33,6 +33,7 @@ from tracelang.evidence.schema import JudgeCard
 from tracelang.files import write_text
 from tracelang.models.weights import sha256
 from tracelang.plan.types import Member
+from tracelang.text import few
 
 LATEST = "latest"
 PATIENCE = 2.0
@@ -186,7 +187,7 @@ class Work:
         found = {key: self.record(key) for key in self.run.units}
         missing = [key for key, record in found.items() if record is None]
         if missing:
-            raise WorkError(f"{self.folder}: {len(missing)} of {len(found)} units are missing: {_few(missing)}")
+            raise WorkError(f"{self.folder}: {len(missing)} of {len(found)} units are missing: {few(missing)}")
         return {key: record for key, record in found.items() if record is not None}
 
 
@@ -301,7 +302,7 @@ def gather(root: Path, shards: Sequence[Path], fits: Callable[[Run], None] = lam
     lost = [key for key in run.units if key not in have]
     if lost:
         n = len(run.units)
-        raise WorkError(f"{work.folder}: {len(lost)} of {n} units are missing: {_few(lost)}; verify their shard")
+        raise WorkError(f"{work.folder}: {len(lost)} of {n} units are missing: {few(lost)}; verify their shard")
     work.begin(min((date for one in works if (date := one.begun)), default=""))
     for machine in (machine for one in works for machine in one.machines):
         work.note(machine)
@@ -323,7 +324,7 @@ def latest(root: Path) -> Path | None:
         name = ""
     chosen = [folder for folder in found if folder.name == name] or found
     if len(chosen) > 1:
-        raise WorkError(f"{root}: holds {len(found)} runs; pass the folder of one: {_few([str(f) for f in found])}")
+        raise WorkError(f"{root}: holds {len(found)} runs; pass the folder of one: {few([str(f) for f in found])}")
     return chosen[0] if chosen else None
 
 
@@ -340,10 +341,6 @@ def _inside(shard: Path) -> Path:
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     facts = [key for key in one["facts"] if one["facts"][key] != other["facts"].get(key)]
     return ", ".join(facts or [key for key in one if one[key] != other.get(key)])
-
-
-def _few(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
 
 
 def _again(unit: Path) -> str:

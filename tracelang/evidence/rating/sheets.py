@@ -11,6 +11,7 @@ from pathlib import Path
 from tracelang.evidence.rating.errors import RatingError
 from tracelang.evidence.rating.kept import AND, NONE
 from tracelang.evidence.rating.key import Key
+from tracelang.text import few
 
 SHEET, PICTURE, SHOWS = "sheet.csv", "picture", "shows"
 LARGEST = 2**20
@@ -57,7 +58,7 @@ def _sheet(file: Path, key: Key) -> Answers:
                 lines.append(f"{where}: {name} has no answer; write a word, or {NONE}")
             elif unknown or "" in said:
                 one = (unknown or [""])[0][:TOLD]
-                lines.append(f"{where}: {one!r} is none of the words: {_few([*words, NONE])}")
+                lines.append(f"{where}: {one!r} is none of the words: {few([*words, NONE])}")
             elif NONE in said and len({*said}) > 1:
                 lines.append(f"{where}: {name} has {NONE} beside a word; leave one of them")
             else:
@@ -99,7 +100,3 @@ def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
 def _twice(files: Sequence[Path]) -> list[Path]:
     seen: set[Path] = set()
     return [file for file in files if (real := file.resolve()) in seen or seen.add(real)]  # type: ignore[func-returns-value]
-
-
-def _few(words: Sequence[str]) -> str:
-    return ", ".join(words[:6]) + (", …" if len(words) > 6 else "")
