@@ -194,7 +194,7 @@ def test_a_lora_alone_is_certified_as_what_is_loaded_from_it(out: Path) -> None:
     found = certify(out).certificate
     assert 0 < found.left_out <= 0.01 and whole.left_out == 0
     pairs = [(one.residual, other.residual) for one, other in zip(found.reaches, whole.reaches, strict=True)]
-    assert all(one == other == None or one == pytest.approx(other, abs=0.02) for one, other in pairs)  # noqa: E711
+    assert all(one is other is None or one == pytest.approx(other, abs=0.02) for one, other in pairs)
     assert "leaves out up to" in run(out).stdout
 
 
