@@ -10,7 +10,7 @@ import torch
 
 import tracelang
 from tests.evidence.edits import RECIPE, closed_form
-from tracelang.evidence import sham, tuning, verify
+from tracelang.evidence import controls, sham, tuning, verify
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Wanted
 from tracelang.evidence.damage import Kept
@@ -29,10 +29,11 @@ from tracelang.evidence.units.relearn import USUAL, CurveRow, RelearnRecord, Sha
 from tracelang.evidence.verdicts import rate
 from tracelang.models.locate import family_of, locate
 from tracelang.models.protocol import Model
+from tracelang_micro.world import diffusion
 
 DOG = ("dog",)
 GRID = (0, 10, 100)
-CONTROL = 'control never = "micro-sd-seed-2"\n'
+CONTROL = 'control never = "micro-made-up-never"\n'
 ASKED = (
     CONTROL
     + "expect over 3 samples { relearn(dog) >= 80% shown(dog) after round nf4 <= 100% kept(cat) after merge 50% >= 0% }"
@@ -220,7 +221,14 @@ def test_a_figure_is_what_the_autoencoder_gives_back(base: Model) -> None:
     assert not torch.equal(images[0], images[1])
 
 
-def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(tmp_path: Path) -> None:
+def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = tmp_path / "micro-made-up-never"
+    shutil.copytree(locate("micro-sd"), never)
+    diffusion.make_unet(seed=2).half().save_pretrained(never / "unet", safe_serialization=True)
+    monkeypatch.setattr(controls, "embedded", lambda: {never.name: never})
+    monkeypatch.setattr(controls, "locate", lambda name: tmp_path / name)
     out = closed_form(tracelang.compile(RECIPE + ASKED), tmp_path / "out")
 
     def run() -> tracelang.Report:
