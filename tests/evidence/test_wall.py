@@ -135,9 +135,9 @@ METHODS = {
     "trace": False,
     "esd": False,
     "ant": False,
-    "rece": False,
+    "rece": True,
     "mace": False,
-    "speed": False,
+    "speed": True,
 }
 USES = {
     "erase p preserve cat": True,
