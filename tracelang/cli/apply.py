@@ -139,7 +139,7 @@ def command(
         for left in sweep(out):
             click.echo(safe(f"note: {left}: what a killed run left of its output is removed"), err=True)
         bound = api.bind(plan, model, config=config, variant=variant)
-        emit = usual(bound.folder) if emit is None else emit
+        emit = usual(bound.folder, bound.plan) if emit is None else emit
         stood = (out / "report" / "report.json").is_file()
         api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched, lora_rank=lora_rank)
         if plan.active:
