@@ -89,7 +89,9 @@ def test_a_round_makes_the_search_dearer_and_what_is_read_is_the_edit_s_own_matr
     problem = constraints(hardened(), hardened().active, (), model, ["tokens"], "all")["tokens"]
     E = after.closest(problem.F, told(edit)["penalty"])
     assert float(E.norm() / problem.F.norm()) == pytest.approx(told(edit)["left"]["price"])
-    control = read(run(plan((erasure("cat", anchor=("horse",)),), refine(ridge=0.1)), model), sites, Options(weights=model.weight))
+    control = read(
+        run(plan((erasure("cat", anchor=("horse",)),), refine(ridge=0.1)), model), sites, Options(weights=model.weight)
+    )
     assert not torch.allclose(control.now, after.now)
 
 
@@ -155,7 +157,7 @@ def test_a_degree_is_how_far_a_found_state_goes() -> None:
 
 def test_a_vanishing_penalty_is_refused() -> None:
     flat = Reading(*(torch.zeros(3, 3, dtype=f64),) * 3)
-    with pytest.raises(EngineError, match="harden: the matrices are too nearly dependent .* raise it"):
+    with pytest.raises(EngineError, match=r"harden: the matrices are too nearly dependent .* raise it"):
         flat.closest(torch.eye(3, dtype=f64), 0.0)
 
 
@@ -167,5 +169,3 @@ def test_the_projection_is_the_last_one_before() -> None:
     first = run(plan((erasure("cat", anchor=("horse",)),), *two, preserve={"dog": 1.0}), model).text_maps["tokens"]
     rest = torch.linalg.solve(first.dense(), later.dense()) - torch.eye(32, dtype=f64)
     assert (rest @ P["tokens"].double()).norm() < 1e-7 * P["tokens"].norm() and rest.norm() > 1e-3
-
-

@@ -134,7 +134,9 @@ def test_a_degree_is_a_share_of_the_whole_change() -> None:
 
 def test_too_little_is_free_and_the_figures_are_in_the_refusal() -> None:
     crowd = {name: 1.0 for name in ("dog", "fox", "owl", "cow", "pig", "hen", "bee", "ant", "elk", "ape", "bat", "emu")}
-    told = r"project: of 32 directions of the text states \(tokens\) 0 are free .* by a sine of 0\.000 .*; preserve less"
+    told = (
+        r"project: of 32 directions of the text states \(tokens\) 0 are free .* by a sine of 0\.000 .*; preserve less"
+    )
     with pytest.raises(EngineError, match=told):
         run(projecting(preserve=crowd, preserved_tokens="all"), Toy())
     with pytest.raises(EngineError, match=r"'cat' lies in them by a sine of 0\.\d+ \(`least_angle` is 0.99\)"):

@@ -1,7 +1,7 @@
 """Changes that preserved states cannot see: `T = I + (G − F)(ρI + FᵀPF)⁻¹FᵀP` (docs/methods.md §4.3).
 
-`P = I − U Uᵀ` projects on the free directions, `U` an orthonormal basis of the held ones. Whatever comes after, `(T − I)U`
-is 0 to rounding, since the rows of `T − I` lie in the free directions.
+`P = I − U Uᵀ` projects on the free directions, `U` an orthonormal basis of the held ones. `(T − I)U` is 0 to rounding,
+since the rows of `T − I` lie in the free directions.
 """
 
 from __future__ import annotations

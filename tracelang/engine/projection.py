@@ -108,7 +108,8 @@ def _chosen(
     """
 
     def moved(X: Tensor) -> Tensor:
-        return (T0.left @ (T0.right.T @ X)).norm(dim=0)
+        change: Tensor = (T0.left @ (T0.right.T @ X)).norm(dim=0)
+        return change
 
     P = exact(P)
     if settings.filter:
@@ -126,14 +127,15 @@ def _chosen(
 
 
 def _blind(sites: Sequence[Site], name: str, options: Options) -> Tensor:
-    """The unit direction `[d]` that the matrices of an input pass least of: the last eigenvector of `Σ WᵀW`."""
+    """The unit direction `[d]` that the matrices of an input pass least of: `Σ WᵀW` has its least eigenvalue there."""
     H: Tensor | None = None
     for site in sites:
         if site.reads == name:
             W = exact(options.weight(site))[:, site.part]
             H = W.T @ W if H is None else H.addmm_(W.T, W)
     assert H is not None
-    return torch.linalg.eigh(H).eigenvectors[:, 0]
+    found: Tensor = torch.linalg.eigh(H).eigenvectors
+    return found[:, 0]
 
 
 def _invariants(empty: Tensor, settings: Project) -> Tensor:
@@ -146,9 +148,7 @@ def _invariants(empty: Tensor, settings: Project) -> Tensor:
     centres = others[torch.randperm(len(others), generator=draws)[:k]]
     for _ in range(CLOSE):
         nearest = torch.cdist(others, centres).argmin(1)
-        means = torch.stack(
-            [others[nearest == i].mean(0) if (nearest == i).any() else centres[i] for i in range(k)]
-        )
+        means = torch.stack([others[nearest == i].mean(0) if (nearest == i).any() else centres[i] for i in range(k)])
         if torch.equal(means, centres):
             break
         centres = means

@@ -2,7 +2,7 @@
 
     M = −a (I − R*) R + S,   S = W K Wᵀ,
 
-`R` and `R*` project on what the matrix makes of the erased states and of their anchors, `K` is the Gram of what is held.
+`R` and `R*` project on what the matrix makes of erased states and of their anchors, `K` is the Gram of what is held.
 `P` is the orthogonal minimum of `−a ‖P R − (I − R*)‖² + ‖P W K^½ − W K^½‖²`.
 """
 
@@ -31,8 +31,8 @@ def turn(W: Tensor, F: Tensor, G: Tensor, K: Tensor, weight: float, compat: Sequ
     """The map of one matrix `W [o, d]`, for states `F → G` `[d, n]` and the Gram `K [d, d]`, all float64.
 
     `a` is `weight` times the largest that `S` is along an erased direction: above it a direction is reversed. Outside
-    of what `W` can give, `P` is the identity. `compat` names quirks of the release to reproduce: the `transposed` sum, a
-    basis in which `repeated` columns count anew, and the sign of one channel for the `determinant`.
+    of what `W` can give, `P` is the identity. `compat` names quirks of the release to reproduce: the `transposed` sum,
+    a basis in which `repeated` columns count anew, and the sign of one channel for the `determinant`.
     """
     basis = _repeated if "repeated" in compat else _basis
     Q, A = basis(W @ F), basis(W @ G)
@@ -40,7 +40,7 @@ def turn(W: Tensor, F: Tensor, G: Tensor, K: Tensor, weight: float, compat: Sequ
     a = weight * float(torch.linalg.eigvalsh(Q.T @ S @ Q)[-1]) if Q.shape[1] else 0.0
     apart = Q - A @ (A.T @ Q)
     M = S - a * (Q @ apart.T if "transposed" in compat else apart @ Q.T)
-    B = _range(W)
+    B = _spanned(W, 1e-10)
     U, _, Vh = torch.linalg.svd(B.T @ M @ B)
     P = torch.eye(len(W), dtype=W.dtype) + B @ (U @ Vh - torch.eye(B.shape[1], dtype=W.dtype)) @ B.T
     if "determinant" in compat and torch.linalg.slogdet(P).sign < 0:
@@ -56,20 +56,22 @@ def reversed_share(P: Tensor) -> float:
 
 
 def _basis(columns: Tensor) -> Tensor:
-    U, σ, _ = torch.linalg.svd(_units(columns), full_matrices=False)
-    return U[:, σ > SAME * σ.amax(0)] if len(σ) else U
+    return _spanned(_units(columns), SAME)
 
 
 def _repeated(columns: Tensor) -> Tensor:
     """Plain reduced QR: a column that depends on others comes out as some direction all the same."""
-    return torch.linalg.qr(_units(columns)).Q
+    Q: Tensor = torch.linalg.qr(_units(columns)).Q
+    return Q
 
 
 def _units(columns: Tensor) -> Tensor:
-    return columns / columns.norm(dim=0).clamp_min(1e-300)
+    units: Tensor = columns / columns.norm(dim=0).clamp_min(1e-300)
+    return units
 
 
-def _range(W: Tensor) -> Tensor:
-    """An orthonormal basis of what `W` can give."""
-    U, σ, _ = torch.linalg.svd(W, full_matrices=False)
-    return U[:, σ > 1e-10 * σ.amax(0)]
+def _spanned(columns: Tensor, least: float) -> Tensor:
+    """An orthonormal basis of the span; singular values up to `least` of the largest count as none."""
+    U: Tensor
+    U, σ, _ = torch.linalg.svd(columns, full_matrices=False)
+    return U[:, σ > least * σ.amax(0)]

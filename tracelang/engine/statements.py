@@ -102,9 +102,7 @@ def _erased(
         F, G, neutral = e[name][i, row], z[name][i, to], nothing[name][0, row]
         if not (torch.isfinite(F).all() and torch.isfinite(G).all()):
             label = canonical_phrase(plan, erasure.targets)
-            raise EngineError(
-                f"the text states ({name}) of {label!r} or of its anchor hold NaN or infinity; {BROKEN}"
-            )
+            raise EngineError(f"the text states ({name}) of {label!r} or of its anchor hold NaN or infinity; {BROKEN}")
         if erasure.away:
             inside = torch.tensor([many and at in phrases[number] for number, at in zip(i, row, strict=True)])
             G = F - _along_mean(F - neutral, inside)
@@ -145,9 +143,7 @@ def _kept(plan: Plan, member: Member, text: TextSide, inputs: Sequence[str], las
         result[name] = torch.cat(rows)
         if not torch.isfinite(result[name]).all():
             phrase = canonical_phrase(plan, member)
-            raise EngineError(
-                f"the text states ({name}) of the preserved {phrase!r} hold NaN or infinity; {BROKEN}"
-            )
+            raise EngineError(f"the text states ({name}) of the preserved {phrase!r} hold NaN or infinity; {BROKEN}")
     return result
 
 

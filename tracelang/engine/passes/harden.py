@@ -1,8 +1,8 @@
 """Rounds that search the states which still bring the concepts back, and erase them: RECE (docs/methods.md §4.1).
 
 The search and the erasure need three `d × d` matrices an input, `H = Σ WᵀW`, `H' = Σ W'ᵀW'` and `X = Σ W'ᵀW` over the
-layers that read it, with the current `W'`, whatever made them. A round is a right map `T`, and takes `H'` to `Tᵀ H' T` and
-`X` to `Tᵀ X`: the matrices are read once, however many rounds there are.
+layers that read it, with the current `W'`, whatever made them. A round is a right map `T`, and takes `H'` to `Tᵀ H' T`
+and `X` to `Tᵀ X`: the matrices are read once, however many rounds there are.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
         held_too = problem if extra is None else beside(problem, extra.rows, settings.keep_weight * extra.weights)
         maps[name], measured[name] = _rounds(settings, reading, held_too, torch.cat(parts), spaces.get(name))
         measured[name] |= spectrum(maps[name]) | {"prior": extra.figures(maps[name])} if extra else spectrum(maps[name])
-    figures = {**edit.figures, settings.label: measured, **({f"{settings.label}.prior": told} if told else {})}
     mapped = edit.mapped({site: maps[site.reads] for site in part.sites if site.reads is not None})
-    return replace(mapped, figures=figures)
+    return mapped.told(settings.label, measured, told)
 
 
 def read(edit: Edit, sites: Sequence[Site], options: Options) -> Reading:
@@ -125,8 +124,8 @@ def _rounds(
 
 
 def _erase(settings: Harden, problem: Constraints, space: NullSpace | None) -> TextMap:
-    """`T` for the found states. Inside a projector's free space, if there is one: `‖(T − I)F − (G − F)‖` depends on `PF`
-    alone there, and what is held exactly stays so.
+    """`T` for the found states. In a projector's free space, if there is one, `(T − I)F` depends on `PF` alone, and what
+    is held exactly stays so.
     """
     absolute = settings.ridge_absolute
     ridge = settings.ridge if absolute is None else absolute

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -36,9 +35,8 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
         problem = Constraints(one.F, one.G, torch.ones(one.F.shape[1], dtype=one.F.dtype), one.P, one.w)
         measured[name] = {**one.figures, "ridge": one.ridge, **reached(problem, T), **spectrum(T)}
         measured[name]["largest_change"] = float(torch.linalg.matrix_norm(T.left, 2))
-    figures = {**edit.figures, settings.label: measured, **({f"{settings.label}.prior": told} if told else {})}
     mapped = edit.mapped({site: maps[site.reads] for site in part.sites if site.reads is not None})
-    return replace(mapped, figures=figures)
+    return mapped.told(settings.label, measured, told)
 
 
 def _refuse(settings: Project, name: str, one: Projected) -> None:
@@ -48,6 +46,7 @@ def _refuse(settings: Project, name: str, one: Projected) -> None:
     d = one.figures["dimension"]
     raise EngineError(
         f"{settings.label}: of {d} directions of the text states ({name}) {one.space.free} are free of what is "
-        f"preserved, and {concept!r} lies in them by a sine of {angle:.3f} (`least_angle` is {settings.least_angle:g}); "
+        f"preserved, and {concept!r} lies in them by a sine of {angle:.3f} "
+        f"(`least_angle` is {settings.least_angle:g}); "
         "preserve less, or raise `threshold`"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -53,8 +52,7 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
                 "reversed": reversed_share(found.P),
                 **_turned(found.P, W, F, G, P[name]),
             }
-    figures = {**edit.figures, settings.label: measured, **({f"{settings.label}.prior": told} if told else {})}
-    return replace(edit.turned(turns), figures=figures)
+    return edit.turned(turns).told(settings.label, measured, told)
 
 
 def _gram(P: Tensor, w: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from tracelang.semantics.values import HELD_TOKENS, TOKENS, HeldTokens, Layers, 
 class Project(Pass):
     """Mapping erased states in closed form by what preserved states cannot see: those stay exactly as they are.
 
-    docs/methods.md §4.3. Preserved directions with a singular value up to `threshold` of the largest are free to change;
+    docs/methods.md §4.3. Preserved directions with a singular value up to `threshold` of the largest are free;
     `threshold_absolute`, an eigenvalue of the mean Gram, replaces it.
     """
 

@@ -37,6 +37,10 @@ class Rotate(Pass):
     closed_form = True
     maps_states = True
 
+    @property
+    def whole(self) -> bool:
+        return True
+
     def holds_prior(self, erased: int) -> bool:
         return True
 
