@@ -124,7 +124,7 @@ def _rounds(
 
 
 def _erase(settings: Harden, problem: Constraints, space: NullSpace | None) -> TextMap:
-    """`T` for the found states. In a projector's free space, if there is one, `(T − I)F` depends on `PF` alone, and what
+    """`T` for the found states. In a projector's free space, if there is one, `(T − I)F` depends on `PF` alone and what
     is held exactly stays so.
     """
     absolute = settings.ridge_absolute
