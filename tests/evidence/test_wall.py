@@ -135,6 +135,8 @@ METHODS = {
     "trace": False,
     "esd": False,
     "ant": False,
+    "dp": True,
+    "oce": True,
     "rece": True,
     "mace": False,
     "speed": True,

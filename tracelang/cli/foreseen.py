@@ -124,8 +124,8 @@ def text_of(facts: dict[str, Any]) -> str:
             for key in ("cosine", "anchor_cosine", "worst_leak", "rank", "anchor_rank")
         )
         lines.append(
-            f"{one['pass']}: {one['matrices']} matrices turned, erased of rank {ranks}, anchors {others}; what they make "
-            f"of the erased has a cosine of {own} with what it was, {anchors} with the anchors'; the worst preserved "
-            f"state moves by {leaks}"
+            f"{one['pass']}: {one['matrices']} matrices turned, erased of rank {ranks}, anchors {others}; what they "
+            f"make of the erased has a cosine of {own} with what it was, {anchors} with the anchors'; the worst "
+            f"preserved state moves by {leaks}"
         )
     return "\n".join(map(safe, lines))
