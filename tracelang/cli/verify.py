@@ -176,7 +176,7 @@ def command(
         if register:
             if shard or against or as_json:
                 raise click.UsageError("--register takes what decides a run, and neither --shard, --against nor --json")
-            entry = evidence.register(out, judges, **asked)
+            entry = evidence.register(out, judges, judges_known=judges_known, **asked)
             click.echo(safe(f"{out}: registered at {entry.at} as {entry.digest}"))
             return
         try:

@@ -106,14 +106,17 @@ def verify(
         return publish(artifact, work, other, say, pictures, known) if shard is None else None
 
 
-def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
+def register(
+    out: str | Path, judges: Sequence[str | Judge] = (), *, judges_known: Sequence[str | Path] = (), **asked: Any
+) -> registered.Entry:
     """Write down, with the date, what `verify` would do with the same arguments, and draw nothing. The report of a run
-    that begins later says whether it ran so. `asked` is what `prepare` takes.
+    that begins later says whether it ran so. `judges_known` as for `verify`; `asked` is what `prepare` takes.
 
     Raises as `verify` does.
     """
-    ready = prepare(Path(out), judges, **asked)
-    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run)
+    known = [read_known(Path(file)) for file in judges_known]
+    ready = prepare(Path(out), judges, known=known, **asked)
+    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run, known)
 
 
 def merge(

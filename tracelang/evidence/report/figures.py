@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tracelang.evidence.bench import Failed, Judgements, Record, presence, select
-from tracelang.evidence.known import Known, accuracies
+from tracelang.evidence.known import Known, accuracies, labels
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
@@ -343,17 +343,14 @@ def cards(evidence: Evidence) -> tuple[JudgeCard, ...]:
         for name, judgement in judgements.items():
             pictures[name] = pictures.get(name, 0) + 1
             errors[name] = errors.get(name, 0) + bool(judgement.error)
-    sought = {one for some in evidence.run.classes.values() for one in some}
-    labels = {
-        (one.judge, label) for one in sought for label in (one.found.label, f"{one.found.head}: {one.found.label}")
-    }
+    sought = labels(evidence.run.classes.values())
     return tuple(
         card.model_copy(
             update={
                 "pictures": pictures.get(card.name, 0),
                 "errors": errors.get(card.name, 0),
                 "accuracy": tuple(
-                    one for key, one in evidence.measured.accuracy.items() if key[0] == card.name and key in labels
+                    one for key, one in evidence.measured.accuracy.items() if key[0] == card.name and key in sought
                 ),
             }
         )
