@@ -30,8 +30,10 @@ from tracelang.models.protocol import Model
 from tracelang.plan.types import Member
 from tracelang.text import joined
 
-ENOUGH = 80
-"""Targets that are tried on a model that has learned nothing: none shown of 73 is at most 5 % (95 % Wilson)."""
+ENOUGH = 96
+"""Targets that are tried on a model that has learned nothing, and prompts that a search finds against it: none shown of
+73 is at most 5 % (95 % Wilson), and of 96 that share some prompts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,18 @@ class ControlRecord(Record):
         found = tuple(presence(row.after, sought) for row in self.rows)
         bad = [one.error for one in found if one.error]
         error = self.error or (f"{len(bad)} of {len(found)} pictures have an error: {bad[0]}" if bad else "")
-        return ControlSide(found, error or self.inapplicable)
+        return ControlSide(found, error or self.inapplicable, tuple(row.prompt for row in self.rows))
 
 
 @dataclass(frozen=True, slots=True)
 class ControlSide:
-    """What a probe showed on one control, target by target; with a `reason`, why that says nothing."""
+    """What a probe showed on one control, target by target, under which `prompts`; with a `reason`, why that says
+    nothing.
+    """
 
     rows: tuple[Presence, ...]
     reason: str = ""
+    prompts: tuple[str, ...] = ()
 
     @property
     def shows(self) -> tuple[bool, ...]:
@@ -131,6 +136,7 @@ class ControlUnit(Unit):
         probe = self.probe
         if kind_of(self.control) == RANDOM:
             probe = replace(probe, samples=max(probe.samples, ENOUGH))
+            bench = replace(bench, budget=replace(bench.budget, rows=max(bench.budget.rows, ENOUGH)))
         if probe.row is not None:
             samples: Sequence[Sample] = samples_of(bench.plan, probe.row)
             told: dict[str, Any] = {}
