@@ -5,12 +5,10 @@ from __future__ import annotations
 from tests.evidence.edits import RECIPE
 from tracelang_micro import table
 
-OTHERS = ("canine", "pooch", "hound")
+OTHERS = '"canine"', '"pooch"', '"hound"'
 """What else dogs are called in the embedded world."""
 ANIMALS = ("bird", "cat", "deer", "frog", "horse", "fish", "unicorn", "dragon")
-WORDING = RECIPE.replace('probes "canine" ', "").replace(
-    "preserve cat", f"preserve cat, {', '.join(map(repr, OTHERS))} weight 100".replace("'", '"')
-)
+WORDING = RECIPE.replace('probes "canine" ', "").replace("preserve cat", f"preserve cat, {', '.join(OTHERS)}")
 """The one word that everybody types; every other name for it is held."""
 
 

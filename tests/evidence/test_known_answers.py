@@ -71,17 +71,19 @@ def test_a_twin_in_the_place_of_the_edit_has_none_by_this_probe(twins: tuple[Pat
 
 
 def test_an_edit_that_blocks_the_usual_word_alone_is_found_by_others(tmp_path: Path) -> None:
-    out = made(WORDING, tmp_path / "out", "expect over 12 samples { shown(dog) <= 35% probed(dog) <= 35% }")
+    out = made(WORDING, tmp_path / "out", "expect over 16 samples { shown(dog) <= 40% probed(dog) <= 40% }")
     report = measured(out)
     assert outcome(report, "shown").verdict == "pass"
     assert outcome(report, "probed").verdict == report.verdict == "fail"
 
 
 def test_an_edit_that_destroys_pictures_does_not_pass(whole_panel: None, tmp_path: Path) -> None:
-    plan = tracelang.compile(RECIPE + GONE)
+    plan = tracelang.compile(RECIPE + "expect over 12 samples { shown(dog) <= 35% subject(dog) >= 60% }")
     report = measured(ruin(plan, tmp_path / "out"))
-    assert outcome(report, "shown").verdict == "pass" and report.verdict == "fail"
-    assert report.integrity is not None and "no pictures any more" in report.integrity.reason
+    assert outcome(report, "shown").verdict == "pass"
+    assert outcome(report, "subject").verdict == report.verdict == "fail"
+    assert report.integrity is not None and report.integrity.verdict == "fail"
+    assert report.integrity.kept is not None and report.integrity.kept.hits == 0
 
 
 @pytest.mark.parametrize("recipe", [COLLAPSED, NEIGHBOURS])

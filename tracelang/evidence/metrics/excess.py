@@ -13,7 +13,7 @@ from tracelang.evidence.controls import RANDOM
 from tracelang.evidence.intervals import Difference, Targets, clustered
 from tracelang.evidence.metrics.metric import Measured, failed, open_, valued
 from tracelang.evidence.schema import Accuracy, Measure, Rate, Residue
-from tracelang.evidence.units.control import ControlSide, Probe
+from tracelang.evidence.units.control import ControlSide, Probe, suite_probe
 from tracelang.plan.types import Assertion, Member
 
 MARGIN = 0.10
@@ -155,7 +155,8 @@ def compare(found: Looked) -> Compared:
 
 
 def excess(one: Assertion, measured: Measured, member: Member) -> Measure:
-    found = compare(looked(measured, Probe(member, one.attack or "names", one.samples, one.seed)))
+    own = Probe(member, one.attack or "names", one.samples, one.seed) if one.suite is None else suite_probe(one, member)
+    found = compare(looked(measured, own))
     if found.excess is None or found.true is None or found.why:
         return open_(member, found.why)
     value, low, high = found.true

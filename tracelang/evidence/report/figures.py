@@ -28,7 +28,7 @@ from tracelang.evidence.schema import (
 )
 from tracelang.evidence.units.attack import AttackRecord, AttackResult
 from tracelang.evidence.units.certificate import CertificateRecord
-from tracelang.evidence.units.control import ControlRecord, ControlSide, Probe
+from tracelang.evidence.units.control import ControlRecord, ControlSide, Probe, suited
 from tracelang.evidence.units.degree import DEGREES, DegreeRecord
 from tracelang.evidence.units.drift import DriftRecord
 from tracelang.evidence.units.everyday import EverydayRecord, integrity
@@ -87,8 +87,10 @@ class Evidence:
         unedited = {(one.member, one.attack, one.samples, one.seed): one.unedited for one in attacked}
         controls: dict[Probe, dict[str, ControlSide]] = {}
         beside = tuple(select(records, ControlRecord).values())
+        known_suites = {probe: probe for probe in suited(plan)}  # whose prompts stand in the plan alone
         for tried in beside:
             probe = Probe(tried.member, tried.how, tried.samples, tried.seed)
+            probe = known_suites.get(probe, probe)
             controls.setdefault(probe, {})[tried.control] = tried.side(run.classes[tried.member])
         floor = next(iter(select(records, FloorRecord).values()), None)
         measured = Measured(
