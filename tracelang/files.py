@@ -64,7 +64,7 @@ def contents(file: Path, most: int) -> bytes:
     handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file; put what is in it into one", str(file))
+            raise OSError(errno.EINVAL, "no regular file: put what is in it into one", str(file))
         with open(handle, "rb", closefd=False) as stream:
             return stream.read(most + 1)
     finally:
