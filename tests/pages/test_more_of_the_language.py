@@ -338,7 +338,8 @@ def test_what_has_no_engine(here: Path) -> None:
 @says(
     COMMANDS_PAGE,
     "words that have no tokens in their prompt, as where a long prompt is cut off; states or losses that are not "
-    "finite; a system too nearly singular for its ridge.",
+    "finite; a system too nearly singular for its ridge; with `project`, a concept that lies too near to what is "
+    "preserved, which `plan` refuses too.",
 )
 def test_what_applying_refuses(here: Path) -> None:
     words = ["--model", "tiny", "--device", "cpu", "--out", "out"]
@@ -346,6 +347,11 @@ def test_what_applying_refuses(here: Path) -> None:
     recipe = f'concept c {{ names "cat" templates "{long} {{}}" }} erase c preserve "dog" method uce'
     result = tracec("apply", write(here, r=recipe), *words)
     assert result.exit_code == 1 and "error[TL601]" in result.stderr and not (here / "out").exists()
+    crowd = ", ".join(f'"{word}"' for word in ("dog", "horse", "bird", "ship", "truck", "frog", "deer", "house"))
+    crowded = write(here, r=f'erase "cat" preserve {crowd} define method m {{ project {{}} }} method m')
+    for command in ("apply", "plan"):
+        result = tracec(command, crowded, *(words if command == "apply" else words[:4]))
+        assert result.exit_code == 1 and "directions of the text states" in result.stderr, result.output
     same_twice, one = torch.tensor([[1.0, 1.0], [0.0, 1e-30], [0.0, 0.0]]).double(), torch.ones(2).double()
     for F, told in ((same_twice, "nearly dependent"), (same_twice * float("nan"), "NaN or infinity")):
         with pytest.raises(EngineError, match=told):
