@@ -70,9 +70,10 @@ class Left:
 class Met:
     """What a pass meets where a plan is bound to a model.
 
-    `anchored` says of each concept that takes part whether it has an anchor; `preserved` counts members. `visited` is
-    how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
-    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are.
+    `anchored` says of each concept that takes part whether it has an anchor, `degrees` how far it goes; `preserved`
+    counts members. `visited` is how many steps its sampler takes, `inside` those in each term's window, by its label;
+    `shares` are what the pass says they are. `mixed`: of its own layers that read more than prompt states, how wide
+    their inputs are.
     """
 
     anchored: tuple[bool, ...]
@@ -82,6 +83,7 @@ class Met:
     visited: int = 0
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    degrees: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
