@@ -72,7 +72,8 @@ class Met:
 
     `anchored` says of each concept that takes part whether it has an anchor; `preserved` counts members. `visited` is
     how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
-    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are.
+    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are; `outside`: those
+    outside of attention and feed-forward, which read no prompt.
     """
 
     anchored: tuple[bool, ...]
@@ -82,6 +83,7 @@ class Met:
     visited: int = 0
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
