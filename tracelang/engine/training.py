@@ -59,7 +59,7 @@ def trained(
         learnt = weights(state, edit, model, task.sites) if whole else adapters(state, task.sites)
         return learnt, list(state.curve), Finds.unpacked(finds(state))
     if task.settings.whole:
-        refuse(model, task.sites)
+        refuse(model, task.sites, task.path)
     erased = tuple(frozen(model, task, one.starts, {} if own is None else own) for one in task.erased)
     kept = frozen(model, task, task.kept, shared) if task.kept else None
     with _begun(model, edit, task, erased, kept) as training:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -14,7 +16,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
-from tracelang.semantics.passes.steer import BESIDE
+from tracelang.semantics.passes.steer import BESIDE, STATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,22 @@ def _collecting(part: nn.Parameter, allowed: Tensor | None) -> Callable[[Tensor]
     return collect
 
 
-def refuse(model: Model, sites: Sequence[Site], each: int = BESIDE) -> None:
-    """Raise `EngineError` where the memory that is free has no room for `each` weight's bytes: before hours of work."""
+def refuse(model: Model, sites: Sequence[Site], state: Path | None, each: tuple[int, int] = (BESIDE, STATE)) -> None:
+    """Raise `EngineError` where there is no room for `each` weight's bytes, in memory and on the disk that is to hold
+    the `state`: before hours of work.
+    """
     numbers = sum(site.size for site in sites)
     if model.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(model.device)
     else:
         free = int(psutil.virtual_memory().available)
-    if numbers * each > free:
-        raise EngineError(
-            f"training {numbers:,} weights themselves takes {numbers * each / 2**30:.1f} GiB beside the model, and "
-            f"{model.device.type} has {free / 2**30:.1f} GiB free; take fewer layers, or train adapters"
-        )
+    room = {f"of memory beside the model, and {model.device.type}": (each[0], free)}
+    if state is not None:
+        nearest = next(folder for folder in state.absolute().parents if folder.is_dir())
+        room[f"of disk, and {nearest}"] = each[1], shutil.disk_usage(nearest).free
+    for where, (size, left) in room.items():
+        if numbers * size > left:
+            raise EngineError(
+                f"training {numbers:,} weights themselves takes {numbers * size / 1e9:.1f} GB {where} has "
+                f"{left / 1e9:.1f} GB free; take fewer layers, or train adapters"
+            )

@@ -34,7 +34,7 @@ from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import anchor_prompts, canonical_phrase, edit_prompts, wordings
 from tracelang.plan.types import Erasure, Plan
-from tracelang.semantics.passes.mask import BESIDE, Mask
+from tracelang.semantics.passes.mask import BESIDE, STATE, Mask
 from tracelang.semantics.terms.push import Push
 
 needs: Literal["text", "model"] = "model"
@@ -49,7 +49,7 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
     """
     settings = part.settings
     assert isinstance(settings, Mask)
-    refuse(model, part.sites, BESIDE)
+    refuse(model, part.sites, options.state, (BESIDE, STATE))
     masks, figures = dict(edit.masks), list[dict[str, Any]]()
     for number, erasure in enumerate(plan.active):
         label = canonical_phrase(plan, erasure.targets)

@@ -9,8 +9,10 @@ from tracelang.semantics.tables import MAX_SEED
 from tracelang.semantics.values import WHOLE, Auto, Layers, Window
 
 Keep = Literal["largest", "smallest"]
-BESIDE = 10
-"""Bytes that each weight takes: the gradient, its sum over a run, which numbers a run and all runs leave."""
+BESIDE, STATE = 20, 2
+"""Bytes that each weight takes, in memory and on disk: its value in float32, what it was, the gradient and the order of
+its sizes, and which numbers a run and all runs leave.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Mask(Pass):
         runs = [self.seeds * names for names in met.named]
         sampled = sum(n * met.visited * (3 if anchored else 2) for n, anchored in zip(runs, met.anchored, strict=True))
         memory = BESIDE * met.numbers if runs else 0
-        return Cost(sampled, self.steps * sum(runs), memory, 2 * met.numbers * bool(runs))
+        return Cost(sampled, self.steps * sum(runs), memory, STATE * met.numbers * bool(runs))
 
     def leaves(self, met: Met) -> Left:
         return replace(met.before, masked=met.tensors)
