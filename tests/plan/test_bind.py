@@ -46,8 +46,6 @@ def test_what_cannot_be_carried_out_is_refused(p: Plan, message: str) -> None:
     ("method", "address"),
     [
         ("mace", "steer.suppress: `suppress`"),
-        ("rece", "harden: `harden`"),
-        ("speed", "project: `project`"),
         ("eraseanything", "steer.suppress: `suppress`"),
         ("two", "steer.far: `contrast`"),
     ],

@@ -112,10 +112,12 @@ def test_all_methods_are_known() -> None:
     names = (
         "ant",
         "ant_single",
+        "dp",
         "eraseanything",
         "esd",
         "esd_u",
         "mace",
+        "oce",
         "rece",
         "speed",
         "trace",

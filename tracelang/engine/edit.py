@@ -119,6 +119,11 @@ class Edit:
                 found[site] = found[site] | mask if site in found else mask
         return found
 
+    def told(self, label: str, measured: Any, priors: Sequence[Any] = ()) -> Edit:
+        """With what a pass measured, under its label, and what its priors hold."""
+        held = {f"{label}.prior": priors} if priors else {}
+        return replace(self, figures={**self.figures, label: measured, **held})
+
     def patched(self, site: Site, weight: Tensor) -> Tensor:
         """The site's new weights in the old ones' dtype and shape: what a loaded model runs with.
 

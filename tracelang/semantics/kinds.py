@@ -77,11 +77,11 @@ class Left:
 class Met:
     """What a pass meets where a plan is bound to a model.
 
-    `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it;
-    `preserved` counts members. `visited` is
-    how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
-    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are. `tensors`
-    are all of them, of so many `numbers`, `outside` those outside of attention and feed-forward, which read no prompt.
+    `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it,
+    `degrees` how far it goes; `preserved` counts members. `visited` is how many steps its sampler takes, `inside` those
+    in each window, by its label; `shares` are what the pass says they are. `mixed`: of its own layers that read more
+    than prompt states, how wide their inputs are. `tensors` are all of them, of so many `numbers`, `outside` those
+    outside of attention and feed-forward, which read no prompt.
     """
 
     anchored: tuple[bool, ...]
@@ -92,6 +92,7 @@ class Met:
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
     named: tuple[int, ...] = ()
+    degrees: tuple[float, ...] = ()
     tensors: tuple[str, ...] = ()
     numbers: int = 0
     outside: tuple[str, ...] = ()

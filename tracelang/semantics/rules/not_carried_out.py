@@ -10,8 +10,8 @@ read, and a method that is to be carried out later can be allowed until then.
 ## Example
 ```erase
 tracelang 1
-define method hardened { harden {}  steer { push {} } }
-method hardened
+define method contrasted { steer { push {}  contrast {} } }
+method contrasted
 erase "cat"
 preserve "dog"
 ```
