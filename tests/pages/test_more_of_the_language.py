@@ -182,7 +182,7 @@ def states(text: str) -> torch.Tensor:
     "`G` = the states of the same prompt with Y's canonical name, aligned from the last token of the phrase",
     "`G` becomes `F + p·(G − F)`",
     "every state of X's prompts is held, with weight `w`",
-    "The empty prompt is always preserved by `refine` and `fuse`, at weight 1.",
+    "The empty prompt is always preserved by `refine`, these three and `fuse`, at weight 1.",
     "The first token (CLIP's start token) is never mapped and belongs to no prompt's held states but those of the "
     "empty one.",
     "`G` = `F` less its component along X's own mean direction from ∅, one for the states of X's words and one for "
