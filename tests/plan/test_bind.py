@@ -62,6 +62,17 @@ def test_what_has_no_engine_compiles_and_is_refused_here(method: str, address: s
         bound(compile(f'{own} erase "x" method {method}'))
 
 
+def test_a_push_from_the_anchor_needs_one_of_every_concept() -> None:
+    method = "define method far { steer { push as away { from = anchor } } } method far"
+    assert bound(compile(f'erase "x" toward "y" {method}')).passes
+    assert bound(compile(f'erase "x" toward "y" erase "z" degree 0% {method}')).passes
+    with pytest.raises(
+        BindError, match="^steer.away: `from = anchor` needs an anchor of every erased concept"
+    ) as error:
+        bound(compile(f'erase "x" toward "y" erase "z" {method}'))
+    assert error.value.at == "steer.away"
+
+
 @pytest.mark.parametrize("method", ["ant", "esd", "trace", "uce"])
 def test_the_other_methods_bind(method: str) -> None:
     assert bound(compile(f'erase "x", "y" toward "z" preserve "k" method {method}')).passes

@@ -170,6 +170,11 @@ def _counted(step: Pass, terms: Sequence[BoundWindow], clock: Clock, met: Met) -
     }
     met = replace(met, visited=len(steps), inside=inside)
     met = replace(met, shares=step.shares(met))
+    for share in met.shares:
+        why = share.term.problem(met)
+        if why is not None:
+            at = f"{step.label}.{share.term.label}"
+            raise BindError(f"{at}: {why}", at)
     why = step.problem(met)
     if why is not None:
         raise BindError(f"{step.label}: {why}", step.label)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracelang.records import dataclass, field, replace
 from tracelang.semantics.fields import number, window
@@ -19,8 +19,20 @@ from tracelang.semantics.values import WHOLE, Auto, Window
 PASSES, TERMS = "tracelang.semantics.passes", "tracelang.semantics.terms"
 
 
+class Step:
+    """What has settings: under the name of one that is a word of Python's, its attribute is found as well."""
+
+    __slots__ = ()
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), f"{name}_"):
+                return getattr(self, f"{name}_")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
 @dataclass(frozen=True, slots=True)
-class Term:
+class Term(Step):
     """A windowed part of a pass's loss, on prompts of one kind: `"erased"`, `"preserved"`, or the `"empty"` one.
 
     `before`: it asks what the passes before its own left the model predicting.
@@ -32,6 +44,10 @@ class Term:
     weight: float = number(1.0, "weight in the loss", low=0, more=True)
     on = "erased"
     before = False
+
+    def problem(self, met: Met) -> str | None:
+        """Why it cannot act there, in one line."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +99,7 @@ class Met:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(Step):
     """A step of a method, with its settings.
 
     `closed_form`: text states and weights decide it, it samples nothing. `maps_states`: it changes what layers make of
