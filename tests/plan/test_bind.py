@@ -66,9 +66,7 @@ def test_a_push_from_the_anchor_needs_one_of_every_concept() -> None:
     method = "define method far { steer { push as away { from = anchor } } } method far"
     assert bound(compile(f'erase "x" toward "y" {method}')).passes
     assert bound(compile(f'erase "x" toward "y" erase "z" degree 0% {method}')).passes
-    with pytest.raises(
-        BindError, match="^steer.away: `from = anchor` needs an anchor of every erased concept"
-    ) as error:
+    with pytest.raises(BindError, match=r"^steer\.away: `from = anchor` needs an anchor of every") as error:
         bound(compile(f'erase "x" toward "y" erase "z" {method}'))
     assert error.value.at == "steer.away"
 

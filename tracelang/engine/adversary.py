@@ -293,7 +293,7 @@ def _spread(rows: Tensor) -> float:
 
 def pushes(slot: Slot) -> bool:
     """Whether the slot's term erases: what `hold` keeps is the clean prompt's own way."""
-    return slot.term.on == "erased" and not slot.term.before
+    return slot.term.erases
 
 
 @contextmanager

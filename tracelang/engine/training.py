@@ -23,6 +23,7 @@ from tracelang.engine.edit import Edit, Patch
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gated import Gated
 from tracelang.engine.gradient import accumulate
+from tracelang.engine.looking import looked
 from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
@@ -55,6 +56,8 @@ def trained(
         return finished(state, task.sites), list(state.curve), Finds.unpacked(finds(state))
     erased = tuple(frozen(model, task, one.starts, {} if own is None else own) for one in task.erased)
     kept = frozen(model, task, task.kept, shared) if task.kept else None
+    erased, asked = looked(model, task, erased)
+    task.counts["frozen"] += asked
     with _begun(model, edit, task, erased, kept) as training:
         if state is not None:
             training.resume(state)
@@ -176,9 +179,11 @@ class Training:
                 result.append(judged_by(self.model, path, again, task.options.progress))
             evaluations += path.evaluations + result[-1].evaluations
         many = len(task.erased)
-        self.erased, seen = _before(self.model, self.edit, task, result[:many])
+        with self.patch.undone(), switched_off(self.model):
+            again_erased, asked = looked(self.model, task, result[:many], keep=False)
+        self.erased, seen = _before(self.model, self.edit, task, again_erased)
         self.kept = result[many] if len(result) > many else None
-        return evaluations + seen
+        return evaluations + asked + seen
 
     def _save(self) -> None:
         task = self.task

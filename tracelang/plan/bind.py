@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from tracelang.plan.family import Clock, Facts, FamilyError, Site
 from tracelang.plan.layers import SelectionError, select
+from tracelang.plan.prompts import wordings
 from tracelang.plan.protected import involved
 from tracelang.plan.types import Plan
 from tracelang.plan.windows import Interval, WindowError, in_logsnr, progress_at
@@ -109,8 +110,9 @@ def bind(plan: Plan, facts: Facts) -> BoundPlan:
 def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
     before = Left()
     anchored = tuple(erasure.anchor is not None for erasure in plan.active)
+    named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
     for step in plan.method.passes:
-        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before))
+        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before, named=named))
         before = step.leaves(bound.met)
         yield bound
 

@@ -35,7 +35,8 @@ class Step:
 class Term(Step):
     """A windowed part of a pass's loss, on prompts of one kind: `"erased"`, `"preserved"`, or the `"empty"` one.
 
-    `before`: it asks what the passes before its own left the model predicting.
+    `before`: it asks what the passes before its own left the model predicting. `attends`: its loss is of what a picture
+    attends to while it is predicted, not of the prediction.
     """
 
     kind: str
@@ -44,6 +45,19 @@ class Term(Step):
     weight: float = number(1.0, "weight in the loss", low=0, more=True)
     on = "erased"
     before = False
+    attends = False
+
+    @property
+    def erases(self) -> bool:
+        """Whether it moves predictions of erased prompts: another term on them keeps a prompt's own way, or looks at
+        attention alone.
+        """
+        return self.on == "erased" and not self.before and not self.attends
+
+    @property
+    def asks(self) -> int:
+        """How often it asks the unedited model what is attended to, at each place of a trajectory."""
+        return 0
 
     def problem(self, met: Met) -> str | None:
         """Why it cannot act there, in one line."""
@@ -84,7 +98,8 @@ class Left:
 class Met:
     """What a pass meets where a plan is bound to a model.
 
-    `anchored` says of each concept that takes part whether it has an anchor; `preserved` counts members. `visited` is
+    `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it;
+    `preserved` counts members. `visited` is
     how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
     says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are.
     """
@@ -96,6 +111,7 @@ class Met:
     visited: int = 0
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    named: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,12 +172,14 @@ class Steer(Pass):
         """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
 
         A refresh samples anew from the student and asks the original model for the same predictions there. Where
-        earlier passes changed the model, `hold` asks it for predictions too. A search asks the student at each of its
-        steps, and once more for what it found. Choosing windows asks the original model for the prompt, for none and
-        for the anchor. Steps in a window that is not chosen yet count as the whole.
+        earlier passes changed the model, `hold` asks it for predictions too. Terms on attention ask the original model
+        what it attends to. A search asks the student at each of its steps, and once more for what it found. Choosing
+        windows asks the original model for the prompt, for none and for the anchor. Steps in a window that is not yet
+        chosen count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
         before = len(self.held(met)) * self.trajectories if met.before.changed else 0
+        before += sum(share.term.asks * len(share.steps) for share in met.shares) * self.trajectories
         rows = sum(share.rows for share in met.shares)
         frozen = trained = 0
         for concepts in self.taught(met.anchored):
@@ -196,7 +198,7 @@ class Steer(Pass):
 
     def _searched(self, met: Met) -> int:
         """The rows of a search: as many as the first term that erases has in a batch."""
-        return next((share.rows for share in met.shares if share.term.on == "erased" and not share.term.before), 0)
+        return next((share.rows for share in met.shares if share.term.erases), 0)
 
     def leaves(self, met: Met) -> Left:
         before = met.before
