@@ -127,7 +127,7 @@ class Applied:
             untouched=untouched,
             params=params,
             size=Size(lora_error, lora_rank),
-            maps={} if self.edit.adapters else self.edit.maps,
+            maps={} if self.edit.adapters or self.edit.turns or self.edit.trained else self.edit.maps,
         )
 
     def applied(self) -> AbstractContextManager[Model]:
@@ -182,7 +182,7 @@ def check_output(
     from tracelang.checkpoint.save import refuse
 
     base, plan = bound.folder, bound.plan
-    emit = forms.usual(base) if emit is None else emit
+    emit = forms.usual(base, plan) if emit is None else emit
     refuse(Path(out), base, plan, sources(plan, Path(root or ".")), emit, force)
     asked = forms.Asked(base, plan, bound.sites, untouched, Size(rank=lora_rank))
     written = [forms.form(kind) for kind in dict.fromkeys(emit)]
@@ -213,7 +213,7 @@ def check_base(bound: Bound, emit: Sequence[str] | None = None) -> None:
     """
     from tracelang.checkpoint import folder, forms
 
-    for kind in forms.usual(bound.folder) if emit is None else emit:
+    for kind in forms.usual(bound.folder, bound.plan) if emit is None else emit:
         forms.form(kind).refuse(bound.folder, bound.plan)
     folder.refuse(bound.folder)
     check_weights(bound)

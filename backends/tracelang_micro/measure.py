@@ -14,6 +14,7 @@ from torch import Tensor
 from tracelang.engine.batches import batches
 from tracelang.engine.cache import folder as trajectories
 from tracelang.engine.edit import Edit, applied
+from tracelang.engine.low_rank import LowRank
 from tracelang.engine.run import run
 from tracelang.evidence.bench import Presence, draw, judged, presence
 from tracelang.evidence.judges import Class, Judge, load
@@ -79,7 +80,7 @@ class Bench:
         key = hashlib.sha256(repr(edit.gate).encode())
         for site, delta in sorted(edit.deltas(self.model).items(), key=lambda item: item[0].tensor):
             key.update(site.tensor.encode())
-            for factor in (delta.up, delta.down):
+            for factor in (delta.up, delta.down) if isinstance(delta, LowRank) else (delta.matrix,):
                 key.update(factor.contiguous().numpy().tobytes())
         return key.hexdigest()
 

@@ -20,11 +20,12 @@ from tracelang.checkpoint.emits import lora as emit_lora
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save
-from tracelang.engine.low_rank import LowRank, truncated
+from tracelang.engine.low_rank import Dense, LowRank, truncated
 from tracelang.engine.text_map import orthonormal
 from tracelang.models.locate import family_of
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
+from tracelang.semantics.passes.refine import Refine
 
 BUILDS = {"sd": random_sd.build, "sdxl": random_sdxl.build, "flux": random_flux.build}
 SOURCES = {"r.erase": b'erase "cat"\n'}
@@ -285,6 +286,41 @@ def test_a_delta_makes_the_edit_of_the_base_and_the_base_of_the_edit(base, plan,
     assert files(tmp_path / "edited") == files(tmp_path / "out/model") != files(base)
     deltas_file.apply(delta, tmp_path / "edited", tmp_path / "back", revert=True)
     assert files(tmp_path / "back") == files(base)
+
+
+def whole(base: Path) -> dict[Site, Dense]:
+    """A change of some numbers of some matrices, which has no low rank."""
+    made = {}
+    for i, site in enumerate(family_of(base).sites(base)[::3]):
+        Δ = factor(*site.shape, seed=i)
+        Δ.view(-1)[i % 3 :: 3] = 0
+        made[site] = Dense(Δ)
+    return made
+
+
+def test_whole_changes_are_written_and_undone_bit_for_bit(base, plan, tmp_path):
+    given = whole(base)
+    write(tmp_path / "out", base, given, plan, "folder", "delta")
+    old, new = pipeline(base), pipeline(tmp_path / "out/model")
+    for site, change in given.items():
+        before, after = (getattr(pipe, site.component).get_parameter(site.tensor).flatten(1) for pipe in (old, new))
+        assert torch.equal(after, (before.double() + change.matrix).float())
+        assert torch.equal(after == before, change.matrix == 0)
+    delta = deltas_file.read(tmp_path / "out/delta.safetensors")
+    assert {name.partition(":")[2] for name in delta.tensors} == {site.tensor for site in given}
+    deltas_file.apply(delta, tmp_path / "out/model", tmp_path / "back", revert=True)
+    assert files(tmp_path / "back") == files(base)
+
+
+def test_no_lora_and_no_map_is_asked_for_of_whole_changes(base, tmp_path, monkeypatch):
+    (tmp_path / "r.erase").write_text('erase "cat"\nmethod uce\n')
+    plan = tracelang.compile(tmp_path / "r.erase")
+    assert forms.usual(base, plan) == ("folder", "lora")
+    monkeypatch.setattr(Refine, "whole", property(lambda self: True))
+    assert forms.usual(base, plan) == ("folder",)
+    for form in ("lora", "lora-kohya", "map"):
+        with pytest.raises(OutputError, match=r"`refine` changes whole matrices, .*; emit folder"):
+            forms.form(form).refuse(base, plan)
 
 
 def test_a_delta_fits_its_base_alone(bases, plan, tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 from tests.engine.plans import erasure, part, plan, refine, run
 from tests.engine.toy import Toy
+from tracelang.checkpoint.merge import merged
 from tracelang.engine.edit import Adapter, Edit, applied
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gate import Gate
@@ -17,6 +18,7 @@ from tracelang.engine.low_rank import LowRank, compress
 from tracelang.engine.options import Options
 from tracelang.engine.passes import refine as refining
 from tracelang.engine.text_map import TextMap
+from tracelang.plan.family import Site
 from tracelang.plan.types import RoleSites
 
 
@@ -193,4 +195,89 @@ def test_an_edit_with_infinite_factors_is_refused(tmp_path: Path) -> None:
     before = weights(model)
     with pytest.raises(EngineError, match="NaN or infinity"):
         Edit({site: broken}).to(model)
+    assert same(weights(model), before)
+
+
+def orthogonal(rows: int, seed: int = 0) -> torch.Tensor:
+    drawn = torch.randn(rows, rows, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.linalg.qr(drawn).Q
+
+
+def trained(model: Toy, seed: int = 5) -> dict[Site, torch.Tensor]:
+    """A dense change of every other number of every matrix."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for site in model.sites:
+        Δ = torch.randn(site.shape, generator=generator) / 10
+        Δ.view(-1)[::2] = 0
+        found[site] = Δ
+    return found
+
+
+def test_later_maps_and_turns_act_on_all_that_earlier_passes_did() -> None:
+    """`P₂ (P W T + Δ + up down) T₂`, whichever of the two comes first."""
+    model = Toy()
+    site = next(site for site in model.sites if site.text)
+    first, second = edited(model).maps[site], edited(Toy(1)).maps[site]
+    P, P2 = orthogonal(site.shape[0]), orthogonal(site.shape[0], 1)
+    adapter, Δ = random_adapter(model), trained(model)[site]
+    W = model.weight(site).detach().double()
+    before = P @ W @ first.dense() + Δ.double() + adapter.factors[site].dense()
+    edit = Edit({site: first}, (adapter,), turns={site: P}, trained={site: Δ})
+    assert torch.allclose(edit.patched(site, W), before, atol=1e-12)
+    for later in (
+        edit.mapped({site: second}).turned({site: P2}),
+        edit.turned({site: P2}).mapped({site: second}),
+    ):
+        assert torch.allclose(later.patched(site, W), P2 @ before @ second.dense(), atol=1e-6)
+        assert torch.allclose(later.delta(site, W).dense() + W, P2 @ before @ second.dense(), atol=1e-6)
+    assert edit.turned({}) == edit and edit.mapped({}) == edit
+
+
+def test_a_left_map_of_another_size_is_refused() -> None:
+    model = Toy()
+    site = model.sites[0]
+    with pytest.raises(EngineError, match=r"a left map of \[3, 3\] does not fit 24 rows"):
+        Edit().turned({site: orthogonal(3)})
+
+
+def test_a_left_map_turns_only_the_columns_that_may_change() -> None:
+    site = Site("denoiser", "pooled.weight", (4, 6), "pooled", None, "pooled", False, (0, 2))
+    W, P = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), orthogonal(4)
+    new = Edit().turned({site: P}).patched(site, W)
+    assert torch.equal(new[:, 2:], W[:, 2:])
+    assert torch.allclose(new[:, :2].double(), P @ W[:, :2].double(), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_that_were_trained_alone_keep_every_number_that_was_not(dtype: torch.dtype) -> None:
+    model = Toy()
+    edit = Edit(trained=trained(model))
+    assert set(edit.sites) == set(model.sites)
+    for site in edit.sites:
+        W = model.weight(site).detach().to(dtype)
+        W.view(-1)[0] = -0.0
+        new, Δ = edit.patched(site, W), edit.trained[site]
+        bits = torch.int32 if dtype == torch.float32 else torch.int16
+        assert torch.equal(new[Δ == 0].view(bits), W[Δ == 0].view(bits))  # -0 too
+        assert torch.equal(new[Δ != 0], (W.double() + Δ.double()).to(dtype)[Δ != 0])
+        assert torch.equal(merged(W, edit.delta(site, W)).view(bits), new.view(bits))
+
+
+def test_a_convolution_is_edited_as_the_matrix_of_its_patches() -> None:
+    site = Site("denoiser", "conv.weight", (4, 18), "query", None, None, False, kernel=(3, 3))
+    W = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    Δ = torch.randn(4, 18, generator=torch.Generator().manual_seed(1))
+    edit = Edit(trained={site: Δ})
+    assert site.stored == W.shape and edit.patched(site, W).shape == W.shape
+    assert torch.equal(edit.patched(site, W).flatten(1), (W.flatten(1).double() + Δ.double()).float())
+    assert edit.delta(site, W).shape == (4, 18)
+
+
+def test_whole_changes_are_put_into_a_model_and_taken_out_bit_for_bit() -> None:
+    model = Toy()
+    before = weights(model)
+    edit = Edit(trained=trained(model)).turned({site: orthogonal(site.shape[0]) for site in model.sites})
+    with applied(model, edit):
+        assert not any(torch.equal(model.weight(site), before[site.tensor]) for site in edit.sites)
     assert same(weights(model), before)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from tracelang.checkpoint import loaded, lora
-from tracelang.checkpoint.forms import Emitted, Work
+from tracelang.checkpoint.forms import Emitted, Work, whole
 from tracelang.checkpoint.lora import Layer, Stored
 from tracelang.checkpoint.merge import DTYPES
+from tracelang.checkpoint.output import OutputError
 from tracelang.engine.exact import exact
 from tracelang.engine.low_rank import LowRank
 from tracelang.plan.family import Site
+from tracelang.plan.types import Plan
+
+
+def refuse(plan: Plan) -> None:
+    """Raises OutputError for a plan whose change of a matrix has no low rank."""
+    if label := whole(plan):
+        raise OutputError(f"`{label}` changes whole matrices, which no LoRA holds; emit folder, single-file or delta")
+
+
+def changes(work: Work) -> Mapping[Site, LowRank]:
+    """The edit's changes, each of low rank: `refuse` has seen to it."""
+    return cast(Mapping[Site, LowRank], work.deltas)
 
 
 def told(work: Work, found: Mapping[str, Stored]) -> dict[str, str]:
@@ -55,7 +68,7 @@ def emitted(
 
     errors = dict[str, float]()
     for host, read in hosts.items():
-        errors = loaded.compare(path, host, read, work.deltas, room)
+        errors = loaded.compare(path, host, read, changes(work), room)
     ranks = [layer.rank for layer in found.values()]
     facts: dict[str, Any] = {
         "dtype": dtype,

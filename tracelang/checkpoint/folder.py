@@ -18,7 +18,7 @@ from tracelang.checkpoint import patch
 from tracelang.checkpoint.merge import change
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.room import Needed
-from tracelang.engine.low_rank import LowRank
+from tracelang.engine.low_rank import Dense, LowRank
 from tracelang.models import header, loading, weights
 from tracelang.models.digests import recalled
 from tracelang.models.inside import inside
@@ -44,7 +44,11 @@ class Manifest:
 
 
 def copy(
-    base: Path, target: Path, deltas: Mapping[Site, LowRank], components: frozenset[str], untouched: Untouched = "copy"
+    base: Path,
+    target: Path,
+    deltas: Mapping[Site, LowRank | Dense],
+    components: frozenset[str],
+    untouched: Untouched = "copy",
 ) -> Manifest:
     """Make `target` (which must not exist) the edited copy of `base`; `components` are those that have sites.
 

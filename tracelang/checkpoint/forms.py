@@ -16,7 +16,7 @@ from tracelang.semantics.kinds import kinds
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
     from tracelang.checkpoint.lora import Size
-    from tracelang.engine.low_rank import LowRank
+    from tracelang.engine.low_rank import Dense, LowRank
     from tracelang.engine.text_map import TextMap
     from tracelang.models.family import Family
     from tracelang.plan.family import Site
@@ -29,8 +29,8 @@ USUAL = {"folder": ("folder", "lora"), "file": ("single-file", "lora")}
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a form is written from. `deltas` are changes `ΔW = up @ down` of the base's matrices; `sites` are all that
-    the base has. `out` is where OUT will be, for messages. `untouched` as in `folder.copy`. `name` and
+    """What a form is written from. `deltas` are changes of the base's matrices, `ΔW = up @ down` or whole; `sites` are
+    all that the base has. `out` is where OUT will be, for messages. `untouched` as in `folder.copy`. `name` and
     `fingerprint` are the base's, `size` is that of LoRAs, `maps` are
     the closed forms that the deltas come from, as far as they do.
     """
@@ -39,7 +39,7 @@ class Work:
     base: Path
     family: Family
     sites: Sequence[Site]
-    deltas: Mapping[Site, LowRank]
+    deltas: Mapping[Site, LowRank | Dense]
     plan: Plan
     untouched: Untouched
     name: str
@@ -77,10 +77,15 @@ def known() -> tuple[str, ...]:
     return tuple(kind.replace("_", "-") for kind in kinds(ROOM))
 
 
-def usual(base: Path) -> tuple[str, ...]:
-    """What is written of a base where nobody says: no LoRA where nothing would load it."""
+def usual(base: Path, plan: Plan) -> tuple[str, ...]:
+    """What is written of a base where nobody says: no LoRA where nothing would load it, or none could hold the edit."""
     found = USUAL["folder" if reference.origin(base) is None else "file"]
-    return found if family_of(base).reads_lora else found[:1]
+    return found if family_of(base).reads_lora and not whole(plan) else found[:1]
+
+
+def whole(plan: Plan) -> str:
+    """The first pass of a plan whose change of a matrix has no low rank, by its label; "" where there is none."""
+    return next((step.label for step in plan.method.passes if step.whole and plan.active), "")
 
 
 def form(name: str) -> Any:

@@ -12,7 +12,7 @@ from tracelang.checkpoint.card import card
 from tracelang.checkpoint.folder import Untouched
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
-from tracelang.engine.low_rank import LowRank
+from tracelang.engine.low_rank import Dense, LowRank
 from tracelang.engine.text_map import TextMap
 from tracelang.models import weights
 from tracelang.models.digests import recalled
@@ -30,7 +30,7 @@ def save(
     out: Path,
     base: Path,
     family: Family,
-    deltas: Mapping[Site, LowRank],
+    deltas: Mapping[Site, LowRank | Dense],
     plan: Plan,
     sources: Mapping[str, bytes],
     emit: Sequence[str] | None = None,
@@ -43,18 +43,18 @@ def save(
 ) -> tuple[str, ...]:
     """Write `out`: what `emit` asks for, by name (`forms`), with recipe, plan, lock, manifest and model card.
 
-    `deltas` are changes `ΔW = up @ down` of the base's matrices; none at all makes checkpoints copies, bit for bit, and
-    leaves adapters out. `sources` are the compiled files by path relative to the recipe root. `extra` is added to
-    the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those that the
-    recipe was compiled with, `size` is that of LoRAs, `maps` as in `forms.Work`. `out` appears whole or not at all;
-    finished work and reports of verification in an `out` that is replaced stay in it.
+    `deltas` are changes of the base's matrices, `ΔW = up @ down` or whole; none at all makes checkpoints copies, bit
+    for bit, and leaves adapters out. `sources` are the compiled files by path relative to the recipe root. `extra` is
+    added to the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those
+    that the recipe was compiled with, `size` is that of LoRAs, `maps` as in `forms.Work`. `out` appears whole or not at
+    all; finished work and reports of verification in an `out` that is replaced stay in it.
 
     What is not as in the base is returned in words. Raises what `refuse` and the forms do, and ModelError for an edit
     that does not fit the base.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
     family.check(base)
-    emit = forms.usual(base) if emit is None else emit
+    emit = forms.usual(base, plan) if emit is None else emit
     refuse(out, base, plan, sources, emit, force)
     sites = _fitting(family.sites(base), deltas, base)
     name = str(extra.get("base_model", (reference.origin(base) or base.resolve()).name))
@@ -141,7 +141,7 @@ def refuse(out: Path, base: Path, plan: Plan, sources: Iterable[str], emit: Sequ
     folder.refuse(base)
 
 
-def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank], base: Path) -> Sequence[Site]:
+def _fitting(sites: Sequence[Site], deltas: Mapping[Site, LowRank | Dense], base: Path) -> Sequence[Site]:
     known = set(sites)
     for site in deltas:
         if site not in known:

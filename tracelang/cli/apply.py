@@ -23,6 +23,7 @@ from tracelang.cli.running import (
     usable,
     variant_option,
 )
+from tracelang.cli.shares import share
 from tracelang.text import safe
 
 INTERRUPTED = 130
@@ -39,17 +40,6 @@ def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
         if kind not in known():
             raise click.BadParameter(f"{kind!r} is not one of {', '.join(known())}", ctx, param)
     return kinds
-
-
-def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """`1%` or `0.01`."""
-    try:
-        share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise click.BadParameter(f"{value!r} is no share from 0% to below 100%", ctx, param)
-    return share
 
 
 def _summaries(out: Path) -> list[str]:
@@ -92,7 +82,7 @@ def _verdict(report: Path) -> str:
 @click.option(
     "--lora-error",
     default="1%",
-    callback=_share,
+    callback=share(lambda value: 0 <= value < 1, "from 0% to below 100%"),
     show_default=True,
     metavar="SHARE",
     help="How much of each layer's change a LoRA may leave out; 0% keeps all of it.",
@@ -149,7 +139,7 @@ def command(
         for left in sweep(out):
             click.echo(safe(f"note: {left}: what a killed run left of its output is removed"), err=True)
         bound = api.bind(plan, model, config=config, variant=variant)
-        emit = usual(bound.folder) if emit is None else emit
+        emit = usual(bound.folder, bound.plan) if emit is None else emit
         stood = (out / "report" / "report.json").is_file()
         api.check_output(bound, out, emit=emit, force=force, root=home, untouched=untouched, lora_rank=lora_rank)
         if plan.active:

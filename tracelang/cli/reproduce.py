@@ -14,6 +14,7 @@ from tracelang.cli import WORDS
 from tracelang.cli.progress import progress
 from tracelang.cli.refusals import COULD_NOT, INTERRUPTED, refusals
 from tracelang.cli.running import config_option, mistakes, usable
+from tracelang.cli.shares import share
 from tracelang.cli.verify import control_option, warn
 from tracelang.text import safe
 
@@ -24,16 +25,6 @@ TOLD = 5
 """So many differences of a unit are told; the rest is counted."""
 
 
-def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    try:
-        share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise click.BadParameter(f"{value!r} is no share above 0% and up to 100%", ctx, param)
-    return share
-
-
 @click.command(
     help="Draw again what OUT's report is of, and compare it with what was kept, record by record and picture by "
     "picture. OUT stays as it is.\n\nExits with 0 where all of it came out bit for bit, 1 where anything differs, and "
@@ -41,7 +32,11 @@ def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
 )
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
-    "--share", default="100%", callback=_share, show_default=True, help="So many of the units, picked by --seed."
+    "--share",
+    default="100%",
+    callback=share(lambda value: 0 < value <= 1, "above 0% and up to 100%"),
+    show_default=True,
+    help="So many of the units, picked by --seed.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which of them.")
 @click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
-from tracelang.engine.low_rank import LowRank, add
+from tracelang.engine.low_rank import Dense, LowRank, add
 from tracelang.engine.text_map import TextMap, apply_
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
@@ -33,54 +33,125 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`W' = W T + Σ_i up_i down_i` at every site; nothing at all where no concept takes part.
+    """`W' = P (W T) + Δ + Σ_i up_i down_i` at every site; nothing at all where no concept takes part.
 
-    Sites that share a text input and a pass share one `TextMap` object. With a `gate` the adapters' part is scaled
-    by noise level, and the edit cannot be written into one checkpoint. `figures` is what the passes measured on the
-    way, ready for JSON.
+    `maps` are `T`; sites that share a text input and a pass share one `TextMap` object. `turns` are `P`, orthogonal,
+    `[out, out]` in float64. `trained` are `Δ`, dense, `[out, in]`, of passes that train the weights themselves. With a
+    `gate` the adapters' part is scaled by noise level, and the edit cannot be written into one checkpoint. `figures` is
+    what the passes measured on the way, ready for JSON.
     """
 
     maps: Mapping[Site, TextMap] = field(default_factory=dict)
     adapters: tuple[Adapter, ...] = ()
     gate: Gate | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
+    turns: Mapping[Site, Tensor] = field(default_factory=dict)
+    trained: Mapping[Site, Tensor] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every site that changes, each once."""
-        return tuple(dict.fromkeys([*self.maps, *(site for adapter in self.adapters for site in adapter.factors)]))
+        adapted = (site for adapter in self.adapters for site in adapter.factors)
+        return tuple(dict.fromkeys([*self.maps, *self.turns, *self.trained, *adapted]))
 
     @property
     def text_maps(self) -> dict[str, TextMap]:
         """The map of each text input (of the last site that reads it, where passes chose different sites)."""
         return {site.reads: text_map for site, text_map in self.maps.items() if site.reads is not None}
 
-    def patched(self, site: Site, weight: Tensor) -> Tensor:
-        """The site's new matrix in the old one's dtype: what a loaded model runs with.
+    def mapped(self, maps: Mapping[Site, TextMap]) -> Edit:
+        """A closed form `T₂` on top: `(P W T + Δ + up down) T₂ = P W (T T₂) + Δ T₂ + up (down T₂)`.
 
-        Summed factor by factor in float64 (float32 on MPS, which has no wider type) and rounded once. A checkpoint is
-        written from `delta`, in float64 too (`checkpoint.merge`): the two agree to one unit in the last
-        place of the dtype, in float32 of the matrix's largest entry. Raises `EngineError` for a gated edit, and where
-        the old matrix or the new one holds NaN or infinity.
+        Sites that shared an earlier map share what is made of it.
+        """
+        composed, made = dict(self.maps), dict[TextMap, TextMap]()
+        for site, later in maps.items():
+            earlier = self.maps.get(site)
+            if earlier is None:
+                composed[site] = later
+                continue
+            made[earlier] = made.get(earlier) or earlier.then(later)
+            composed[site] = made[earlier]
+        trained = {site: _rows_mapped(site, Δ, maps[site]) if site in maps else Δ for site, Δ in self.trained.items()}
+
+        def after(site: Site, change: LowRank) -> LowRank:
+            if site not in maps:
+                return change
+            return LowRank(change.up, _rows_mapped(site, change.down, maps[site]))
+
+        return replace(self, maps=composed, trained=trained, adapters=self._adapted(after))
+
+    def turned(self, turns: Mapping[Site, Tensor]) -> Edit:
+        """An orthogonal left map `P₂` on top: `P₂ (P W T + Δ + up down) = (P₂ P) W T + P₂ Δ + (P₂ up) down`.
+
+        It turns the columns that an edit may change alone (`Site.part`). Raises `EngineError` where it does not fit.
+        """
+        for site, P in turns.items():
+            if P.shape != (site.shape[0], site.shape[0]):
+                raise EngineError(f"{site.tensor}: a left map of {list(P.shape)} does not fit {site.shape[0]} rows")
+        composed = dict(self.turns) | {
+            site: exact(P) @ self.turns[site] if site in self.turns else exact(P) for site, P in turns.items()
+        }
+        trained = {
+            site: (exact(turns[site]) @ exact(Δ)).to(Δ) if site in turns else Δ for site, Δ in self.trained.items()
+        }
+
+        def after(site: Site, change: LowRank) -> LowRank:
+            return LowRank(exact(turns[site]) @ change.up, change.down) if site in turns else change
+
+        return replace(self, turns=composed, trained=trained, adapters=self._adapted(after))
+
+    def patched(self, site: Site, weight: Tensor) -> Tensor:
+        """The site's new weights in the old ones' dtype and shape: what a loaded model runs with.
+
+        Summed in float64 (float32 on MPS, which has no wider type) and rounded once; what Δ leaves alone stays bit for
+        bit. A checkpoint is written from `delta`, in float64 too (`checkpoint.merge`): the two agree to one unit in the
+        last place of the dtype, in float32 of the matrix's largest entry. Raises `EngineError` for a gated edit, and
+        where the old matrix or the new one holds NaN or infinity.
         """
         if self.gate is not None:
             raise EngineError("steer: an edit gated by noise level cannot be merged into a checkpoint")
-        return _patched(site, weight, self.maps.get(site), self._factors(site))
+        finite(site.tensor, weight)
+        old = weight.flatten(1)
+        W = old.to(torch.float32 if weight.device.type == "mps" else torch.float64, copy=True)
+        self._map_and_turn(site, W)
+        factors = self._factors(site)
+        for change in factors:
+            W[:, site.part].addmm_(change.up.to(W), change.narrowed(site.part).down.to(W))
+        Δ = self.trained.get(site)
+        if Δ is not None:
+            W += Δ.to(W)
+        new = rounded(site.tensor, W, weight.dtype)
+        if Δ is not None and not (factors or site in self.maps or site in self.turns):
+            new = torch.where(Δ.to(weight.device).ne(0), new, old)  # -0 + 0 is 0
+        return new.view_as(weight)
 
-    def delta(self, site: Site, weight: Tensor) -> LowRank:
-        """`W' − W` as factors, from the site's original matrix (any gate fully open); their rank may be above its own.
+    def delta(self, site: Site, weight: Tensor) -> LowRank | Dense:
+        """`W' − W` from the site's original matrix (any gate fully open): as factors, whose rank may be above its own,
+        and whole where a pass trained the weights themselves or turned them.
 
         Raises `EngineError` where that holds NaN or infinity.
         """
-        finite(site.tensor, weight)
+        weight = finite(site.tensor, weight).flatten(1)
         parts = self._factors(site)
+        remedy = "it cannot be stored; train with a lower rate or in float32"
+        if self.whole(site):
+            W = exact(weight)
+            D = W.clone()
+            self._map_and_turn(site, D)
+            D -= W
+            for change in parts:
+                D += change.dense()
+            if site in self.trained:
+                D += exact(self.trained[site])
+            return Dense(finite(f"the change of {site.tensor}", D, remedy))
         if site in self.maps:
             text_map, part = self.maps[site], site.part
             mapped = LowRank(exact(weight[:, part]) @ text_map.left, text_map.right.T)
             parts = [mapped.widened(part, site.shape[1]), *parts]
         change = add(parts)
         for factor in (change.up, change.down):
-            finite(f"the change of {site.tensor}", factor, "it cannot be stored; train with a lower rate or in float32")
+            finite(f"the change of {site.tensor}", factor, remedy)
         return change if change.up.any() and change.down.any() else LowRank(change.up[:, :0], change.down[:0])
 
     def deltas(self, source: Model | Callable[[Site], Tensor]) -> Deltas:
@@ -88,6 +159,10 @@ class Edit:
         the model. The original matrices are taken from a model, or asked for one by one.
         """
         return Deltas(self, source if callable(source) else source.weight)
+
+    def whole(self, site: Site) -> bool:
+        """Whether the site's change is of no low rank."""
+        return site in self.turns or site in self.trained
 
     def to(self, target: Any) -> Patch:
         """Patch the weights of a loaded model or of a diffusers pipeline in place; `undo()` of the result restores
@@ -100,21 +175,37 @@ class Edit:
     def _factors(self, site: Site) -> list[LowRank]:
         return [adapter.factors[site] for adapter in self.adapters if site in adapter.factors]
 
+    def _adapted(self, after: Callable[[Site, LowRank], LowRank]) -> tuple[Adapter, ...]:
+        return tuple(
+            replace(one, factors={site: after(site, change) for site, change in one.factors.items()})
+            for one in self.adapters
+        )
+
+    def _map_and_turn(self, site: Site, W: Tensor) -> None:
+        """`W ← P (W T)` in place, in W's own precision, on the columns that an edit may change."""
+        part = W[:, site.part]
+        if site in self.maps:
+            apply_(part, self.maps[site])
+        if site in self.turns:
+            part.copy_(self.turns[site].to(W) @ part)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Deltas(Mapping[Site, LowRank]):
+class Deltas(Mapping[Site, LowRank | Dense]):
     """`Edit.delta` by site: of the matrices that `weight` gives, and of any other stored copy by `of`."""
 
     edit: Edit
     weight: Callable[[Site], Tensor]
 
-    def __getitem__(self, site: Site) -> LowRank:
-        if site not in self.edit.maps and not self.edit._factors(site):
+    def __getitem__(self, site: Site) -> LowRank | Dense:
+        if not (site in self.edit.maps or self.edit.whole(site) or self.edit._factors(site)):
             raise KeyError(site)
         return self.of(site, self.weight(site))
 
-    def of(self, site: Site, weight: Tensor) -> LowRank:
-        """The change of a copy of the site's matrix: of a map the copy's own, `W_c (T − I)`, of adapters as trained."""
+    def of(self, site: Site, weight: Tensor) -> LowRank | Dense:
+        """The change of a copy of the site's matrix: of maps the copy's own, `P W_c T − W_c`, of what was trained as it
+        was.
+        """
         return self.edit.delta(site, weight)
 
     def __iter__(self) -> Iterator[Site]:
@@ -161,7 +252,7 @@ def applied(model: Model, edit: Edit) -> Iterator[Model]:
         finally:
             patch.undo()
         return
-    patch = Edit(edit.maps).to(model)
+    patch = replace(edit, adapters=(), gate=None).to(model)
     try:
         factors = {site: edit._factors(site) for site in edit.sites}
         with Gated(model, edit.gate).adapters({site: add(parts) for site, parts in factors.items() if parts}) as gated:
@@ -170,15 +261,11 @@ def applied(model: Model, edit: Edit) -> Iterator[Model]:
         patch.undo()
 
 
-def _patched(site: Site, weight: Tensor, text_map: TextMap | None, factors: list[LowRank]) -> Tensor:
-    finite(site.tensor, weight)
-    W = weight.to(torch.float32 if weight.device.type == "mps" else torch.float64, copy=True)
-    part = W[:, site.part]
-    if text_map is not None:
-        apply_(part, text_map)
-    for change in factors:
-        part.addmm_(change.up.to(W), change.narrowed(site.part).down.to(W))
-    return rounded(site.tensor, W, weight.dtype)
+def _rows_mapped(site: Site, rows: Tensor, T: TextMap) -> Tensor:
+    """Rows `[n, in]` times `T`, in float64 and back in their dtype, on the columns that an edit may change."""
+    mapped = exact(rows).clone()
+    mapped[:, site.part] += (mapped[:, site.part] @ T.left) @ T.right.T
+    return mapped.to(rows)
 
 
 def _replace(weights: Mapping[Site, nn.Parameter], new: Mapping[Site, Tensor]) -> Patch:

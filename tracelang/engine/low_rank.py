@@ -1,4 +1,4 @@
-"""A change of one matrix as two thin factors."""
+"""A change of one matrix: as two thin factors, or whole where it is of no low rank."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class LowRank:
     def rank(self) -> int:
         return len(self.down)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.up), self.down.shape[1]
+
     def narrowed(self, part: slice) -> LowRank:
         """Of some columns of the matrix alone, such as those that an edit may change (`Site.part`)."""
         return LowRank(self.up, self.down[:, part])
@@ -38,6 +42,24 @@ class LowRank:
         """‖ΔW‖_F without forming it."""
         gram = (self.up.T @ self.up) * (self.down @ self.down.T)
         return math.sqrt(max(float(gram.sum()), 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """`ΔW [out, in]` itself, float64."""
+
+    matrix: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def dense(self) -> Tensor:
+        return self.matrix
+
+    def norm(self) -> float:
+        """‖ΔW‖_F."""
+        return float(self.matrix.norm())
 
 
 def add(parts: Sequence[LowRank]) -> LowRank:

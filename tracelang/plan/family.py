@@ -20,11 +20,12 @@ class FamilyError(ModelError):
 class Site:
     """One editable matrix, known from the config alone.
 
-    `tensor` is its name inside the component's weights file, `shape` is `(out, in)` in PyTorch's layout.
-    `reads` names the text input whose states alone it multiplies (`"tokens"`, `"pooled"`), or is None where its
-    input is mixed with image content or time. `text` marks the text stream's projections, where adapters go. `place`
-    is None for a matrix that stands before all blocks. `columns`, begin and end, are those of its input that the text
-    input is; the others read something else beside it, such as sizes, and keep their bytes. None: all are.
+    `tensor` is its name inside the component's weights file, `shape` is `(out, in)` in PyTorch's layout. That of a
+    convolution is `(out, in · height · width)` of its `kernel`: what it makes of one patch of the picture. `reads`
+    names the text input whose states alone it multiplies (`"tokens"`, `"pooled"`), or is None where its input is mixed
+    with image content or time. `text` marks the text stream's projections, where adapters go. `place` is None for a
+    matrix that stands before all blocks. `columns`, begin and end, are those of its input that the text input is; the
+    others read something else beside it, such as sizes, and keep their bytes. None: all are.
     """
 
     component: str
@@ -35,6 +36,16 @@ class Site:
     reads: str | None
     text: bool
     columns: tuple[int, int] | None = None
+    kernel: tuple[int, int] | None = None
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The shape in which a file holds it."""
+        out, inputs = self.shape
+        if self.kernel is None:
+            return self.shape
+        height, width = self.kernel
+        return out, inputs // (height * width), height, width
 
     @property
     def part(self) -> slice:

@@ -84,7 +84,8 @@ class Cost:
 @dataclass(frozen=True, slots=True)
 class Left:
     """What some passes leave: whether the model is `changed`, one pass `trained`, the edit is `gated`; how many
-    `adapters` there are, and how wide the inputs are of layers that have one and are `mixed` with image and time.
+    `adapters` there are, and how wide the inputs are of layers that have one and are `mixed` with image and time; and
+    whether some matrices changed by no low rank, as a `whole`.
     """
 
     changed: bool = False
@@ -92,6 +93,7 @@ class Left:
     gated: bool = False
     adapters: int = 0
     mixed: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,11 @@ class Pass(Step):
     maps_states = False
 
     @property
+    def whole(self) -> bool:
+        """Does it change matrices by no low rank? No LoRA holds that, and no adapter is fused with it."""
+        return False
+
+    @property
     def terms(self) -> tuple[Term, ...]:
         """What a pass of several parts adds up; most have none."""
         return ()
@@ -155,7 +162,7 @@ class Pass(Step):
 
     def leaves(self, met: Met) -> Left:
         """What there is after it."""
-        return replace(met.before, changed=True)
+        return replace(met.before, changed=True, whole=met.before.whole or self.whole)
 
 
 def kinds(package: str) -> list[str]:

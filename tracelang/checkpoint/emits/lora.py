@@ -30,7 +30,8 @@ FILE = "lora.safetensors"
 
 
 def refuse(base: Path, plan: Plan) -> None:
-    """A family whose pipeline loads no LoRA: ModelError."""
+    """A family whose pipeline loads no LoRA: ModelError. A plan that changes whole matrices: OutputError."""
+    adapters.refuse(plan)
     if not family_of(base).reads_lora:
         kind = configs.index(base).get("_class_name")
         raise ModelError(f"{base}: diffusers' {kind} reads no LoRA; emit another form")
@@ -45,7 +46,7 @@ def write(work: Work, draft: Path) -> Emitted:
     """Raises OutputError where diffusers would not read the edit out of it."""
     layers = _layers(work.deltas)
     dtype = lora.dtype_of(work.base, work.deltas)
-    found = lora.factors(layers, work.deltas, work.size, dtype)
+    found = lora.factors(layers, adapters.changes(work), work.size, dtype)
     tensors = dict[str, Tensor]()
     for name, layer in found.items():
         tensors |= {f"{name}.lora_A.weight": layer.down, f"{name}.lora_B.weight": layer.up}

@@ -25,7 +25,10 @@ NOT_DIFFUSERS = (
 
 
 def refuse(base: Path, plan: Plan) -> None:
-    """Raises ModelError for a family that these hosts have no names for."""
+    """Raises ModelError for a family that these hosts have no names for, OutputError for a plan that changes whole
+    matrices.
+    """
+    adapters.refuse(plan)
     name = family_of(base).name(base)
     if name not in kohya.FAMILIES:
         raise ModelError(f"{base}: kohya has no names for a {name} model; emit lora or folder")
@@ -43,7 +46,7 @@ def write(work: Work, draft: Path) -> Emitted:
     family = work.family.name(work.base)
     layers = kohya.layers(family, work.sites, work.deltas)
     dtype = lora.dtype_of(work.base, work.deltas)
-    found = lora.factors(layers, work.deltas, work.size, dtype)
+    found = lora.factors(layers, adapters.changes(work), work.size, dtype)
     told = modelspec.metadata(work, modelspec.ORIGINALS[family], "lora")
     told |= modelspec.network(family, (layer.rank for layer in found.values()))
     lora.write(draft / FILE, dtype, kohya.tensors(found), told | adapters.told(work, found))

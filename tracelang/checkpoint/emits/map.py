@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from tracelang.checkpoint import loaded, lora, modelspec
-from tracelang.checkpoint.forms import Asked, Emitted, Work
+from tracelang.checkpoint import adapters, loaded, lora, modelspec
+from tracelang.checkpoint.forms import Asked, Emitted, Work, whole
 from tracelang.checkpoint.merge import stored
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.room import Needed
@@ -34,12 +34,14 @@ ROUNDING = 1e-4
 
 
 def refuse(base: Path, plan: Plan) -> None:
-    """Raises OutputError for a plan that trains."""
+    """Raises OutputError for a plan that trains, or changes whole matrices."""
     trained = [step.label for step in plan.method.passes if not step.closed_form]
     if trained and plan.active:
         raise OutputError(
             f"`{trained[0]}` trains every matrix by itself, which is no map of text states; emit folder, lora or delta"
         )
+    if label := whole(plan):
+        raise OutputError(f"`{label}` changes whole matrices, which is no map of text states; emit folder or delta")
 
 
 def foreseen(asked: Asked) -> Needed:
@@ -71,7 +73,7 @@ def write(work: Work, draft: Path) -> Emitted:
         W = exact(stored(work.base, site))
         return LowRank(W[:, site.part] @ found.left, found.right.T).widened(site.part, site.shape[1])
 
-    errors = loaded.compare(draft / FILE, "a reader", change, work.deltas, lambda site: ROUNDING)
+    errors = loaded.compare(draft / FILE, "a reader", change, adapters.changes(work), lambda site: ROUNDING)
     size, states = (draft / FILE).stat().st_size, max(tensor.shape[1] for tensor in tensors.values())
     summary = (
         f"{FILE}: {lora.megabytes(size)}, {states} states moved; it turns every matrix that reads them into the edit"

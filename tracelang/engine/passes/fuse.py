@@ -14,7 +14,7 @@ there but `D_i S_i`, so that memory does not grow with their number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -113,7 +113,7 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
     targets = tuple(dict.fromkeys(member for adapter in edit.adapters for member in adapter.targets))
     label = ", ".join(dict.fromkeys(adapter.label for adapter in edit.adapters))
     figures = {**edit.figures, settings.label: {"fused": len(edit.adapters)}}
-    return Edit(maps, (Adapter(targets, label, factors),), edit.gate, figures)
+    return replace(edit, maps=maps, adapters=(Adapter(targets, label, factors),), figures=figures)
 
 
 def measure(plan: Plan, model: Model, inputs: Sequence[str] | Mapping[str, None]) -> dict[str, Grams]:

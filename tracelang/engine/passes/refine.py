@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 
 from tracelang.engine.edit import Edit
-from tracelang.engine.low_rank import LowRank
 from tracelang.engine.options import Options
 from tracelang.engine.prior import Held, held
 from tracelang.engine.statements import constraints
 from tracelang.engine.text_map import Constraints, TextMap, fit, solve, spectrum
 from tracelang.models.protocol import TextSide
 from tracelang.plan.bind import BoundPass
-from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.refine import Refine
 
@@ -45,36 +42,11 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
         if prior is not None:
             measured[name]["prior"] = prior.figures(solved[name])
     maps = {site: solved[name] for site, name in sites.items()}
-    adapters = tuple(replace(adapter, factors=_after(adapter.factors, maps)) for adapter in edit.adapters)
     figures = {**edit.figures, settings.label: measured, **({f"{settings.label}.prior": told} if told else {})}
-    return Edit(_composed(edit.maps, maps), adapters, edit.gate, figures)
+    return replace(edit.mapped(maps), figures=figures)
 
 
 def _beside(problem: Constraints, prior: Held) -> Constraints:
     """The problem with a prior's columns among the preserved."""
     P = torch.cat([problem.P.T, prior.rows.to(problem.P)]).T
     return replace(problem, P=P, w=torch.cat([problem.w, prior.weights]))
-
-
-def _composed(before: Mapping[Site, TextMap], maps: Mapping[Site, TextMap]) -> dict[Site, TextMap]:
-    """Earlier maps with these on top; sites that shared an earlier one share what is made of it."""
-    result, made = dict(before), dict[TextMap, TextMap]()
-    for site, later in maps.items():
-        earlier = before.get(site)
-        if earlier is None:
-            result[site] = later
-            continue
-        made[earlier] = made.get(earlier) or earlier.then(later)
-        result[site] = made[earlier]
-    return result
-
-
-def _after(factors: Mapping[Site, LowRank], maps: Mapping[Site, TextMap]) -> dict[Site, LowRank]:
-    """Earlier adapters under a later map: `(W + B D) T = W T + B (D T)`."""
-    result = dict(factors)
-    for site, change in factors.items():
-        if site in maps:
-            T, down = maps[site], change.narrowed(site.part).down
-            mapped = LowRank(change.up, down + (down @ T.left) @ T.right.T)
-            result[site] = mapped.widened(site.part, site.shape[1])
-    return result

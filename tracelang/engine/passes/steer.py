@@ -55,7 +55,7 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
         searched = {"adversary": finds.figures()} if task.settings.adversary else {}
         figures.append({**how, "evaluations": task.counts, "loss": curve, **searched, "change": change, **chosen})
         gate = task.gate
-    return Edit(edit.maps, tuple(adapters), gate, {**edit.figures, part.label: figures})
+    return replace(edit, adapters=tuple(adapters), gate=gate, figures={**edit.figures, part.label: figures})
 
 
 def _relative(change: LowRank, weight: Tensor) -> float | None:

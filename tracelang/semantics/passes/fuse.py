@@ -36,6 +36,11 @@ class Fuse(Pass):
         trajectories = len(met.anchored) * calibrations(1) + calibrations(1 + met.preserved)
         return Cost(2 * CALIBRATION_STEPS * trajectories * len(groups(met.before.mixed)))
 
+    def problem(self, met: Met) -> str | None:
+        if met.before.adapters > 1 and met.before.whole:
+            return "it makes one edit of adapters alone, and a pass before it changes whole matrices; leave it out"
+        return None
+
     def holds_prior(self, erased: int) -> bool:
         return erased > 1
 

@@ -203,4 +203,4 @@ class Steer(Pass):
     def leaves(self, met: Met) -> Left:
         before = met.before
         adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
-        return Left(True, True, self.gate is not None, adapters, mixed)
+        return Left(True, True, self.gate is not None, adapters, mixed, before.whole or self.whole)
