@@ -31,7 +31,9 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Any:
-    family: Any = Flux() if folder.name == "flux" else StableDiffusionXL() if folder.name == "tiny-xl" else StableDiffusion()
+    family: Any = (
+        Flux() if folder.name == "flux" else StableDiffusionXL() if folder.name == "tiny-xl" else StableDiffusion()
+    )
     return family.load(folder)
 
 

@@ -116,6 +116,7 @@ def test_all_methods_are_known() -> None:
         "mace",
         "rece",
         "speed",
+        "stereo",
         "trace",
         "trace_fast",
         "trace_paper",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
+from tracelang.engine.found import Found
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
 from tracelang.engine.low_rank import Dense, LowRank, add
@@ -38,7 +39,7 @@ class Edit:
     `maps` are `T`; sites that share a text input and a pass share one `TextMap` object. `turns` are `P`, orthogonal,
     `[out, out]` in float64. `trained` are `Δ`, dense, `[out, in]`, of passes that train the weights themselves. With a
     `gate` the adapters' part is scaled by noise level, and the edit cannot be written into one checkpoint. `figures` is
-    what the passes measured on the way, ready for JSON.
+    what the passes measured on the way, ready for JSON; `found` are the inputs that brought an erasure's targets back.
     """
 
     maps: Mapping[Site, TextMap] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Edit:
     figures: Mapping[str, Any] = field(default_factory=dict)
     turns: Mapping[Site, Tensor] = field(default_factory=dict)
     trained: Mapping[Site, Tensor] = field(default_factory=dict)
+    found: Mapping[Member, tuple[Found, ...]] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tracelang.engine.adversary import Adversary, Finds, adversary
+from tracelang.engine.adversary import Adversary, Finds, adversary, carried
 from tracelang.engine.batch import Batch, draw_batch
 from tracelang.engine.cache import cached
 from tracelang.engine.cache import key as trajectories_key
@@ -90,7 +90,7 @@ class Training:
     erased: tuple[Trajectories, ...]
     kept: Trajectories | None
     adversary: Adversary | None
-    finds: Finds = field(default_factory=Finds)
+    finds: Finds
     done: int = 0
     whole: bool = True
     curve: list[float] = field(default_factory=list)
@@ -209,8 +209,9 @@ def _begun(
             task.counts["frozen"] += seen
             parts = [part for lora in loras.values() for part in (lora.up, lora.down)]
             optimiser = torch.optim.AdamW(parts, weight_decay=0)
-            foe = adversary(task, model, encode, parts)
-            yield Training(task, model, edit, patch, student, loras, optimiser, encode, erased, kept, foe)
+            found = carried(task, edit.found)
+            foe = adversary(task, model, encode, parts, found)
+            yield Training(task, model, edit, patch, student, loras, optimiser, encode, erased, kept, foe, found)
     finally:
         patch.undo()
 

@@ -88,8 +88,10 @@ class BoundPlan:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Every matrix that some pass changes, in the model's order."""
-        chosen = {site for part in self.passes for site in part.sites}
+        """Every matrix that is changed in the end, in the model's order."""
+        chosen = set[Site]()
+        for part in self.passes:
+            chosen = set(part.sites) if part.settings.anew else chosen | set(part.sites)
         return tuple(site for site in self.facts.sites if site in chosen)
 
 

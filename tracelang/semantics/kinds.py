@@ -85,7 +85,7 @@ class Cost:
 class Left:
     """What some passes leave: whether the model is `changed`, one pass `trained`, the edit is `gated`; how many
     `adapters` there are, and how wide the inputs are of layers that have one and are `mixed` with image and time; and
-    whether some matrices changed by no low rank, as a `whole`.
+    whether some matrices changed by no low rank, as a `whole`; whether some pass `searched` for what brings it back.
     """
 
     changed: bool = False
@@ -94,6 +94,7 @@ class Left:
     adapters: int = 0
     mixed: Mapping[str, int] = field(default_factory=dict)
     whole: bool = False
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,9 @@ class Met:
     """What a pass meets where a plan is bound to a model.
 
     `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it;
-    `preserved` counts members. `visited` is
-    how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
-    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are.
+    `preserved` counts members. `visited` is how many steps its sampler takes, `inside` those in each term's window, by
+    its label; `shares` are what the pass says they are. `mixed`: of its own layers that read more than prompt states,
+    how wide their inputs are.
     """
 
     anchored: tuple[bool, ...]
@@ -132,6 +133,11 @@ class Pass(Step):
     @property
     def whole(self) -> bool:
         """Does it change matrices by no low rank? No LoRA holds that, and no adapter is fused with it."""
+        return False
+
+    @property
+    def anew(self) -> bool:
+        """Does it begin at the base's weights, whatever the passes before it made of them?"""
         return False
 
     @property

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tracelang.engine.auto import choose, told
 from tracelang.engine.edit import Adapter, Edit
+from tracelang.engine.found import Found
 from tracelang.engine.gate import Gate
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.options import Options
@@ -28,13 +29,16 @@ needs: Literal["text", "model"] = "model"
 
 def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options) -> Edit:
     """The edit with an adapter more for every erased concept, each trained on top of `edit`, apart from the others; or
-    with a joint one.
+    with a joint one. `from = base`: in the place of `edit`, but for what its passes found.
 
     The same plan, model and machine give the same adapters bit for bit, whether the run was interrupted or not. The
     model is afterwards what it was. Raises `EngineError`; on Ctrl-C saves the state and lets `KeyboardInterrupt` pass.
     """
     settings = part.settings
     assert isinstance(settings, Steer)
+    found, told_before = dict(edit.found), edit.figures
+    if settings.from_ == "base":
+        edit = Edit(found=edit.found)
     adapters, figures = list(edit.adapters), list[dict[str, Any]]()
     shared: Shared = {}
     gate: Gate | None = None
@@ -44,18 +48,25 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
         chosen = {}
         if settings.chosen:
             (erasure,) = erasures
-            found = told(model, task, own)
+            curves = told(model, task, own)
             anchor = None if erasure.anchor is None else canonical_phrase(plan, erasure.anchor)
-            here, chosen = choose(found, part, model.clock, task.label, anchor), {"auto": found.figures(part)}
+            here, chosen = choose(curves, part, model.clock, task.label, anchor), {"auto": curves.figures(part)}
             task = replace(task_of(here, plan, model, erasures, number, options), counts=task.counts)
         factors, curve, finds = trained(model, edit, task, shared, own)
         adapters.append(Adapter(task.targets, task.label, factors))
         change = {site.tensor: _relative(ΔW, model.weight(site)) for site, ΔW in factors.items()}
         how = {"concept": task.label, "targets": task.targets, "autocast": options.autocast}
-        searched = {"adversary": finds.figures()} if task.settings.adversary else {}
+        searched: dict[str, Any] = {"adversary": finds.figures()} if task.settings.adversary else {}
+        if settings.from_ == "base":
+            searched["carried"] = sum(len(found.get(targets, ())) for targets in task.targets)
+        for i, targets in enumerate(task.targets):
+            found[targets] = tuple(Found(one.kind, one.value) for one in finds.pool if one.of == i)
         figures.append({**how, "evaluations": task.counts, "loss": curve, **searched, "change": change, **chosen})
         gate = task.gate
-    return replace(edit, adapters=tuple(adapters), gate=gate, figures={**edit.figures, part.label: figures})
+    edit = replace(
+        edit, adapters=tuple(adapters), gate=gate, found={of: inputs for of, inputs in found.items() if inputs}
+    )
+    return replace(edit, figures={**told_before, part.label: figures})
 
 
 def _relative(change: LowRank, weight: Tensor) -> float | None:

@@ -12,6 +12,7 @@ from tracelang.semantics.values import Auto, Layers, Window
 Loss = Literal["prediction", "velocity"]
 Adapters = Literal["each", "joint"]
 Search = Literal["prefix", "states", "word"]
+Begins = Literal["before", "base"]
 Row = TypeVar("Row")
 FAMILIES: dict[Search, tuple[str, ...]] = {
     "prefix": ("unlearn_diff_atk", "textual_inversion"),
@@ -94,7 +95,17 @@ class Steer(Pass):
         more=True,
         later=True,
     )
+    from_: Begins = choice(
+        "before",
+        "begin at what the passes before left; or in their place at the base, with all that their adversaries found",
+        among=get_args(Begins),
+        later=True,
+    )
     terms: tuple[Term, ...] = ()
+
+    @property
+    def anew(self) -> bool:
+        return self.from_ == "base"
 
     @property
     def trained_against(self) -> tuple[str, ...]:
@@ -141,7 +152,13 @@ class Steer(Pass):
             return (
                 f"the adversary would begin after step {self.adversary_after} of {self.steps}; lower `adversary_after`"
             )
-        if met.before.gated or (self.gate is not None and met.before.trained):
+        if self.anew and not met.before.searched:
+            return (
+                "`from = base` takes the place of the passes before it, but for what their adversaries found, and "
+                "there was none; give one of them an `adversary`, or leave `from` out"
+            )
+        before = self._begins_at(met)
+        if before.gated or (self.gate is not None and before.trained):
             return "one gated pass per method, and no other `steer` beside it"
         return None
 
@@ -178,7 +195,7 @@ class Steer(Pass):
         chosen count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
-        before = len(self.held(met)) * self.trajectories if met.before.changed else 0
+        before = len(self.held(met)) * self.trajectories if self._begins_at(met).changed else 0
         before += sum(share.term.asks * len(share.steps) for share in met.shares) * self.trajectories
         rows = sum(share.rows for share in met.shares)
         frozen = trained = 0
@@ -201,6 +218,11 @@ class Steer(Pass):
         return next((share.rows for share in met.shares if share.term.erases), 0)
 
     def leaves(self, met: Met) -> Left:
-        before = met.before
+        before = self._begins_at(met)
         adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
-        return Left(True, True, self.gate is not None, adapters, mixed, before.whole or self.whole)
+        searched = met.before.searched or bool(self.adversary)
+        return Left(True, True, self.gate is not None, adapters, mixed, before.whole or self.whole, searched)
+
+    def _begins_at(self, met: Met) -> Left:
+        """What there is when its training begins."""
+        return Left() if self.anew else met.before
