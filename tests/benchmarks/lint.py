@@ -157,9 +157,10 @@ def mistakes(size: int, runs: int) -> float:
     best = float("inf")
     for _ in range(runs):
         report = Findings()
-        start = process_time()
-        parse(Source("mistakes.erase", text), report)
-        best = min(best, process_time() - start)
+        with without_collecting():
+            start = process_time()
+            parse(Source("mistakes.erase", text), report)
+            best = min(best, process_time() - start)
         assert report.failed
     return best / size
 

@@ -1,164 +1,38 @@
-"""`tracec`: one file a command, imported when it is called, so that `--help` costs little."""
+"""`tracec`: what the installed command calls. `main` and its commands bring click, when they are first asked for."""
 
 from __future__ import annotations
 
 import os
 import sys
 from importlib import import_module
-from keyword import iskeyword
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from tracelang.cli.collecting import without_collecting
+if TYPE_CHECKING:
+    from tracelang.cli.commands import COMMANDS, WORDS, main, show
 
-with without_collecting():
-    import click
+__all__ = ["COMMANDS", "WORDS", "main", "run", "show"]
 
-from tracelang.cli.streams import guarded
-
-BUILT_IN = ("inspect",)
-"""Commands that are called as a module of Python's own is."""
-
-# Name: one line of help. The command is `command` in the module `tracelang.cli.<name>`, or `.<name>_`.
-COMMANDS: dict[str, str] = {
-    "init": "Write a first recipe, with comments.",
-    "import": "Turn another tool's file into a recipe.",
-    "compile": "Compile a recipe to a plan.",
-    "lint": "Find mistakes in recipes, and mend the safe ones.",
-    "fmt": "Put recipes into the one canonical style.",
-    "diff": "Show what changes between two recipes, or two versions of one.",
-    "breaking": "Find what a recipe promises less than it did before.",
-    "explain": "Print a recipe with every default spelled out, or every prompt that it leads to.",
-    "rule": "Explain a finding's code.",
-    "lsp": "Answer an editor: findings as you type, hovers, completion, formatting.",
-    "models": "List the models that come with this installation.",
-    "doctor": "Tell what is installed here, and what is missing for which command.",
-    "cache": "Show or clear what is kept between runs.",
-    "inspect": "Tell what a checkpoint, an adapter or an output holds.",
-    "plan": "Show what a recipe would change in a model.",
-    "apply": "Apply a recipe or a plan to a model.",
-    "patch": "Turn a model into an edit with a delta, or back.",
-    "sample": "Draw images from a model.",
-    "verify": "Measure an edit: what is gone, what is kept, how sure that is.",
-    "certify": "Make an edit's certificate again, from weights and text states alone.",
-    "merge": "Compose a verification's report from its shards.",
-    "judge": "Measure how often a judge is right, on pictures that somebody labelled.",
-    "rate": "Let people judge pictures of a verification, and its judges by them.",
-    "reproduce": "Draw a verification again, and compare it with what was drawn.",
-    "attest": "Sign what was verified, and of what the edit was made.",
-}
+COMPLETING = "_TRACEC_COMPLETE"
+"""The variable by which a shell asks click what a word may go on with."""
 
 
-WORDS = "tracelang.words"
-"""Where the context's `meta` keeps the command line as it was typed, a tuple of words."""
-
-
-class Commands(click.Group):
-    """The commands of the table above; a user's mistake ends in a message, never in a traceback."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        with guarded():
-            return super().main(*args, **extra)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[WORDS] = ("tracec", *args)
-        return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        try:
-            with without_collecting():
-                command: click.Command = import_module(_module(cmd_name)).command
-        except ModuleNotFoundError as error:
-            raise click.ClickException(_missing(cmd_name, error.name or "")) from error
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, n=1)
-            raise click.UsageError(f"no command is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
-
-    def get_help(self, ctx: click.Context) -> str:
-        ctx.terminal_width = _width()
-        return super().get_help(ctx)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ValueError as error:
-            from tracelang.diagnostics import CompileError  # not for `--help`, which meets none
-
-            if not isinstance(error, CompileError):
-                raise
-            show(error.diagnostics)
-            ctx.exit(1)
-        except ModuleNotFoundError as error:
-            module = (error.name or "tracelang").partition(".")[0]
-            if module.startswith("tracelang") or module in sys.stdlib_module_names:
-                raise
-            raise click.ClickException(_missing(ctx.invoked_subcommand or "tracec", module)) from error
-
-
-def _module(name: str) -> str:
-    return f"tracelang.cli.{name}_" if iskeyword(name) or name in BUILT_IN else f"tracelang.cli.{name}"
-
-
-def _width() -> int:
-    """How wide help is, by click's own rule; click would ask `shutil` for it, which brings four compressors."""
-    columns = os.environ.get("COLUMNS", "")
-    wide = int(columns) if columns.isdecimal() else 0
-    if not wide:
-        try:
-            wide = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
-        except (AttributeError, OSError, ValueError):
-            wide = 80
-    return max(min(wide, 80) - 2, 50)
-
-
-def show(findings: Any) -> None:
-    """Print findings to standard error, in colour on a terminal."""
-    import shutil
-
-    from tracelang.diagnostics.human import render
-
-    terminal = sys.stderr.isatty()
-    colour = terminal and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size().columns if terminal else None
-    click.echo(render(findings, colour=colour, width=width), err=True, nl=False, color=colour)
-
-
-def _missing(command: str, module: str) -> str:
-    if module.startswith("tracelang"):
-        return f"`{command}` is not part of this installation"
-    return f"`{command}` needs {module}: pip install 'tracelang[run]'"
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(None, "-V", "--version", package_name="tracelang", prog_name="tracec")
-def main() -> None:
-    """Compile recipes that remove concepts from text-to-image models, and apply them."""
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("tracelang.cli.commands"), name)
+    raise AttributeError(f"module 'tracelang.cli' has no attribute {name!r}")
 
 
 def run(name: str | None = None) -> NoReturn:
-    """What the installed `tracec` calls: `main`, and then out.
+    """What the installed `tracec` calls: a command, and then out.
 
     A short command's objects need not be taken apart one by one at its end, for the system takes their memory back
     whole; that would be a tenth of a lint. What asked to be told of the end is told. A process that loaded torch ends
     as others do, threads and all.
     """
     try:
-        main(prog_name=name)
+        if _only_files(sys.argv[1:]) and COMPLETING not in os.environ:
+            _lint(tuple(sys.argv[2:]))
+        import_module("tracelang.cli.commands").main(prog_name=name)
     except SystemExit as end:
         if "torch" in sys.modules or not isinstance(end.code, int):
             raise
@@ -167,3 +41,25 @@ def run(name: str | None = None) -> NoReturn:
 
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+def _only_files(words: list[str]) -> bool:
+    """Is it `lint` with files and nothing else: what editors, hooks and people call, and no option to parse?"""
+    return (
+        words[:1] == ["lint"]
+        and len(words) > 1
+        and all(word[0:1] != "-" and os.path.isfile(word) for word in words[1:])
+    )
+
+
+def _lint(files: tuple[str, ...]) -> NoReturn:
+    """`lint` with every option as it is when it is not given, without the half of the time that click takes to load."""
+    from tracelang.cli.collecting import without_collecting
+
+    with without_collecting():
+        from tracelang.cli.linting import Asked, lint
+        from tracelang.cli.streams import guarded
+
+        with guarded():
+            code = lint(files, Asked())
+    sys.exit(code)

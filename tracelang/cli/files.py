@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
 from tracelang.diagnostics import Findings
 from tracelang.syntax.read import MAX_RECIPE_BYTES
 from tracelang.text import safe
@@ -28,7 +26,9 @@ def recipes(places: tuple[str, ...]) -> Iterator[str]:
     seen = set()
     for place in places:
         if place != STDIN and not os.path.exists(place):
-            raise click.UsageError(f"there is no file or folder {place!r}")
+            from click import UsageError  # the lint of files that are there needs none of it
+
+            raise UsageError(f"there is no file or folder {place!r}")
         found = False
         for path in found_in(place) if os.path.isdir(place) else [place]:
             found = True
@@ -38,7 +38,7 @@ def recipes(places: tuple[str, ...]) -> Iterator[str]:
                 seen.add(path)
                 yield path
         if not found:
-            click.echo(safe(f"{place}: there is no recipe in this folder"), err=True)
+            print(safe(f"{place}: there is no recipe in this folder"), file=sys.stderr)
 
 
 def found_in(folder: str) -> Iterator[str]:
