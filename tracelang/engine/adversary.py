@@ -267,7 +267,7 @@ class Adversary:
 
 
 def carried(task: Task, left: Mapping[Member, Sequence[Found]]) -> Finds:
-    """What earlier passes found against the task's concepts, where it begins anew with that."""
+    """What earlier passes found against the task's concepts, where it begins anew with that (docs/methods.md §3.9)."""
     if task.settings.from_ != "base":
         return Finds()
     return Finds(
