@@ -45,8 +45,6 @@ def test_what_cannot_be_carried_out_is_refused(p: Plan, message: str) -> None:
 @pytest.mark.parametrize(
     ("method", "address"),
     [
-        ("rece", "harden: `harden`"),
-        ("speed", "project: `project`"),
         ("one", "first: `mask`"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -102,6 +102,11 @@ class Edit:
             return LowRank(exact(turns[site]) @ change.up, change.down) if site in turns else change
 
         return replace(self, turns=composed, trained=trained, adapters=self._adapted(after))
+
+    def told(self, label: str, measured: Any, priors: Sequence[Any] = ()) -> Edit:
+        """With what a pass measured, under its label, and what its priors hold."""
+        held = {f"{label}.prior": priors} if priors else {}
+        return replace(self, figures={**self.figures, label: measured, **held})
 
     def patched(self, site: Site, weight: Tensor) -> Tensor:
         """The site's new weights in the old ones' dtype and shape: what a loaded model runs with.

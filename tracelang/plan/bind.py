@@ -113,8 +113,9 @@ def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
     before = Left()
     anchored = tuple(erasure.anchor is not None for erasure in plan.active)
     named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
+    degrees = tuple(erasure.degree for erasure in plan.active)
     for step in plan.method.passes:
-        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before, named=named))
+        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before, named=named, degrees=degrees))
         before = step.leaves(bound.met)
         yield bound
 

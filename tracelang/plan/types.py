@@ -360,7 +360,7 @@ class Assertion(Frozen):
             raise ValueError(f"`{self.metric}` cannot be asked of changed weights")
         if self.suite is not None:
             rows = {row.concept for row in self.suite.rows}
-            if not metric.suite or {(name,) for name in rows} != set(self.concepts):
+            if not metric.suite or self.attack or {(name,) for name in rows} != set(self.concepts):
                 raise ValueError(f"`{self.metric}` and its suite are not of the same concepts")
         return self
 

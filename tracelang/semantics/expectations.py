@@ -74,7 +74,7 @@ def _assertion(context: Context, scope: Scope, node: tree.Assertion, samples: in
     if node.suite is not None:
         from tracelang.semantics.suites.read import suite
 
-        asked = suite(context, scope, node, node.suite, found)
+        asked = suite(context, scope, node, node.suite, found, attack)
         if asked is None:
             return None
     return Assertion(

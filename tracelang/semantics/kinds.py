@@ -101,10 +101,10 @@ class Left:
 class Met:
     """What a pass meets where a plan is bound to a model.
 
-    `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it;
-    `preserved` counts members. `visited` is how many steps its sampler takes, `inside` those in each term's window, by
-    its label; `shares` are what the pass says they are. `mixed`: of its own layers that read more than prompt states,
-    how wide their inputs are.
+    `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it,
+    `degrees` how far it goes; `preserved` counts members. `visited` is how many steps its sampler takes, `inside` those
+    in each term's window, by its label; `shares` are what the pass says they are. `mixed`: of its own layers that read
+    more than prompt states, how wide their inputs are.
     """
 
     anchored: tuple[bool, ...]
@@ -115,6 +115,7 @@ class Met:
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
     named: tuple[int, ...] = ()
+    degrees: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,12 @@ class Metric:
 
     @property
     def suite(self) -> bool:
-        """May it be asked of the prompts of a published suite?"""
-        return self.counted and self.images and self.attack is None and not self.control
+        """May it be asked of the prompts of a published suite? What is told of single pictures may, and what is read
+        beside controls picture by picture.
+        """
+        if self.control:
+            return self.attack == "may"
+        return self.counted and self.images and self.attack is None
 
     @property
     def after(self) -> bool:

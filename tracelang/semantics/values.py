@@ -11,6 +11,7 @@ Reads = Literal["prompt", "text", "denoiser"]
 Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
 Place = Literal["down", "mid", "up", "double", "single"]
 Tokens = Literal["phrase", "last", "tail", "context", "all"]
+HeldTokens = Literal["all", "last"]
 
 READS: tuple[Reads, ...] = get_args(Reads)
 """`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections. `denoiser`: every
@@ -28,6 +29,8 @@ TOKENS: dict[Tokens, tuple[Tokens, ...]] = {
     "all": ("phrase", "last", "tail", "context"),
 }
 """Each choice of a prompt's states, with the others of which it takes every state in every prompt."""
+HELD_TOKENS: dict[HeldTokens, tuple[HeldTokens, ...]] = {"all": ("last",), "last": ()}
+"""Which states of a preserved prompt a pass may hold: all after the start token, or the phrase's last alone."""
 LIMITS: dict[Unit, tuple[float, float]] = {
     "progress": (0.0, 1.0),
     "sigma": (0.0, float("inf")),
