@@ -50,6 +50,7 @@ def facts_of(bound: Bound) -> dict[str, Any]:
                     for w in step.windows
                 ],
                 "rows": {"frozen": step.cost.frozen, "trained": step.cost.trained},
+                **({"bytes": {"memory": step.cost.memory, "disk": step.cost.disk}} if step.cost.memory else {}),
             }
             for step in bound.passes
         ],
@@ -83,6 +84,9 @@ def text_of(facts: dict[str, Any]) -> str:
         rows = step["rows"]
         cost = f", about {rows['frozen']:,} rows sampled and {rows['trained']:,} trained" if rows["trained"] else ""
         lines.append(f"  {step['label']}: {step['tensors'] or 'no'} tensors of its own{cost}")
+        if room := step.get("bytes"):
+            memory, disk = (f"{room[where] / 1e9:.3g} GB" for where in ("memory", "disk"))
+            lines.append(f"    weights themselves: {memory} of memory beside the model, {disk} of disk meanwhile")
         for window in step["windows"]:
             if window["logsnr"] is None:
                 lines.append(f"    {window['label']:8} {window['written']:22} chosen for each concept when applied")

@@ -39,7 +39,10 @@ class Edit:
     `maps` are `T`; sites that share a text input and a pass share one `TextMap` object. `turns` are `P`, orthogonal,
     `[out, out]` in float64. `trained` are `Δ`, dense, `[out, in]`, of passes that train the weights themselves. With a
     `gate` the adapters' part is scaled by noise level, and the edit cannot be written into one checkpoint. `figures` is
-    what the passes measured on the way, ready for JSON; `found` are the inputs that brought an erasure's targets back.
+    what the passes measured on the way, ready for JSON.
+
+    `masks` change nothing: by a concept's targets the numbers of a matrix, `[out, in]`, that a later pass may train.
+    Nor does what was `found`: the inputs that brought an erasure's targets back.
     """
 
     maps: Mapping[Site, TextMap] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Edit:
     figures: Mapping[str, Any] = field(default_factory=dict)
     turns: Mapping[Site, Tensor] = field(default_factory=dict)
     trained: Mapping[Site, Tensor] = field(default_factory=dict)
+    masks: Mapping[Member, Mapping[Site, Tensor]] = field(default_factory=dict)
     found: Mapping[Member, tuple[Found, ...]] = field(default_factory=dict)
 
     @property
@@ -102,6 +106,21 @@ class Edit:
             return LowRank(exact(turns[site]) @ change.up, change.down) if site in turns else change
 
         return replace(self, turns=composed, trained=trained, adapters=self._adapted(after))
+
+    def moved(self, changes: Mapping[Site, Tensor]) -> Edit:
+        """Dense changes on top, of weights that were trained after all that was before."""
+        trained = dict(self.trained)
+        for site, Δ in changes.items():
+            trained[site] = trained[site] + Δ if site in trained else Δ
+        return replace(self, trained=trained)
+
+    def masked(self, targets: Sequence[Member]) -> dict[Site, Tensor]:
+        """What may be trained of each site for some concepts together: what any of their masks leaves."""
+        found = dict[Site, Tensor]()
+        for member in targets:
+            for site, mask in self.masks.get(member, {}).items():
+                found[site] = found[site] | mask if site in found else mask
+        return found
 
     def told(self, label: str, measured: Any, priors: Sequence[Any] = ()) -> Edit:
         """With what a pass measured, under its label, and what its priors hold."""

@@ -99,8 +99,8 @@ def losses(model: Model, lesson: Lesson) -> list[float]:
 def _student(model: Model, how: Tuning, seed: int) -> Iterator[tuple[Model, list[nn.Parameter]]]:
     """The model that is trained, and its trainable parameters."""
     if how == "adapter":
-        with injected(model, attention(model), RANK, "fine-tune", seed) as loras:
-            yield model, [part for lora in loras.values() for part in (lora.up, lora.down)]
+        with injected(model, attention(model), RANK, "fine-tune", seed) as adapters:
+            yield model, adapters.parts
     else:
         student = apart(model)
         student.denoiser.requires_grad_(True)

@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeVar, get_args
 
-from tracelang.records import dataclass
+from tracelang.records import dataclass, replace
 from tracelang.semantics.fields import choice, choices, integer, number, sites, window
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
 from tracelang.semantics.tables import MAX_SEED
 from tracelang.semantics.values import Auto, Layers, Window
 
 Loss = Literal["prediction", "velocity"]
+Train = Literal["adapters", "weights"]
 Adapters = Literal["each", "joint"]
 Search = Literal["prefix", "states", "word"]
 Begins = Literal["before", "base"]
@@ -21,28 +22,40 @@ FAMILIES: dict[Search, tuple[str, ...]] = {
 }
 """Of each kind of input, the attacks that look for such a one."""
 
+BESIDE, STATE = 24, 24
+"""Bytes that each weight takes which is trained itself: beside the model in memory, for its value in float32, what it
+was, its gradient, two moments of it and its change; and on disk, where an old state stays until a new one is whole.
+"""
 LEVELS, PICTURES, NOISES = 20, 16, 4
 """Where a window is chosen: noise levels, pictures of the concept, and noises of each picture at each level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steer(Pass):
-    """Training low-rank adapters, one for each erased concept or a joint one, along trajectories of the unedited model.
+    """Training low-rank adapters, or the weights themselves, along trajectories of the unedited model.
 
-    `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the denoiser's own prediction,
-    or of the velocity that it stands for, which weighs the noise levels alike in every family.
+    There is an adapter for each erased concept, or a joint one; the weights are trained for one concept after another,
+    or for all together. `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the
+    denoiser's own prediction, or of the velocity that it stands for, which weighs the noise levels alike in every
+    family.
     """
 
     kind: str = "steer"
     label: str = "steer"
-    on: Layers = sites("text", "layers that get an adapter")
+    on: Layers = sites("text", "layers that are trained")
+    train: Train = choice(
+        "adapters",
+        "low-rank adapters, or the weights themselves, which no LoRA holds",
+        among=get_args(Train),
+        later=True,
+    )
     adapters: Adapters = choice(
         "each",
-        "an adapter for each erased concept, or a joint one for all of them",
+        "an adapter for each erased concept, or a joint one for all of them; of weights, one concept after another",
         among=get_args(Adapters),
         later=True,
     )
-    rank: int = integer(8, "rank of each adapter", low=1, high=512, more=True)
+    rank: int = integer(8, "rank of each adapter; weights have none", low=1, high=512, more=True)
     steps: int = integer(400, "training steps for each erased concept", low=1, high=1_000_000, more=True)
     rate: float = number(
         1e-3,
@@ -111,6 +124,10 @@ class Steer(Pass):
     def trained_against(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(attack for kind in self.adversary for attack in FAMILIES[kind]))
 
+    @property
+    def whole(self) -> bool:
+        return self.train == "weights"
+
     def shares(self, met: Met) -> tuple[Share, ...]:
         """`batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one, each shared evenly by
         the terms that need them. Without preserved prompts `keep` has nothing to say.
@@ -157,6 +174,18 @@ class Steer(Pass):
                 "`from = base` takes the place of the passes before it, but for what their adversaries found, and "
                 "there was none; give one of them an `adversary`, or leave `from` out"
             )
+        if self.whole and self.gate is not None:
+            return "`gate` scales adapters, and weights that are trained themselves have none; leave it out"
+        if not self.whole and met.before.masked:
+            return "the mask before it is of weights; write `train = weights`, or leave the mask out"
+        if not self.whole and met.outside:
+            return (
+                f"no adapter goes to {met.outside[0]}, outside of attention and feed-forward; take it out of `on`, or "
+                "write `train = weights`"
+            )
+        bare = next((tensor for tensor in met.tensors if tensor not in met.before.masked), None)
+        if met.before.masked and bare is not None:
+            return f"the mask before it leaves {bare} out; let both be `on` the same layers"
         before = self._begins_at(met)
         if before.gated or (self.gate is not None and before.trained):
             return "one gated pass per method, and no other `steer` beside it"
@@ -195,15 +224,16 @@ class Steer(Pass):
         chosen count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
-        before = len(self.held(met)) * self.trajectories if self._begins_at(met).changed else 0
-        before += sum(share.term.asks * len(share.steps) for share in met.shares) * self.trajectories
+        before, changed = len(self.held(met)) * self.trajectories, self._begins_at(met).changed
+        asked = sum(share.term.asks * len(share.steps) for share in met.shares) * self.trajectories
         rows = sum(share.rows for share in met.shares)
         frozen = trained = 0
-        for concepts in self.taught(met.anchored):
+        for place, concepts in enumerate(self.taught(met.anchored)):
             steps = self.together(len(concepts))
             refreshes = (steps - 1) // self.refresh if self.refresh else 0
             erased = sum(met.visited * self.trajectories * (3 if anchored else 2) for anchored in concepts)
-            held = before * len(concepts)
+            held = before * len(concepts) if changed or (self.whole and place) else 0
+            held += asked * len(concepts)
             frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
             searches = len(range(self.adversary_after, steps, self.adversary_every)) if self.adversary else 0
             looked = searches * self._searched(met)
@@ -211,18 +241,21 @@ class Steer(Pass):
             trained += steps * rows + self.adversary_steps * looked
         if self.chosen:
             frozen += sum(LEVELS * PICTURES * NOISES * (3 if anchored else 2) for anchored in met.anchored)
-        return Cost(frozen + (preserved if met.anchored else 0), trained)
+        memory, disk = (BESIDE * met.numbers, STATE * met.numbers) if self.whole and met.anchored else (0, 0)
+        return Cost(frozen + (preserved if met.anchored else 0), trained, memory, disk)
 
     def _searched(self, met: Met) -> int:
         """The rows of a search: as many as the first term that erases has in a batch."""
         return next((share.rows for share in met.shares if share.term.erases), 0)
 
     def leaves(self, met: Met) -> Left:
-        before = self._begins_at(met)
+        before = replace(self._begins_at(met), changed=True, trained=True, gated=self.gate is not None)
+        before = replace(before, searched=met.before.searched or bool(self.adversary))
+        if self.whole:
+            return replace(before, whole=True)
         adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
-        searched = met.before.searched or bool(self.adversary)
-        return Left(True, True, self.gate is not None, adapters, mixed, before.whole or self.whole, searched)
+        return replace(before, adapters=adapters, mixed=mixed)
 
     def _begins_at(self, met: Met) -> Left:
         """What there is when its training begins."""
-        return Left() if self.anew else met.before
+        return Left(masked=met.before.masked) if self.anew else met.before

@@ -87,8 +87,17 @@ def _of(
         report.error("TL305", message, node.arguments.span, help="ask about each by itself")
         return None
     names = {folded(text) for text in context.concepts[member[0]].names}
-    own = [row for row in every if not row.concepts or not names.isdisjoint(map(folded, row.concepts))]
-    rows = tuple(dict.fromkeys(row for row in own if metric.control or row.indirect == indirect))
+    own = [
+        row
+        for row in every
+        if not (row.spared and metric.subject == "erased")
+        and (not row.concepts or not names.isdisjoint(map(folded, row.concepts)))
+    ]
+    once: dict[tuple[str, int | None, float | None], Row] = {}
+    for row in own:
+        if metric.control or row.indirect == indirect:
+            once.setdefault((row.prompt, row.seed, row.guidance), row)
+    rows = tuple(once.values())
     if rows:
         return rows
     if own:
