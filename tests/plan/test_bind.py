@@ -42,17 +42,6 @@ def test_what_cannot_be_carried_out_is_refused(p: Plan, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("method", "address"),
-    [],
-)
-def test_what_has_no_engine_compiles_and_is_refused_here(method: str, address: str) -> None:
-    own = """
-    """
-    with pytest.raises(BindError, match=f"^{address} .* is not carried out yet; use a method without it"):
-        bound(compile(f'{own} erase "x" method {method}'))
-
-
 def test_a_push_from_the_anchor_needs_one_of_every_concept() -> None:
     method = "define method far { steer { push as away { from = anchor } } } method far"
     assert bound(compile(f'erase "x" toward "y" {method}')).passes
