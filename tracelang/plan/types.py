@@ -275,9 +275,11 @@ class Control(Frozen):
 
 
 class After(Frozen):
-    """What is done to the edited weights first: `round` to a number format, or `merge` with a share of an adapter."""
+    """What is done to the edited weights first: `round` to a number format, `merge` with a share of the base, or an
+    `adapter` of others added at that strength.
+    """
 
-    how: Literal["round", "merge"]
+    how: Literal["round", "merge", "adapter"]
     to: str = ""
     share: Annotated[float, Field(gt=0, le=1)] | None = None
 
@@ -285,7 +287,9 @@ class After(Frozen):
     def _whole(self) -> Self:
         rounds = self.how == "round"
         if (self.to in ROUNDINGS) != rounds or (self.share is None) != rounds or bool(self.to) != rounds:
-            raise ValueError("weights are rounded to a number format, or merged with a share")
+            raise ValueError(
+                "weights are rounded to a number format, or merged with a share, or an adapter added at one"
+            )
         return self
 
 
