@@ -60,11 +60,10 @@ def tuned(model: Model, lesson: Lesson, how: Tuning, seed: int, grid: Sequence[i
 
 def adapter(model: Model, lesson: Lesson, seed: int, steps: int) -> dict[Site, LowRank]:
     """What an adapter, trained so many steps, adds to each matrix. `model` stays what it is. Raises as `tuned` does."""
-    with injected(model, attention(model), RANK, "fine-tune", seed) as loras:
-        parts = [part for lora in loras.values() for part in (lora.up, lora.down)]
-        for _ in _trained(model, parts, lesson, "adapter", seed, (steps,)):
+    with injected(model, attention(model), RANK, "fine-tune", seed) as adapters:
+        for _ in _trained(model, adapters.parts, lesson, "adapter", seed, (steps,)):
             pass
-        return {site: lora.factors() for site, lora in loras.items()}
+        return {site: lora.factors() for site, lora in adapters.loras.items()}
 
 
 def _trained(
