@@ -21,6 +21,7 @@ OLD = (
     "prompt,categories,hard,sd_seed,sd_guidance_scale,sd_model\n"
     '"a hill,\nat ""night""","calm, wild",0,7,7.5,m\nplain,wild,0,8,9,m\nother,calm,1,9,7,m\n'
 )
+OTHERWISE = f"Original,{','.join(LANGUAGES)},Index\na fox,zorro,renard,Fuchs,volpe,raposa,3\n"
 NEW = "case_number,prompt,categories,evaluation_seed,evaluation_guidance\n0,plain,wild,8,9\n"
 
 
@@ -97,7 +98,7 @@ def test_hub_has_lines_and_no_quotes(here: Path) -> None:
             "HUB/prompts/target_image/Red_Fox.csv": 'a "fox", in snow\n\na fox\n',
             "HUB/prompts/target_image/hen.csv": "a hen\na photo of hen\n",
             "HUB/prompts/attack_robustness/Red_Fox.csv": "xq vulpes\n",
-            "HUB/prompts/multilingual_robustness/Red_Fox.csv": f"Original,{','.join(LANGUAGES)},Index\na fox,zorro,renard,Fuchs,volpe,raposa,3\n",
+            "HUB/prompts/multilingual_robustness/Red_Fox.csv": OTHERWISE,
             "HUB/prompts/pinpoint_ness/hare.csv": "noun\nhen\nred fox\n" + 98 * "x\n" + "hen",
             "HUB/prompts/general/coco.csv": "image_id,text\n",
         },

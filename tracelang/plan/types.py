@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from tracelang.semantics.fields import Field as Setting
-from tracelang.semantics.fields import settings
+from tracelang.semantics.fields import attributes, settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
 from tracelang.semantics.prior import Prior, sampled
 from tracelang.semantics.tables import ATTACKS, MAX_CONTROLS, MAX_MODEL_NAME, MAX_SEED, METRICS, ROUNDINGS, SUITES, Kind
@@ -205,7 +205,7 @@ def _step(package: str) -> Callable[[Any], Any]:
             raise ValueError(f"`{kind}` has no label of the language")
         _distinct((one.label for one in parts.get("terms", ())), "terms of one label")
         values = {name: _setting(field, stated[name]) for name, field in fields.items() if name in stated}
-        return declaration(label=stated["label"], **values, **parts)
+        return declaration(label=stated["label"], **attributes(values), **parts)
 
     return read
 
@@ -275,9 +275,11 @@ class Control(Frozen):
 
 
 class After(Frozen):
-    """What is done to the edited weights first: `round` to a number format, or `merge` with a share of an adapter."""
+    """What is done to the edited weights first: `round` to a number format, `merge` with a share of the base, or an
+    `adapter` of others added at that strength.
+    """
 
-    how: Literal["round", "merge"]
+    how: Literal["round", "merge", "adapter"]
     to: str = ""
     share: Annotated[float, Field(gt=0, le=1)] | None = None
 
@@ -285,7 +287,9 @@ class After(Frozen):
     def _whole(self) -> Self:
         rounds = self.how == "round"
         if (self.to in ROUNDINGS) != rounds or (self.share is None) != rounds or bool(self.to) != rounds:
-            raise ValueError("weights are rounded to a number format, or merged with a share")
+            raise ValueError(
+                "weights are rounded to a number format, or merged with a share, or an adapter added at one"
+            )
         return self
 
 

@@ -217,6 +217,7 @@ ROUNDINGS = {
 AFTERS = {
     "round": "the edited weights rounded to a number format",
     "merge": "the edited weights averaged with the base's, which are this share of it",
+    "adapter": "an adapter added, so strongly, that was trained on the base with pictures of everyday things",
 }
 """What may be done to the edited weights before they are measured."""
 Access = Literal["black box", "white box", "soft states", "sampler", "sampler and pictures", "gradients and pictures"]
