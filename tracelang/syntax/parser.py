@@ -32,6 +32,11 @@ def _pattern() -> Any:
     return pattern(_table())
 
 
+def tokens_of(source: Source) -> list[Token]:
+    """The tokens of a source that has been read."""
+    return lex(source, _table(), _pattern(), Findings()).tokens
+
+
 def parse(source: Source, report: Findings) -> File | None:
     """The tree of a source, or None when it has syntax errors, which then stand in `report` by place.
 
