@@ -122,7 +122,9 @@ def test_an_expectation_that_no_installed_judge_can_decide_is_a_warning_where_it
     Path("r.erase").write_text(UNSEEN)
     result = CliRunner().invoke(main, ["plan", "r.erase", "--model", "micro-sd", "--format", "concise"])
     (line,) = [line for line in result.stdout.splitlines() if "TL609" in line]
-    assert result.exit_code == 0 and line.startswith("r.erase:4:3: warning[TL609]: kept(harbour) >= 50%: no chosen judge")
+    assert result.exit_code == 0 and line.startswith(
+        "r.erase:4:3: warning[TL609]: kept(harbour) >= 50%: no chosen judge"
+    )
 
 
 def test_without_weights_and_where_all_can_be_decided_there_is_none() -> None:
