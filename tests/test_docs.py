@@ -130,9 +130,9 @@ def limits() -> list[Row]:
 
 
 def afters() -> list[Row]:
-    assert list(tables.AFTERS) == ["round", "merge"]
+    assert list(tables.AFTERS) == ["round", "merge", "adapter"]
     rounds = [(code(f"after round {to}"), means) for to, means in tables.ROUNDINGS.items()]
-    return [*rounds, (code("after merge 50%"), tables.AFTERS["merge"])]
+    return [*rounds, *((code(f"after {how} 50%"), tables.AFTERS[how]) for how in ("merge", "adapter"))]
 
 
 def library() -> list[Row]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from tracelang.files import whole, write_text
+from tracelang.files import contents, whole, write_text
 
 
 def full(_: int) -> None:
@@ -56,3 +57,15 @@ def test_without_force_what_another_wrote_meanwhile_stays(tmp_path):
         draft.write_text("mine")
         (tmp_path / "x").write_text("theirs")
     assert (tmp_path / "x").read_text() == "theirs" and os.listdir(tmp_path) == ["x"]
+
+
+def test_a_pipe_or_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    """Who gives `--key <(…)` or a pipe that nobody writes into gets a line, at once; a link leads to its file."""
+    pipe, file, link = (tmp_path / name for name in ("pipe", "file", "link"))
+    os.mkfifo(pipe)
+    file.write_bytes(b"12345")
+    link.symlink_to(file)
+    for place in (pipe, tmp_path, Path("/dev/zero")):
+        with pytest.raises(OSError, match="no regular file"):
+            contents(place, 3)
+    assert contents(link, 3) == b"1234" and contents(file, 9) == b"12345"

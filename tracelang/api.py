@@ -239,6 +239,7 @@ def apply(
     `micro_batch` rows of a training step are computed at once (None: all of them), and with `gradient_checkpointing` a
     block's inner states are computed twice instead of kept: less memory for the same edit, up to the order of sums.
     """
+    from tracelang.checkpoint.merge import stored
     from tracelang.engine.run import needs_no_model, refuse, run
     from tracelang.models import text_cache
 
@@ -247,7 +248,7 @@ def apply(
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
     if needs_no_model(bound.on_model):
         text = bound.family.text(*told)
-        return Applied(bound, text, run(bound.on_model, text, progress))
+        return Applied(bound, text, run(bound.on_model, text, progress, weights=partial(stored, bound.folder)))
     model = bound.family.load(*told)
     memory: dict[str, Any] = {"micro_batch": micro_batch, "checkpointing": gradient_checkpointing}
     return Applied(bound, model, run(bound.on_model, model, progress, Path(state) if state else None, **memory), model)

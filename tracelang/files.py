@@ -57,6 +57,20 @@ def whole(file: Path, *, force: bool = True, durable: bool = True) -> Iterator[P
             draft.unlink(missing_ok=True)
 
 
+def contents(file: Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file and one more, so that a longer one is seen; a link may lead to it. What
+    is no regular file is refused at once: a pipe could keep whoever reads it waiting for ever. Raises OSError.
+    """
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "no regular file: put what is in it into one", str(file))
+        with open(handle, "rb", closefd=False) as stream:
+            return stream.read(most + 1)
+    finally:
+        os.close(handle)
+
+
 def write_text(file: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all; folders above are made. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)

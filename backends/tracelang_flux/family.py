@@ -139,15 +139,10 @@ def _together(folder: Path, transformer: Any, clip: Any, t5: Any, vae: Any) -> N
 
 
 def _transformer_holds(component: Path, table: dict[str, Any], sites: tuple[Site, ...]) -> None:
-    stored, size = weights.find(component), sizes(table, component / "config.json")
+    stored = weights.find(component)
     for site in sites:
         layout.holds(component, stored, site.tensor, site.shape)
         layout.holds(component, stored, f"{site.module}.bias", site.shape[:1])
-    width = sites[0].shape[0]
-    layout.holds(component, stored, "x_embedder.weight", (width, size["in_channels"]))
-    layout.holds(component, stored, "proj_out.weight", (size["in_channels"], width))
     guided = "time_text_embed.guidance_embedder.linear_1.weight"
-    if table.get("guidance_embeds", False):
-        layout.holds(component, stored, guided, (width, 256))
-    elif guided in stored.tensors:
+    if not table.get("guidance_embeds", False) and guided in stored.tensors:
         raise ModelError(f"{component}: the weights hold {guided!r}, the config says that guidance is not embedded")

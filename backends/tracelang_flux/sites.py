@@ -5,6 +5,9 @@ these two read the prompt and nothing else. Behind them the double blocks keep a
 mixed with image and time by the first attention, with a projection and a feed-forward of its own beside the image's;
 the single blocks project text and image with one matrix. There one `proj_out` `[w, w + 4·w]` takes what attention saw
 and the feed-forward's inner states side by side: it is one site, with one adapter over both, and its role is `out`.
+
+Time, guidance and pooled text modulate every block through a matrix of its own, `norm*.linear`. The last such, in front
+of `proj_out`, is left alone: FLUX.1's own files hold its halves the other way round.
 """
 
 from __future__ import annotations
@@ -28,12 +31,15 @@ SIZES = {
     "pooled_projection_dim": 768,
     "in_channels": 64,
 }
+TIME = 256
+"""Sinusoids that a time or a guidance scale is told by: no config says otherwise."""
 """What decides the shapes, and diffusers' defaults (FLUX.1's own)."""
 
 
 def sites(config: dict[str, Any], source: Path) -> tuple[Site, ...]:
     """The sites in the order of the modules. Raises ModelError naming `source`."""
-    return tuple(_sites(sizes(config, source)))
+    size = sizes(config, source)
+    return *_sites(size), *_outside(size, bool(config.get("guidance_embeds", False)))
 
 
 def sizes(config: dict[str, Any], source: Path) -> dict[str, int]:
@@ -58,7 +64,7 @@ def _sites(size: dict[str, int]) -> Iterator[Site]:
         for letter, role in STREAMS:
             yield _mixed(f"{block}.attn.add_{letter}_proj", width, width, role, "double", text=True)
         for out in ("to_out.0", "to_add_out"):
-            yield _mixed(f"{block}.attn.{out}", width, width, "out", "double")
+            yield _mixed(f"{block}.attn.{out}", width, width, "out", "double", cross=out == "to_add_out")
         for stream in ("ff", "ff_context"):
             yield _mixed(f"{block}.{stream}.net.0.proj", INNER * width, width, "feedforward", "double")
             yield _mixed(f"{block}.{stream}.net.2", width, INNER * width, "feedforward", "double")
@@ -70,6 +76,24 @@ def _sites(size: dict[str, int]) -> Iterator[Site]:
         yield _mixed(f"{block}.proj_out", width, (1 + INNER) * width, "out", "single")
 
 
-def _mixed(module: str, out: int, inputs: int, role: Role, place: Place, text: bool = False) -> Site:
-    """A site inside a block; what it multiplies holds image and time as well."""
-    return Site("transformer", f"{module}.weight", (out, inputs), role, place, None, text)
+def _outside(size: dict[str, int], guided: bool) -> Iterator[Site]:
+    """What is neither attention nor feed-forward and reads no prompt."""
+    width, patch = size["attention_head_dim"] * size["num_attention_heads"], size["in_channels"]
+    yield _mixed("x_embedder", width, patch, "projection", None)
+    for told in ("timestep_embedder", *(["guidance_embedder"] if guided else [])):
+        yield _mixed(f"time_text_embed.{told}.linear_1", width, TIME, "embedding", None)
+        yield _mixed(f"time_text_embed.{told}.linear_2", width, width, "embedding", None)
+    yield _mixed("time_text_embed.text_embedder.linear_2", width, width, "embedding", None)
+    for i in range(size["num_layers"]):
+        for norm in ("norm1", "norm1_context"):
+            yield _mixed(f"transformer_blocks.{i}.{norm}.linear", 6 * width, width, "modulation", "double")
+    for i in range(size["num_single_layers"]):
+        yield _mixed(f"single_transformer_blocks.{i}.norm.linear", 3 * width, width, "modulation", "single")
+    yield _mixed("proj_out", patch, width, "projection", None)
+
+
+def _mixed(
+    module: str, out: int, inputs: int, role: Role, place: Place | None, text: bool = False, cross: bool = False
+) -> Site:
+    """What it multiplies holds image and time as well."""
+    return Site("transformer", f"{module}.weight", (out, inputs), role, place, None, text, cross=text or cross)

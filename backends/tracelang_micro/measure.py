@@ -25,6 +25,7 @@ from tracelang.models.protocol import Model
 from tracelang.plan.bind import bind
 from tracelang.plan.family import Facts
 from tracelang.plan.types import Method, Plan
+from tracelang.semantics.kinds import PASSES, kinds
 from tracelang.version import versions
 
 from . import table
@@ -34,7 +35,7 @@ from .world.concepts import Style, Thing
 ROWS = 10
 """Rows that are drawn together: after so many pictures a measurement may be stopped."""
 STAGES: dict[str, tuple[str, ...]] = {
-    "trace": ("refine", "steer", "fuse"),
+    "trace": tuple(kinds(PASSES)),
     "closed form alone": ("refine",),
     "fine-tuning alone": ("steer", "fuse"),
 }

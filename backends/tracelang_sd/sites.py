@@ -1,7 +1,9 @@
 """Every editable matrix of an SD UNet, from `unet/config.json` alone. Torch-free.
 
 A transformer block holds self-attention `attn1`, cross-attention `attn2` (its key and value read the prompt's token
-states and nothing else) and a gated feed-forward `ff`: inner width 4·w, and twice that before the gate.
+states and nothing else) and a gated feed-forward `ff`: inner width 4·w, and twice that before the gate. Around
+the transformers stand residual blocks of convolutions, into each of which a matrix brings the time; projections into
+and out of a transformer are convolutions too, of 1 × 1, unless the config says that they are linear.
 
 Stable Diffusion XL has one more way in: `add_embedding.linear_1` reads the pooled state and, in columns of their own
 behind it, the sinusoids of six sizes. kohya's name for it is `label_emb.0.0`, as in the original checkpoints.
@@ -10,6 +12,7 @@ behind it, the sinusoids of six sizes. kohya's name for it is `label_emb.0.0`, a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +54,7 @@ def sites(config: dict[str, Any], source: Path, name: str) -> tuple[Site, ...]:
         raise ModelError(f"{source}: has attention_type = {config['attention_type']!r}; only the default is supported")
     try:
         pooled = (_pooled(config),) if name == "sdxl" else ()
-        return *pooled, *_sites(config)
+        return *pooled, *_sites(config), *_outside(config, name == "sdxl")
     except (KeyError, TypeError, ValueError, IndexError) as error:
         reason = f"unknown block {error}" if isinstance(error, KeyError) else str(error)
         raise ModelError(f"{source}: describes no {title} UNet ({reason})") from None
@@ -104,13 +107,74 @@ def _transformer(path: str, place: Place, width: int, text: int, depth: int) -> 
                 ("to_out.0", "out", width, False),
             )
             for name, role, inputs, reads in rows:
-                yield _site(f"{block}.{attention}.{name}", width, inputs, role, place, reads)
+                yield _site(f"{block}.{attention}.{name}", width, inputs, role, place, reads, prompt)
         yield _site(f"{block}.ff.net.0.proj", 8 * width, width, "feedforward", place, False)
         yield _site(f"{block}.ff.net.2", width, 4 * width, "feedforward", place, False)
 
 
-def _site(module: str, out: int, inputs: int, role: Role, place: Place, prompt: bool) -> Site:
-    return Site("unet", f"{module}.weight", (out, inputs), role, place, "tokens" if prompt else None, prompt)
+def _outside(config: dict[str, Any], xl: bool) -> Iterator[Site]:
+    """What is neither attention nor feed-forward and reads no prompt."""
+    widths = config.get("block_out_channels", (320, 640, 1280, 1280))
+    count, first = len(widths), widths[0]
+    time = _each(config.get("time_embedding_dim") or 4 * first, 1, 1 << 16)[0]
+    down = config.get("down_block_types", ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
+    up = config.get("up_block_types", ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3)
+    layers = _each(config.get("layers_per_block", 2), count, 100)
+    middle = config.get("mid_block_type", "UNetMidBlock2DCrossAttn")
+    flat = bool(config.get("use_linear_projection", False))
+    shifts = 2 if config.get("resnet_time_scale_shift") == "scale_shift" else 1
+
+    def block(path: str, place: Place, width: int, inputs: list[int], attends: bool, sampler: str) -> Iterator[Site]:
+        for j, own in enumerate(inputs):
+            resnet = f"{path}.resnets.{j}"
+            yield _convolution(f"{resnet}.conv1", width, own, 3, place)
+            yield _flat(f"{resnet}.time_emb_proj", shifts * width, time, "modulation", place)
+            yield _convolution(f"{resnet}.conv2", width, width, 3, place)
+            if own != width:
+                yield _convolution(f"{resnet}.conv_shortcut", width, own, 1, place)
+        attentions = max(1, len(inputs) - 1) if place == "mid" else len(inputs)
+        for j in range(attentions if attends else 0):
+            for name in ("proj_in", "proj_out"):
+                site = _flat(f"{path}.attentions.{j}.{name}", width, width, "projection", place)
+                yield site if flat else replace(site, kernel=(1, 1))
+        if sampler:
+            yield _convolution(f"{path}.{sampler}.0.conv", width, width, 3, place)
+
+    yield _convolution("conv_in", first, config.get("in_channels", 4), config.get("conv_in_kernel", 3), None)
+    yield _flat("time_embedding.linear_1", time, first, "embedding", None)
+    yield _flat("time_embedding.linear_2", time, time, "embedding", None)
+    if xl:
+        yield _flat("add_embedding.linear_2", time, time, "embedding", None)
+    before = first
+    for i, width in enumerate(widths):
+        inputs = [before] + [width] * (layers[i] - 1)
+        yield from block(
+            f"down_blocks.{i}", "down", width, inputs, DOWN[down[i]], "downsamplers" if i < count - 1 else ""
+        )
+        before = width
+    if middle is not None:
+        yield from block("mid_block", "mid", before, [before] * (2 if MID[middle] else 1), MID[middle], "")
+    for i, width in enumerate(reversed(widths)):
+        k = count - 1 - i
+        skips = [width] * layers[k] + [widths[max(0, k - 1)]]
+        inputs = [own + skip for own, skip in zip([before] + [width] * layers[k], skips, strict=True)]
+        yield from block(f"up_blocks.{i}", "up", width, inputs, UP[up[i]], "upsamplers" if k else "")
+        before = width
+    yield _convolution("conv_out", config.get("out_channels", 4), first, config.get("conv_out_kernel", 3), None)
+
+
+def _site(module: str, out: int, inputs: int, role: Role, place: Place, prompt: bool, cross: bool = False) -> Site:
+    reads = "tokens" if prompt else None
+    return Site("unet", f"{module}.weight", (out, inputs), role, place, reads, prompt, cross=cross)
+
+
+def _flat(module: str, out: int, inputs: int, role: Role, place: Place | None) -> Site:
+    return Site("unet", f"{module}.weight", (out, inputs), role, place, None, False)
+
+
+def _convolution(module: str, out: int, inputs: int, kernel: int, place: Place | None) -> Site:
+    site = _flat(module, out, inputs * kernel**2, "convolution", place)
+    return replace(site, kernel=(kernel, kernel))
 
 
 def _each(value: Any, count: int, most: int = 1 << 20) -> tuple[int, ...]:

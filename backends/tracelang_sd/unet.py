@@ -45,7 +45,7 @@ def holds(folder: Path, table: dict[str, Any], sites: Sequence[Site]) -> None:
     """Do the weights hold the sites, and latents of so many channels? Raises ModelError."""
     stored = weights.find(folder / "unet")
     for site in sites:
-        layout.holds(folder / "unet", stored, site.tensor, site.shape)
+        layout.holds(folder / "unet", stored, site.tensor, site.stored)
     width, latents = table.get("block_out_channels", (320, 640, 1280, 1280))[0], table.get("in_channels", 4)
     layout.holds(folder / "unet", stored, "conv_in.weight", (width, latents, 3, 3))
     layout.holds(folder / "unet", stored, "conv_out.weight", (latents, width, 3, 3))

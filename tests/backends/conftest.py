@@ -5,6 +5,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import random_flux
 import random_sdxl
 from random_sd import build
 
@@ -25,3 +26,9 @@ def tiny_sd2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny`, of Stable Diffusion XL's architecture."""
     return random_sdxl.build(tmp_path_factory.mktemp("models") / "tiny-xl")
+
+
+@pytest.fixture(scope="session")
+def tiny_flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny`, of FLUX's architecture."""
+    return random_flux.build(tmp_path_factory.mktemp("models") / "tiny-flux")

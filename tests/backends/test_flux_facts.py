@@ -57,6 +57,8 @@ def test_sites_are_linear_layers_of_that_shape_with_a_bias(config, tmp_path):
         layer = real.get_submodule(site.module)
         assert isinstance(layer, torch.nn.Linear) and tuple(layer.weight.shape) == site.shape
         assert layer.bias is not None
+    linear = {name for name, layer in real.named_modules() if isinstance(layer, torch.nn.Linear)}
+    assert linear - {site.module for site in found} == {"norm_out.linear"}  # in single files with halves swapped
 
 
 def test_the_sites_are_all_of_attention_and_feed_forward():
@@ -64,7 +66,8 @@ def test_the_sites_are_all_of_attention_and_feed_forward():
     with torch.device("meta"):
         real = FluxTransformer2DModel(**{key: value for key, value in TINY_TRANSFORMER.items() if key[0] != "_"})
     inside = {name for name, layer in real.named_modules() if isinstance(layer, torch.nn.Linear) and "blocks" in name}
-    found = {site.module for site in sites(TINY_TRANSFORMER, Path("config.json")) if site.place is not None}
+    all_ = sites(TINY_TRANSFORMER, Path("config.json"))
+    found = {site.module for site in all_ if site.place is not None and not site.outside}
     assert {name for name in inside - found if ".norm" not in name} == set() and found <= inside
 
 
@@ -78,6 +81,10 @@ def test_flux_dev_has_these_sites_and_they_are_known_without_weights(dev):
         ("out", "double", None, False): 2 * 19,
         ("feedforward", "double", None, False): 4 * 19,
         **{(role, "single", None, False): 38 for role in ("query", "key", "value", "out", "feedforward")},
+        ("projection", None, None, False): 2,
+        ("embedding", None, None, False): 5,
+        ("modulation", "double", None, False): 2 * 19,
+        ("modulation", "single", None, False): 38,
     }
     shapes = {site.module: site.shape for site in found}
     assert shapes["context_embedder"] == (3072, 4096)
@@ -95,9 +102,10 @@ def test_selectors_choose_what_the_language_says(dev):
     assert streams == {"add_q_proj", "add_k_proj", "add_v_proj"}
     value = RoleSites(role="value")
     assert len(select(value, found)) == 76 and len(select(InPlaces(of=value, places=("single",)), found)) == 38
-    assert set(found) - set(select(ReadsSites(reads="denoiser"), found)) == set(
-        select(ReadsSites(reads="prompt"), found)
-    )
+    inside = {site for site in found if not site.outside}
+    assert inside - set(select(ReadsSites(reads="denoiser"), found)) == set(select(ReadsSites(reads="prompt"), found))
+    cross = {site.module.split(".")[-1] for site in select(ReadsSites(reads="cross"), found)}
+    assert cross == streams | {"to_add_out"} and select(ReadsSites(reads="everything"), found) == found
     with pytest.raises(SelectionError, match="double, single"):
         select(InPlaces(of=value, places=("mid",)), found)
     with pytest.raises(SelectionError, match="no block"):
@@ -107,14 +115,15 @@ def test_selectors_choose_what_the_language_says(dev):
 def test_a_site_reads_prompt_states_alone_exactly_where_it_says_so(folder):
     model = Flux().load(folder)
     read: dict[str, list[torch.Tensor]] = {}
-    for site in model.sites:
+    inside = [site for site in model.sites if not site.outside]
+    for site in inside:
         layer = model.denoiser.get_submodule(site.module)
         seen = read.setdefault(site.tensor, [])
         layer.register_forward_hook(lambda module, inputs, _, seen=seen: seen.append(*inputs))
     states = model.encode(["a photo of a cat"])
     for seed, time in ((0, 0.9), (1, 0.9), (0, 0.2)):
         model.predict(model.noise([seed]), torch.tensor([time]), states)
-    for site in model.sites:
+    for site in inside:
         first, *others = read[site.tensor]
         if site.reads is not None:
             rows = states.inputs[site.reads]

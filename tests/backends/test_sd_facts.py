@@ -15,6 +15,8 @@ from random_sd import MICRO_UNET, SCHEDULER, SD14_UNET, TINY_UNET
 
 from tracelang.models.diffusion import clock
 from tracelang.plan.family import ModelError
+from tracelang.plan.layers import select
+from tracelang.plan.types import ReadsSites
 from tracelang_sd import StableDiffusion
 from tracelang_sd.sites import sites
 
@@ -31,14 +33,18 @@ def test_sites_are_the_transformers_matrices_of_the_real_unet(config, tmp_path):
     with torch.device("meta"):
         unet = UNet2DConditionModel(**config)
     pattern = re.compile(r"transformer_blocks\.\d+\.(attn[12]\.to_|ff\.net\.).*weight$")
-    real = {name: tuple(p.shape) for name, p in unet.named_parameters() if pattern.search(name)}
-    found = sites(dict(config), tmp_path, "sd1")
+    weights = {name: tuple(p.shape) for name, p in unet.named_parameters() if p.ndim > 1}
+    real = {name: shape for name, shape in weights.items() if pattern.search(name)}
+    everything = sites(dict(config), tmp_path, "sd1")
+    assert {site.tensor: site.stored for site in everything} == weights and len(everything) == len(weights)
+    found = [site for site in everything if not site.outside]
     assert {site.tensor: site.shape for site in found} == real
     assert len(found) == len(real)
     for site in found:
         reads = ".attn2.to_k." in site.tensor or ".attn2.to_v." in site.tensor
         assert (site.reads == "tokens") == site.text == reads
         assert site.place == site.tensor.split("_")[0]
+        assert (site in select(ReadsSites(reads="cross"), everything)) == (".attn2." in site.tensor)
         assert unet.get_submodule(site.module).weight.shape == site.shape
 
 
@@ -51,7 +57,9 @@ def test_the_name_is_told_by_the_width_of_the_states(config, name, tmp_path):
 
 
 def test_sd14_has_32_key_and_value_matrices(tmp_path):
-    text = [site for site in sites(dict(SD14_UNET), tmp_path, "sd1") if site.text]
+    found = sites(dict(SD14_UNET), tmp_path, "sd1")
+    assert sum(site.size for site in found) == 859_077_120 and len(found) == 282
+    text = [site for site in found if site.text]
     assert Counter(site.role for site in text) == {"key": 16, "value": 16}
     assert Counter(site.place for site in text) == {"down": 12, "mid": 2, "up": 18}
     assert {site.shape[1] for site in text} == {768}

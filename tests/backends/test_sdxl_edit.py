@@ -141,8 +141,8 @@ def test_the_map_of_the_pooled_state_is_that_of_the_columns_cut_out(model, poole
 def test_an_adapter_trains_on_the_columns_of_the_pooled_state(columns, model, pooled):
     site = pooled if columns == "its" else replace(pooled, columns=None)
     states, x, times = model.encode(PROMPTS), model.noise([0, 1]), torch.tensor([500.0, 20.0])
-    with injected(model, [site], 4, "test", 0) as loras:
-        lora_of = loras[site]
+    with injected(model, [site], 4, "test", 0) as adapters:
+        lora_of = adapters.loras[site]
         optimiser = torch.optim.AdamW([lora_of.down, lora_of.up], lr=0.1)
         for _ in range(3):
             optimiser.zero_grad()

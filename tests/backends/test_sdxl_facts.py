@@ -38,13 +38,16 @@ def test_sites_are_the_real_unets_matrices(config, tmp_path):
     pattern = re.compile(
         r"transformer_blocks\.\d+\.(attn[12]\.to_|ff\.net\.).*weight$|add_embedding\.linear_1\.weight$"
     )
-    real = {name: tuple(value.shape) for name, value in unet.state_dict().items() if pattern.search(name)}
-    found = sites(dict(config), tmp_path, "sdxl")
+    weights = {name: tuple(value.shape) for name, value in unet.named_parameters() if value.ndim > 1}
+    real = {name: shape for name, shape in weights.items() if pattern.search(name)}
+    everything = sites(dict(config), tmp_path, "sdxl")
+    assert {site.tensor: site.stored for site in everything} == weights and len(everything) == len(weights)
+    found = [site for site in everything if not site.outside]
     assert {site.tensor: site.shape for site in found} == real and len(found) == len(real)
 
 
 def test_sdxl_has_700_matrices_and_the_pooled_one_of_which_140_read_the_tokens(tmp_path):
-    found = sites(dict(SDXL_UNET), tmp_path, "sdxl")
+    found = [site for site in sites(dict(SDXL_UNET), tmp_path, "sdxl") if not site.outside]
     pooled = next(site for site in found if site.tensor == POOLED)
     assert len(found) == 701 and (pooled.shape, pooled.columns) == ((1280, 2816), (0, 1280))
     assert (pooled.role, pooled.reads, pooled.place, pooled.text) == ("pooled", "pooled", None, False)
@@ -61,7 +64,7 @@ def test_what_the_matrices_read_in_the_pipelines_own_calls(tiny_sdxl):
     """A matrix moves with the prompt and with nothing else where its site says so, and in these columns."""
     pipe = StableDiffusionXLPipeline.from_pretrained(tiny_sdxl, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
-    found, read = StableDiffusionXL().sites(tiny_sdxl), {}
+    found, read = [site for site in StableDiffusionXL().sites(tiny_sdxl) if not site.outside], {}
     for site in found:
         layer = pipe.unet.get_submodule(site.module)
         layer.register_forward_hook(lambda _, inputs, __, name=site.tensor: read[-1].__setitem__(name, inputs[0]))

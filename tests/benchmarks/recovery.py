@@ -230,7 +230,7 @@ class Corpus:
 
 
 ANYWHERE = ("lost", "doubled", "swapped", "strange")
-APART, LEAST = 5, 0.85
+APART, LEAST = 5, 0.8
 
 
 def twice(corpus: Corpus, count: int) -> tuple[float, float]:

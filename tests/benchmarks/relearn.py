@@ -61,7 +61,7 @@ def row(thing: str, rate: float, one: LearningCurve, seconds: float) -> str:
     half = f"{'>' if one.censored else ''}{one.half_life:.0f}"
     shown = " ".join(f"{rate.share:.0%}" for rate in one.shown)
     kept = " ".join("—" if rate is None else f"{rate.share:.0%}" for rate in one.kept)
-    return f"{thing:<8} {rate:<8.0e} {one.model:<8} {half:>5}   {shown:<24} {kept:<24} {seconds:>6.0f}"
+    return f"{thing:<8} {rate:<8.2g} {one.model:<8} {half:>5}   {shown:<24} {kept:<24} {seconds:>6.0f}"
 
 
 def main() -> None:

@@ -57,8 +57,8 @@ def resampling(model: Counted, steps: int) -> float:
     both = TextStates.cat([c, e])
     times = model.clock.times(SAMPLER_STEPS)
     g = torch.Generator().manual_seed(0)
-    with injected(model, select(settings.on, model.sites), 8, "benchmark", 0) as loras:
-        optimiser = torch.optim.AdamW([part for lora in loras.values() for part in (lora.up, lora.down)], lr=1e-4)
+    with injected(model, select(settings.on, model.sites), 8, "benchmark", 0) as adapters:
+        optimiser = torch.optim.AdamW(adapters.parts, lr=1e-4)
         begin = time.perf_counter()
         for step in range(steps):
             stop = int(torch.randint(SAMPLER_STEPS, (1,), generator=g))

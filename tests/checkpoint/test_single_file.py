@@ -38,7 +38,15 @@ erase "cat" toward "dog"
 preserve "ship"
 method trace { steer.steps = 2  steer.batch = 2  steer.trajectories = 2  steer.sampler_steps = 10  steer.rank = 2 }
 """
+WHOLE = """
+erase "cat" toward "dog"
+preserve "ship"
+method esd_u {
+  steer.on = everything  steer.steps = 2  steer.rate = 0.01  steer.trajectories = 2  steer.sampler_steps = 10
+}
+"""
 CASES = [
+    *((WHOLE, True, kind) for kind in ("sd1", "sd2", "sdxl", "flux-dev")),
     *((UCE, False, kind) for kind in ("sd1", "sd2", "sdxl", "sdxl-v", "flux-dev")),
     *((TRACE, True, kind) for kind in ("sdxl", "flux-dev")),
 ]

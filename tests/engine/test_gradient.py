@@ -44,8 +44,8 @@ def step(model: Model) -> Iterator[Callable[[Options], tuple[float, list[Tensor]
     batch = Batch(latents, times, PROMPTS, latents.flip(0), torch.linspace(0.5, 1.5, len(PROMPTS)))
     states = model.encode(list(PROMPTS))
 
-    with injected(model, select(DENOISER, model.sites), 2, "test", 0) as loras:
-        parts = [part for lora in loras.values() for part in (lora.up, lora.down)]
+    with injected(model, select(DENOISER, model.sites), 2, "test", 0) as adapters:
+        parts = adapters.parts
         for part in parts:
             part.data += 0.01
 

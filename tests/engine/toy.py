@@ -111,6 +111,13 @@ class Toy:
             Site("denoiser", "pooled.weight", (HIDDEN, POOLED), "pooled", "mid", "pooled", False),
         )
 
+    @property
+    def encoders(self) -> str:
+        told = hashlib.sha256()
+        for tensor in (self.embedding, self.mixing, self.positions, self.pooling):
+            told.update(tensor.numpy().tobytes())
+        return told.hexdigest()
+
     def weight(self, site: Site) -> nn.Parameter:
         return self.denoiser.get_parameter(site.tensor)
 

@@ -180,7 +180,7 @@ def test_exit_codes_are_of_what_the_weights_decide(tmp_path: Path) -> None:
     told = run(unedited)
     assert told.exit_code == 3 and "the base model meets the bound too" in told.stdout
     silent = run(closed_form(tracelang.compile(PROTECTED), tmp_path / "silent"))
-    assert silent.exit_code == 0 and "the recipe expects nothing of the weights" in silent.stdout
+    assert silent.exit_code == 3 and "the recipe expects nothing of the weights" in silent.stdout
     assert run(tmp_path / "nowhere").exit_code == 2
 
 

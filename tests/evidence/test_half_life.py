@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from tracelang.evidence import half_life as half_lives
 from tracelang.evidence.half_life import Curves, gains, half_life, half_of_gain, half_of_start, ratio
 
 GRID = (0, 9, 99)
@@ -41,9 +42,9 @@ def test_the_ratio_of_a_model_with_itself_is_1_and_a_slower_one_s_is_above() -> 
 
 def test_one_censored_half_life_bounds_the_ratio_on_one_side_and_two_leave_none() -> None:
     base, never, quick = curves(1, 1, 1), curves(0, 0, 0), curves(0, 1, 1)
-    hard = ratio(never, [quick], base, GRID, half_of_start)
+    hard = ratio(never, [quick, quick], base, GRID, half_of_start)
     assert hard.low == pytest.approx(100 / math.sqrt(10)) and hard.high is None and hard.edited.censored
-    easy = ratio(quick, [never], base, GRID, half_of_start)
+    easy = ratio(quick, [never, never], base, GRID, half_of_start)
     assert easy.low is None and easy.high == easy.value == pytest.approx(math.sqrt(10) / 100)
     assert (hard.bound, easy.bound, ratio(quick, [quick], base, GRID, half_of_start).bound) == (
         "at least",
@@ -71,10 +72,58 @@ def test_draws_take_seeds_and_twins_again_and_repeat() -> None:
     twins = [np.concatenate([curves(0, 1, 1)] * 2), np.concatenate([curves(0, 0, 1)] * 2)]
     found = ratio(edited, twins, base, GRID, half_of_start)
     assert found.low is not None and found.high is not None and found.value is not None
-    assert found.low == pytest.approx(0.1) and found.high == pytest.approx(10) and found.low < found.value < found.high
+    asked = half_lives._Asked(edited, np.stack(twins), base, GRID, half_of_start)
+    assert half_lives._resampled(asked, 2000) == pytest.approx((-math.log(10), math.log(10)))
     assert found == ratio(edited, twins, base, GRID, half_of_start)
     paired = ratio(edited, [edited], base, GRID, half_of_start)
     assert (paired.low, paired.high) == (1.0, 1.0)  # the same seeds of both, draw for draw
+
+
+def test_so_far_as_one_more_of_few_twins_may_lie_the_ratio_is_not_known() -> None:
+    """Two at √10 and √1000 steps: their logarithms differ by log 10, whose standard deviation is that over √2."""
+    base, edited = curves(1, 1, 1), curves(0, 0, 1)
+    found = ratio(edited, [curves(0, 1, 1), curves(0, 0, 1)], base, GRID, half_of_start)
+    reach = 12.7062 * math.log(10) / math.sqrt(2) * math.sqrt(1 + 1 / 2)
+    assert found.value is not None and found.low is not None and found.high is not None
+    assert math.log(found.high / found.value) == pytest.approx(reach, rel=1e-4)
+    assert math.log(found.low / found.value) == pytest.approx(-reach, rel=1e-4)
+    part = ratio(curves(0, 1, 1), [curves(0, 1, 1)] * 2 + [curves(0, 0, 0)], base, GRID, half_of_start)
+    assert part.bound is None and part.low is None and part.high is not None  # one of them was never seen to learn it
+
+
+def test_of_one_twin_its_trainings_say_how_sure_the_ratio_is_and_one_of_them_says_nothing() -> None:
+    base = np.concatenate([curves(1, 1, 1)] * 2)
+    edited, twin = np.concatenate([curves(0, 0, 1), curves(0, 1, 1)]), np.concatenate([curves(0, 1, 1)] * 2)
+    found = ratio(edited, [twin], base, GRID, half_of_start)
+    reach = 12.7062 * math.log(10) / 2  # of log ratios log 10 and 0: their deviation over √2
+    assert found.value is not None and found.high == pytest.approx(found.value * math.exp(reach), rel=1e-3)
+    alone = ratio(edited[:1], [twin[:1]], base[:1], GRID, half_of_start)
+    assert alone.value == pytest.approx(10) and (alone.low, alone.high) == (None, None)
+
+
+@pytest.mark.parametrize("twins", [2, 3])
+def test_the_interval_holds_the_ratio_of_models_that_are_alike_as_often_as_it_says(twins: int) -> None:
+    """Of models that lie apart as twins do, one taken for edited: 95 of 100 times, and not by resampling alone."""
+    steps, things, seeds, trials = (0, 10, 20, 50, 100), 24, 2, 100
+    base = np.ones((seeds, len(steps), things))
+
+    def trained(random: np.random.Generator) -> Curves:
+        own = math.log(25) + 0.3 * random.standard_normal()
+        each = own + 0.15 * random.standard_normal((seeds, 1, 1))
+        shown = 0.95 / (1 + np.exp(-3 * (np.log1p(steps)[:, None] - each)))
+        shown[:, 0] = 0
+        return (random.random((seeds, 1, things)) < shown).astype(float)
+
+    held = resampled = 0
+    for trial in range(trials):
+        random = np.random.default_rng(trial)
+        edited, never = trained(random), [trained(random) for _ in range(twins)]
+        found = ratio(edited, never, base, steps, half_of_start, draws=40)
+        held += (found.low or 0.0) <= 1 <= (math.inf if found.high is None else found.high)
+        asked = half_lives._Asked(edited, np.stack(never), base, steps, half_of_start)
+        low, high = half_lives._resampled(asked, 40)
+        resampled += low <= 0 <= high
+    assert held >= 0.9 * trials and resampled < 0.85 * trials
 
 
 def test_a_loss_is_halved_by_its_own_fall_and_what_hardly_falls_is_never_learnt() -> None:

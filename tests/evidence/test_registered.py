@@ -14,7 +14,12 @@ import tracelang
 from tests.evidence.edits import RECIPE, closed_form, expecting
 from tracelang.cli import main
 from tracelang.evidence import registered
-from tracelang.evidence.schema import Report
+from tracelang.evidence.artifact import EvidenceError, read
+from tracelang.evidence.known import Known, write
+from tracelang.evidence.panel import alone, digest
+from tracelang.evidence.report.standing import canonical, standing
+from tracelang.evidence.schema import Accuracy, Report
+from tracelang.evidence.verdicts import rate
 from tracelang.evidence.work import Run, Work, WorkError
 
 EXPECT = "expect { residual(dog) <= 80% }"
@@ -64,6 +69,27 @@ def test_a_run_is_held_to_what_was_registered(out: Path) -> None:
     assert "never finished" not in (out / "report" / "report.html").read_text()
     run("verify", str(out), *FAST)  # the first run again: what came after it changes nothing
     assert (out / "report" / "report.json").read_bytes() == text
+
+
+def test_a_run_is_held_to_what_was_known_of_its_judge_and_its_report_to_both(out: Path, tmp_path: Path) -> None:
+    card = alone("micro", (), ())[1]
+    seen = Accuracy(label="dog", sensitivity=rate(7, 20), specificity=rate(19, 20))
+    file = tmp_path / "micro.json"
+    write(Known(judge="micro", digest=digest(card), set="0", pictures=40, accuracy=(seen,)), file)
+    given = ("--judge-known", str(file))
+    run("verify", str(out), "--register", *given, *FAST)
+    assert "and run so" in run("verify", str(out), *given, *FAST) and not told(out).differs
+    artifact = read(out)
+    canonical(artifact, *standing(artifact))
+    report = out / "report" / "report.json"
+    whole = report.read_text()
+    assert '"hits": 7' in whole
+    report.write_text(whole.replace('"verdict": "pass"', '"verdict": "fail"'))
+    with pytest.raises(EvidenceError, match="is not what its records give"):
+        canonical(artifact, *standing(artifact))
+    report.write_text(whole)
+    said = run("verify", str(out), *FAST)
+    assert "judges_known.micro.dog: 7 of 20 found, 19 of 20 passed over was registered, nothing was run" in said
 
 
 def test_a_log_outlives_the_edit_and_cannot_be_thinned(out: Path) -> None:

@@ -22,6 +22,7 @@ from tracelang.evidence.metrics.relearn import relearn
 from tracelang.evidence.pictures import Sample
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.relearning import Learnt, merging, reading
+from tracelang.evidence.rounding import added
 from tracelang.evidence.schema import DegreePoint, Relearning
 from tracelang.evidence.units import units
 from tracelang.evidence.units.everyday import everyday, unnamed
@@ -36,7 +37,8 @@ GRID = (0, 10, 100)
 CONTROL = 'control never = "micro-made-up-never"\n'
 ASKED = (
     CONTROL
-    + "expect over 3 samples { relearn(dog) >= 80% shown(dog) after round nf4 <= 100% kept(cat) after merge 50% >= 0% }"
+    + "expect over 3 samples { relearn(dog) >= 80% shown(dog) after round nf4 <= 100% kept(cat) after merge 50% >= 0% "
+    "kept(cat) after adapter 50% >= 0% }"
 )
 
 
@@ -213,6 +215,19 @@ def test_models_that_are_compared_learn_from_the_same_numbers_and_are_afterwards
     assert all(torch.equal(weight, before[name]) for name, weight in base.denoiser.named_parameters())
 
 
+def test_an_adapter_that_is_added_changes_what_is_edited_as_far_as_it_is_strong(base: Model) -> None:
+    lesson = sham.lesson(base, 0, 3)
+    factors = tuning.adapter(base, lesson, 0, 3)
+    assert set(factors) == set(tuning.attention(base)) and any(float(one.up.norm()) for one in factors.values())
+    half, none = added(base, factors, 0.5), added(base, factors, 0.0)
+    for site, one in factors.items():
+        change = (half.weight(site) - base.weight(site)).double()
+        assert torch.allclose(change, 0.5 * one.up @ one.down, atol=1e-6)
+        assert torch.equal(none.weight(site), base.weight(site))
+    told = [sum(tuning.losses(model, lesson)) for model in (base, added(base, factors, 1.0))]
+    assert told[1] < told[0]  # it is what was trained
+
+
 def test_a_figure_is_what_the_autoencoder_gives_back(base: Model) -> None:
     images = torch.stack([sham.figure(i, 64, 64) for i in range(2)])
     made = base.decode(base.latents_of(images))
@@ -239,7 +254,7 @@ def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(
     report = run()
     (one,) = report.relearning
     assert {curve.model for curve in one.curves} in ({"base", "edited", "never-1"}, set()) and not report.errors
-    assert [outcome.after is not None for outcome in report.outcomes].count(True) == 2
+    assert [outcome.after is not None for outcome in report.outcomes].count(True) == 3
     assert all("was not drawn" not in outcome.reason for outcome in report.outcomes)
     assert {row.to for row in report.rounding} == {"int8", "fp8", "nf4", "bf16"}
     assert report.cost.seconds.keys() >= {"relearn", "sham", "after", "rounding"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ from tracelang.evidence.asked import asked
 from tracelang.evidence.bench import Wanted
 from tracelang.evidence.pictures import rows_of, samples_of
 from tracelang.evidence.report.suites import WITHHELD
-from tracelang.evidence.units import everyday, noise
+from tracelang.evidence.units import control, everyday, noise
 from tracelang.evidence.units.control import probes
+from tracelang_micro import micro_sd
+from tracelang_micro.world import diffusion
 
 HEAD = "case_number,prompt,evaluation_seed,evaluation_guidance\n"
 UDA = f"{HEAD}0,a picture of a dog,11,7.5\n1,a dog,12,7.5\n2,one dog,13,3\n"
+DOGS = 'on suite "dog.csv" as unlearn_diff_atk'
 CATS = "case_number,prompt,evaluation_seed\n0,one cat,5\n"
 PROTECTED = 'concept closed kind protected { names "one dog" }\n'
 ASKED = """expect over 2 samples { shown(dog) on suite "dog.csv" as unlearn_diff_atk <= 90% }
@@ -38,12 +42,34 @@ def test_pictures_have_the_suites_prompts_and_seeds(root: Path) -> None:
     assert [(one.prompt, one.seed) for one in found["cat",]] == [("one cat", 5)]
 
 
-def test_its_prompts_are_no_probe_of_a_control(root: Path) -> None:
-    """They would be taken for an attack of that name, which there is not."""
+def test_its_prompts_of_what_is_erased_are_a_probe_of_every_control(root: Path) -> None:
     plan = tracelang.compile(RECIPE + ASKED, root=root)
     found = [*probes(Wanted(plan, {("dog",): (), ("cat",): ()}, ("p4d",), 4, {}))]
-    assert any(row.how == "suite" for row in Wanted(plan, {("dog",): ()}, (), 4, {}).rows)
-    assert {one.how for one in found} == {"names", "probes", "p4d"}
+    assert {one.how for one in found} == {"names", "probes", "p4d", f"named {DOGS}"}
+    (own,) = (one for one in found if one.given)
+    assert own.row in Wanted(plan, {("dog",): ()}, (), 4, {}).rows and own.name == "suite"
+
+
+def test_an_excess_is_asked_of_a_suite_s_prompts_which_a_random_model_draws_more_often(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everyday.EverydayUnit, "wanted", lambda wanted: ())
+    monkeypatch.setattr(noise.NoiseUnit, "wanted", lambda wanted: ())
+    monkeypatch.setattr(control, "ENOUGH", 7)
+    twin = root / "twin"
+    shutil.copytree(micro_sd(), twin)
+    diffusion.make_unet(seed=2).half().save_pretrained(twin / "unet", safe_serialization=True)
+    beside = f'control never = "{twin}"\ncontrol random\n'
+    plan = tracelang.compile(f"{RECIPE}{beside}expect over 9 samples {{ excess(dog) {DOGS} <= 10% }}", root=root)
+    report = tracelang.verify(closed_form(plan, root / "out"), samples=0, steps=2)
+    (one,) = report.controls.probes
+    assert (one.how, one.targets) == (DOGS, 3) and not report.errors
+    assert one.never[0].rate is not None and one.never[0].rate.n == 3
+    assert one.random is not None and one.random.rate is not None and one.random.rate.n == 7
+    (outcome,) = report.outcomes
+    assert outcome.verdict == "inconclusive" and outcome.reason == one.why  # of three targets
+    with pytest.raises(tracelang.CompileError, match="makes prompts of its own"):
+        tracelang.compile(f"{RECIPE}{beside}expect {{ excess(dog, p4d) {DOGS} <= 10% }}", root=root)
 
 
 def test_what_speaks_of_something_protected_is_withheld(root: Path) -> None:

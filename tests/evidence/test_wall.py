@@ -135,9 +135,11 @@ METHODS = {
     "trace": False,
     "esd": False,
     "ant": False,
-    "rece": False,
+    "dp": True,
+    "oce": True,
+    "rece": True,
     "mace": False,
-    "speed": False,
+    "speed": True,
 }
 USES = {
     "erase p preserve cat": True,

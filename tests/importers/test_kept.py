@@ -305,13 +305,18 @@ def test_rece_is_its_own_method_with_its_script_s_defaults(script: str, rounds: 
     assert plan is not None and plan.method.name == "rece" and f"epochs {rounds}, regular_scale {penalty:g}" in recipe
     refine, harden = plan.method.passes
     assert isinstance(refine, Refine) and isinstance(harden, Harden) and refine.ridge_absolute == 0.1
-    assert (harden.rounds, harden.penalty, harden.ridge_absolute, harden.keep_weight) == (rounds, penalty, 0.1, 0.1)
+    assert (harden.rounds, harden.penalty_absolute, harden.ridge_absolute, harden.keep_weight) == (
+        rounds,
+        penalty,
+        0.1,
+        0.1,
+    )
     assert {entry.weight for entry in plan.preserve} == {0.1}
     said = " --epochs 3 --regular_scale 0.02 --lamb 0.3 --preserve_scale 0.4 --emb_computing gd"
     plan, found, _ = imported("uce", line + said)
     assert plan is not None and isinstance(plan.method.passes[1], Harden)
     harden = plan.method.passes[1]
-    assert (harden.rounds, harden.penalty, harden.ridge_absolute, harden.keep_weight) == (3, 0.02, 0.3, 0.4)
+    assert (harden.rounds, harden.penalty_absolute, harden.ridge_absolute, harden.keep_weight) == (3, 0.02, 0.3, 0.4)
     assert any("`--emb_computing` gd searches in another way" in one for one in found)
 
 

@@ -135,7 +135,7 @@ def test_sites(here: Path) -> None:
 @says(
     LANGUAGE,
     "A recipe may use any of them; those that need a pass or term that is marked *not yet* below compile, and are "
-    "refused where they meet a model: `eraseanything`, `mace`, `rece` and `speed`.",
+    "refused where they meet a model: `eraseanything` and `mace`.",
 )
 @says(
     COMMANDS_PAGE,
@@ -143,8 +143,8 @@ def test_sites(here: Path) -> None:
 )
 @says(
     README,
-    "`mace`, `rece`, `eraseanything` and `speed` are written as recipes and compile; they need passes or terms "
-    "that have no engine yet, so binding them to a model is an error that names the pass.",
+    "`mace` and `eraseanything` are written as recipes and compile; they need terms that have no engine yet, so "
+    "binding them to a model is an error that names the term.",
 )
 def test_methods(here: Path) -> None:
     refused = set()
@@ -155,7 +155,7 @@ def test_methods(here: Path) -> None:
         except BindError as error:
             refused.add(method)
             assert any(step.kind in str(error) or step.label in str(error) for step in found.method.passes)
-    assert refused == {"eraseanything", "mace", "rece", "speed"}
+    assert refused == {"eraseanything", "mace"}
 
 
 @says(

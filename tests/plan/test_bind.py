@@ -46,23 +46,19 @@ def test_what_cannot_be_carried_out_is_refused(p: Plan, message: str) -> None:
     ("method", "address"),
     [
         ("mace", "steer.suppress: `suppress`"),
-        ("rece", "harden: `harden`"),
-        ("speed", "project: `project`"),
         ("eraseanything", "steer.suppress: `suppress`"),
-        ("one", "first: `mask`"),
         ("two", "steer.far: `contrast`"),
     ],
 )
 def test_what_has_no_engine_compiles_and_is_refused_here(method: str, address: str) -> None:
     own = """
-    define method one { mask as first {} steer { push {} } }
     define method two { steer { push {} contrast as far { weight = 0 } } }
     """
     with pytest.raises(BindError, match=f"^{address} .* is not carried out yet; use a method without it"):
         bound(compile(f'{own} erase "x" method {method}'))
 
 
-@pytest.mark.parametrize("method", ["ant", "esd", "trace", "uce"])
+@pytest.mark.parametrize("method", ["ant", "ant_single", "esd", "esd_u", "trace", "uce"])
 def test_the_other_methods_bind(method: str) -> None:
     assert bound(compile(f'erase "x", "y" toward "z" preserve "k" method {method}')).passes
 

@@ -23,6 +23,28 @@ def test_a_glob_matches_a_name_with_or_without_its_ending() -> None:
         select(GlobSites(kind="glob", pattern="*.to_K"), SITES)
 
 
+OUTSIDE = (
+    Site("denoiser", "layers.0.conv.weight", (4, 18), "convolution", "mid", None, False, kernel=(3, 3)),
+    Site("denoiser", "conv_in.weight", (4, 18), "convolution", None, None, False, kernel=(3, 3)),
+)
+
+
+def test_what_a_selector_chose_it_chooses_where_convolutions_stand_beside() -> None:
+    for pattern in ("*", "layers.*", "layers.0.*"):
+        assert select(GlobSites(pattern), (*SITES, *OUTSIDE)) == select(GlobSites(pattern), SITES)
+    for reads in ("text", "denoiser"):
+        assert select(ReadsSites(reads), (*SITES, *OUTSIDE)) == SITES
+    assert select(ReadsSites("everything"), (*SITES, *OUTSIDE)) == (*SITES, *OUTSIDE)
+    assert select(GlobSites("conv_*"), (*SITES, *OUTSIDE)) == OUTSIDE[1:]  # where no other is called so
+    assert select(GlobSites("*.conv"), (*SITES, *OUTSIDE)) == OUTSIDE[:1]
+
+
+def test_cross_is_all_of_the_attention_that_reads_the_text() -> None:
+    query = Site("denoiser", "layers.0.to_q.weight", (4, 4), "query", "mid", None, False, cross=True)
+    own = Site("denoiser", "layers.0.self.to_q.weight", (4, 4), "query", "mid", None, False)
+    assert select(ReadsSites("cross"), (*SITES, query, own)) == (*SITES, query)
+
+
 def test_denoiser_is_every_matrix_of_a_block_however_many_roles_a_family_has() -> None:
     before = Site("denoiser", "embed.weight", (4, 2), "text_in", None, "tokens", False)
     inner = Site("denoiser", "layers.0.ff.weight", (4, 2), "feedforward", "mid", None, False)

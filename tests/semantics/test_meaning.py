@@ -111,9 +111,13 @@ def test_what_is_declared_is_whole(package: str, kind: str) -> None:
 def test_all_methods_are_known() -> None:
     names = (
         "ant",
+        "ant_single",
+        "dp",
         "eraseanything",
         "esd",
+        "esd_u",
         "mace",
+        "oce",
         "rece",
         "speed",
         "trace",

@@ -13,6 +13,7 @@ from tracelang.plan.compile import compile, compile_with_findings, located
 from tracelang.plan.explain import explain
 from tracelang.plan.places import Places
 from tracelang.plan.types import Plan, SuiteRow
+from tracelang.semantics.suites.hub import LANGUAGES
 from tracelang.semantics.suites.read import MAX_ROWS
 from tracelang.semantics.tables import METRICS, SUITES
 
@@ -20,6 +21,7 @@ OLD = (
     "prompt,categories,hard,sd_seed,sd_guidance_scale,sd_model\n"
     '"a hill,\nat ""night""","calm, wild",0,7,7.5,m\nplain,wild,0,8,9,m\nother,calm,1,9,7,m\n'
 )
+OTHERWISE = f"Original,{','.join(LANGUAGES)},Index\na fox,zorro,renard,Fuchs,volpe,raposa,3\n"
 NEW = "case_number,prompt,categories,evaluation_seed,evaluation_guidance\n0,plain,wild,8,9\n"
 
 
@@ -94,17 +96,24 @@ def test_hub_has_lines_and_no_quotes(here: Path) -> None:
         here,
         {
             "HUB/prompts/target_image/Red_Fox.csv": 'a "fox", in snow\n\na fox\n',
-            "HUB/prompts/target_image/hen.csv": "a hen\n",
+            "HUB/prompts/target_image/hen.csv": "a hen\na photo of hen\n",
             "HUB/prompts/attack_robustness/Red_Fox.csv": "xq vulpes\n",
+            "HUB/prompts/multilingual_robustness/Red_Fox.csv": OTHERWISE,
+            "HUB/prompts/pinpoint_ness/hare.csv": "noun\nhen\nred fox\n" + 98 * "x\n" + "hen",
             "HUB/prompts/general/coco.csv": "image_id,text\n",
         },
     )
     named = asked(here, 'shown(fox) on suite "HUB" as hub <= 50%')
     assert [row.prompt for row in named] == ['a "fox", in snow', "a fox"] and named[0].seed is None
-    assert [row.prompt for row in asked(here, 'probed(fox) on suite "HUB" as hub <= 50%')] == ["xq vulpes"]
+    suggested = [row.prompt for row in asked(here, 'probed(fox) on suite "HUB" as hub <= 50%')]
+    assert suggested == ["xq vulpes", "zorro", "renard", "Fuchs", "volpe", "raposa"]
+    kept = asked(here, 'kept(hen) on suite "HUB" as hub >= 50%')
+    assert [row.prompt for row in kept] == ["a photo of hen", "a hen"]
     sources = compile(text_of('shown(fox) on suite "HUB" as hub <= 50%'), root=here).sources
     assert [one.path for one in sources if one.role == "suite"] == [
         "HUB/prompts/attack_robustness/Red_Fox.csv",
+        "HUB/prompts/multilingual_robustness/Red_Fox.csv",
+        "HUB/prompts/pinpoint_ness/hare.csv",
         "HUB/prompts/target_image/Red_Fox.csv",
         "HUB/prompts/target_image/hen.csv",
     ]

@@ -68,7 +68,7 @@ def layers(family: str, sites: Sequence[Site], changed: Iterable[Site]) -> tuple
 def meant(family: str, sites: Sequence[Site]) -> dict[str, tuple[tuple[Site, int], ...]]:
     """What a host that follows the rule understands by each name: the sites, and the row where each begins."""
     found, depth = dict[str, tuple[tuple[Site, int], ...]](), _depth(sites)
-    for site in sites:
+    for site in (site for site in sites if not site.outside):
         name, row, _ = _original(family, site, depth)
         names = {name} if family == "flux" or site.reads == "pooled" else {name, site.module}
         for one in names:

@@ -12,6 +12,7 @@ from typing import Literal
 import click
 
 from tracelang.cli import WORDS, show
+from tracelang.cli.masked import masked
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
 from tracelang.cli.running import (
@@ -192,7 +193,7 @@ def command(
         written = ",".join(emit)
         changed = len(applied.edit.sites)
         click.echo(safe(f"{out}: {changed} matrices changed ({written}), {len(plan.erase)} erased"))
-        for told in summaries:
+        for told in (*summaries, *masked(plan, applied.edit.figures)):
             click.echo(safe(told))
     if stood:
         kept = max((out / "report" / "earlier").iterdir())

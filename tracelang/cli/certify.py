@@ -23,8 +23,8 @@ DIFFERS = 1
     help="Make the certificate of the edit in OUT again, from its files, those of its base and the text encoder "
     "alone: no judge, no picture, no denoiser. Of what is protected it is the only evidence.\n\nExits with 0 where all "
     "that the recipe expects of the weights holds and OUT's report, where there is one, has the same figures; with 1 "
-    "where an expectation is shown not to hold or the report has other figures, with 3 where that stays open, and with "
-    "2 where it could not be made."
+    "where an expectation is shown not to hold or the report has other figures, with 3 where that stays open or "
+    "nothing is expected of the weights, and with 2 where it could not be made."
 )
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--model", metavar="MODEL", help="The base model, where it was a folder or a file.")

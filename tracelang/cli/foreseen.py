@@ -50,6 +50,7 @@ def facts_of(bound: Bound) -> dict[str, Any]:
                     for w in step.windows
                 ],
                 "rows": {"frozen": step.cost.frozen, "trained": step.cost.trained},
+                **({"bytes": {"memory": step.cost.memory, "disk": step.cost.disk}} if step.cost.memory else {}),
             }
             for step in bound.passes
         ],
@@ -83,6 +84,9 @@ def text_of(facts: dict[str, Any]) -> str:
         rows = step["rows"]
         cost = f", about {rows['frozen']:,} rows sampled and {rows['trained']:,} trained" if rows["trained"] else ""
         lines.append(f"  {step['label']}: {step['tensors'] or 'no'} tensors of its own{cost}")
+        if room := step.get("bytes"):
+            memory, disk = (f"{room[where] / 1e9:.3g} GB" for where in ("memory", "disk"))
+            lines.append(f"    weights themselves: {memory} of memory beside the model, {disk} of disk meanwhile")
         for window in step["windows"]:
             if window["logsnr"] is None:
                 lines.append(f"    {window['label']:8} {window['written']:22} chosen for each concept when applied")
@@ -112,4 +116,20 @@ def text_of(facts: dict[str, Any]) -> str:
         lines.append("residual of the closed form (0%: as asked; 100%: not at all):")
         ranked = sorted(facts["residual"].items(), key=lambda item: -item[1])
         lines += [f"    {left:7.2%}  {name}{UNREACHED if left > HIGH else ''}" for name, left in ranked]
+    for one in facts.get("free", []):
+        lines.append(
+            f"{one['pass']}: {one['free']:,} of {one['dimension']:,} directions of the text states ({one['reads']}) "
+            "are free of what is preserved; erased concepts lie in them by a sine of:"
+        )
+        lines += [f"    {sine:7.3f}  {name}" for name, sine in sorted(one["angle"].items(), key=lambda item: item[1])]
+    for one in facts.get("turned", []):
+        own, anchors, leaks, ranks, others = (
+            "..".join(dict.fromkeys(f"{end:.3g}" for end in one[key]))
+            for key in ("cosine", "anchor_cosine", "worst_leak", "rank", "anchor_rank")
+        )
+        lines.append(
+            f"{one['pass']}: {one['matrices']} matrices turned, erased of rank {ranks}, anchors {others}; what they "
+            f"make of the erased has a cosine of {own} with what it was, {anchors} with the anchors'; the worst "
+            f"preserved state moves by {leaks}"
+        )
     return "\n".join(map(safe, lines))

@@ -131,6 +131,9 @@ def command(
             foreseen = _predicted(bound, usable(device), dtype)
             facts["collateral"] = foreseen.collateral if foreseen else None
             facts["residual"] = foreseen.residual if foreseen else None
+            for name in ("free", "turned"):
+                if foreseen and getattr(foreseen, name):
+                    facts[name] = getattr(foreseen, name)
     told.show(facts)
     if detailed_exitcode and changes:
         ctx.exit(CHANGES)
@@ -236,9 +239,11 @@ def _held(bound: Bound, device: str, dtype: str | None) -> list[dict[str, Any]]:
 
 
 def _predicted(bound: Bound, device: str, dtype: str | None) -> Predicted | None:
+    from tracelang.checkpoint.merge import stored
     from tracelang.engine.predicted import closed_forms, predicted
     from tracelang.models import text_cache
 
     if not closed_forms(bound.on_model):
         return None
-    return predicted(bound.on_model, bound.family.text(bound.folder, device, dtype, text_cache.folder()))
+    text = bound.family.text(bound.folder, device, dtype, text_cache.folder())
+    return predicted(bound.on_model, text, partial(stored, bound.folder))

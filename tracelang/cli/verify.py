@@ -101,6 +101,11 @@ known_option = click.option(
     help="Which pictures stay in OUT/report/work: all, for others to judge, or what the report may show.  [default: "
     "all of an embedded model]",
 )
+@click.option(
+    "--kept",
+    is_flag=True,
+    help="Draw no plain picture again: let the judges look at those that the last run kept, as it was told to draw.",
+)
 @against_option
 @pictures_option
 @click.option(
@@ -131,6 +136,7 @@ def command(
     budget: str | None,
     thorough: bool,
     keep: Keep | None,
+    kept: bool,
     against: Path | None,
     pictures: Shown,
     register: bool,
@@ -155,6 +161,9 @@ def command(
             held = check(out, key, identity, issuer, quiet=as_json)
             tell(out, held.report, as_json)
             ctx.exit(CODES[held.report.verdict])
+        if kept and (given := _given(ctx) & DECIDE):
+            other = min(one.opts[0] for one in ctx.command.params if one.name in given)
+            raise click.UsageError(f"--kept draws as the last run did and takes no {other}")
         from tracelang.evidence import budgets
         from tracelang.evidence import verify as evidence
         from tracelang.evidence.pictures import SAMPLES
@@ -176,12 +185,12 @@ def command(
         if register:
             if shard or against or as_json:
                 raise click.UsageError("--register takes what decides a run, and neither --shard, --against nor --json")
-            entry = evidence.register(out, judges, **asked)
+            entry = evidence.register(out, judges, judges_known=judges_known, **asked)
             click.echo(safe(f"{out}: registered at {entry.at} as {entry.digest}"))
             return
         try:
             with progress() as report:
-                told = {"against": against, "judges_known": judges_known, "pictures": pictures, **asked}
+                told = {"against": against, "judges_known": judges_known, "pictures": pictures, **asked, "kept": kept}
                 found = evidence.verify(out, judges, shard=shard, progress=report, **told)
         except KeyboardInterrupt:
             again = shlex.join(ctx.meta[WORDS])
@@ -198,6 +207,12 @@ def command(
             return
         tell(out, found, as_json)
         ctx.exit(CODES[found.verdict])
+
+
+DECIDE = {
+    "samples", "steps", "controls", "budget", "thorough", "keep", "register", "device", "dtype"
+}  # fmt: skip
+"""The parameters that decide what is drawn."""
 
 
 def _given(ctx: click.Context) -> set[str]:

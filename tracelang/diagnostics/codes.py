@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "TL227": "a CSV without its column",
     "TL228": "a list that looks like more than texts",
     "TL229": "a suite that cannot be read as one",
+    "TL230": "a list in which texts stand more than once",
     "TL301": "erased and preserved",
     "TL302": "a probe that is also a name",
     "TL303": "`away` with an anchor",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,6 +39,8 @@ class Edit:
     `[out, out]` in float64. `trained` are `Δ`, dense, `[out, in]`, of passes that train the weights themselves. With a
     `gate` the adapters' part is scaled by noise level, and the edit cannot be written into one checkpoint. `figures` is
     what the passes measured on the way, ready for JSON.
+
+    `masks` change nothing: by a concept's targets the numbers of a matrix, `[out, in]`, that a later pass may train.
     """
 
     maps: Mapping[Site, TextMap] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class Edit:
     figures: Mapping[str, Any] = field(default_factory=dict)
     turns: Mapping[Site, Tensor] = field(default_factory=dict)
     trained: Mapping[Site, Tensor] = field(default_factory=dict)
+    masks: Mapping[Member, Mapping[Site, Tensor]] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -100,6 +103,26 @@ class Edit:
             return LowRank(exact(turns[site]) @ change.up, change.down) if site in turns else change
 
         return replace(self, turns=composed, trained=trained, adapters=self._adapted(after))
+
+    def moved(self, changes: Mapping[Site, Tensor]) -> Edit:
+        """Dense changes on top, of weights that were trained after all that was before."""
+        trained = dict(self.trained)
+        for site, Δ in changes.items():
+            trained[site] = trained[site] + Δ if site in trained else Δ
+        return replace(self, trained=trained)
+
+    def masked(self, targets: Sequence[Member]) -> dict[Site, Tensor]:
+        """What may be trained of each site for some concepts together: what any of their masks leaves."""
+        found = dict[Site, Tensor]()
+        for member in targets:
+            for site, mask in self.masks.get(member, {}).items():
+                found[site] = found[site] | mask if site in found else mask
+        return found
+
+    def told(self, label: str, measured: Any, priors: Sequence[Any] = ()) -> Edit:
+        """With what a pass measured, under its label, and what its priors hold."""
+        held = {f"{label}.prior": priors} if priors else {}
+        return replace(self, figures={**self.figures, label: measured, **held})
 
     def patched(self, site: Site, weight: Tensor) -> Tensor:
         """The site's new weights in the old ones' dtype and shape: what a loaded model runs with.

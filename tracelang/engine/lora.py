@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +35,47 @@ class Lora:
         return LowRank(exact(self.up.detach().clone()), exact(self.down.detach().clone()))
 
 
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The adapters of some sites in training."""
+
+    model: Model
+    loras: Mapping[Site, Lora]
+
+    @property
+    def parts(self) -> list[nn.Parameter]:
+        return [part for lora in self.loras.values() for part in (lora.up, lora.down)]
+
+    live = parts
+
+    def forget(self) -> None:
+        for part in self.parts:
+            part.grad = None
+
+    def written(self) -> None:
+        """They are what the model holds."""
+
+    def copy(self) -> dict[str, Tensor]:
+        return {
+            f"{site.tensor} {part}": getattr(lora, part).detach().clone()
+            for site, lora in self.loras.items()
+            for part in ("up", "down")
+        }
+
+    def put(self, copied: Mapping[str, Tensor]) -> None:
+        for site, lora in self.loras.items():
+            for part in ("up", "down"):
+                getattr(lora, part).data.copy_(copied[f"{site.tensor} {part}"])
+
+    def off(self) -> AbstractContextManager[None]:
+        return switched_off(self.model)
+
+    def learnt(self) -> dict[Site, LowRank]:
+        return {site: lora.factors() for site, lora in self.loras.items()}
+
+
 @contextmanager
-def injected(model: Model, sites: Sequence[Site], rank: int, purpose: str, base: int) -> Iterator[dict[Site, Lora]]:
+def injected(model: Model, sites: Sequence[Site], rank: int, purpose: str, base: int) -> Iterator[Adapters]:
     """A LoRA of `rank` at every site, `ΔW = 0` at first and `down` drawn from `(purpose, site, base)`.
 
     Inside the block only the adapters ask for gradients. Afterwards modules, weights and flags are what they were.
@@ -57,7 +96,9 @@ def injected(model: Model, sites: Sequence[Site], rank: int, purpose: str, base:
         with torch.random.fork_rng(devices=[]):
             inject_adapter_in_model(config, denoiser, NAME)
         denoiser.requires_grad_(False)
-        yield {site: _start(denoiser.get_submodule(site.module), site, purpose, base) for site in sites}
+        yield Adapters(
+            model, {site: _start(denoiser.get_submodule(site.module), site, purpose, base) for site in sites}
+        )
     finally:
         for site in sites:
             layer = denoiser.get_submodule(site.module)
@@ -104,19 +145,3 @@ def _start(layer: nn.Module, site: Site, purpose: str, base: int) -> Lora:
         down.data.mul_(inside)
         down.register_hook(lambda gradient: gradient * inside)  # so the other columns stay at zero
     return Lora(down, up)
-
-
-def copy(loras: Mapping[Site, Lora]) -> dict[str, Tensor]:
-    """Every factor as it stands, by site and part."""
-    return {
-        f"{site.tensor} {part}": getattr(lora, part).detach().clone()
-        for site, lora in loras.items()
-        for part in ("up", "down")
-    }
-
-
-def put(loras: Mapping[Site, Lora], factors: Mapping[str, Tensor]) -> None:
-    """The inverse of `copy`, in place."""
-    for site, lora in loras.items():
-        for part in ("up", "down"):
-            getattr(lora, part).data.copy_(factors[f"{site.tensor} {part}"])

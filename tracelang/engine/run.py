@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from tracelang.engine.cache import folder
 from tracelang.engine.edit import Edit
 from tracelang.engine.errors import EngineError
@@ -14,6 +16,7 @@ from tracelang.engine.options import Options
 from tracelang.engine.precision import bfloat16_pays
 from tracelang.models.protocol import TextSide
 from tracelang.plan.bind import BoundPass, BoundPlan
+from tracelang.plan.family import Site
 from tracelang.progress import Progress
 
 
@@ -26,6 +29,7 @@ def run(
     autocast: bool | None = None,
     micro_batch: int | None = None,
     checkpointing: bool = False,
+    weights: Callable[[Site], Tensor] | None = None,
 ) -> Edit:
     """The edit that a plan makes of the `model` that it is bound to, which afterwards is what it was. Where the plan
     `needs_no_model` its prompt side is enough.
@@ -34,7 +38,7 @@ def run(
     on Ctrl-C; the same call goes on from there, and leaves its files for the caller to remove. `cache` is the folder
     of trajectories, None for none. `autocast` trains the student in bfloat16; None: where `bfloat16_pays`. It changes
     the adapters' last digits, is part of a state's key, and stands in the figures of every adapter. `micro_batch` and
-    `checkpointing` are those of `Options`.
+    `checkpointing` are those of `Options`, as are `weights`, by default the whole model's.
 
     Raises `EngineError`. Lets `KeyboardInterrupt` pass after saving.
     """
@@ -45,7 +49,10 @@ def run(
         return edit
     refuse(bound, str(model.dtype))
     fast = bfloat16_pays(model) if autocast is None else autocast
-    options = Options(progress, state_dir, cache() if callable(cache) else cache, fast, micro_batch, checkpointing)
+    kept = cache() if callable(cache) else cache
+    options = Options(
+        progress, state_dir, kept, fast, micro_batch, checkpointing, weights or getattr(model, "weight", None)
+    )
     for part in bound.passes:
         if not on_text(part) and not hasattr(model, "predict"):
             raise EngineError(f"{part.label}: the pass `{part.kind}` needs the whole model")
@@ -61,13 +68,13 @@ def refuse(bound: BoundPlan, dtype: str) -> None:
 
 
 def needs_no_model(bound: BoundPlan) -> bool:
-    """Is all that the plan does a closed form? Then text states decide the edit, and matrices come from the files."""
+    """Is all that the plan does a closed form? Then text states and matrices decide the edit, which come from files."""
     return not bound.plan.active or all(on_text(part) for part in bound.passes)
 
 
 def on_text(part: BoundPass) -> bool:
-    """Whether a model's prompt side is enough for this pass."""
-    return bool(_engine(part).needs == "text")
+    """Whether this pass runs no denoiser: a model's prompt side is enough, or that and the matrices in its files."""
+    return bool(_engine(part).needs != "model")
 
 
 def _engine(part: BoundPass) -> Any:

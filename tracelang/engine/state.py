@@ -15,18 +15,24 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from tracelang.engine.edit import Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
-from tracelang.engine.lora import Lora, copy, put
+from tracelang.engine.learner import Learner
 from tracelang.engine.low_rank import LowRank
+from tracelang.engine.weights import change
 from tracelang.models import store
+from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
+
+LEARNT = "adapter"
+"""What tensors of what is trained are called in a state, whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`step` steps of one concept are done. `tensors`: adapters, the optimiser's moments, the last refresh's adapters,
-    what an adversary found.
+    """`step` steps of one concept are done. `tensors`: adapters or weights, the optimiser's moments, what was trained
+    as it was at the last refresh, what an adversary found.
 
     `counts` and `curve` are the figures so far: what an interruption makes a run compute again is not counted again.
     `key` names the run (plan, model, concept, way of computing): a state goes on only as what it began as. It begins
@@ -72,15 +78,15 @@ def pack(
     step: int,
     counts: Mapping[str, int],
     curve: Sequence[float],
-    loras: Mapping[Site, Lora],
+    learner: Learner,
     optimiser: torch.optim.Optimizer,
     visited: Mapping[str, Tensor],
     found: Mapping[str, Tensor],
 ) -> State:
-    """The state after `step` steps; `visited` is a `lora.copy` from the last refresh, or empty, `found` an adversary's
-    finds.
+    """The state after `step` steps; `visited` is a copy of the learner from the last refresh, or empty, `found` an
+    adversary's finds.
     """
-    tensors = {f"adapter {name}": tensor for name, tensor in copy(loras).items()}
+    tensors = {f"{LEARNT} {name}": tensor for name, tensor in learner.copy().items()}
     tensors |= {f"visited {name}": tensor for name, tensor in visited.items()}
     tensors |= {f"found {name}": tensor for name, tensor in found.items()}
     for i, moments in optimiser.state_dict()["state"].items():
@@ -88,9 +94,9 @@ def pack(
     return State(key, step, dict(counts), tuple(curve), tensors)
 
 
-def unpack(state: State, loras: Mapping[Site, Lora], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Put adapters and moments back; returns `visited`."""
-    put(loras, _part(state, "adapter"))
+def unpack(state: State, learner: Learner, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Put what was learnt and the moments back; returns `visited`."""
+    learner.put(_part(state, LEARNT))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _part(state, "moment").items():
         index, _, moment = name.partition(" ")
@@ -104,9 +110,15 @@ def finds(state: State) -> dict[str, Tensor]:
     return _part(state, "found")
 
 
-def finished(state: State, sites: Sequence[Site]) -> dict[Site, LowRank]:
+def weights(state: State, edit: Edit, model: Model, sites: Sequence[Site]) -> dict[Site, Tensor]:
+    """The changes of weights in a state whose steps are all done, on top of an edit."""
+    trained = _part(state, LEARNT)
+    return {site: change(trained[site.tensor], edit.patched(site, model.weight(site).detach())) for site in sites}
+
+
+def adapters(state: State, sites: Sequence[Site]) -> dict[Site, LowRank]:
     """The adapters of a state whose steps are all done."""
-    factors = {name: exact(tensor) for name, tensor in _part(state, "adapter").items()}
+    factors = {name: exact(tensor) for name, tensor in _part(state, LEARNT).items()}
     return {site: LowRank(factors[f"{site.tensor} up"], factors[f"{site.tensor} down"]) for site in sites}
 
 

@@ -11,7 +11,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact as wide
 from tracelang.engine.text_map import Constraints
 from tracelang.engine.tokens import SINGLE, Pairs, align
-from tracelang.models.protocol import TextSide
+from tracelang.models.protocol import TextSide, TokenLayout
 from tracelang.plan.prompts import EMPTY, Prompt, anchor_prompts, canonical_phrase, edit_prompts
 from tracelang.plan.types import Erasure, Member, Plan, Preservation, Tokens
 
@@ -42,21 +42,40 @@ def constraints(
 
     Raises `EngineError` where a phrase has no tokens in its prompt, or a state is not finite.
     """
-    nothing = states(text, [EMPTY])
-    pairs = [_erased(plan, erasure, tokens, text, nothing, inputs) for erasure in erased]
-    kept = [({name: value[0] for name, value in states(text, [EMPTY], exact=False).items()}, 1.0)]
-    kept += [(_kept(plan, one.concepts, text, inputs), one.weight) for one in preserved]
+    pairs = erased_rows(plan, erased, text, inputs, tokens)
     result = {}
+    P, w = held_columns(plan, preserved, text, inputs)
     for name in inputs:
-        w = torch.cat([torch.full((len(rows[name]),), weight, dtype=torch.float64) for rows, weight in kept])
-        F, G = (_columns([pair[side].pop(name) for pair in pairs]) for side in (0, 1))
-        P = _columns([rows.pop(name) for rows, _ in kept])
+        F, G = (columns([pair[side].pop(name) for pair in pairs]) for side in (0, 1))
         a = torch.full((F.shape[1],), erase_weight, dtype=F.dtype)
-        result[name] = Constraints(F, G, a, P, w)
+        result[name] = Constraints(F, G, a, P.pop(name), w.pop(name))
     return result
 
 
-def _columns(parts: list[Tensor]) -> Tensor:
+def erased_rows(
+    plan: Plan, erased: Sequence[Erasure], text: TextSide, inputs: Sequence[str], tokens: Tokens
+) -> list[tuple[States, States]]:
+    """Of each statement the rows `f` and their targets `g`, by text input, `[n, d]`."""
+    nothing = states(text, [EMPTY])
+    return [_erased(plan, erasure, tokens, text, nothing, inputs) for erasure in erased]
+
+
+def held_columns(
+    plan: Plan, preserved: Sequence[Preservation], text: TextSide, inputs: Sequence[str], last: bool = False
+) -> tuple[States, States]:
+    """The preserved columns `P [d, m]` of each text input and their weights `[m]`: all states of the empty prompt, and
+    of preserved prompts all after the start token, or of each the `last` one of its phrase alone.
+    """
+    kept = [({name: value[0] for name, value in states(text, [EMPTY], exact=False).items()}, 1.0)]
+    kept += [(_kept(plan, one.concepts, text, inputs, last), one.weight) for one in preserved]
+    w = {
+        name: torch.cat([torch.full((len(rows[name]),), weight, dtype=torch.float64) for rows, weight in kept])
+        for name in inputs
+    }
+    return {name: columns([rows.pop(name) for rows, _ in kept]) for name in inputs}, w
+
+
+def columns(parts: list[Tensor]) -> Tensor:
     """All rows as columns `[d, n]`; a part is let go as soon as it is copied, for they are most of the memory."""
     rows = parts[0].new_empty((sum(map(len, parts)), parts[0].shape[1]))
     end = len(rows)
@@ -83,9 +102,7 @@ def _erased(
         F, G, neutral = e[name][i, row], z[name][i, to], nothing[name][0, row]
         if not (torch.isfinite(F).all() and torch.isfinite(G).all()):
             label = canonical_phrase(plan, erasure.targets)
-            raise EngineError(
-                f"refine: the text states ({name}) of {label!r} or of its anchor hold NaN or infinity; {BROKEN}"
-            )
+            raise EngineError(f"the text states ({name}) of {label!r} or of its anchor hold NaN or infinity; {BROKEN}")
         if erasure.away:
             inside = torch.tensor([many and at in phrases[number] for number, at in zip(i, row, strict=True)])
             G = F - _along_mean(F - neutral, inside)
@@ -110,25 +127,30 @@ def _pairs(tokens: Tokens, text: TextSide, target: Prompt, anchor: Prompt) -> Pa
     layouts = text.layout(target), text.layout(anchor)
     for prompt, layout in zip((target, anchor), layouts, strict=True):
         if prompt.phrase and not layout.phrase:
-            raise EngineError(f"refine: the words {prompt.phrase!r} have no tokens in the prompt {prompt.text!r}")
+            raise EngineError(f"the words {prompt.phrase!r} have no tokens in the prompt {prompt.text!r}")
     return align(tokens, *layouts)
 
 
-def _kept(plan: Plan, member: Member, text: TextSide, inputs: Sequence[str]) -> States:
+def _kept(plan: Plan, member: Member, text: TextSide, inputs: Sequence[str], last: bool) -> States:
     """The rows of a preserved concept, by input, in the dtype that they were encoded in."""
     prompts = edit_prompts(plan, member)
     e = states(text, prompts, exact=False)
-    starts = [text.layout(prompt).start for prompt in prompts]
+    layouts = [text.layout(prompt) for prompt in prompts]
+    chosen = [_last(one) if last else slice(one.start, None) for one in layouts]
     result = {}
     for name in inputs:
-        rows = [one[start:] if len(one) > 1 else one for one, start in zip(e[name], starts, strict=True)]
+        rows = [one[part] if len(one) > 1 else one for one, part in zip(e[name], chosen, strict=True)]
         result[name] = torch.cat(rows)
         if not torch.isfinite(result[name]).all():
             phrase = canonical_phrase(plan, member)
-            raise EngineError(
-                f"refine: the text states ({name}) of the preserved {phrase!r} hold NaN or infinity; {BROKEN}"
-            )
+            raise EngineError(f"the text states ({name}) of the preserved {phrase!r} hold NaN or infinity; {BROKEN}")
     return result
+
+
+def _last(layout: TokenLayout) -> slice:
+    """The last state of the phrase; of a phrase that was cut off, the last of the prompt's content."""
+    at = (layout.phrase or (layout.end - 1,))[-1]
+    return slice(at, at + 1)
 
 
 def states(text: TextSide, prompts: Sequence[Prompt], exact: bool = True) -> States:

@@ -12,7 +12,7 @@ Gram of the constraints, whichever is smaller; never an inverse; always float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,12 @@ class Constraints:
     w: Tensor
 
 
+def beside(problem: Constraints, rows: Tensor, weights: Tensor) -> Constraints:
+    """The problem with more preserved states, as rows `[m, d]`, and their weights."""
+    P = torch.cat([problem.P.T, rows.to(problem.P)]).T
+    return replace(problem, P=P, w=torch.cat([problem.w, weights]))
+
+
 @dataclass(frozen=True, slots=True)
 class Solution:
     """The map, the ridge `λ` it was solved with, and the factor `L` of the one Cholesky factorisation."""
@@ -84,11 +90,12 @@ class Solution:
         return _largest(lambda v: self.L @ (self.L.T @ v), len(self.L)) / lowest
 
 
-def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solution:
+def solve(problem: Constraints, ridge: float, absolute: bool = False, label: str = "refine") -> Solution:
     """`T` for the constraints, the same bit for bit in whatever order they come.
 
     `ridge` is relative to the mean eigenvalue of the erased Gram, `tr(F A Fᵀ)/d`, unless `absolute`
-    (docs/methods.md §2.3). Raises `EngineError` where the states are not finite or the system is singular.
+    (docs/methods.md §2.3). Raises `EngineError` where the states are not finite or the system is singular, under the
+    pass's `label`.
     """
     i, G, a = _canonical(problem.F, problem.G, problem.a)
     j, _, w = _canonical(problem.P, exact(problem.P[:0]), problem.w)
@@ -108,12 +115,12 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
             columns = exact(rows.index_select(0, j[part : part + CHUNK])).T.contiguous()
             _add_gram(S, columns.mul_(w[part : part + CHUNK].sqrt()))
     if not (torch.isfinite(S.diagonal()).all() and torch.isfinite(G).all()):
-        raise EngineError("refine: the text states hold NaN or infinity")
+        raise EngineError(f"{label}: the text states hold NaN or infinity")
     S.diagonal().add_(λ)
     L, failed = torch.linalg.cholesky_ex(S)
     del S
     if failed or not torch.isfinite(L.diagonal()).all():  # NaN anywhere in a row reaches its diagonal
-        raise EngineError(f"refine: the text states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
+        raise EngineError(f"{label}: the text states are too nearly dependent for a ridge of {λ:.3g}; raise the ridge")
     G -= problem.F[:, i]
     Δ = G.mul_(a.sqrt())
     if n >= d:
@@ -125,7 +132,7 @@ def solve(problem: Constraints, ridge: float, absolute: bool = False) -> Solutio
         del F
         T = orthonormal(Δ, R)
     if not torch.isfinite(T.left).all():
-        raise EngineError(f"refine: the solve gave NaN or infinity at a ridge of {λ:.3g}; raise the ridge")
+        raise EngineError(f"{label}: the solve gave NaN or infinity at a ridge of {λ:.3g}; raise the ridge")
     return Solution(T, λ, L)
 
 
@@ -142,11 +149,12 @@ def apply_(weight: Tensor, text_map: TextMap) -> Tensor:
 
 
 def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
-    """What the map does to the states it was solved for.
+    """What the map does to the states it was solved for, `reached`, with the ridge and the condition of the solve."""
+    return {"ridge": solution.ridge, "condition": solution.condition, **reached(problem, solution.map)}
 
-    `residual` = ‖TF − G‖/‖F − G‖, `leak` = ‖(T − I)P‖/‖P‖, `worst_leak` the same for the worst preserved state.
-    """
-    T = solution.map
+
+def reached(problem: Constraints, T: TextMap) -> dict[str, float]:
+    """`residual` = ‖TF − G‖/‖F − G‖, `leak` = ‖(T − I)P‖/‖P‖, `worst_leak` the same for the worst preserved state."""
     leaks, sizes = [], []
     for part in torch.split(problem.P, CHUNK, 1):
         P = exact(part)
@@ -154,8 +162,6 @@ def fit(problem: Constraints, solution: Solution) -> dict[str, float]:
         sizes.append(P.norm(dim=0))
     leak, size = torch.cat(leaks), torch.cat(sizes)
     return {
-        "ridge": solution.ridge,
-        "condition": solution.condition,
         "residual": residual(problem, T),
         "leak": _ratio(leak, size),
         "worst_leak": float((leak / size.clamp_min(1e-300)).max()) if len(leak) else 0.0,

@@ -1,15 +1,16 @@
-"""One adapter in training: begun or gone on with, step by step, and saved (docs/methods.md §3.4, phase 2).
+"""One training, of an adapter or of weights: begun or gone on with, step by step, and saved (docs/methods.md §3.4,
+phase 2).
 
 The teacher is the original model, and for `hold` the model that the earlier passes left. Its predictions lie in the
 trajectories: a training step is a batched forward and backward of the student and nothing else. The student is the
-model with everything the earlier passes changed, and the adapter.
+model with everything the earlier passes changed, and what is learnt.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,12 +24,14 @@ from tracelang.engine.edit import Edit, Patch
 from tracelang.engine.errors import EngineError
 from tracelang.engine.gated import Gated
 from tracelang.engine.gradient import accumulate
-from tracelang.engine.lora import NAME, Lora, copy, injected, put, switched_off
+from tracelang.engine.learner import Learner
+from tracelang.engine.lora import NAME, injected
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
 from tracelang.engine.seeds import generator, seed
-from tracelang.engine.state import State, between_steps, finds, finished, load, pack, save, unpack
+from tracelang.engine.state import State, adapters, between_steps, finds, load, pack, save, unpack, weights
 from tracelang.engine.task import Task
+from tracelang.engine.weights import refuse, unfrozen
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.semantics.passes.steer import Steer
@@ -43,23 +46,27 @@ them yet.
 
 def trained(
     model: Model, edit: Edit, task: Task, shared: Shared, own: Shared | None = None
-) -> tuple[dict[Site, LowRank], list[float], Finds]:
-    """The adapter, its loss along the way, and what an adversary found. Adds to `shared` for the next one; `own` may
-    hold this one's trajectories already.
+) -> tuple[Mapping[Site, LowRank | Tensor], list[float], Finds]:
+    """What was learnt, its loss along the way, and what an adversary found. Adds to `shared` for the next one; `own`
+    may hold this one's trajectories already.
     """
     state = load(task.path, task.key) if task.path is not None else None
     if state is not None and state.step >= task.steps:
         task.counts.update(state.counts)
         if task.kept:
             shared.setdefault(_name(model, task, task.kept), None)
-        return finished(state, task.sites), list(state.curve), Finds.unpacked(finds(state))
+        whole = task.settings.whole
+        learnt = weights(state, edit, model, task.sites) if whole else adapters(state, task.sites)
+        return learnt, list(state.curve), Finds.unpacked(finds(state))
+    if task.settings.whole:
+        refuse(model, task.sites, task.path)
     erased = tuple(frozen(model, task, one.starts, {} if own is None else own) for one in task.erased)
     kept = frozen(model, task, task.kept, shared) if task.kept else None
     with _begun(model, edit, task, erased, kept) as training:
         if state is not None:
             training.resume(state)
         training.run()
-        return {site: lora.factors() for site, lora in training.loras.items()}, training.curve, training.finds
+        return training.learner.learnt(), training.curve, training.finds
 
 
 def rate(step: int, settings: Steer, steps: int) -> float:
@@ -70,9 +77,9 @@ def rate(step: int, settings: Steer, steps: int) -> float:
 
 @dataclass(slots=True)
 class Training:
-    """An adapter on its way, in a model that holds the `edit` before it.
+    """What is learnt on its way, in a model that holds the `edit` before it.
 
-    `done` steps are; `whole`: none is cut in two. `visited` is the adapter as it was when trajectories were last
+    `done` steps are; `whole`: none is cut in two. `visited` is the learner as it was when trajectories were last
     sampled with it, or empty: they are not saved, so a run that goes on samples them again.
     """
 
@@ -81,7 +88,7 @@ class Training:
     edit: Edit
     patch: Patch
     student: Model
-    loras: Mapping[Site, Lora]
+    learner: Learner
     optimiser: torch.optim.Optimizer
     encode: Encode
     erased: tuple[Trajectories, ...]
@@ -96,15 +103,15 @@ class Training:
     def resume(self, state: State) -> None:
         """Go on where `state` was saved."""
         refresh = self.task.settings.refresh
-        self.done, self.visited = state.step, unpack(state, self.loras, self.optimiser)
+        self.done, self.visited = state.step, unpack(state, self.learner, self.optimiser)
         self.task.counts.update(state.counts)
         self.curve += state.curve
         self.finds = Finds.unpacked(finds(state))
         if self.visited and self.done % refresh:
-            now = copy(self.loras)
-            put(self.loras, self.visited)
+            now = self.learner.copy()
+            self.learner.put(self.visited)
             self._sample_again(self.done // refresh)
-            put(self.loras, now)
+            self.learner.put(now)
 
     def run(self) -> None:
         """All steps that are left. On Ctrl-C saves what is whole and lets `KeyboardInterrupt` pass."""
@@ -130,7 +137,7 @@ class Training:
         task, settings, step = self.task, self.task.settings, self.done
         seen = 0
         if settings.refresh and step and step % settings.refresh == 0:
-            self.visited = copy(self.loras)
+            self.visited = self.learner.copy()
             seen = self._sample_again(step // settings.refresh)
         random = generator(f"batch {settings.label}", task.name, step, settings.seed)
         degrees = [one.degree for one in task.erased]
@@ -156,11 +163,11 @@ class Training:
         states = self.encode([prompt or None for prompt in batch.prompts])
         if self.adversary is not None:
             states = self.adversary.planted(states, batch.prompts, self.finds, self.done)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.learner.forget()
         loss = accumulate(self.student, batch, states, self.task.options)
-        parts = [part for group in self.optimiser.param_groups for part in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parts, 1.0)
+        torch.nn.utils.clip_grad_norm_(self.learner.parts, 1.0)
         self.optimiser.step()
+        self.learner.written()
         return loss
 
     def _sample_again(self, refresh: int) -> int:
@@ -172,18 +179,18 @@ class Training:
             purpose, base = f"refresh {refresh}", task.settings.seed
             again = [Start(one.prompt, one.anchor, seed(purpose, one.prompt, one.seed, base)) for one in group]
             path = record(self.student, again, steps, task.guidance, task.options.progress)
-            with self.patch.undone(), switched_off(self.model):
+            with self.learner.off(), self.patch.undone():
                 result.append(judged_by(self.model, path, again, task.options.progress))
             evaluations += path.evaluations + result[-1].evaluations
         many = len(task.erased)
-        self.erased, seen = _before(self.model, self.edit, task, result[:many])
+        self.erased, seen = _before(self.model, self.edit, self.learner, task, result[:many])
         self.kept = result[many] if len(result) > many else None
         return evaluations + seen
 
     def _save(self) -> None:
         task = self.task
         if task.path is not None:
-            parts = self.loras, self.optimiser, self.visited, self.finds.packed()
+            parts = self.learner, self.optimiser, self.visited, self.finds.packed()
             save(pack(task.key, self.done, task.counts, self.curve, *parts), task.path)
 
 
@@ -194,20 +201,25 @@ def _begun(
     """A training at its first step; the model is afterwards what it was."""
     paths = [*erased, *([kept] if kept is not None else [])]
     encode = encoder(model, [*(prompt for path in paths for prompt in path.prompts), None])
-    patch, settings = edit.to(model), task.settings
+    patch = edit.to(model)
     try:
-        purpose = f"adapter {settings.label} {task.name}"
         checkpointed = model.checkpointed() if task.options.checkpointing else nullcontext()
-        with injected(model, task.sites, settings.rank, purpose, settings.seed) as loras, checkpointed:
+        with _learner(model, edit, task) as learner, checkpointed:
             student = _student(model, task)
-            erased, seen = _before(model, edit, task, erased)
+            erased, seen = _before(model, edit, learner, task, erased)
             task.counts["frozen"] += seen
-            parts = [part for lora in loras.values() for part in (lora.up, lora.down)]
-            optimiser = torch.optim.AdamW(parts, weight_decay=0)
-            foe = adversary(task, model, encode, parts)
-            yield Training(task, model, edit, patch, student, loras, optimiser, encode, erased, kept, foe)
+            optimiser = torch.optim.AdamW(learner.parts, weight_decay=0)
+            foe = adversary(task, model, encode, learner.live)
+            yield Training(task, model, edit, patch, student, learner, optimiser, encode, erased, kept, foe)
     finally:
         patch.undo()
+
+
+def _learner(model: Model, edit: Edit, task: Task) -> AbstractContextManager[Learner]:
+    settings = task.settings
+    if settings.whole:
+        return unfrozen(model, task.sites, edit.masked(task.targets))
+    return injected(model, task.sites, settings.rank, f"adapter {settings.label} {task.name}", settings.seed)
 
 
 def _name(model: Model, task: Task, group: Sequence[Start]) -> str:
@@ -230,16 +242,16 @@ def frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> T
 
 
 def _before(
-    model: Model, edit: Edit, task: Task, erased: Sequence[Trajectories]
+    model: Model, edit: Edit, learner: Learner, task: Task, erased: Sequence[Trajectories]
 ) -> tuple[tuple[Trajectories, ...], int]:
-    """The trajectories with what `hold` asks for, the model without its adapter, and how many predictions it took.
+    """The trajectories with what `hold` asks for, the model without what is learnt, and how many predictions it took.
 
-    To ask for the original model would have the adapter bring back, early, what the closed form erased.
+    To ask for the original model would have the training bring back, early, what the closed form erased.
     """
     if not edit.sites or not task.held:
         return tuple(erased), 0
     found = []
-    with switched_off(model):
+    with learner.off():
         for paths in erased:
             before = paths.conditional.clone()
             before[:, list(task.held)] = predictions(model, paths, steps=task.held, progress=task.options.progress)

@@ -25,6 +25,7 @@ from tracelang.evidence.artifact import Artifact, Ended, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.controls import Control
 from tracelang.evidence.judges import Answer, Class, Judge, Labels, Scoring, named, several
+from tracelang.evidence.labelled import picture
 from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.pictures import Row, Sample, rows
 from tracelang.evidence.schema import Frozen
@@ -213,6 +214,8 @@ class Bench:
     others: Mapping[str, Control] = field(default_factory=dict)
     held: dict[str, Model] = field(default_factory=dict)
     keep: Keep = "shown"
+    kept: Mapping[Sample, tuple[Path, Path]] = field(default_factory=dict)
+    """Pairs that need not be drawn, for they were: their files."""
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -271,8 +274,16 @@ class Bench:
             return model.decode(latents).float()
 
     def both(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-        """The images of the base and of the edited model."""
+        """The images of the base and of the edited model, drawn unless all of them are kept."""
+        if self.has(samples):
+            files = [self.kept[sample] for sample in samples]
+            base, after = (torch.stack([picture(pair[side]) for pair in files]) for side in (0, 1))
+            return base, after
         return self.draw(self.base, samples), self.draw(self.edited, samples)
+
+    def has(self, samples: Sequence[Sample]) -> bool:
+        """Are all of these kept?"""
+        return bool(samples) and self.kept.keys() >= set(samples)
 
     def latents(self, model: Model, samples: Sequence[Sample], states: TextStates | None = None) -> Tensor:
         """Clean latents `[n, …]` of the samples."""

@@ -48,6 +48,10 @@ class Sides:
     encoders: Mapping[str, str] = field(default_factory=dict)
     left_out: float = 0.0
 
+    def untouched(self, site: Site) -> bool:
+        """Whether the matrix is the same numbers on both sides."""
+        return torch.equal(self.before(site).detach(), self.after(site).detach())
+
     def matrix(self, site: Site) -> tuple[Matrix, Tensor, bool]:
         """The matrix, the edited one as it is stored, and whether the two are the same bits."""
         before, after = self.before(site).detach(), self.after(site).detach()
@@ -64,10 +68,10 @@ def certify(plan: Plan, sides: Sides) -> Certificate:
     layers, changed, kept = list[LayerChange](), dict[str, Rows](), dict[str, Rows]()
     beside, mixed = 0.0, [0, 0]
     for site in sites:
-        matrix, after, same = sides.matrix(site)
         mixed[1] += site.reads is None
-        if same and site.reads is None:
+        if site.reads is None and sides.untouched(site):
             continue
+        matrix, after, same = sides.matrix(site)
         layers.append(change_of(site, matrix, after, same))
         squares = matrix.Δ.square().sum(0)
         if site.reads is None:
@@ -285,9 +289,9 @@ def untouched(sites: Sequence[Site], changed: set[str], found: Certificate) -> t
         own = [site for site in sites if site.reads == name]
         left = sum(site.tensor not in changed for site in own)
         if left and name is None:
-            lines.append(
-                f"self-attention, feed-forward and all else that reads the picture ({left} of {len(own)} matrices)"
-            )
+            outside = all(site.outside for site in own if site.tensor not in changed)
+            what = "convolutions" if outside else "self-attention, feed-forward"
+            lines.append(f"{what} and all else that reads the picture ({left} of {len(own)} matrices)")
         elif left:
             lines.append(f"the text input `{name}`: {left} of {len(own)} matrices that read it are as they were")
     if found.same_encoder:

@@ -30,10 +30,10 @@ SAME = 1e-6
 
 
 class Certified(Frozen):
-    """What `tracec certify` found out. `verdict` is over all that the recipe expects of weights, and `pass` where it
-    expects nothing of them; `encoded` is how many texts were encoded, and not drawn, `protected` how many of these
-    speak of something protected. `report`: whether OUT's report says the same, or that there is none; `differing` names
-    each figure that is another there.
+    """What `tracec certify` found out. `verdict` is over all that the recipe expects of weights, and `inconclusive`
+    where it expects nothing of them; `encoded` is how many texts were encoded, and not drawn, `protected` how many of
+    these speak of something protected. `report`: whether OUT's report says the same, or that there is none; `differing`
+    names each figure that is another there.
     """
 
     format_version: Literal[1] = 1
@@ -71,7 +71,7 @@ def certify(
     differing = () if other is None else tuple(differences(found, other))
     return Certified(
         plan=artifact.plan.digest,
-        verdict=worst([one.verdict for one in told]) if told else "pass",
+        verdict=worst([one.verdict for one in told]),
         outcomes=told,
         certificate=found,
         encoded=len(read),

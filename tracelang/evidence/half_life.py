@@ -14,8 +14,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 Curves = NDArray[np.float64]
+Indices = NDArray[np.int_]
 DRAWS = 2000
 
 
@@ -76,44 +78,85 @@ def ratio(
     """The half-life of the edited model over that of models that never knew, `(1 + h_E) / (1 + h_N)`.
 
     All are `[seeds, grid, things]`, of the same seeds and things; `level` says of a mean curve and of the base's what
-    is to be reached. The interval is a bootstrap over seeds, things and twins, paired: a draw takes the same seeds and
-    things of every model. A half-life that is censored is at least the last step, which bounds the ratio on one side:
-    from above where those of the models that never knew are, whatever single draws say.
+    is to be reached. The interval is a bootstrap over seeds, things and twins, paired, but never narrower than what
+    the models lie apart by themselves (`_reach`), which a few twins resampled hide. A half-life that is censored is at
+    least the last step, which bounds the ratio on one side: from above where those of the models that never knew are,
+    whatever single draws say; and where one of them alone is, there is no lower end, for nobody knows how far it lies
+    from the others.
     """
     if not never:
         raise ValueError("a ratio needs a model that never knew")
-    twins = np.stack(never)
+    asked = _Asked(edited, np.stack(never), base, grid, level)
+    E, N = asked.found(*asked.every)
+    if E.censored and N.censored:
+        return Ratio(E, N, None, None, None)
+    log = E.log - N.log
+    low, high = _resampled(asked, draws)
+    down, up = _reach(asked)
+    low, high = min(low, log - down), max(high, log + up)
+    return Ratio(E, N, math.exp(log), None if N.censored else _end(low), None if E.censored else _end(high))
 
-    def found(seeds: NDArray[np.int_], things: NDArray[np.int_], which: NDArray[np.int_]) -> tuple[HalfLife, HalfLife]:
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The curves of a ratio, the twins' stacked `[twins, seeds, grid, things]`."""
+
+    edited: Curves
+    twins: Curves
+    base: Curves
+    grid: Sequence[int]
+    level: Callable[[Curves, Curves], float]
+
+    @property
+    def every(self) -> tuple[Indices, Indices, Indices]:
+        """All seeds, things and twins."""
+        sizes = self.edited.shape[0], self.edited.shape[2], len(self.twins)
+        seeds, things, twins = (np.arange(size) for size in sizes)
+        return seeds, things, twins
+
+    def found(self, seeds: Indices, things: Indices, twins: Indices) -> tuple[HalfLife, HalfLife]:
+        """The half-lives of the edited model and of the twins' mean curve, of some seeds, things and twins."""
+
         def mean(curves: Curves) -> Curves:
             taken = curves[..., seeds, :, :][..., things]
             found: Curves = taken.mean(axis=(*range(curves.ndim - 2), curves.ndim - 1))
             return found
 
-        of_base, of_edited, of_never = mean(base), mean(edited), mean(twins[which])
-        return (
-            half_life(of_edited, grid, level(of_edited, of_base)),
-            half_life(of_never, grid, level(of_never, of_base)),
-        )
+        of_base, *curves = mean(self.base), mean(self.edited), mean(self.twins[twins])
+        mine, theirs = (half_life(curve, self.grid, self.level(curve, of_base)) for curve in curves)
+        return mine, theirs
 
-    every = [np.arange(n) for n in (edited.shape[0], edited.shape[2], len(twins))]
-    E, N = found(*every)
-    if E.censored and N.censored:
-        return Ratio(E, N, None, None, None)
+
+def _resampled(asked: _Asked, draws: int) -> tuple[float, float]:
+    """The bootstrap's interval of the logarithm: a draw takes the same seeds and things of every model."""
     random, lows, highs = np.random.default_rng(0), [], []
     for _ in range(draws):
-        e, n = found(*(random.integers(len(one), size=len(one)) for one in every))
+        e, n = asked.found(*(random.integers(len(one), size=len(one)) for one in asked.every))
         lows.append(-math.inf if n.censored else e.log - n.log)
         highs.append(math.inf if e.censored else e.log - n.log)
-    low = float(np.quantile(lows, 0.025, method="lower"))
-    high = float(np.quantile(highs, 0.975, method="higher"))
-    return Ratio(
-        E,
-        N,
-        math.exp(E.log - N.log),
-        None if N.censored else _end(low),
-        None if E.censored else _end(high),
-    )
+    return float(np.quantile(lows, 0.025, method="lower")), float(np.quantile(highs, 0.975, method="higher"))
+
+
+def _reach(asked: _Asked) -> tuple[float, float]:
+    """How far the logarithm may lie below and above what was found, by Student's t. Of several twins: so far may one
+    more of them lie from their mean, `t(K − 1) s √(1 + 1/K)` with `s` the spread of their logarithms, which holds what
+    twins and their trainings differ by. Of one, whose like nobody saw: by trainings of one seed each,
+    `t(S − 1) s / √S`.
+    """
+    seeds, things, twins = asked.every
+    k, n = len(twins), len(seeds)
+    if k > 1:
+        each = [asked.found(seeds, things, twins[[i]])[1] for i in twins]
+        spread = float(np.std([one.log for one in each], ddof=1)) * math.sqrt(1 + 1 / k)
+        reach = float(student.ppf(0.975, k - 1)) * spread
+        return math.inf if any(one.censored for one in each) else reach, reach
+    if n < 2:
+        return math.inf, math.inf
+    pairs = [asked.found(seeds[[i]], things, twins) for i in seeds]
+    spread = float(np.std([mine.log - theirs.log for mine, theirs in pairs], ddof=1)) / math.sqrt(n)
+    reach = float(student.ppf(0.975, n - 1)) * spread
+    mine, theirs = (any(one[side].censored for one in pairs) for side in (0, 1))
+    return math.inf if theirs else reach, math.inf if mine else reach
 
 
 def _end(log: float) -> float | None:

@@ -15,10 +15,10 @@ from pydantic import Field, ValidationError
 from tracelang.evidence.bench import ask
 from tracelang.evidence.judges import Class, Judge, named
 from tracelang.evidence.labelled import Labelled, SetError, batches
-from tracelang.evidence.panel import digest
+from tracelang.evidence.panel import Sought, digest
 from tracelang.evidence.schema import Accuracy, Count, Frozen, JudgeCard, Rate
 from tracelang.evidence.verdicts import rate
-from tracelang.files import write_text
+from tracelang.files import contents, write_text
 from tracelang.semantics.tables import Kind
 from tracelang.text import few
 
@@ -116,8 +116,7 @@ def write(found: Known, file: Path) -> None:
 def read(file: Path) -> Known:
     """The accuracy in a file, its intervals computed anew. Raises KnownError."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(LARGEST + 1)
+        data = contents(file, LARGEST)
         if len(data) > LARGEST:
             raise KnownError(f"{file}: is too large for what `tracec judge` writes")
         found = Known.model_validate(json.loads(data))
@@ -157,6 +156,43 @@ def accuracies(cards: Iterable[JudgeCard], files: Iterable[Known] = ()) -> dict[
         measured.update(new)
         found |= new
     return found
+
+
+def reported(judges: Iterable[JudgeCard], cards: Iterable[JudgeCard]) -> list[Known]:
+    """What a report's `judges` were known to be besides the `cards` of its run: the files it was composed with, as far
+    as it needed them.
+    """
+    told = {card.name: card.accuracy for card in judges}
+    found = ((card, tuple(one for one in told.get(card.name, ()) if one not in card.accuracy)) for card in cards)
+    return [
+        Known(judge=card.name, digest=digest(card), set="", pictures=0, accuracy=besides)
+        for card, besides in found
+        if besides
+    ]
+
+
+def fixed(
+    cards: Iterable[JudgeCard], files: Sequence[Known], classes: Iterable[Iterable[Sought]]
+) -> dict[str, dict[str, str]]:
+    """What files say of the judges about the classes that are sought, as a registration holds it: counts."""
+    own = {(card.name, one.label): one for card in cards for one in card.accuracy}
+    told: dict[str, dict[str, str]] = {}
+    for (judge, label), one in accuracies(cards, files).items():
+        if (judge, label) in labels(classes) and own.get((judge, label)) != one:
+            sides = ((one.sensitivity, "found"), (one.specificity, "passed over"))
+            counts = ", ".join(f"{side.hits} of {side.n} {what}" for side, what in sides if side)
+            told.setdefault(judge, {})[label] = counts
+    return told
+
+
+def labels(classes: Iterable[Iterable[Sought]]) -> set[tuple[str, str]]:
+    """Judge and label of all that is sought, as a card may name it."""
+    return {
+        (one.judge, label)
+        for some in classes
+        for one in some
+        for label in (one.found.label, f"{one.found.head}: {one.found.label}")
+    }
 
 
 def _again(found: Rate | None) -> Rate | None:

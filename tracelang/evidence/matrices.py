@@ -42,7 +42,7 @@ def compared(site: Site, before: Tensor, after: Tensor) -> Matrix:
         raise EngineError(
             f"certificate: {site.tensor} is {list(after.shape)} in the edited model, {list(before.shape)} in the base"
         )
-    W, new = exact(before), exact(after)
+    W, new = exact(before).flatten(1), exact(after).flatten(1)
     for name, value in (("base", W), ("edited model", new)):
         finite(f"certificate: {site.tensor} of the {name}", value, "nothing can be said of its edit")
     return Matrix(W, new - W)

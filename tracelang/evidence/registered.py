@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Literal
 from pydantic import JsonValue, ValidationError
 
 from tracelang.clock import utc
+from tracelang.evidence.known import Known, fixed
 from tracelang.evidence.schema import EarlierRun, Frozen, Registered
 from tracelang.evidence.work import Run, Work, WorkError, held, opened, runs
 from tracelang.files import write_text
@@ -55,13 +56,15 @@ class Log(Frozen):
     entries: tuple[Entry, ...] = ()
 
 
-def asked(plan: Plan, run: Run) -> dict[str, JsonValue]:
+def asked(plan: Plan, run: Run, known: Sequence[Known] = ()) -> dict[str, JsonValue]:
     """All that a registration fixes: what is expected, of how many pictures, from which seeds, by which judges, with
-    which budgets and controls; and the units that follow.
+    which budgets and controls; what is `known` of the judges besides their cards; and the units that follow.
     """
     facts: dict[str, JsonValue] = json.loads(json.dumps(dict(run.facts)))
+    files = json.loads(json.dumps(fixed(run.cards, known, run.classes.values())))
     return {
         **facts,
+        **({"judges_known": files} if files else {}),
         "expectations": [f"{said(one)} over {one.samples} samples from seed {one.seed}" for one in plan.expect],
         "judges": {card.name: card.model_dump(mode="json", include=KNOWN) for card in run.cards},
         "attacks": [*run.attacks],
@@ -90,10 +93,10 @@ def read(report: Path) -> Log:
     return log
 
 
-def register(report: Path, plan: Plan, run: Run) -> Entry:
+def register(report: Path, plan: Plan, run: Run, known: Sequence[Known] = ()) -> Entry:
     """Write down what is about to be asked, and return the entry."""
     with _appending(report) as log:
-        log.append(Entry(what="registered", at=utc(), run=run.digest, plan=plan.digest, asked=asked(plan, run)))
+        log.append(Entry(what="registered", at=utc(), run=run.digest, plan=plan.digest, asked=asked(plan, run, known)))
     return log[-1]
 
 
@@ -112,13 +115,13 @@ def published(report: Path, run: Run, verdict: str) -> None:
             log.append(Entry(what="verdict", at=utc(), run=run.digest, plan=plan, verdict=verdict))
 
 
-def told(report: Path, plan: Plan, work: Work) -> Registered:
+def told(report: Path, plan: Plan, work: Work, known: Sequence[Known] = ()) -> Registered:
     """What the log says of a run, as far as it was written before the run began: later entries change nothing."""
     log, run = list(read(report).entries), work.run.digest
     at = next((i for i, one in enumerate(log) if one.what == "begun" and one.run == run), len(log))
     earlier = log[:at]
     own = next((one for one in reversed(earlier) if one.what == "registered" and one.at <= work.begun), None)
-    lines = differing(own.asked, asked(plan, work.run)) if own else []
+    lines = differing(own.asked, asked(plan, work.run, known)) if own else []
     return Registered(
         run=work.run.folder,
         begun=work.begun,

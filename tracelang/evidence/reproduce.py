@@ -23,7 +23,7 @@ from tracelang.evidence.registered import differing as otherwise
 from tracelang.evidence.report.standing import standing
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import KINDS
-from tracelang.evidence.work import Work, WorkError, alone, measured
+from tracelang.evidence.work import KEPT_BY, Work, WorkError, alone, measured
 from tracelang.models.locate import HUB_ID, embedded
 from tracelang.models.weights import sha256
 from tracelang.progress import Progress
@@ -91,19 +91,22 @@ def reproduce(
     The precision is the run's, and so is the device where none is named. Raises as `verify` does.
     """
     _, then = standing(read(Path(out)))
+    if KEPT_BY in then.run.facts:
+        drew = str(then.run.facts[KEPT_BY])[:16]
+        raise EvidenceError(f"{out}: run {drew} drew these pictures, and others judged them; merge that one, then this")
     ready = prepare(
         Path(out),
         judges or [_again(card) for card in then.run.cards],
         model=model,
         config=config,
         say=say,
-        **_settings(then, device, controls),
+        **told(then, device, controls),
     )
     plan, run = ready.artifact.plan, ready.run
     changes = otherwise(asked(plan, then.run), asked(plan, run), ("then", "now"))
     if run.units != then.run.units:
-        told = "; ".join(changes[:3]) or "their units differ"
-        raise EvidenceError(f"{out}: other pictures would be drawn than were ({told}); give what the run was given")
+        why = "; ".join(changes[:3]) or "their units differ"
+        raise EvidenceError(f"{out}: other pictures would be drawn than were ({why}); give what the run was given")
     here = machine()
     circumstances = [*changes, *(line for one in then.machines for line in differing(one, here))]
     chosen = _chosen(ready.units, share, seed)
@@ -115,7 +118,7 @@ def reproduce(
     return Reproduced(len(ready.units), done, tuple(dict.fromkeys(circumstances)))
 
 
-def _settings(then: Work, device: str | None, controls: Sequence[Asked]) -> dict[str, Any]:
+def told(then: Work, device: str | None, controls: Sequence[Asked]) -> dict[str, Any]:
     """What the run was told, as `prepare` takes it."""
     facts = then.run.facts
     try:

@@ -7,14 +7,16 @@ loaders quantise. Convolutions, norms and biases keep their bytes, and so do aut
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from tracelang.engine.exact import exact
+from tracelang.engine.low_rank import LowRank
 from tracelang.models.protocol import Model
+from tracelang.plan.family import Site
 
 BLOCK = 64
 NF4 = (
@@ -91,6 +93,18 @@ def merged(base: Model, edited: Model, share: float) -> Model:
         if not torch.equal(old, weight.data):
             wide = torch.promote_types(weight.dtype, torch.float32)
             weight.data.copy_(torch.lerp(weight.data.to(wide), old.to(wide), share))
+    return other
+
+
+@torch.no_grad()
+def added(edited: Model, factors: Mapping[Site, LowRank], strength: float) -> Model:
+    """A copy of the edited model with an adapter merged into its weights, `W' + strength · up down`."""
+    other = apart(edited)
+    for site, one in factors.items():
+        weight = other.weight(site)
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        change = (strength * (one.up @ one.down)).to(weight.device, wide)
+        weight.data.copy_(weight.data.to(wide) + change)
     return other
 
 

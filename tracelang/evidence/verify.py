@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.evidence import artifact as artifacts
-from tracelang.evidence import registered
+from tracelang.evidence import registered, rejudged
 from tracelang.evidence.artifact import EvidenceError, going_on
 from tracelang.evidence.attacks import Budget
 from tracelang.evidence.bench import Bench, Keep, Unit
@@ -49,6 +49,7 @@ def verify(
     controls: Sequence[Asked] = (),
     thorough: bool = False,
     keep: Keep | None = None,
+    kept: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -60,7 +61,8 @@ def verify(
     another verified OUT, with which the report compares every rate. `pictures` is which of them the page holds.
     `config` is that of a base that is a single file, where OUT does not hold all of it. `controls` are models that the
     edit is read beside; `thorough` takes more of everything that a small machine has little time for. `keep` is which
-    pictures of plain prompts stay in the work folder; by default all of an embedded model. `judges_known`
+    pictures of plain prompts stay in the work folder; by default all of an embedded model. `kept`: judge those that the
+    latest run kept, and draw none again; what that run was told (samples, steps, …) holds then. `judges_known`
     are files of `tracec judge`, by which rates are corrected. `say` is told, before anything is drawn, of every bound
     that cannot pass with so few pictures or by these judges, and of an earlier report that was changed or is set aside.
 
@@ -70,22 +72,22 @@ def verify(
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise EvidenceError(f"shard {shard[0]}/{shard[1]}: shards are counted from 1 to their number")
     known = [read_known(Path(file)) for file in judges_known]
-    ready = prepare(
-        Path(out),
-        judges,
-        device,
-        dtype,
-        model,
-        budget,
-        samples=samples,
-        steps=steps,
-        config=config,
-        known=known,
-        controls=controls,
-        thorough=thorough,
-        keep=keep,
-        say=say,
-    )
+    asked: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "budget": budget,
+        "samples": samples,
+        "steps": steps,
+        "controls": controls,
+        "thorough": thorough,
+        "keep": keep,
+    }
+    then = rejudged.before(artifacts.read(Path(out))) if kept else None
+    if then is not None:
+        asked = rejudged.settings(then)
+    ready = prepare(Path(out), judges, model=model, config=config, known=known, say=say, **asked)
+    if then is not None:
+        ready = rejudged.narrowed(ready, then)
     artifact, bench, run = ready.artifact, ready.bench, ready.run
     other = None if against is None else earlier(Path(against), run)
     root = artifact.report / "work"
@@ -93,6 +95,8 @@ def verify(
         work = Work(root / run.folder, run)
         work.begin()
         registered.begun(artifact.report, work)
+        if then is not None:
+            rejudged.taken_over(ready.units, then, work)
         own = share(ready.units, shard)
         if any(not (work.folder / f"{unit.key}.json").exists() for unit in own):
             work.note(machine())
@@ -106,14 +110,17 @@ def verify(
         return publish(artifact, work, other, say, pictures, known) if shard is None else None
 
 
-def register(out: str | Path, judges: Sequence[str | Judge] = (), **asked: Any) -> registered.Entry:
+def register(
+    out: str | Path, judges: Sequence[str | Judge] = (), *, judges_known: Sequence[str | Path] = (), **asked: Any
+) -> registered.Entry:
     """Write down, with the date, what `verify` would do with the same arguments, and draw nothing. The report of a run
-    that begins later says whether it ran so. `asked` is what `prepare` takes.
+    that begins later says whether it ran so. `judges_known` as for `verify`; `asked` is what `prepare` takes.
 
     Raises as `verify` does.
     """
-    ready = prepare(Path(out), judges, **asked)
-    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run)
+    known = [read_known(Path(file)) for file in judges_known]
+    ready = prepare(Path(out), judges, known=known, **asked)
+    return registered.register(ready.artifact.report, ready.artifact.plan, ready.run, known)
 
 
 def merge(

@@ -36,6 +36,8 @@ from tracelang.plan.types import Member
 from tracelang.text import few
 
 LATEST = "latest"
+KEPT_BY = "kept_by"
+"""The fact of a run whose pictures another one kept: that one's digest."""
 PATIENCE = 2.0
 """Seconds to wait for a run that is just beginning to say which one it is."""
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}

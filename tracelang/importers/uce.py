@@ -329,7 +329,7 @@ def _rounds(draft: Draft, flags: Flags) -> str:
         draft.changed(message, flags.place("erase_scale"))
     defaults = {
         "rounds": ("epochs", EPOCHS.get(flags.program, RECE_EPOCHS)),
-        "penalty": ("regular_scale", PENALTY.get(flags.program, RECE_PENALTY)),
+        "penalty_absolute": ("regular_scale", PENALTY.get(flags.program, RECE_PENALTY)),
         "ridge_absolute": ("lamb", RECE_SCALE),
         "keep_weight": ("preserve_scale", RECE_SCALE),
     }

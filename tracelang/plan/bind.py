@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from tracelang.plan.family import Clock, Facts, FamilyError, Site
 from tracelang.plan.layers import SelectionError, select
+from tracelang.plan.prompts import wordings
 from tracelang.plan.protected import involved
 from tracelang.plan.types import Plan
 from tracelang.plan.windows import Interval, WindowError, in_logsnr, progress_at
@@ -109,8 +110,10 @@ def bind(plan: Plan, facts: Facts) -> BoundPlan:
 def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
     before = Left()
     anchored = tuple(erasure.anchor is not None for erasure in plan.active)
+    degrees = tuple(erasure.degree for erasure in plan.active)
+    named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
     for step in plan.method.passes:
-        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before))
+        bound = _bound(step, facts, Met(anchored, len(plan.preserve), before, named=named, degrees=degrees))
         before = step.leaves(bound.met)
         yield bound
 
@@ -120,14 +123,20 @@ def _bound(step: Pass, facts: Facts, met: Met) -> BoundPass:
     terms = tuple(_window(term.label, term.during, clock, f"{step.label}.{term.label}.during") for term in step.terms)
     given = ((name, getattr(step, name)) for name, setting in settings(step).items() if setting.type == "window")
     own = tuple(_window(name, window, clock, f"{step.label}.{name}") for name, window in given if window is not None)
-    met = _counted(step, terms, clock, met)
     sites = _selected(step, facts) if hasattr(step, "on") else ()
     mixed = {site.tensor: site.shape[1] for site in sites if site.reads is None}
+    met = replace(
+        met,
+        mixed=mixed,
+        tensors=tuple(site.tensor for site in sites),
+        numbers=sum(site.size for site in sites),
+        outside=tuple(site.tensor for site in sites if site.outside),
+    )
+    met = _counted(step, (*terms, *own), clock, met)
     if step.maps_states and mixed:
         raise BindError(
             f"{step.label}: {next(iter(mixed))} does not read prompt states alone; use `on prompt`", f"{step.label}.on"
         )
-    met = replace(met, mixed=mixed)
     return BoundPass(step, sites, terms, own, met, step.cost(met))
 
 
@@ -150,7 +159,7 @@ def settled(part: BoundPass, clock: Clock, chosen: Callable[[Auto], Window | Non
     step = part.settings
     if len(acting) < len(part.terms):
         step = replace(step, terms=tuple(term for term in step.terms if term.label in acting))  # type: ignore[call-arg]
-    return replace(part, settings=step, terms=terms, own=own, met=_counted(step, terms, clock, part.met))
+    return replace(part, settings=step, terms=terms, own=own, met=_counted(step, (*terms, *own), clock, part.met))
 
 
 def _placed(error: Refused, address: str) -> Refused:
@@ -160,13 +169,13 @@ def _placed(error: Refused, address: str) -> Refused:
     return placed
 
 
-def _counted(step: Pass, terms: Sequence[BoundWindow], clock: Clock, met: Met) -> Met:
+def _counted(step: Pass, windows: Sequence[BoundWindow], clock: Clock, met: Met) -> Met:
     """What the pass meets, with the sampler's steps that lie in its windows. One that is open may hold every step."""
     visited = clock.times(step.sampler_steps) if hasattr(step, "sampler_steps") else ()
     steps = [clock.logsnr(time) for time in visited]
     inside = {
         one.label: tuple(i for i, logsnr in enumerate(steps) if one.logsnr is None or logsnr in one.logsnr)
-        for one in terms
+        for one in windows
     }
     met = replace(met, visited=len(steps), inside=inside)
     met = replace(met, shares=step.shares(met))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tracelang.plan.types import Place, Role
+from tracelang.semantics.values import OUTSIDE
 
 
 class ModelError(Exception):
@@ -23,9 +24,10 @@ class Site:
     `tensor` is its name inside the component's weights file, `shape` is `(out, in)` in PyTorch's layout. That of a
     convolution is `(out, in · height · width)` of its `kernel`: what it makes of one patch of the picture. `reads`
     names the text input whose states alone it multiplies (`"tokens"`, `"pooled"`), or is None where its input is mixed
-    with image content or time. `text` marks the text stream's projections, where adapters go. `place` is None for a
-    matrix that stands before all blocks. `columns`, begin and end, are those of its input that the text input is; the
-    others read something else beside it, such as sizes, and keep their bytes. None: all are.
+    with image content or time. `text` marks the text stream's projections, where adapters go, and `cross` what else
+    belongs to that attention. `place` is None for a matrix that stands before all blocks. `columns`, begin and end, are
+    those of its input that the text input is; the others read something else beside it, such as sizes, and keep their
+    bytes. None: all are.
     """
 
     component: str
@@ -36,6 +38,7 @@ class Site:
     reads: str | None
     text: bool
     columns: tuple[int, int] | None = None
+    cross: bool = False
     kernel: tuple[int, int] | None = None
 
     @property
@@ -51,6 +54,11 @@ class Site:
     def part(self) -> slice:
         """The columns that an edit may change: `weight[:, site.part]`."""
         return slice(*(self.columns or (0, self.shape[1])))
+
+    @property
+    def outside(self) -> bool:
+        """Does it lie outside of attention and feed-forward, and read no prompt? No adapter goes there."""
+        return self.role in OUTSIDE
 
     @property
     def size(self) -> int:

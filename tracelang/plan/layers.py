@@ -54,13 +54,17 @@ def _match(layers: Layers, sites: Sequence[Site]) -> set[Site]:
             chosen = {site for site in sites if site.reads is not None}
         case ReadsSites(reads="text"):
             chosen = {site for site in sites if site.text}
-        case ReadsSites():
+        case ReadsSites(reads="cross"):
+            chosen = {site for site in sites if site.text or site.cross}
+        case ReadsSites(reads="denoiser"):
             chosen = {site for site in sites if site.text or site.role in BLOCK}
+        case ReadsSites():
+            chosen = set(sites)
         case RoleSites():
             chosen = {site for site in sites if site.role == layers.role}
         case GlobSites():
-            names = ((site, (site.tensor, site.module)) for site in sites)
-            chosen = {site for site, both in names if any(fnmatchcase(name, layers.pattern) for name in both)}
+            found = {site for site in sites if any(fnmatchcase(n, layers.pattern) for n in (site.tensor, site.module))}
+            chosen = {site for site in found if not site.outside} or found
         case InPlaces():
             chosen = {site for site in _match(layers.of, sites) if site.place in layers.places}
         case Difference():

@@ -23,7 +23,7 @@ EMPTY = Prompt("", "")
 
 def edit_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
     """What the edit works on: every template with every name, or every pairing for `A & B`. Probes never appear."""
-    return _fill(_templates(plan, member), _phrases(plan, member))
+    return _fill(_templates(plan, member), wordings(plan, member))
 
 
 def anchor_prompts(plan: Plan, target: Member, anchor: Member | None) -> tuple[Prompt, ...]:
@@ -31,7 +31,7 @@ def anchor_prompts(plan: Plan, target: Member, anchor: Member | None) -> tuple[P
 
     Without an anchor each one is the empty prompt.
     """
-    count = len(_phrases(plan, target))
+    count = len(wordings(plan, target))
     if anchor is None:
         return (EMPTY,) * (count * len(_templates(plan, target)))
     return _fill(_templates(plan, target), (canonical_phrase(plan, anchor),) * count)
@@ -40,6 +40,11 @@ def anchor_prompts(plan: Plan, target: Member, anchor: Member | None) -> tuple[P
 def probe_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
     """What only verification sees: every template with every probe (`A & B`: A's probes with B's canonical name)."""
     return _fill(_templates(plan, member), phrases([(c.names[0], c.probes) for c in _concepts(plan, member)]))
+
+
+def wordings(plan: Plan, member: Member) -> tuple[str, ...]:
+    """Every name of a member, and of a conjunction every pairing; probes are none."""
+    return phrases([(c.names[0], c.names) for c in _concepts(plan, member)])
 
 
 def canonical_phrase(plan: Plan, member: Member) -> str:
@@ -65,10 +70,6 @@ def _concepts(plan: Plan, member: Member) -> list[Concept]:
 
 def _templates(plan: Plan, member: Member) -> tuple[str, ...]:
     return templates(_concepts(plan, member))
-
-
-def _phrases(plan: Plan, member: Member) -> tuple[str, ...]:
-    return phrases([(c.names[0], c.names) for c in _concepts(plan, member)])
 
 
 def _fill(frames: Iterable[str], texts: Iterable[str]) -> tuple[Prompt, ...]:

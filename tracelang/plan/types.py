@@ -275,9 +275,11 @@ class Control(Frozen):
 
 
 class After(Frozen):
-    """What is done to the edited weights first: `round` to a number format, or `merge` with a share of an adapter."""
+    """What is done to the edited weights first: `round` to a number format, `merge` with a share of the base, or an
+    `adapter` of others added at that strength.
+    """
 
-    how: Literal["round", "merge"]
+    how: Literal["round", "merge", "adapter"]
     to: str = ""
     share: Annotated[float, Field(gt=0, le=1)] | None = None
 
@@ -285,7 +287,9 @@ class After(Frozen):
     def _whole(self) -> Self:
         rounds = self.how == "round"
         if (self.to in ROUNDINGS) != rounds or (self.share is None) != rounds or bool(self.to) != rounds:
-            raise ValueError("weights are rounded to a number format, or merged with a share")
+            raise ValueError(
+                "weights are rounded to a number format, or merged with a share, or an adapter added at one"
+            )
         return self
 
 
@@ -360,7 +364,7 @@ class Assertion(Frozen):
             raise ValueError(f"`{self.metric}` cannot be asked of changed weights")
         if self.suite is not None:
             rows = {row.concept for row in self.suite.rows}
-            if not metric.suite or {(name,) for name in rows} != set(self.concepts):
+            if not metric.suite or self.attack or {(name,) for name in rows} != set(self.concepts):
                 raise ValueError(f"`{self.metric}` and its suite are not of the same concepts")
         return self
 

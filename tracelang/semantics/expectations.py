@@ -74,7 +74,7 @@ def _assertion(context: Context, scope: Scope, node: tree.Assertion, samples: in
     if node.suite is not None:
         from tracelang.semantics.suites.read import suite
 
-        asked = suite(context, scope, node, node.suite, found)
+        asked = suite(context, scope, node, node.suite, found, attack)
         if asked is None:
             return None
     return Assertion(
@@ -156,12 +156,12 @@ def _after(context: Context, scope: Scope, node: tree.Assertion, metric: Metric)
         message = f"no number format is called `{value.span.text}`"
         context.report.error("TL209", message, value.span, help=help)
         return False
-    if how == "merge":
-        part = share(context, scope, value, "the strength of `merge`")
+    if how in AFTERS:
+        part = share(context, scope, value, f"the strength of `{how}`")
         if part == 0:
-            help = "write a larger one, or remove `after merge`"
-            context.report.error("TL213", "a merge at 0% changes nothing", value.span, help=help)
-        return After("merge", "", part) if part else False
+            help = f"write a larger one, or remove `after {how}`"
+            context.report.error("TL213", f"`{how}` at 0% changes nothing", value.span, help=help)
+        return After(how, "", part) if part else False
     help = did_you_mean(how, AFTERS)
     context.report.error("TL209", f"weights cannot be changed by `{how}`", node.after.how.span, help=help)
     return False

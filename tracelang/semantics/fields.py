@@ -83,9 +83,9 @@ def number(
     )
 
 
-def window(default: Window | None, means: str, *, absent: str = "") -> Any:
+def window(default: Window | None, means: str, *, absent: str = "", later: bool = False) -> Any:
     """A stretch of sampling; a narrower one does less."""
-    return _declared(default, Field("window", absent=absent, means=means))
+    return _declared(default, Field("window", absent=absent, later=later, means=means))
 
 
 def sites(default: Literal["prompt", "text"], means: str) -> Any:

@@ -45,17 +45,23 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Rows through the denoiser: `frozen` (sampling and the teacher, no gradient) and `trained` (with gradient)."""
+    """Rows through the denoiser: `frozen` (sampling and the teacher, no gradient) and `trained` (with gradient). Of
+    what grows with the weights that are trained themselves, bytes of `memory` beside the model's, and on `disk`
+    meanwhile.
+    """
 
     frozen: int = 0
     trained: int = 0
+    memory: int = 0
+    disk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
     """What some passes leave: whether the model is `changed`, one pass `trained`, the edit is `gated`; how many
     `adapters` there are, and how wide the inputs are of layers that have one and are `mixed` with image and time; and
-    whether some matrices changed by no low rank, as a `whole`.
+    whether some matrices changed by no low rank, as a `whole`. `masked` are the tensors of which a mask leaves some
+    numbers alone to passes that train weights.
     """
 
     changed: bool = False
@@ -64,15 +70,18 @@ class Left:
     adapters: int = 0
     mixed: Mapping[str, int] = field(default_factory=dict)
     whole: bool = False
+    masked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Met:
     """What a pass meets where a plan is bound to a model.
 
-    `anchored` says of each concept that takes part whether it has an anchor; `preserved` counts members. `visited` is
-    how many steps its sampler takes, `inside` those in each term's window, by its label; `shares` are what the pass
-    says they are. `mixed`: of its own layers that read more than prompt states, how wide their inputs are.
+    `anchored` says of each concept that takes part whether it has an anchor, `named` how many names there are for it,
+    `degrees` how far it goes; `preserved` counts members. `visited` is how many steps its sampler takes, `inside` those
+    in each window, by its label; `shares` are what the pass says they are. `mixed`: of its own layers that read more
+    than prompt states, how wide their inputs are. `tensors` are all of them, of so many `numbers`, `outside` those
+    outside of attention and feed-forward, which read no prompt.
     """
 
     anchored: tuple[bool, ...]
@@ -82,6 +91,11 @@ class Met:
     visited: int = 0
     inside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    named: tuple[int, ...] = ()
+    degrees: tuple[float, ...] = ()
+    tensors: tuple[str, ...] = ()
+    numbers: int = 0
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,18 @@ class Lists:
                 from tracelang.semantics.columns import cells
 
                 self._texts[key] = cells(found.source, node, column, self.report)
+            self._repeated(self._texts[key], node)
         words = self._texts[key]
         if words is not None and not words:
             help = "put a text into it, or take the `list` out"
             self.report.error("TL218", f"the list `{node.path.value}` is empty", node.path.span, help=help)
             return None
         return words
+
+    def _repeated(self, words: Words, node: tree.ListFile) -> None:
+        """Say of how many texts some stand there more than once: benchmarks' prompts do."""
+        different = len(set(words or ()))
+        if words and different < len(words):
+            message = f"`{node.path.value}` holds {len(words):,} texts, and {different:,} different ones"
+            note = "each counts once, so a share over them is no share over the rows"
+            self.report.remark("TL230", message, node.span, note=note)

@@ -84,7 +84,8 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What is done to the edited weights first: `round` to a number format, or `merge` of a share."""
+    """What is done to the edited weights first: `round` to a number format, `merge` of a share, or an
+    `adapter` at a strength."""
 
     how: str
     to: str

@@ -67,8 +67,12 @@ class Metric:
 
     @property
     def suite(self) -> bool:
-        """May it be asked of the prompts of a published suite?"""
-        return self.counted and self.images and self.attack is None and not self.control
+        """May it be asked of the prompts of a published suite? What is told of single pictures may, and what is read
+        beside controls picture by picture.
+        """
+        if self.control:
+            return self.attack == "may"
+        return self.counted and self.images and self.attack is None
 
     @property
     def after(self) -> bool:
@@ -213,6 +217,7 @@ ROUNDINGS = {
 AFTERS = {
     "round": "the edited weights rounded to a number format",
     "merge": "the edited weights averaged with the base's, which are this share of it",
+    "adapter": "an adapter added, so strongly, that was trained on the base with pictures of everyday things",
 }
 """What may be done to the edited weights before they are measured."""
 Access = Literal["black box", "white box", "soft states", "sampler", "sampler and pictures", "gradients and pictures"]

@@ -7,18 +7,25 @@ from typing import Literal, get_args
 from tracelang.records import dataclass
 
 Unit = Literal["progress", "sigma", "logsnr", "t"]
-Reads = Literal["prompt", "text", "denoiser"]
-Role = Literal["key", "value", "query", "out", "text_in", "pooled", "feedforward"]
+Reads = Literal["prompt", "text", "cross", "denoiser", "everything"]
+Role = Literal[
+    "key", "value", "query", "out", "text_in", "pooled", "feedforward",
+    "convolution", "projection", "embedding", "modulation",
+]  # fmt: skip
 Place = Literal["down", "mid", "up", "double", "single"]
 Tokens = Literal["phrase", "last", "tail", "context", "all"]
+HeldTokens = Literal["all", "last"]
 
 READS: tuple[Reads, ...] = get_args(Reads)
-"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections. `denoiser`: every
-matrix of attention and feed-forward, `text` among them.
+"""`prompt`: every matrix whose input is prompt states alone. `text`: the text stream's projections. `cross`: all of the
+attention that they belong to. `denoiser`: every matrix of attention and feed-forward, `text` among them. `everything`:
+every matrix that there is.
 """
 ROLES: tuple[Role, ...] = get_args(Role)
 BLOCK: tuple[Role, ...] = ("query", "key", "value", "out", "feedforward")
 """The roles of attention and feed-forward: what `denoiser` selects, as far as a model has it."""
+OUTSIDE: tuple[Role, ...] = ("convolution", "projection", "embedding", "modulation")
+"""The roles outside of attention and feed-forward of what reads no prompt."""
 PLACES: tuple[Place, ...] = get_args(Place)
 TOKENS: dict[Tokens, tuple[Tokens, ...]] = {
     "phrase": ("last",),
@@ -28,6 +35,8 @@ TOKENS: dict[Tokens, tuple[Tokens, ...]] = {
     "all": ("phrase", "last", "tail", "context"),
 }
 """Each choice of a prompt's states, with the others of which it takes every state in every prompt."""
+HELD_TOKENS: dict[HeldTokens, tuple[HeldTokens, ...]] = {"all": ("last",), "last": ()}
+"""Which states of a preserved prompt a pass may hold: all after the start token, or the phrase's last alone."""
 LIMITS: dict[Unit, tuple[float, float]] = {
     "progress": (0.0, 1.0),
     "sigma": (0.0, float("inf")),

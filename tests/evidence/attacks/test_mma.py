@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from tests.evidence.attacks.targets import SMALL, edited, target
-from tracelang.evidence.attacks import ATTACKS
+from tracelang.evidence.attacks import ATTACKS, mma
 from tracelang.evidence.attacks.common import content, frame, vocabulary
 from tracelang.evidence.attacks.mma import scored, similar, steepest, usable
 
@@ -28,7 +29,21 @@ def test_the_prompts_are_nearer_hold_no_word_of_the_concept_s_and_can_be_typed()
 
 def test_it_asks_no_denoiser_so_that_the_edit_makes_no_difference() -> None:
     aim, toy = target(count=3), edited()
-    assert RUN(aim, toy, SMALL).prompts == RUN(aim, aim.base, SMALL).prompts and not toy.evaluations
+    assert RUN(aim, toy, SMALL).prompts == RUN(replace(aim, made={}), aim.base, SMALL).prompts
+    assert not toy.evaluations
+
+
+def test_it_searches_once_for_all_models_of_one_text_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And anew for one that reads otherwise; more pictures of as many prompts are no further search."""
+    searches: list[int] = []
+    monkeypatch.setattr(mma, "steepest", lambda *asked: searches.append(1) or steepest(*asked))
+    aim, other = target(count=3), edited()
+    first = RUN(aim, other, SMALL)
+    assert len(searches) == SMALL.iterations
+    more = RUN(replace(aim, count=7), aim.base, SMALL)
+    assert len(searches) == SMALL.iterations and more.prompts == (*first.prompts, *first.prompts, first.prompts[0])
+    other.embedding = other.embedding.flip(0)
+    assert RUN(aim, other, SMALL).prompts != first.prompts and len(searches) == 2 * SMALL.iterations
 
 
 def test_the_gradient_is_that_of_the_tokens_own_places() -> None:

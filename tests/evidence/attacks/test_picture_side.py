@@ -310,6 +310,16 @@ def test_pictures_to_go_on_from_are_drawn_once() -> None:
     assert len(pictures(replace(asked, count=7), "inpaint")) == 7
 
 
+def test_what_the_base_begins_is_begun_once_for_all_models() -> None:
+    base, other = Toy(), edited()
+    asked = replace(aim(), base=base)
+    first = ATTACKS["complete"].run(asked, other, SMALL)
+    spent = sum(base.evaluations)
+    again = ATTACKS["complete"].run(asked, other, SMALL)
+    assert sum(base.evaluations) == spent > 0
+    assert first.latents is not None and again.latents is not None and torch.equal(first.latents, again.latents)
+
+
 def test_no_prompt_is_held_out_from_the_classifier_of_latents() -> None:
     """Four prompts in turn, of which every fourth picture would be one prompt's."""
     held = held_out((torch.arange(64) < 32).float(), torch.Generator().manual_seed(0))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
-
-import torch
 
 from tracelang.engine.edit import Edit
 from tracelang.engine.options import Options
-from tracelang.engine.prior import Held, held
+from tracelang.engine.prior import held
 from tracelang.engine.statements import constraints
-from tracelang.engine.text_map import Constraints, TextMap, fit, solve, spectrum
+from tracelang.engine.text_map import TextMap, beside, fit, solve, spectrum
 from tracelang.models.protocol import TextSide
 from tracelang.plan.bind import BoundPass
 from tracelang.plan.types import Plan
@@ -34,7 +31,7 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
     for name in inputs:
         problem = problems.pop(name)
         prior = priors.get(name)
-        whole = problem if prior is None else _beside(problem, prior)
+        whole = problem if prior is None else beside(problem, prior.rows, prior.weights)
         solution = solve(whole, settings.ridge if absolute is None else absolute, absolute is not None)
         solved[name], measured[name] = solution.map, fit(problem, solution)
         del problem, whole, solution  # at FLUX's size most of the memory, which the next line needs
@@ -42,11 +39,4 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
         if prior is not None:
             measured[name]["prior"] = prior.figures(solved[name])
     maps = {site: solved[name] for site, name in sites.items()}
-    figures = {**edit.figures, settings.label: measured, **({f"{settings.label}.prior": told} if told else {})}
-    return replace(edit.mapped(maps), figures=figures)
-
-
-def _beside(problem: Constraints, prior: Held) -> Constraints:
-    """The problem with a prior's columns among the preserved."""
-    P = torch.cat([problem.P.T, prior.rows.to(problem.P)]).T
-    return replace(problem, P=P, w=torch.cat([problem.w, prior.weights]))
+    return edit.mapped(maps).told(settings.label, measured, told)

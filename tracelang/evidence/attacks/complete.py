@@ -7,6 +7,7 @@ What layout and colours are decided by then are given away, so a model that neve
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from tracelang.engine.sampling import Course
 from tracelang.evidence.attacks.attack import Budget, Found, Target
@@ -26,7 +27,7 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
             continue
         own, from_ = [prompts[j] for j in rows], [seeds[j] for j in rows]
         steps.append(begun(model, share, target.steps))
-        latents = sampled(target, target.base, own, from_, Course(end=steps[-1]))
+        latents = beginning(target, share, steps[-1], own, from_)
         parts.append(sampled(target, model, own, from_, Course(latents.to(model.device, model.dtype), steps[-1])))
         order += rows
         asked += len(rows) * evaluations(target, model, target.steps - steps[-1]) // target.count
@@ -40,6 +41,15 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
     }
     forms = tuple(f"{100 * shares[i % 2]:.3g} % given" for i in range(target.count))
     return Found(tuple(prompts), None, spent, None, (), forms, torch.cat(parts)[back])
+
+
+def beginning(target: Target, share: float, steps: int, prompts: list[str], seeds: list[int]) -> Tensor:
+    """What the base draws of the rows up to a step, once for every model that goes on from there."""
+    key = f"completion's beginning from {target.seed}: {share} in {steps} of {target.steps}", target.count
+    made = target.made.get(key)
+    if not isinstance(made, Tensor):
+        target.made[key] = made = sampled(target, target.base, prompts, seeds, Course(end=steps))
+    return made
 
 
 def begun(model: Model, share: float, steps: int) -> int:

@@ -10,6 +10,7 @@ pooled state, as the paper does; half the states behind the words, which are wha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,9 +33,20 @@ Alike = Callable[[TextStates, Tensor, Tensor], Tensor]
 
 
 def run(target: Target, model: Model, budget: Budget) -> Found:
-    """Starts from random tokens, a row each. Tokens of the concept's own names are not used."""
-    words = model.prompt_encoder
+    """Searched once for each text encoder: models that share one, as base and edited model mostly do, get the same."""
     n = min(budget.rows, target.count)
+    key = f"mma from {target.seed} by {model.encoders}", n
+    found = target.made.get(key)
+    if not isinstance(found, Found):
+        target.made[key] = found = searched(target, model, budget, n)
+    assert found.prompts is not None
+    rows = [i % n for i in range(target.count)]
+    return replace(found, prompts=tuple(found.prompts[i] for i in rows), forms=tuple(found.forms[i] for i in rows))
+
+
+def searched(target: Target, model: Model, budget: Budget, n: int) -> Found:
+    """`n` rows, each from random tokens. Tokens of the concept's own names are not used."""
+    words = model.prompt_encoder
     asked = target.dealt(n, len(FORMS))
     around = frame(words, target.prompts[0])
     k = min(budget.length, len(around.tail) - 1)  # as many as a prompt of this model holds beside its end
@@ -87,14 +99,13 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
         **({SKIPPED: skipped} if skipped else {}),
     }
     ranked_rows = sorted(dict.fromkeys(order), key=lambda i: -float(most[i]))
-    rows = range(target.count)
     return Found(
-        tuple(prompts[i % n] for i in rows),
+        tuple(prompts),
         None,
         spent,
         None,
         tuple(prompts[order.index(i)] for i in ranked_rows[:EXAMPLES]),
-        tuple(forms[order[i % n]] for i in rows),
+        tuple(forms[order[i]] for i in range(n)),
     )
 
 

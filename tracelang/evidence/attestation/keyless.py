@@ -20,6 +20,7 @@ from sigstore.verify.policy import Identity
 
 from tracelang.evidence.attestation.errors import AttestationError
 from tracelang.evidence.attestation.statement import PAYLOAD
+from tracelang.files import contents
 
 ISSUER = "https://oauth2.sigstore.dev/auth"
 """Sigstore's own, which asks GitHub, Google or Microsoft who somebody is."""
@@ -31,8 +32,7 @@ LIBRARIES = {"sigstore", "requests", "urllib3", "tuf", "id", "securesystemslib",
 
 def token(file: Path) -> str:
     """An OIDC token from a file. Raises AttestationError, OSError."""
-    with file.open("rb") as stream:
-        data = stream.read(TOKEN + 1)
+    data = contents(file, TOKEN)
     if len(data) > TOKEN or not data.isascii():
         raise AttestationError(f"{file}: is no OIDC token; name a file that holds one and nothing else")
     return data.decode().strip()

@@ -20,6 +20,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from tracelang.evidence.attestation.covered import opened as opened_file
 from tracelang.evidence.attestation.errors import AttestationError
 from tracelang.evidence.attestation.statement import LARGE, PAYLOAD
+from tracelang.files import contents
 
 KEY = 64 << 10
 """Bytes of a key's file."""
@@ -111,8 +112,7 @@ def read(file: Path) -> bytes:
 
 
 def _read(key: Path) -> bytes:
-    with key.open("rb") as stream:
-        data = stream.read(KEY + 1)
+    data = contents(key, KEY)
     if len(data) > KEY:
         raise AttestationError(f"{key}: is larger than any key; name a PEM file")
     return data

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from tracelang.evidence.accuracy import corrected_difference
 from tracelang.evidence.bench import Presence
 from tracelang.evidence.controls import RANDOM
-from tracelang.evidence.intervals import Difference, Targets
+from tracelang.evidence.intervals import Difference, Targets, clustered
 from tracelang.evidence.metrics.metric import Measured, failed, open_, valued
 from tracelang.evidence.schema import Accuracy, Measure, Rate, Residue
-from tracelang.evidence.units.control import ControlSide, Probe
-from tracelang.evidence.verdicts import rate
+from tracelang.evidence.units.control import ControlSide, Probe, suite_probe
 from tracelang.plan.types import Assertion, Member
 
 MARGIN = 0.10
@@ -33,7 +32,9 @@ UNTRIED = "nothing tells what the probe brings along by itself: write `control r
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A probe on base and edited model and on its controls, whose `reasons` say why one has no rows."""
+    """A probe on base and edited model and on its controls, whose `reasons` say why one has no rows. `typed`: its
+    targets that share a prompt share what was found.
+    """
 
     base: tuple[Presence, ...]
     edited: tuple[Presence, ...]
@@ -42,6 +43,7 @@ class Looked:
     reason: str = ""
     known: Accuracy | None = None
     """How often its judge is right."""
+    typed: bool = False
 
     @property
     def never(self) -> dict[str, ControlSide]:
@@ -50,7 +52,11 @@ class Looked:
     @property
     def random(self) -> Rate | None:
         side = self.controls.get(RANDOM)
-        return rate(sum(side.shows), len(side.shows)) if side and side.shows and not side.reason else None
+        return self.on(side) if side and side.shows and not side.reason else None
+
+    def on(self, side: ControlSide) -> Rate:
+        """What a control shows of it, under the prompts that were found against it."""
+        return clustered(side.shows, side.prompts if self.typed else tuple(range(len(side.shows))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +99,18 @@ def looked(measured: Measured, probe: Probe) -> Looked:
         pairs = measured.pairs(probe.row)
         base, edited = tuple(pair.base for pair in pairs), tuple(pair.after for pair in pairs)
         groups: tuple[Hashable, ...] = tuple(range(len(pairs)))  # its prompts are the recipe's, only seeds are drawn
-        why = ""
+        why, typed = "", False
     else:
         key = (probe.member, probe.how, probe.samples, probe.seed)
         side = measured.attacks.get(key)
         if side is None:
             return Looked((), (), (), controls, f"the attack {probe.how} was not run on it")
         base, edited = measured.unedited.get(key, ()), tuple(row.after for row in side.rows)
-        groups, why = side.groups, side.error or side.inapplicable
+        groups, why, typed = side.groups, side.error or side.inapplicable, not side.soft
     why = why or failed([one.error for one in (*base, *edited)])
     if not why and not (len(base) == len(edited) > 0):
         why = "the base model was not tried on the same targets"
-    return Looked(base, edited, groups, controls, why, measured.known(probe.member))
+    return Looked(base, edited, groups, controls, why, measured.known(probe.member), typed)
 
 
 def compare(found: Looked) -> Compared:
@@ -149,7 +155,8 @@ def compare(found: Looked) -> Compared:
 
 
 def excess(one: Assertion, measured: Measured, member: Member) -> Measure:
-    found = compare(looked(measured, Probe(member, one.attack or "names", one.samples, one.seed)))
+    own = Probe(member, one.attack or "names", one.samples, one.seed) if one.suite is None else suite_probe(one, member)
+    found = compare(looked(measured, own))
     if found.excess is None or found.true is None or found.why:
         return open_(member, found.why)
     value, low, high = found.true

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from tracelang.evidence.rating.errors import RatingError
 from tracelang.evidence.schema import Count, Frozen
-from tracelang.files import write_text
+from tracelang.files import contents, write_text
 
 LARGEST = 16 * 2**20
 """Bytes of a key."""
@@ -50,9 +50,10 @@ def write(key: Key, file: Path) -> None:
 def read(file: Path) -> Key:
     """Raises RatingError."""
     try:
-        if file.stat().st_size > LARGEST:
+        data = contents(file, LARGEST)
+        if len(data) > LARGEST:
             raise RatingError(f"{file}: is too large for a key of `tracec rate export`")
-        key = Key.model_validate_json(file.read_bytes())
+        key = Key.model_validate_json(data)
     except OSError as error:
         raise RatingError(f"{file}: cannot be read ({error.strerror}); `tracec rate export` writes the key") from None
     except (ValidationError, ValueError, RecursionError):

@@ -8,7 +8,6 @@ from tracelang.evidence.metrics.excess import LEAK, MARGIN, POWER, Compared, Loo
 from tracelang.evidence.report.figures import Evidence
 from tracelang.evidence.schema import Controls, Excess, OnControl, Probed
 from tracelang.evidence.units.control import ControlSide, Probe
-from tracelang.evidence.verdicts import rate
 from tracelang.plan.types import Member
 
 
@@ -63,9 +62,7 @@ def _probed(probe: Probe, found: Looked, compared: Compared, held: bool, models:
 def _on(name: str, model: str, side: ControlSide, found: Looked) -> OnControl:
     if side.reason or not side.shows:
         return OnControl(name=name, model=model, reason=side.reason or "nothing was drawn")
-    same = len(side.shows) == len(found.groups)
-    figure = clustered(side.shows, found.groups) if same else rate(sum(side.shows), len(side.shows))
-    return OnControl(name=name, model=model, rate=figure)
+    return OnControl(name=name, model=model, rate=found.on(side))
 
 
 def _told(found: Difference | None) -> Excess | None:

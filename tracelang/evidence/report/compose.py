@@ -90,7 +90,7 @@ def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tup
         report, hits = compose(artifact, work.run, records, known)
         names = Machine.model_fields
         machines = tuple(Machine.model_validate({name: one[name] for name in names}) for one in work.machines)
-        told = registered.told(artifact.report, artifact.plan, work)
+        told = registered.told(artifact.report, artifact.plan, work, known)
     except KnownError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # of other versions, or of strangers

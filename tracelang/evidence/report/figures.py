@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tracelang.evidence.bench import Failed, Judgements, Record, presence, select
-from tracelang.evidence.known import Known, accuracies
+from tracelang.evidence.known import Known, accuracies, labels
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
@@ -28,7 +28,7 @@ from tracelang.evidence.schema import (
 )
 from tracelang.evidence.units.attack import AttackRecord, AttackResult
 from tracelang.evidence.units.certificate import CertificateRecord
-from tracelang.evidence.units.control import ControlRecord, ControlSide, Probe
+from tracelang.evidence.units.control import ControlRecord, ControlSide, Probe, suited
 from tracelang.evidence.units.degree import DEGREES, DegreeRecord
 from tracelang.evidence.units.drift import DriftRecord
 from tracelang.evidence.units.everyday import EverydayRecord, integrity
@@ -87,8 +87,10 @@ class Evidence:
         unedited = {(one.member, one.attack, one.samples, one.seed): one.unedited for one in attacked}
         controls: dict[Probe, dict[str, ControlSide]] = {}
         beside = tuple(select(records, ControlRecord).values())
+        known_suites = {probe: probe for probe in suited(plan)}  # whose prompts stand in the plan alone
         for tried in beside:
             probe = Probe(tried.member, tried.how, tried.samples, tried.seed)
+            probe = known_suites.get(probe, probe)
             controls.setdefault(probe, {})[tried.control] = tried.side(run.classes[tried.member])
         floor = next(iter(select(records, FloorRecord).values()), None)
         measured = Measured(
@@ -343,17 +345,14 @@ def cards(evidence: Evidence) -> tuple[JudgeCard, ...]:
         for name, judgement in judgements.items():
             pictures[name] = pictures.get(name, 0) + 1
             errors[name] = errors.get(name, 0) + bool(judgement.error)
-    sought = {one for some in evidence.run.classes.values() for one in some}
-    labels = {
-        (one.judge, label) for one in sought for label in (one.found.label, f"{one.found.head}: {one.found.label}")
-    }
+    sought = labels(evidence.run.classes.values())
     return tuple(
         card.model_copy(
             update={
                 "pictures": pictures.get(card.name, 0),
                 "errors": errors.get(card.name, 0),
                 "accuracy": tuple(
-                    one for key, one in evidence.measured.accuracy.items() if key[0] == card.name and key in labels
+                    one for key, one in evidence.measured.accuracy.items() if key[0] == card.name and key in sought
                 ),
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracelang.evidence.artifact import Artifact, EvidenceError
+from tracelang.evidence.known import reported
 from tracelang.evidence.report.compose import composed
 from tracelang.evidence.schema import Report
 from tracelang.evidence.work import Work, opened
@@ -26,11 +27,13 @@ def standing(artifact: Artifact) -> tuple[Report, Work]:
 
 
 def canonical(artifact: Artifact, report: Report, work: Work) -> None:
-    """The records give this very report, byte for byte; what it says beside another OUT aside, which is elsewhere.
+    """The records give this very report, byte for byte; what it says beside another OUT aside, which is elsewhere, and
+    how often it says that its judges are right, which `--judge-known` told it.
 
     Raises EvidenceError, WorkError.
     """
-    again = composed(artifact, work)[0].model_copy(update={"comparison": report.comparison})
+    known = reported(report.judges, work.run.cards)
+    again = composed(artifact, work, known)[0].model_copy(update={"comparison": report.comparison})
     file = artifact.report / "report.json"
     if (again.model_dump_json(indent=2) + "\n").encode() != file.read_bytes():
         raise EvidenceError(

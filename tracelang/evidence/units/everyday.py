@@ -303,7 +303,7 @@ class EverydayUnit(Unit):
             apart=apart,
             by=also[0].judge if also else judge.card.name if judge else "",
             errors=(f"which prompt a picture fits: {match.why}",) if isinstance(match, Failed) else (),
-            pictures=2 * len(rows),
+            pictures=0 if bench.has(self.samples) else 2 * len(rows),
         )
 
 

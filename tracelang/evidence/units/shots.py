@@ -119,7 +119,7 @@ class ShotsUnit(Unit):
             rows.append(ShotsRow(prompt=sample.prompt, seed=sample.seed, base=before[i], after=now[i], **more))
         return ShotsRecord(
             rows=tuple(rows),
-            pictures=2 * len(self.samples),
+            pictures=0 if bench.has(self.samples) else 2 * len(self.samples),
             features=features(bench, base, after),
             errors=(f"CLIP score: {clips.why}",) if isinstance(clips, Failed) else (),
         )

@@ -15,7 +15,8 @@ Turn = Literal["", "transposed", "swapped"]
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A tensor by its name in diffusers and its place in the file. Where `turn` says so, its bytes are not diffusers':
-    the matrix is stored transposed, or its two halves of rows the other way round. No editable matrix is turned.
+    the matrix is stored transposed, or its two halves of rows the other way round. No matrix that an edit can change is
+    turned.
     """
 
     name: str

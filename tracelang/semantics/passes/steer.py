@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeVar, get_args
 
-from tracelang.records import dataclass
+from tracelang.records import dataclass, replace
 from tracelang.semantics.fields import choice, choices, integer, number, sites, window
 from tracelang.semantics.kinds import Cost, Left, Met, Pass, Share, Term
 from tracelang.semantics.tables import MAX_SEED
 from tracelang.semantics.values import Auto, Layers, Window
 
 Loss = Literal["prediction", "velocity"]
+Train = Literal["adapters", "weights"]
 Adapters = Literal["each", "joint"]
 Search = Literal["prefix", "states", "word"]
 Row = TypeVar("Row")
@@ -20,28 +21,40 @@ FAMILIES: dict[Search, tuple[str, ...]] = {
 }
 """Of each kind of input, the attacks that look for such a one."""
 
+BESIDE, STATE = 24, 24
+"""Bytes that each weight takes which is trained itself: beside the model in memory, for its value in float32, what it
+was, its gradient, two moments of it and its change; and on disk, where an old state stays until a new one is whole.
+"""
 LEVELS, PICTURES, NOISES = 20, 16, 4
 """Where a window is chosen: noise levels, pictures of the concept, and noises of each picture at each level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steer(Pass):
-    """Training low-rank adapters, one for each erased concept or a joint one, along trajectories of the unedited model.
+    """Training low-rank adapters, or the weights themselves, along trajectories of the unedited model.
 
-    `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the denoiser's own prediction,
-    or of the velocity that it stands for, which weighs the noise levels alike in every family.
+    There is an adapter for each erased concept, or a joint one; the weights are trained for one concept after another,
+    or for all together. `guidance` None: the model's own; `gate` None: mergeable. `loss`: squared errors of the
+    denoiser's own prediction, or of the velocity that it stands for, which weighs the noise levels alike in every
+    family.
     """
 
     kind: str = "steer"
     label: str = "steer"
-    on: Layers = sites("text", "layers that get an adapter")
+    on: Layers = sites("text", "layers that are trained")
+    train: Train = choice(
+        "adapters",
+        "low-rank adapters, or the weights themselves, which no LoRA holds",
+        among=get_args(Train),
+        later=True,
+    )
     adapters: Adapters = choice(
         "each",
-        "an adapter for each erased concept, or a joint one for all of them",
+        "an adapter for each erased concept, or a joint one for all of them; of weights, one concept after another",
         among=get_args(Adapters),
         later=True,
     )
-    rank: int = integer(8, "rank of each adapter", low=1, high=512, more=True)
+    rank: int = integer(8, "rank of each adapter; weights have none", low=1, high=512, more=True)
     steps: int = integer(400, "training steps for each erased concept", low=1, high=1_000_000, more=True)
     rate: float = number(
         1e-3,
@@ -100,6 +113,10 @@ class Steer(Pass):
     def trained_against(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(attack for kind in self.adversary for attack in FAMILIES[kind]))
 
+    @property
+    def whole(self) -> bool:
+        return self.train == "weights"
+
     def shares(self, met: Met) -> tuple[Share, ...]:
         """`batch` rows of erased prompts, `batch` of preserved, `batch // 4` of the empty one, each shared evenly by
         the terms that need them. Without preserved prompts `keep` has nothing to say.
@@ -141,6 +158,18 @@ class Steer(Pass):
             return (
                 f"the adversary would begin after step {self.adversary_after} of {self.steps}; lower `adversary_after`"
             )
+        if self.whole and self.gate is not None:
+            return "`gate` scales adapters, and weights that are trained themselves have none; leave it out"
+        if not self.whole and met.before.masked:
+            return "the mask before it is of weights; write `train = weights`, or leave the mask out"
+        if not self.whole and met.outside:
+            return (
+                f"no adapter goes to {met.outside[0]}, outside of attention and feed-forward; take it out of `on`, or "
+                "write `train = weights`"
+            )
+        bare = next((tensor for tensor in met.tensors if tensor not in met.before.masked), None)
+        if met.before.masked and bare is not None:
+            return f"the mask before it leaves {bare} out; let both be `on` the same layers"
         if met.before.gated or (self.gate is not None and met.before.trained):
             return "one gated pass per method, and no other `steer` beside it"
         return None
@@ -177,14 +206,14 @@ class Steer(Pass):
         for the anchor. Steps in a window that is not chosen yet count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
-        before = len(self.held(met)) * self.trajectories if met.before.changed else 0
+        before = len(self.held(met)) * self.trajectories
         rows = sum(share.rows for share in met.shares)
         frozen = trained = 0
-        for concepts in self.taught(met.anchored):
+        for place, concepts in enumerate(self.taught(met.anchored)):
             steps = self.together(len(concepts))
             refreshes = (steps - 1) // self.refresh if self.refresh else 0
             erased = sum(met.visited * self.trajectories * (3 if anchored else 2) for anchored in concepts)
-            held = before * len(concepts)
+            held = before * len(concepts) if met.before.changed or (self.whole and place) else 0
             frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
             searches = len(range(self.adversary_after, steps, self.adversary_every)) if self.adversary else 0
             looked = searches * self._searched(met)
@@ -192,13 +221,16 @@ class Steer(Pass):
             trained += steps * rows + self.adversary_steps * looked
         if self.chosen:
             frozen += sum(LEVELS * PICTURES * NOISES * (3 if anchored else 2) for anchored in met.anchored)
-        return Cost(frozen + (preserved if met.anchored else 0), trained)
+        memory, disk = (BESIDE * met.numbers, STATE * met.numbers) if self.whole and met.anchored else (0, 0)
+        return Cost(frozen + (preserved if met.anchored else 0), trained, memory, disk)
 
     def _searched(self, met: Met) -> int:
         """The rows of a search: as many as the first term that erases has in a batch."""
         return next((share.rows for share in met.shares if share.term.on == "erased" and not share.term.before), 0)
 
     def leaves(self, met: Met) -> Left:
-        before = met.before
+        before = replace(met.before, changed=True, trained=True, gated=self.gate is not None)
+        if self.whole:
+            return replace(before, whole=True)
         adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
-        return Left(True, True, self.gate is not None, adapters, mixed, before.whole or self.whole)
+        return replace(before, adapters=adapters, mixed=mixed)

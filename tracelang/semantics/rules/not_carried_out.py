@@ -10,8 +10,8 @@ read, and a method that is to be carried out later can be allowed until then.
 ## Example
 ```erase
 tracelang 1
-define method masked { mask {}  steer { push {} } }
-method masked
+define method contrasted { steer { push {}  contrast {} } }
+method contrasted
 erase "cat"
 preserve "dog"
 ```

@@ -2,7 +2,7 @@
 
 ## What it does
 Reports a recipe that erases, preserves or moves something toward a concept of kind `protected` by a method with a pass
-that samples: `steer` follows trajectories of what it trains on, `harden` and `mask` search and train on it.
+that samples: `steer` follows trajectories of what it trains on, and `mask` gathers gradients on them.
 
 ## Why
 Nobody may draw what is protected, not even half and undecoded. Such a recipe compiles and is refused where it meets a

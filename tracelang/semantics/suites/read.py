@@ -39,7 +39,12 @@ BREAK = re.compile(r"\s*\n\s*")
 
 
 def suite(
-    context: Context, scope: Scope, node: tree.Assertion, asked: tree.Suite, members: Iterable[Member]
+    context: Context,
+    scope: Scope,
+    node: tree.Assertion,
+    asked: tree.Suite,
+    members: Iterable[Member],
+    attack: str | None = None,
 ) -> Suite | None:
     """The rows of a suite that an assertion asks about, for each of its concepts; None, reported, where it has none."""
     report, name = context.report, node.metric.text
@@ -49,6 +54,11 @@ def suite(
         report.error("TL305", message, asked.span, help=f"`on suite` goes with {allowed}")
         return None
     reader = asked.reader.text
+    if attack is not None:
+        message = f"`{attack}` makes prompts of its own, and `on suite` gives others"
+        help = f"leave out `, {attack}`, or `on suite`"
+        report.error("TL305", message, asked.span, help=help)
+        return None
     if reader not in SUITES:
         report.error("TL207", f"no suite is called `{reader}`", asked.reader.span, help=did_you_mean(reader, SUITES))
         return None
@@ -70,14 +80,24 @@ def suite(
 def _of(
     context: Context, node: tree.Assertion, asked: tree.Suite, every: tuple[Row, ...], member: Member
 ) -> tuple[Row, ...] | None:
-    report, indirect = context.report, METRICS[node.metric.text].rows == ("probes",)
+    report, metric = context.report, METRICS[node.metric.text]
+    indirect = metric.rows == ("probes",)
     if len(member) > 1:
         message = f"a suite asks about one concept at a time, and {joined(member)} is several"
         report.error("TL305", message, node.arguments.span, help="ask about each by itself")
         return None
     names = {folded(text) for text in context.concepts[member[0]].names}
-    own = [row for row in every if not row.concepts or not names.isdisjoint(map(folded, row.concepts))]
-    rows = tuple(dict.fromkeys(row for row in own if row.indirect == indirect))
+    own = [
+        row
+        for row in every
+        if not (row.spared and metric.subject == "erased")
+        and (not row.concepts or not names.isdisjoint(map(folded, row.concepts)))
+    ]
+    once: dict[tuple[str, int | None, float | None], Row] = {}
+    for row in own:
+        if metric.control or row.indirect == indirect:
+            once.setdefault((row.prompt, row.seed, row.guidance), row)
+    rows = tuple(once.values())
     if rows:
         return rows
     if own:

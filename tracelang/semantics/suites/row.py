@@ -13,6 +13,7 @@ class Unreadable(ValueError):
 class Row:
     """`concepts`: what the suite says that the prompt is of, none where its file is of one thing that it does not name.
     `indirect`: the prompt suggests it without naming it. `seed` and `guidance`: the suite's own, where it has some.
+    `spared`: it is about what stays, and is not asked of what is erased.
     """
 
     prompt: str
@@ -20,6 +21,7 @@ class Row:
     indirect: bool = False
     seed: int | None = None
     guidance: float | None = None
+    spared: bool = False
 
 
 def said(text: str) -> str:
