@@ -14,8 +14,8 @@ from tracelang.models.flow import FlowClock
 from tracelang.models.latents import Packed
 from tracelang.models.model import PipelineModel, part
 from tracelang.models.prompt_side import PromptSide
-from tracelang.models.protocol import TextStates
-from tracelang_flux.attention import LONGEST, PlainAttention
+from tracelang.models.protocol import Attended, TextStates
+from tracelang_flux.attention import LONGEST, PlainAttention, attended
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class FluxModel(PipelineModel):
     """What `predict` answers is the velocity `n − x₀`, with guidance told to the model as the conditions fix it; so
     `guidance` is 1, one forward a step.
     """
+
+    def attended(self) -> contextlib.AbstractContextManager[list[Attended]]:
+        return attended(self.denoiser, self.latents.drawn[1] // 2)
 
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
         tokens, pooled = states.inputs["tokens"].to(self.dtype), states.inputs["pooled"].to(self.dtype)

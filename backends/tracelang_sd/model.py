@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,11 +15,20 @@ from tracelang.models.diffusion import DiffusionClock
 from tracelang.models.latents import Grid
 from tracelang.models.model import PipelineModel, part
 from tracelang.models.prompt_side import PromptSide
-from tracelang.models.protocol import TextStates
+from tracelang.models.protocol import Attended, TextStates
+from tracelang_sd.attention import attended
 
 
 @dataclass(frozen=True)
-class StableDiffusionModel(PipelineModel):
+class CrossAttending(PipelineModel):
+    """A pipeline whose UNet reads the prompt in cross-attention."""
+
+    def attended(self) -> AbstractContextManager[list[Attended]]:
+        return attended(self.denoiser, (self.latents.drawn[1], self.latents.drawn[2]))
+
+
+@dataclass(frozen=True)
+class StableDiffusionModel(CrossAttending):
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
         prediction = self.denoiser(latents, times.to(self.device), states.inputs["tokens"], return_dict=False)[0]
         assert isinstance(prediction, Tensor)

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from tracelang.models.diffusion import DiffusionClock
-from tracelang.models.model import PipelineModel
 from tracelang.models.prompt_side import PromptSide
 from tracelang.models.protocol import TextStates
-from tracelang_sd.model import autoencoder, grid, plain_unet
+from tracelang_sd.model import CrossAttending, autoencoder, grid, plain_unet
 from tracelang_sd.sites import SIZES
 
 
 @dataclass(frozen=True)
-class StableDiffusionXLModel(PipelineModel):
+class StableDiffusionXLModel(CrossAttending):
     def unconditional(self) -> TextStates:
         """Zeros where the pipeline draws so without a negative prompt, else the empty prompt."""
         empty = self.encode([""])

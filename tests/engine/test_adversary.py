@@ -11,18 +11,19 @@ import pytest
 import torch
 
 import tracelang
-from tests.engine.plans import bound, erasure, plan, refine, steer, term
+from tests.engine.plans import LATE, bound, erasure, plan, refine, run, steer, term
 from tests.engine.test_steer import Stop, identical, trained
 from tests.engine.toy import Toy
 from tracelang.engine import run as engine
-from tracelang.engine.adversary import POOL, Adversary, Finds, Found, adversary
+from tracelang.engine.adversary import POOL, Adversary, Finds, adversary
 from tracelang.engine.batch import draw_batch
+from tracelang.engine.found import Found
 from tracelang.engine.options import Options
 from tracelang.engine.rollout import encoder, record
 from tracelang.engine.task import Task, task_of
 from tracelang.models.protocol import TextStates
 from tracelang.plan.bind import BindError
-from tracelang.plan.types import Plan
+from tracelang.plan.types import Plan, RoleSites
 from tracelang_flux import Flux
 from tracelang_sd import StableDiffusion
 
@@ -39,7 +40,7 @@ def foe(p: Plan, model: Toy) -> tuple[Task, Adversary, Any]:
     part = bound(p, model).passes[-1]
     task = task_of(part, p, model, p.active, 0, Options())
     erased = record(model, task.erased[0].starts, task.settings.sampler_steps, task.guidance)
-    made = adversary(task, model, encoder(model, [*task.prompts, None]), list(model.denoiser.parameters()))
+    made = adversary(task, model, encoder(model, [*task.prompts, None]), list(model.denoiser.parameters()), Finds())
     assert made is not None
     return task, made, erased
 
@@ -194,3 +195,48 @@ def test_searches_go_through_the_text_encoders_of_every_family(name: str, load: 
 
 def same(a: TextStates, b: TextStates) -> bool:
     return all(torch.allclose(a.inputs[name], b.inputs[name], atol=1e-6) for name in a.inputs)
+
+
+SEARCHED = steer(label="first", terms=(term("push", strength=0), term("keep")), adversary=("word",), adversary_steps=2)
+ANEW = steer(label="second", from_="base", terms=(term("push", strength=3), term("keep")), adversary_share=0.75)
+
+
+def test_a_second_stage_begins_at_the_base_with_what_the_first_one_found() -> None:
+    model = Toy()
+    p = plan((erasure("cat"),), refine(), SEARCHED, ANEW)
+    edit = run(p, model, cache=None, autocast=False)
+    assert [adapter.label for adapter in edit.adapters] == ["cat"] and not edit.maps
+    (first,), (second,) = edit.figures["first"], edit.figures["second"]
+    assert first["adversary"] and second["carried"] == len(edit.found[("cat",)]) == len(first["adversary"])
+    assert {part.kind for part in edit.found[("cat",)]} == {"word"}
+    costs = [part.cost for part in bound(p, model).passes]
+    assert sum(one.frozen + one.trained for one in costs) == sum(model.evaluations)
+    assert [one["evaluations"]["trained"] for one in (first, second)] == [one.trained for one in costs[1:]]
+    alone = run(plan((erasure("cat"),), replace(ANEW, from_="before")), Toy(), cache=None, autocast=False)
+    assert not identical(edit, alone), "the words found are among what is erased"
+
+
+def test_a_second_stage_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    p = plan((erasure("cat"),), SEARCHED, ANEW)
+    whole = run(p, Toy(), cache=None, autocast=False)
+    seen: list[int] = []
+
+    def stop(what: str, done: int, of: int) -> None:
+        seen.append(done)
+        if what.startswith("steering") and done == 5 and seen.count(5) >= 2 and len(seen) > of:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(p, Toy(), cache=None, autocast=False, state_dir=tmp_path, progress=stop)
+    again = run(p, Toy(), cache=None, autocast=False, state_dir=tmp_path)
+    assert identical(whole, again) and whole.figures == again.figures
+
+
+def test_beginning_anew_needs_something_found() -> None:
+    for passes in ((ANEW,), (refine(), ANEW), (steer(label="first"), ANEW)):
+        with pytest.raises(BindError, match=r"^second: `from = base` takes the place of the passes"):
+            bound(plan((erasure("cat"),), *passes), Toy())
+    gated = bound(plan((erasure("cat"),), replace(SEARCHED, gate=LATE), ANEW), Toy())
+    assert gated.passes[1].settings.leaves(gated.passes[1].met).gated is False
+    narrow = replace(ANEW, on=RoleSites(role="query"))
+    assert {site.role for site in bound(plan((erasure("cat"),), SEARCHED, narrow), Toy()).sites} == {"query"}

@@ -180,7 +180,7 @@ def test_an_adversary_searches_for_each_in_turn_and_what_it_finds_takes_rows_of_
     p = plan((erasure("cat"), erasure("ship")), steer(adapters="joint", **found))
     task = task_of(bound(p, model).passes[0], p, model, p.active, 0, Options())
     own = [record(model, one.starts, task.settings.sampler_steps, task.guidance) for one in task.erased]
-    made = adversary(task, model, encoder(model, [*task.prompts, None]), list(model.denoiser.parameters()))
+    made = adversary(task, model, encoder(model, [*task.prompts, None]), list(model.denoiser.parameters()), Finds())
     assert made is not None
     finds = Finds()
     for step in (0, 3, 6):

@@ -17,6 +17,7 @@ from tracelang.plan.bind import BindError
 from tracelang.plan.types import Window
 from tracelang.semantics.kinds import Term
 from tracelang.semantics.passes.steer import Steer
+from tracelang.semantics.terms.push import Push
 
 C, E, Y = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
 
@@ -38,6 +39,13 @@ def test_the_push_target_and_the_frozen_prediction_average_to_nothing_at_strengt
 
 def test_with_an_anchor_the_push_starts_from_the_anchor() -> None:
     assert torch.allclose(target(term("push", strength=2), C, E, Y, 1), Y - 2 * (C - E), atol=1e-6)
+
+
+def test_from_the_anchor_the_push_goes_away_from_the_concept_as_seen_from_there() -> None:
+    one = Push(strength=2, from_="anchor")
+    assert torch.allclose(target(one, C, E, Y, 1), Y - 2 * (C - Y), atol=1e-6)
+    assert torch.equal(target(one, C, E, Y, 1), target(one, C, C, Y, 1)), "of the empty prompt it asks nothing"
+    assert not torch.allclose(target(one, C, E, Y, 1), target(term("push", strength=2), C, E, Y, 1))
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 
@@ -17,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from tracelang.models.latents import Grid
 from tracelang.models.parametrisation import Level
-from tracelang.models.protocol import TextStates, TokenLayout
+from tracelang.models.protocol import Attended, TextStates, TokenLayout
 from tracelang.plan.family import Site
 from tracelang.plan.prompts import Prompt
 
@@ -159,6 +160,25 @@ class Toy:
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor:
         self.evaluations.append(len(latents))
         return self.denoiser(latents, times, states.inputs["tokens"], states.inputs["pooled"])
+
+    @contextmanager
+    def attended(self) -> Iterator[list[Attended]]:
+        found: list[Attended] = []
+        kept: list[Tensor] = []
+
+        def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+            kept.append(output[:, None])
+            if len(kept) == 2:
+                found.append(Attended(*kept, HIDDEN**-0.5, 4, 4))
+                kept.clear()
+
+        parts = [part for layer in self.denoiser.layers for part in (layer.to_q, layer.to_k)]
+        handles = [part.register_forward_hook(keep) for part in parts]
+        try:
+            yield found
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def guided(self, conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
         return unconditional + scale * (conditional - unconditional)

@@ -325,14 +325,10 @@ def test_what_counts_as_less(here: Path) -> None:
     LANGUAGE,
     "Accepted and recorded, but without effect yet: the header apart from `supports` and what lint and `breaking` "
     "read of it.",
-    "The terms `suppress` and `contrast` have no engine: a method "
-    "that uses one compiles, with a warning (`TL430`), and is refused where it meets a model.",
 )
-def test_what_has_no_engine(here: Path) -> None:
-    for method in ("steer { suppress {} }", "steer { contrast {} }"):
-        found = plan(f'erase "a" preserve "b" define method m {{ {method} }} method m')
-        with pytest.raises(ValueError, match="not carried out yet"):
-            api.bind(found, "tiny")
+def test_a_header_alone_changes_nothing_that_is_done(here: Path) -> None:
+    bare, headed = plan('erase "a"'), plan('recipe "r" { owner = "x"  version = "2" } erase "a"')
+    assert headed.recipe != bare.recipe and headed.model_copy(update={"recipe": bare.recipe}) == bare
 
 
 @says(

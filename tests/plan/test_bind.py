@@ -42,23 +42,16 @@ def test_what_cannot_be_carried_out_is_refused(p: Plan, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("method", "address"),
-    [
-        ("mace", "steer.suppress: `suppress`"),
-        ("eraseanything", "steer.suppress: `suppress`"),
-        ("two", "steer.far: `contrast`"),
-    ],
-)
-def test_what_has_no_engine_compiles_and_is_refused_here(method: str, address: str) -> None:
-    own = """
-    define method two { steer { push {} contrast as far { weight = 0 } } }
-    """
-    with pytest.raises(BindError, match=f"^{address} .* is not carried out yet; use a method without it"):
-        bound(compile(f'{own} erase "x" method {method}'))
+def test_a_push_from_the_anchor_needs_one_of_every_concept() -> None:
+    method = "define method far { steer { push as away { from = anchor } } } method far"
+    assert bound(compile(f'erase "x" toward "y" {method}')).passes
+    assert bound(compile(f'erase "x" toward "y" erase "z" degree 0% {method}')).passes
+    with pytest.raises(BindError, match=r"^steer\.away: `from = anchor` needs an anchor of every") as error:
+        bound(compile(f'erase "x" toward "y" erase "z" {method}'))
+    assert error.value.at == "steer.away"
 
 
-@pytest.mark.parametrize("method", ["ant", "ant_single", "esd", "esd_u", "trace", "uce"])
+@pytest.mark.parametrize("method", ["ant", "ant_single", "esd", "esd_u", "mace", "stereo", "trace", "uce"])
 def test_the_other_methods_bind(method: str) -> None:
     assert bound(compile(f'erase "x", "y" toward "z" preserve "k" method {method}')).passes
 

@@ -120,6 +120,7 @@ def test_all_methods_are_known() -> None:
         "oce",
         "rece",
         "speed",
+        "stereo",
         "trace",
         "trace_fast",
         "trace_paper",

@@ -1,8 +1,7 @@
 """Every code and what it stands for. A code keeps its meaning for ever; a new finding gets a new one.
 
 TL1xx reading and syntax, TL2xx names and types, TL3xx meaning, TL4xx policy, TL5xx style, TL6xx
-what a model reads. TL310 (not carried out by
-this version yet) is retired.
+what a model reads. TL310 and TL430 (not carried out by this version yet) are retired.
 """
 
 from __future__ import annotations
@@ -100,7 +99,6 @@ CODES: dict[str, str] = {
     "TL427": "a recipe that is gone",
     "TL428": "a recipe that was moved",
     "TL429": "a recipe that promises less than a required one",
-    "TL430": "a pass or term that no engine carries out yet",
     "TL431": "a degree of 0 that is written out",
     "TL432": "a window or place that a stated family does not have",
     "TL433": "a method that erases nothing",

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import torch
@@ -25,30 +25,20 @@ from torch import Tensor, nn
 from tracelang.engine.batch import Slot
 from tracelang.engine.batches import batches
 from tracelang.engine.errors import EngineError
+from tracelang.engine.found import Found
 from tracelang.engine.rollout import Encode, Trajectories
 from tracelang.engine.seeds import generator
 from tracelang.engine.task import Task
 from tracelang.models import free
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import Prompt
+from tracelang.plan.types import Member
 from tracelang.semantics.passes.steer import Search
 
 POOL = 16
 KINDS: tuple[Search, ...] = get_args(Search)
 TOKENS = "tokens"
 """The text input whose states `states` looks for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An input that a search found: free states or embeddings `[k, d]`, float32, for the `of`-th concept of the task.
-    `encoded` holds what prompts become with it, as far as they were asked for: the text encoder stands still.
-    """
-
-    kind: Search
-    value: Tensor
-    of: int = 0
-    encoded: dict[str, TextStates] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +53,7 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class Finds:
-    """The last that were found, oldest first, and all searches."""
+    """The last that were found, oldest first, with those that an earlier pass left; and all searches of this one."""
 
     pool: tuple[Found, ...] = ()
     searches: tuple[Searched, ...] = ()
@@ -72,12 +62,12 @@ class Finds:
         return [{"step": s.step, "kind": s.kind, "before": s.before, "after": s.after} for s in self.searches]
 
     def packed(self) -> dict[str, Tensor]:
-        """As tensors, for a saved state; empty where nothing was searched."""
-        if not self.searches:
+        """As tensors, for a saved state; empty where there is nothing."""
+        if not (self.searches or self.pool):
             return {}
         rows = [[s.step, KINDS.index(s.kind), s.before, s.after] for s in self.searches]
         found = {f"{i} {one.of} {one.kind}": one.value for i, one in enumerate(self.pool)}
-        return {"searches": torch.tensor(rows, dtype=torch.float64), **found}
+        return {"searches": torch.tensor(rows, dtype=torch.float64).view(-1, 4), **found}
 
     @staticmethod
     def unpacked(tensors: Mapping[str, Tensor]) -> Finds:
@@ -115,6 +105,8 @@ class Adversary:
     ) -> tuple[Finds, dict[str, int]]:
         """The finds after this step's search, where one is due, and what was asked of the model for it."""
         settings = self.task.settings
+        if not settings.adversary:
+            return finds, {}
         number, off = divmod(step - settings.adversary_after, settings.adversary_every)
         if number < 0 or off:
             return finds, {}
@@ -274,10 +266,20 @@ class Adversary:
         return found.encoded[prompt]
 
 
-def adversary(task: Task, model: Model, encode: Encode, parameters: Iterable[nn.Parameter]) -> Adversary | None:
-    """The adversary that the pass asks for; None where it asks for none."""
-    settings = task.settings
-    if not settings.adversary:
+def carried(task: Task, left: Mapping[Member, Sequence[Found]]) -> Finds:
+    """What earlier passes found against the task's concepts, where it begins anew with that (docs/methods.md §3.9)."""
+    if task.settings.from_ != "base":
+        return Finds()
+    return Finds(
+        tuple(Found(f.kind, f.value, i) for i, one in enumerate(task.erased) for f in left.get(one.targets, ()))
+    )
+
+
+def adversary(
+    task: Task, model: Model, encode: Encode, parameters: Iterable[nn.Parameter], finds: Finds
+) -> Adversary | None:
+    """What searches, or plants what was found before; None where the pass asks for neither."""
+    if not (task.settings.adversary or finds.pool):
         return None
     pushed = next(slot for slot in task.slots if pushes(slot))
     real = torch.cat([encode([text]).inputs[TOKENS][0, model.layout(p).start :] for text, p in task.prompts.items()])
@@ -293,7 +295,7 @@ def _spread(rows: Tensor) -> float:
 
 def pushes(slot: Slot) -> bool:
     """Whether the slot's term erases: what `hold` keeps is the clean prompt's own way."""
-    return slot.term.on == "erased" and not slot.term.before
+    return slot.term.erases
 
 
 @contextmanager

@@ -46,7 +46,10 @@ def slots(settings: Steer, shares: Sequence[Share], clock: Clock) -> tuple[Slot,
         squares = torch.tensor([clock.velocity(time) ** 2 for time in clock.times(settings.sampler_steps)])
         counts = squares / squares.mean()
     steps = [torch.tensor(share.steps) for share in shares]
-    return tuple(Slot(share.term, share.rows, at, counts[at]) for share, at in zip(shares, steps, strict=True))
+    return tuple(
+        Slot(share.term, share.rows, at, torch.ones(len(at)) if share.term.attends else counts[at])
+        for share, at in zip(shares, steps, strict=True)
+    )
 
 
 Source = tuple[Trajectories, float]
@@ -54,11 +57,23 @@ Source = tuple[Trajectories, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What a row is there for whose loss is of attention: the rows of its prompt's states that are meant, and what the
+    unedited model `told`, `[…]`.
+    """
+
+    term: Term
+    tokens: tuple[int, ...]
+    told: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Rows of one training step: where (`latents`, `times`), for which `prompts` (`""`: the unconditional input),
     toward what, and their weights.
 
-    The loss is `Σ_rows weights · mean ‖pred − targets‖²`.
+    The loss is `Σ_rows weights · mean ‖pred − targets‖²`; in a row with a look, its term's own instead. No looks at
+    all: no row has one.
     """
 
     latents: Tensor
@@ -66,6 +81,7 @@ class Batch:
     prompts: tuple[str, ...]
     targets: Tensor
     weights: Tensor
+    looks: tuple[Look | None, ...] = ()
 
 
 def draw_batch(
@@ -85,14 +101,21 @@ def draw_batch(
     preserved = [] if kept is None else [[(kept, 1.0)]]
     sources = {"erased": [concepts], "preserved": preserved, "empty": [concepts, *preserved]}
     parts: list[tuple[Tensor, Tensor, list[str], Tensor, Tensor]] = []
+    looks: list[Look | None] = []
     for slot in slots:
         on = slot.term.on
         for source, degree, rows in _dealt(sources[on], slot.rows, generator):
             n = torch.randint(len(source), (rows,), generator=generator)
             at = torch.randint(len(slot.steps), (rows,), generator=generator)
             s = slot.steps[at]
-            goal = target(slot.term, source.seen(n, s), degree)
+            seen = source.seen(n, s)
             weight = slot.counts[at] * (slot.term.weight / slot.rows)
+            if slot.term.attends:
+                goal, weight = seen.conditional, weight * degree
+                looks += _looks(slot.term, source, n, s)
+            else:
+                goal = target(slot.term, seen, degree)
+                looks += [None] * rows
             if on == "preserved":
                 weight = weight * kept_weights[n]
             prompts = [""] * rows if on == "empty" else [source.prompts[int(k)] for k in n]
@@ -103,7 +126,14 @@ def draw_batch(
         tuple(prompt for part in parts for prompt in part[2]),
         torch.cat([part[3] for part in parts]),
         torch.cat([part[4] for part in parts]),
+        tuple(looks),
     )
+
+
+def _looks(term: Term, source: Trajectories, n: Tensor, s: Tensor) -> list[Look | None]:
+    """Each with memory of its own: how a cache's file lies there may decide a last bit."""
+    known = source.looked[term.label]
+    return [Look(term, known.tokens[i], known.told[i, k].clone()) for i, k in zip(n.tolist(), s.tolist(), strict=True)]
 
 
 def _dealt(

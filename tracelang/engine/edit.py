@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tracelang.engine.errors import EngineError
 from tracelang.engine.exact import exact
 from tracelang.engine.finite import finite, rounded
+from tracelang.engine.found import Found
 from tracelang.engine.gate import Gate
 from tracelang.engine.gated import Gated
 from tracelang.engine.low_rank import Dense, LowRank, add
@@ -41,6 +42,7 @@ class Edit:
     what the passes measured on the way, ready for JSON.
 
     `masks` change nothing: by a concept's targets the numbers of a matrix, `[out, in]`, that a later pass may train.
+    Nor does what was `found`: the inputs that brought an erasure's targets back.
     """
 
     maps: Mapping[Site, TextMap] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Edit:
     turns: Mapping[Site, Tensor] = field(default_factory=dict)
     trained: Mapping[Site, Tensor] = field(default_factory=dict)
     masks: Mapping[Member, Mapping[Site, Tensor]] = field(default_factory=dict)
+    found: Mapping[Member, tuple[Found, ...]] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[Site, ...]:

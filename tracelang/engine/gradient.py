@@ -4,10 +4,13 @@ a block computed forgotten and made again. Neither changes what is learnt, but f
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from tracelang.engine.batch import Batch
 from tracelang.engine.batches import batches
+from tracelang.engine.looking import error as attention_error
 from tracelang.engine.options import Options
 from tracelang.models.protocol import Model, TextStates
 
@@ -21,11 +24,22 @@ def accumulate(student: Model, batch: Batch, states: TextStates, options: Option
     total = 0.0
     for rows in batches(range(count), options.micro_batch or count):
         part = slice(rows[0], rows[-1] + 1)
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.autocast):
+        looks = batch.looks[part]
+        with (
+            student.attended() if any(looks) else nullcontext([]) as layers,
+            torch.autocast(device.type, torch.bfloat16, enabled=options.autocast),
+        ):
             prediction = student.predict(
                 batch.latents[part].to(device), batch.times[part].float().to(device), states.rows(list(rows))
             )
         error = (prediction.float() - batch.targets[part].to(device)).square().flatten(1).mean(1)
+        if any(looks):
+            error = torch.stack(
+                [
+                    error[row] if one is None else attention_error(one.term, layers, row, one.tokens, one.told)
+                    for row, one in enumerate(looks)
+                ]
+            )
         loss = error @ batch.weights[part].to(device)
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())

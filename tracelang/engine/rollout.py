@@ -5,8 +5,8 @@ Guidance evaluates `pred(c)` and `pred(∅)` at every step anyway, so both come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TypeVar
 
@@ -48,13 +48,23 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What a term on attention knows of `n` trajectories: which rows of each one's prompt states are meant, and what
+    the unedited model's attention `told` of it, `[n, S, …]`.
+    """
+
+    tokens: tuple[tuple[int, ...], ...]
+    told: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectories:
     """`n` trajectories of `S` sampler steps, on the CPU in the model's dtype.
 
     `latents` are the `x_t [n, S, …]` before each step; `conditional`, `empty` and `anchor` the frozen model's raw
     predictions there for the prompt, the unconditional input and the anchor's prompt. `times [S]` is in the clock's
     unit. `before` is `conditional` of the model that the earlier passes left, at the steps where it was asked; None:
-    that is the same.
+    that is the same. `looked` is by the label of the term.
     """
 
     prompts: tuple[str, ...]
@@ -64,6 +74,7 @@ class Trajectories:
     empty: Tensor
     anchor: Tensor | None
     before: Tensor | None = None
+    looked: Mapping[str, Looked] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompts)

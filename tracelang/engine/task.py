@@ -20,7 +20,7 @@ from tracelang.engine.rollout import Start, starts
 from tracelang.models.protocol import Model
 from tracelang.plan.bind import BoundPass
 from tracelang.plan.family import Site
-from tracelang.plan.prompts import Prompt, anchor_prompts, canonical_phrase, edit_prompts
+from tracelang.plan.prompts import Prompt, anchor_prompts, canonical_phrase, edit_prompts, synonyms
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Erasure, Member, Plan
 from tracelang.semantics.passes.steer import Steer
@@ -45,7 +45,8 @@ class Task:
 
     `counts` are the model's single predictions so far, those that a cache held counted too: `frozen` of the teachers
     and while sampling, `trained` with gradients; and the `steps`. `held` are the sampler steps at which `hold` acts.
-    `prompts` says where the phrase stands in each text of `erased` and `kept`.
+    `prompts` says where the phrase stands in each text of `erased` and `kept`; `synonyms` has for each of `erased` the
+    same with another name, where there is one, and `unrelated` the prompts of each preserved member.
     """
 
     erased: tuple[Erased, ...]
@@ -59,6 +60,8 @@ class Task:
     kept: tuple[Start, ...]
     kept_weights: Tensor
     prompts: Mapping[str, Prompt]
+    synonyms: Mapping[str, Prompt]
+    unrelated: tuple[tuple[Prompt, ...], ...]
     options: Options
     key: str
     path: Path | None
@@ -113,6 +116,8 @@ def task_of(
         kept=kept,
         kept_weights=torch.tensor([weights[i % len(weights)] for i in range(count)]),
         prompts={prompt.text: prompt for prompt in chain(*spared, *asked) if prompt.text in visited},
+        synonyms=dict(chain(*(synonyms(plan, erasure.targets).items() for erasure in erasures))),
+        unrelated=tuple(spared),
         options=options,
         key=f"{scheme}:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}",
         path=options.state / f"{settings.label}-{number}.safetensors" if options.state is not None else None,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tracelang.engine.adversary import Adversary, Finds, adversary
+from tracelang.engine.adversary import Adversary, Finds, adversary, carried
 from tracelang.engine.batch import Batch, draw_batch
 from tracelang.engine.cache import cached
 from tracelang.engine.cache import key as trajectories_key
@@ -25,6 +25,7 @@ from tracelang.engine.errors import EngineError
 from tracelang.engine.gated import Gated
 from tracelang.engine.gradient import accumulate
 from tracelang.engine.learner import Learner
+from tracelang.engine.looking import looked
 from tracelang.engine.lora import NAME, injected
 from tracelang.engine.low_rank import LowRank
 from tracelang.engine.rollout import Encode, Start, Trajectories, encoder, judged_by, predictions, record
@@ -62,6 +63,8 @@ def trained(
         refuse(model, task.sites, task.path)
     erased = tuple(frozen(model, task, one.starts, {} if own is None else own) for one in task.erased)
     kept = frozen(model, task, task.kept, shared) if task.kept else None
+    erased, asked = looked(model, task, erased)
+    task.counts["frozen"] += asked
     with _begun(model, edit, task, erased, kept) as training:
         if state is not None:
             training.resume(state)
@@ -94,7 +97,7 @@ class Training:
     erased: tuple[Trajectories, ...]
     kept: Trajectories | None
     adversary: Adversary | None
-    finds: Finds = field(default_factory=Finds)
+    finds: Finds
     done: int = 0
     whole: bool = True
     curve: list[float] = field(default_factory=list)
@@ -183,9 +186,11 @@ class Training:
                 result.append(judged_by(self.model, path, again, task.options.progress))
             evaluations += path.evaluations + result[-1].evaluations
         many = len(task.erased)
-        self.erased, seen = _before(self.model, self.edit, self.learner, task, result[:many])
+        with self.learner.off(), self.patch.undone():
+            again_erased, asked = looked(self.model, task, result[:many], keep=False)
+        self.erased, seen = _before(self.model, self.edit, self.learner, task, again_erased)
         self.kept = result[many] if len(result) > many else None
-        return evaluations + seen
+        return evaluations + asked + seen
 
     def _save(self) -> None:
         task = self.task
@@ -209,8 +214,9 @@ def _begun(
             erased, seen = _before(model, edit, learner, task, erased)
             task.counts["frozen"] += seen
             optimiser = torch.optim.AdamW(learner.parts, weight_decay=0)
-            foe = adversary(task, model, encode, learner.live)
-            yield Training(task, model, edit, patch, student, learner, optimiser, encode, erased, kept, foe)
+            found = carried(task, edit.found)
+            foe = adversary(task, model, encode, learner.live, found)
+            yield Training(task, model, edit, patch, student, learner, optimiser, encode, erased, kept, foe, found)
     finally:
         patch.undo()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
@@ -18,7 +18,7 @@ from tracelang.models.libraries import quiet
 from tracelang.models.parametrisation import Level, Parametrisation
 from tracelang.models.parts import component
 from tracelang.models.prompt_side import PromptSide
-from tracelang.models.protocol import TextStates
+from tracelang.models.protocol import Attended, TextStates
 from tracelang.plan.family import Clock, ModelError, Site
 
 IMAGE_BATCH = 8
@@ -81,6 +81,12 @@ class PipelineModel(PromptSide, ABC):
 
     @abstractmethod
     def predict(self, latents: Tensor, times: Tensor, states: TextStates) -> Tensor: ...
+
+    def attended(self) -> AbstractContextManager[list[Attended]]:
+        """No family has to tell: what asks for it is then refused."""
+        raise ModelError(
+            f"{self.folder}: its family does not tell what attends to the prompt, so no term can act on that"
+        )
 
     @contextmanager
     def checkpointed(self) -> Iterator[None]:

@@ -68,6 +68,21 @@ class Lost:
     nothing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """Where the places of a picture attend to a prompt, in one layer: the softmax over all keys of `scale · q kᵀ`.
+
+    `queries [n, heads, Q, w]` are of the places, `rows · columns = Q` of them in reading order. Of the `keys [n, heads,
+    K, w]` the first are of the prompt's token states, in their order; others may follow. Gradients flow.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    scale: float
+    rows: int
+    columns: int
+
+
 class PromptEncoder(Protocol):
     """The prompt side of a model as an attacker sees it: token ids, their embeddings, and states from either."""
 
@@ -166,6 +181,14 @@ class Model(TextSide, Protocol):
         """The denoiser's raw prediction, as it was trained (noise, v or velocity), same shape as `latents`.
 
         `times` is `[n]`. Gradients flow. No guidance is applied.
+        """
+        ...
+
+    def attended(self) -> AbstractContextManager[list[Attended]]:
+        """Inside, `predict` leaves in the list what the layers hold in which a picture attends to its prompt, layer by
+        layer in the model's order; whoever reads it empties it.
+
+        Raises ModelError where the family does not tell.
         """
         ...
 

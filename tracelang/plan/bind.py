@@ -88,8 +88,10 @@ class BoundPlan:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Every matrix that some pass changes, in the model's order."""
-        chosen = {site for part in self.passes for site in part.sites}
+        """Every matrix that is changed in the end, in the model's order."""
+        chosen = set[Site]()
+        for part in self.passes:
+            chosen = set(part.sites) if part.settings.anew else chosen | set(part.sites)
         return tuple(site for site in self.facts.sites if site in chosen)
 
 
@@ -110,6 +112,7 @@ def bind(plan: Plan, facts: Facts) -> BoundPlan:
 def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
     before = Left()
     anchored = tuple(erasure.anchor is not None for erasure in plan.active)
+    named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
     degrees = tuple(erasure.degree for erasure in plan.active)
     named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
     for step in plan.method.passes:
@@ -179,6 +182,11 @@ def _counted(step: Pass, windows: Sequence[BoundWindow], clock: Clock, met: Met)
     }
     met = replace(met, visited=len(steps), inside=inside)
     met = replace(met, shares=step.shares(met))
+    for share in met.shares:
+        why = share.term.problem(met)
+        if why is not None:
+            at = f"{step.label}.{share.term.label}"
+            raise BindError(f"{at}: {why}", at)
     why = step.problem(met)
     if why is not None:
         raise BindError(f"{step.label}: {why}", step.label)

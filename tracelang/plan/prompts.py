@@ -42,6 +42,12 @@ def probe_prompts(plan: Plan, member: Member) -> tuple[Prompt, ...]:
     return _fill(_templates(plan, member), phrases([(c.names[0], c.probes) for c in _concepts(plan, member)]))
 
 
+def synonyms(plan: Plan, member: Member) -> dict[str, Prompt]:
+    """For each text of `edit_prompts(plan, member)` the same template with the next name. Probes never appear."""
+    prompts, count = edit_prompts(plan, member), len(wordings(plan, member))
+    return {prompt.text: prompts[i - i % count + (i + 1) % count] for i, prompt in enumerate(prompts)}
+
+
 def wordings(plan: Plan, member: Member) -> tuple[str, ...]:
     """Every name of a member, and of a conjunction every pairing; probes are none."""
     return phrases([(c.names[0], c.names) for c in _concepts(plan, member)])

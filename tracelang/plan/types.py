@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from tracelang.semantics.fields import Field as Setting
-from tracelang.semantics.fields import settings
+from tracelang.semantics.fields import attributes, settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, takes_terms
 from tracelang.semantics.prior import Prior, sampled
 from tracelang.semantics.tables import ATTACKS, MAX_CONTROLS, MAX_MODEL_NAME, MAX_SEED, METRICS, ROUNDINGS, SUITES, Kind
@@ -205,7 +205,7 @@ def _step(package: str) -> Callable[[Any], Any]:
             raise ValueError(f"`{kind}` has no label of the language")
         _distinct((one.label for one in parts.get("terms", ())), "terms of one label")
         values = {name: _setting(field, stated[name]) for name, field in fields.items() if name in stated}
-        return declaration(label=stated["label"], **values, **parts)
+        return declaration(label=stated["label"], **attributes(values), **parts)
 
     return read
 

@@ -7,6 +7,7 @@ these are read: what a recipe may write, what a plan file may hold, what promise
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from keyword import iskeyword
 from typing import Any, Literal
 
 from tracelang.records import dataclass, field
@@ -117,7 +118,12 @@ def _declared(default: object, setting: Field) -> Any:
 def settings(declaration: Any) -> dict[str, Field]:
     """The settings of a pass or a term, or of its class, in the order in which it declares them."""
     options: dict[str, Any] = declaration.__options__
-    return {name: one["metadata"]["setting"] for name, one in options.items() if "metadata" in one}
+    return {name.rstrip("_"): one["metadata"]["setting"] for name, one in options.items() if "metadata" in one}
+
+
+def attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of settings by the names of their attributes: a word of Python's has an underscore behind it there."""
+    return {f"{name}_" if iskeyword(name) else name: value for name, value in values.items()}
 
 
 def range_words(setting: Field) -> str:

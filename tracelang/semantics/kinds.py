@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracelang.records import dataclass, field, replace
 from tracelang.semantics.fields import number, window
@@ -19,11 +19,24 @@ from tracelang.semantics.values import WHOLE, Auto, Window
 PASSES, TERMS = "tracelang.semantics.passes", "tracelang.semantics.terms"
 
 
+class Step:
+    """What has settings: under the name of one that is a word of Python's, its attribute is found as well."""
+
+    __slots__ = ()
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), f"{name}_"):
+                return getattr(self, f"{name}_")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
 @dataclass(frozen=True, slots=True)
-class Term:
+class Term(Step):
     """A windowed part of a pass's loss, on prompts of one kind: `"erased"`, `"preserved"`, or the `"empty"` one.
 
-    `before`: it asks what the passes before its own left the model predicting.
+    `before`: it asks what the passes before its own left the model predicting. `attends`: its loss is of what a picture
+    attends to while it is predicted, not of the prediction.
     """
 
     kind: str
@@ -32,6 +45,23 @@ class Term:
     weight: float = number(1.0, "weight in the loss", low=0, more=True)
     on = "erased"
     before = False
+    attends = False
+
+    @property
+    def erases(self) -> bool:
+        """Whether it moves predictions of erased prompts: another term on them keeps a prompt's own way, or looks at
+        attention alone.
+        """
+        return self.on == "erased" and not self.before and not self.attends
+
+    @property
+    def asks(self) -> int:
+        """How often it asks the unedited model what is attended to, at each place of a trajectory."""
+        return 0
+
+    def problem(self, met: Met) -> str | None:
+        """Why it cannot act there, in one line."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +91,7 @@ class Left:
     """What some passes leave: whether the model is `changed`, one pass `trained`, the edit is `gated`; how many
     `adapters` there are, and how wide the inputs are of layers that have one and are `mixed` with image and time; and
     whether some matrices changed by no low rank, as a `whole`. `masked` are the tensors of which a mask leaves some
-    numbers alone to passes that train weights.
+    numbers alone to passes that train weights. Some pass `searched` for what brings a concept back.
     """
 
     changed: bool = False
@@ -71,6 +101,7 @@ class Left:
     mixed: Mapping[str, int] = field(default_factory=dict)
     whole: bool = False
     masked: tuple[str, ...] = ()
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +130,7 @@ class Met:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(Step):
     """A step of a method, with its settings.
 
     `closed_form`: text states and weights decide it, it samples nothing. `maps_states`: it changes what layers make of
@@ -114,6 +145,11 @@ class Pass:
     @property
     def whole(self) -> bool:
         """Does it change matrices by no low rank? No LoRA holds that, and no adapter is fused with it."""
+        return False
+
+    @property
+    def anew(self) -> bool:
+        """Does it begin at the base's weights, whatever the passes before it made of them?"""
         return False
 
     @property

@@ -8,7 +8,7 @@ from tracelang.diagnostics import Label, Span
 from tracelang.diagnostics.diagnostic import did_you_mean
 from tracelang.records import replace
 from tracelang.semantics.context import Context
-from tracelang.semantics.fields import settings
+from tracelang.semantics.fields import attributes, settings
 from tracelang.semantics.kinds import PASSES, TERMS, Pass, Term, declared, kinds, takes_terms
 from tracelang.semantics.program import Method
 from tracelang.semantics.scope import Scope, find
@@ -87,11 +87,11 @@ def _pass(context: Context, scope: Scope, block: tree.Block, spans: Spans) -> Pa
             if term is not None and _unlabelled(context, places, term.label, item):
                 terms.append(term)
     if not takes_terms(declaration):
-        return cast(Pass, declaration(label=label, **values))
+        return cast(Pass, declaration(label=label, **attributes(values)))
     if not any(isinstance(item, tree.Block) for item in block.body.items):
         help = f"give it a term: {', '.join(kinds(TERMS))}"
         context.report.error("TL313", f"a `{kind}` pass without terms does nothing", block.span, help=help)
-    return cast(Pass, declaration(label=label, terms=tuple(terms), **values))
+    return cast(Pass, declaration(label=label, terms=tuple(terms), **attributes(values)))
 
 
 def _term(
@@ -108,7 +108,7 @@ def _term(
             context.report.error("TL206", "a term holds settings only", item.span)
     label = (block.label or block.name).text
     values = _settings(context, scope, declaration, block, f"the term `{kind}`", spans, f"{within}.{label}")
-    return cast(Term, declaration(label=label, **values))
+    return cast(Term, declaration(label=label, **attributes(values)))
 
 
 def _settings(
@@ -174,7 +174,7 @@ def _set(context: Context, scope: Scope, base: Method, item: tree.Setting) -> Me
     value = setting(context, scope, fields[labels[-1]], item)
     if isinstance(value, Wrong):
         return base
-    changed: Any = replace(owner, **{labels[-1]: value})
+    changed: Any = replace(owner, **attributes({labels[-1]: value}))
     if step is not None and term is not None:
         changed = replace(cast(Any, step), terms=_swap(step.terms, term, changed))
     spans = {**base.spans, address: item.values[0].span}

@@ -13,6 +13,7 @@ Loss = Literal["prediction", "velocity"]
 Train = Literal["adapters", "weights"]
 Adapters = Literal["each", "joint"]
 Search = Literal["prefix", "states", "word"]
+Begins = Literal["before", "base"]
 Row = TypeVar("Row")
 FAMILIES: dict[Search, tuple[str, ...]] = {
     "prefix": ("unlearn_diff_atk", "textual_inversion"),
@@ -107,7 +108,17 @@ class Steer(Pass):
         more=True,
         later=True,
     )
+    from_: Begins = choice(
+        "before",
+        "begin at what the passes before left; or in their place at the base, with all that their adversaries found",
+        among=get_args(Begins),
+        later=True,
+    )
     terms: tuple[Term, ...] = ()
+
+    @property
+    def anew(self) -> bool:
+        return self.from_ == "base"
 
     @property
     def trained_against(self) -> tuple[str, ...]:
@@ -158,6 +169,11 @@ class Steer(Pass):
             return (
                 f"the adversary would begin after step {self.adversary_after} of {self.steps}; lower `adversary_after`"
             )
+        if self.anew and not met.before.searched:
+            return (
+                "`from = base` takes the place of the passes before it, but for what their adversaries found, and "
+                "there was none; give one of them an `adversary`, or leave `from` out"
+            )
         if self.whole and self.gate is not None:
             return "`gate` scales adapters, and weights that are trained themselves have none; leave it out"
         if not self.whole and met.before.masked:
@@ -170,7 +186,8 @@ class Steer(Pass):
         bare = next((tensor for tensor in met.tensors if tensor not in met.before.masked), None)
         if met.before.masked and bare is not None:
             return f"the mask before it leaves {bare} out; let both be `on` the same layers"
-        if met.before.gated or (self.gate is not None and met.before.trained):
+        before = self._begins_at(met)
+        if before.gated or (self.gate is not None and before.trained):
             return "one gated pass per method, and no other `steer` beside it"
         return None
 
@@ -201,19 +218,22 @@ class Steer(Pass):
         """Sampling predicts with and without the prompt at every sampler step, and for the anchor where there is one.
 
         A refresh samples anew from the student and asks the original model for the same predictions there. Where
-        earlier passes changed the model, `hold` asks it for predictions too. A search asks the student at each of its
-        steps, and once more for what it found. Choosing windows asks the original model for the prompt, for none and
-        for the anchor. Steps in a window that is not chosen yet count as the whole.
+        earlier passes changed the model, `hold` asks it for predictions too. Terms on attention ask the original model
+        what it attends to. A search asks the student at each of its steps, and once more for what it found. Choosing
+        windows asks the original model for the prompt, for none and for the anchor. Steps in a window that is not yet
+        chosen count as the whole.
         """
         preserved = 2 * met.visited * self.preserved_trajectories(met)
-        before = len(self.held(met)) * self.trajectories
+        before, changed = len(self.held(met)) * self.trajectories, self._begins_at(met).changed
+        asked = sum(share.term.asks * len(share.steps) for share in met.shares) * self.trajectories
         rows = sum(share.rows for share in met.shares)
         frozen = trained = 0
         for place, concepts in enumerate(self.taught(met.anchored)):
             steps = self.together(len(concepts))
             refreshes = (steps - 1) // self.refresh if self.refresh else 0
             erased = sum(met.visited * self.trajectories * (3 if anchored else 2) for anchored in concepts)
-            held = before * len(concepts) if met.before.changed or (self.whole and place) else 0
+            held = before * len(concepts) if changed or (self.whole and place) else 0
+            held += asked * len(concepts)
             frozen += erased + held + refreshes * (2 * (erased + preserved) + held)
             searches = len(range(self.adversary_after, steps, self.adversary_every)) if self.adversary else 0
             looked = searches * self._searched(met)
@@ -226,11 +246,16 @@ class Steer(Pass):
 
     def _searched(self, met: Met) -> int:
         """The rows of a search: as many as the first term that erases has in a batch."""
-        return next((share.rows for share in met.shares if share.term.on == "erased" and not share.term.before), 0)
+        return next((share.rows for share in met.shares if share.term.erases), 0)
 
     def leaves(self, met: Met) -> Left:
-        before = replace(met.before, changed=True, trained=True, gated=self.gate is not None)
+        before = replace(self._begins_at(met), changed=True, trained=True, gated=self.gate is not None)
+        before = replace(before, searched=met.before.searched or bool(self.adversary))
         if self.whole:
             return replace(before, whole=True)
         adapters, mixed = before.adapters + len(self.taught(met.anchored)), {**before.mixed, **met.mixed}
         return replace(before, adapters=adapters, mixed=mixed)
+
+    def _begins_at(self, met: Met) -> Left:
+        """What there is when its training begins."""
+        return Left(masked=met.before.masked) if self.anew else met.before
