@@ -236,7 +236,7 @@ def test_a_cells_recipe_stands_by_itself(here: Path) -> None:
     ("words", "told"),
     [
         (("--part", "al"), "--part al: no cell has it; did you mean `all`?"),
-        (("--method", "mace"), "--method mace: no cell has it; there are odd, short, uce"),
+        (("--method", "mace"), "--method mace: no cell has it; known here: esd, odd, short, uce"),
         (("--plan", "--check"), "give one of them"),
         (("--model", "nosuch"), "nosuch: no such model"),
         (("--tune",), "has no [tuning]"),

@@ -146,7 +146,7 @@ def _chosen(
     }
     for option, (there, asked) in known.items():
         for name in sorted(asked - there):
-            raise click.UsageError(f"{option} {name}: no cell has it; {did_you_mean(name, there) or _few(there)}")
+            raise click.UsageError(f"{option} {name}: no cell has it; {did_you_mean(name, there)}")
     return [
         (part, cell)
         for part, cell in whole
@@ -154,10 +154,6 @@ def _chosen(
         and (not methods or cell.method in variants)
         and (not tasks or Path(cell.task).stem in tasks)
     ]
-
-
-def _few(names: set[str]) -> str:
-    return f"there are {', '.join(sorted(names))}"
 
 
 def _measured(ctx: click.Context, suite: Suite, wanted: Sequence[Cell], asked: Any) -> int:
