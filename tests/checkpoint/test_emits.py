@@ -46,10 +46,15 @@ def factor(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64) / 4
 
 
+def _adapted(base: Path) -> list[Site]:
+    """The matrices to which adapters go."""
+    return [site for site in family_of(base).sites(base) if not site.outside]
+
+
 def changes(base: Path, rank: int | None = None, text: bool = False) -> dict[Site, LowRank]:
     """A change of every matrix, or of those alone that read the prompt, with falling singular values."""
     made = {}
-    for i, site in enumerate(site for site in family_of(base).sites(base) if site.reads or not text):
+    for i, site in enumerate(site for site in _adapted(base) if site.reads or not text):
         r, width = rank or 1 + i % 5, site.part.stop - site.part.start
         part = LowRank(factor(site.shape[0], r, seed=i) * 0.5 ** torch.arange(r), factor(r, width, seed=-i))
         made[site] = part.widened(site.part, site.shape[1])

@@ -313,7 +313,7 @@ def test_every_kind_of_site_has_a_name_that_diffusers_maps_back(form, size, tiny
 
     deltas = {
         site: LowRank(torch.randn(site.shape[0], ranks(i)).double(), torch.randn(ranks(i), site.shape[1]).double())
-        for i, site in enumerate(family.sites(tiny))
+        for i, site in enumerate(site for site in family.sites(tiny) if not site.outside)
     }
     save(tmp_path / "out", tiny, family, deltas, plan, SOURCES, emit=(form,), size=size)
     pipe = pipeline(tiny)

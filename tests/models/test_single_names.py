@@ -54,7 +54,7 @@ def test_an_editable_matrix_is_bytes_of_the_file_as_they_lie_there(kind, tmp_pat
         held = reference.held(at / site.component)
         assert held is not None and site.tensor not in held.turns
         entry = held.tensors[site.tensor]
-        assert entry.shape == site.shape
+        assert entry.shape == site.stored
         part = model.parts[site.component][site.tensor]
         assert data[entry.begin : entry.end] == part.bits().tobytes()
 

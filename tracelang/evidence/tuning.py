@@ -63,7 +63,7 @@ def adapter(model: Model, lesson: Lesson, seed: int, steps: int) -> dict[Site, L
     with injected(model, attention(model), RANK, "fine-tune", seed) as adapters:
         for _ in _trained(model, adapters.parts, lesson, "adapter", seed, (steps,)):
             pass
-        return {site: lora.factors() for site, lora in adapters.loras.items()}
+        return adapters.learnt()
 
 
 def _trained(

@@ -78,8 +78,12 @@ def _match(layers: Layers, sites: Sequence[Site]) -> set[Site]:
 
 def _nearest(layers: Layers, sites: Sequence[Site]) -> str:
     if isinstance(layers, GlobSites):
-        names = [name for site in sites for name in (site.tensor, site.module)]
-        close = get_close_matches(layers.pattern.replace("*", ""), names, n=3, cutoff=0.3)
+        wanted = layers.pattern.replace("*", "")
+        for outside in (False, True):
+            names = [name for site in sites if site.outside == outside for name in (site.tensor, site.module)]
+            close = get_close_matches(wanted, names, n=3, cutoff=0.3)
+            if close:
+                break
         return "the nearest names are " + ", ".join(close or [site.tensor for site in sites[:3]])
     if isinstance(layers, InPlaces):
         inside = dict.fromkeys(site.place or "no block" for site in select(layers.of, sites))
