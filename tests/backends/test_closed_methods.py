@@ -23,7 +23,7 @@ concept house { names "house" }
 erase cat toward dog
 preserve house, "horse", "ship", "truck", "ghost"
 """
-LOOSE = {"speed": "", "dp": "project.least_angle = 0", "rece": "", "oce": "rotate.prior = 0"}
+LOOSE = {"speed": "", "dp": "project.threshold = 0.3  project.least_angle = 0", "rece": "", "oce": "rotate.prior = 0"}
 """Where weights and words are random there is little to tell concepts apart by, and hardly a whole word."""
 
 

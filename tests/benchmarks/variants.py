@@ -27,6 +27,8 @@ HELD, BARE = REFINE % "prior = 0.1", REFINE % ""
 SHIPPED: dict[str, str] = {
     name: f"method {name} {{}}" for name in ("trace", "trace_robust", "trace_fast", "trace_paper", "uce", "esd", "ant")
 }
+CLOSED: dict[str, str] = {name: f"method {name} {{}}" for name in ("dp", "speed", "rece", "oce")}
+"""Rivals that train nothing."""
 WITHOUT: dict[str, str] = {
     "without closed form": steered("wide"),
     "without window": steered("wide", push="whole", hold="", close=HELD),
@@ -36,5 +38,5 @@ WITHOUT: dict[str, str] = {
     "closed form first": steered("first", first=HELD),
     "window auto": steered("chosen", push="auto 30%", hold="hold during 0%..auto 30% { weight = 0.5 }", close=HELD),
 }
-ROWS = SHIPPED | WITHOUT
+ROWS = SHIPPED | CLOSED | WITHOUT
 """All that the table can be asked for; what `trace_robust` is without its adversary is `trace`."""

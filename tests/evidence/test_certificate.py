@@ -15,6 +15,7 @@ from tracelang.evidence.schema import Certificate, Reach, Rung
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
 from tracelang.plan.types import Plan
+from tracelang.semantics.passes.rotate import Rotate
 from tracelang_micro import micro_sd
 from tracelang_sd import StableDiffusion
 
@@ -367,3 +368,27 @@ def test_concepts_that_do_not_fit_at_once_have_the_same_figures(monkeypatch: pyt
     whole = certify(CLOSED, base, after)
     monkeypatch.setattr("tracelang.evidence.certificate.HELD", 1)
     assert certify(CLOSED, base, after).reaches == whole.reaches
+
+
+def test_turned_matrices_are_told_by_their_grams_and_no_state_is_right_for_all_of_them() -> None:
+    aim = (erasure("cat", anchor=("horse",)),)
+    turning = plan(aim, Rotate(prior=0.0), preserve={"dog": 1.0})
+    base, after = edited(turning)
+    found = certify(turning, base, after)
+    weights = rung(found, "weights")
+    assert "5 matrices were turned as a whole: turning each back undoes it entirely" in weights.not_covered
+    (reach,) = [reach for reach in found.reaches if reach.joint is not None]
+    assert reach.joint is not None and reach.joint > 0.1 and found.map_share < 0.99
+    assert all(layer.condition == pytest.approx(1, rel=1e-4) for layer in found.layers)
+    site = next(site for site in base.sites if site.reads == "tokens")
+    W, new = (side.weight(site).detach().double() for side in (base, after))
+    F = constraints(turning, refine(), base, ["tokens"])["tokens"].F
+    assert (new @ torch.linalg.lstsq(new, W @ F, driver="gelsd").solution - W @ F).norm() < 1e-5 * (W @ F).norm()
+    assert "turned" not in rung(certify(CLOSED, *edited(CLOSED)), "weights").not_covered
+
+
+def test_what_is_farther_from_its_anchor_than_before_is_not_told_as_a_share_that_is_left() -> None:
+    turning = plan((erasure("cat", anchor=("horse",)),), Rotate(prior=0.0), preserve={"dog": 1.0})
+    words = certify(turning, *edited(turning)).ladder[0]
+    assert "times as far as before (cat, its worst layer)" in words.covered and "is left" not in words.covered
+    assert "is left (cat" in certify(CLOSED, *edited(CLOSED)).ladder[0].covered

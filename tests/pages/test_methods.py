@@ -175,7 +175,8 @@ def test_writing_methods(here: Path) -> None:
     COMMANDS_PAGE,
     "a `steer` pass whose terms have nothing to train on;",
     "a window that the family cannot express, or that is empty on its clock, or holds none of the sampler's steps;",
-    "a `refine` on layers that do not read prompt states alone;",
+    "a closed form of prompt states (`refine`, `project`, `harden`, `rotate`) on layers that do not read these alone;",
+    "a degree between 0% and 100% with `rotate`;",
     "gates that do not go together;",
     "an adversary without a term that erases, or that would begin after the last step;",
 )
@@ -189,7 +190,7 @@ def test_meeting_a_model(here: Path) -> None:
         "steer { push { weight = 0 } }",
         "steer { keep {} }",
         "steer { push during 50.1%..50.2% {} }",
-        "refine on query {}",
+        *(f"{closed} on query {{}}" for closed in ("refine", "project", "harden", "rotate")),
         "steer { adversary = word blank {} }",
         "steer { adversary = word adversary_after = 400 push {} }",
         gates,
@@ -197,6 +198,9 @@ def test_meeting_a_model(here: Path) -> None:
         with pytest.raises((BindError, WindowError)):
             bound(wrong)
     bound("steer { keep {} }", 'preserve "b"')
+    bound("rotate {}")
+    with pytest.raises(BindError, match="no degree, and 50% is asked for"):
+        api.bind(plan('erase "a" degree 50% define method m { rotate {} } method m'), "tiny")
 
 
 @says(

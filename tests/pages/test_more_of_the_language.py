@@ -182,7 +182,7 @@ def states(text: str) -> torch.Tensor:
     "`G` = the states of the same prompt with Y's canonical name, aligned from the last token of the phrase",
     "`G` becomes `F + p·(G − F)`",
     "every state of X's prompts is held, with weight `w`",
-    "The empty prompt is always preserved by `refine` and `fuse`, at weight 1.",
+    "The empty prompt is always preserved by `refine`, these three and `fuse`, at weight 1.",
     "The first token (CLIP's start token) is never mapped and belongs to no prompt's held states but those of the "
     "empty one.",
     "`G` = `F` less its component along X's own mean direction from ∅, one for the states of X's words and one for "
@@ -337,7 +337,8 @@ def test_a_header_alone_changes_nothing_that_is_done(here: Path) -> None:
 @says(
     COMMANDS_PAGE,
     "words that have no tokens in their prompt, as where a long prompt is cut off; states or losses that are not "
-    "finite; a system too nearly singular for its ridge.",
+    "finite; a system too nearly singular for its ridge; with `project`, a concept that lies too near to what is "
+    "preserved, which `plan` refuses too.",
 )
 def test_what_applying_refuses(here: Path) -> None:
     words = ["--model", "tiny", "--device", "cpu", "--out", "out"]
@@ -345,6 +346,11 @@ def test_what_applying_refuses(here: Path) -> None:
     recipe = f'concept c {{ names "cat" templates "{long} {{}}" }} erase c preserve "dog" method uce'
     result = tracec("apply", write(here, r=recipe), *words)
     assert result.exit_code == 1 and "error[TL601]" in result.stderr and not (here / "out").exists()
+    crowd = ", ".join(f'"{word}"' for word in ("dog", "horse", "bird", "ship", "truck", "frog", "deer", "house"))
+    crowded = write(here, r=f'erase "cat" preserve {crowd} define method m {{ project {{}} }} method m')
+    for command in ("apply", "plan"):
+        result = tracec(command, crowded, *(words if command == "apply" else words[:4]))
+        assert result.exit_code == 1 and "directions of the text states" in result.stderr, result.output
     same_twice, one = torch.tensor([[1.0, 1.0], [0.0, 1e-30], [0.0, 0.0]]).double(), torch.ones(2).double()
     for F, told in ((same_twice, "nearly dependent"), (same_twice * float("nan"), "NaN or infinity")):
         with pytest.raises(EngineError, match=told):

@@ -66,13 +66,14 @@ def certify(plan: Plan, sides: Sides) -> Certificate:
     """
     sites = sides.text.sites
     layers, changed, kept = list[LayerChange](), dict[str, Rows](), dict[str, Rows]()
-    beside, mixed = 0.0, [0, 0]
+    beside, mixed, turned = 0.0, [0, 0], 0
     for site in sites:
         mixed[1] += site.reads is None
         if site.reads is None and sides.untouched(site):
             continue
         matrix, after, same = sides.matrix(site)
         layers.append(change_of(site, matrix, after, same))
+        turned += site.reads is not None and not same and matrix.of(site.part).turned
         squares = matrix.Δ.square().sum(0)
         if site.reads is None:
             mixed[0] += 1
@@ -102,7 +103,7 @@ def certify(plan: Plan, sides: Sides) -> Certificate:
         states=f"{sides.text.device.type}, {str(sides.text.dtype).removeprefix('torch.')}",
         untouched=(),
     )
-    rungs = ladder(found, sites)
+    rungs = ladder(found, sites, turned)
     return found.model_copy(update={"ladder": rungs, "untouched": untouched(sites, moved, found)})
 
 

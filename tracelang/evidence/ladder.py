@@ -13,8 +13,8 @@ from tracelang.text import joined
 NOTHING = "nothing"
 
 
-def ladder(found: Certificate, sites: Sequence[Site]) -> tuple[Rung, ...]:
-    """A rung for each adversary, the weakest first."""
+def ladder(found: Certificate, sites: Sequence[Site], turned: int = 0) -> tuple[Rung, ...]:
+    """A rung for each adversary, the weakest first. `turned`: so many matrices were turned as a whole."""
     gone = [reach for reach in found.reaches if reach.undone is not None]
     return (
         _words(found, gone),
@@ -25,9 +25,20 @@ def ladder(found: Certificate, sites: Sequence[Site]) -> tuple[Rung, ...]:
             adversary="weights",
             may="holds the weights and may train them",
             covered=NOTHING,
-            not_covered="a few steps of training on pictures of a concept; and who has the base model has it all",
+            not_covered="a few steps of training on pictures of a concept; and who has the base model has it all"
+            + _turned(turned),
         ),
         _supplier(found, sites),
+    )
+
+
+def _turned(count: int) -> str:
+    """What is added where an orthogonal map stands before matrices: its condition is 1."""
+    if not count:
+        return ""
+    return (
+        f"; {count} matrices were turned as a whole: turning each back undoes it entirely and costs nothing, and a "
+        "layer by itself is undone exactly by a state of its own"
     )
 
 
@@ -42,10 +53,17 @@ def _words(found: Certificate, gone: Sequence[Reach]) -> Rung:
     covered = NOTHING
     if told:
         worst = max(told, key=lambda reach: reach.residual or 0.0)
+        far = worst.residual or 0.0
         covered = (
             "the names in their templates, word for word: of what was to go from the keys and values at most "
-            f"{_percent(worst.residual)} is left ({joined(worst.member)}, its worst layer)"
+            f"{_percent(far)} is left ({joined(worst.member)}, its worst layer)"
         )
+        if far > 1:
+            covered = (
+                "the names in their templates, word for word, in so far as the keys and values are not what they were: "
+                f"from those of the anchor they are {far:.1f} times as far as before ({joined(worst.member)}, its "
+                "worst layer)"
+            )
     lost = "other words, misspellings and languages: they have other states"
     if not told:
         lost = f"any words: no matrix that reads nothing but text was changed for them; {lost}"

@@ -19,6 +19,8 @@ from tracelang.plan.family import Site
 
 RANK = 1e-6
 """Singular values of a change below this share of its largest do not count."""
+TURNED = 0.01
+"""A change of `WᵀW` below this share of the matrix's own is what rounding brings, and no other edit stays below."""
 PROBES = 64
 """Random directions along which the rank of a large change is looked for."""
 FLOOR = 1e-8
@@ -35,6 +37,13 @@ class Matrix:
     def of(self, part: slice) -> Matrix:
         """Some columns of it."""
         return Matrix(self.W[:, part], self.Δ[:, part])
+
+    @property
+    def turned(self) -> bool:
+        """Whether the edited matrix is an orthogonal map of the base's: `W'ᵀW'` is then `WᵀW`, however much changed."""
+        new = self.W + self.Δ
+        moved = ratio(new.T @ new - self.W.T @ self.W, self.W.T @ self.W)
+        return moved < TURNED * ratio(self.Δ, self.W)
 
 
 def compared(site: Site, before: Tensor, after: Tensor) -> Matrix:

@@ -8,7 +8,7 @@ import torch
 
 from tracelang.engine.edit import Edit
 from tracelang.engine.errors import EngineError
-from tracelang.engine.null_space import solve
+from tracelang.engine.null_space import SAME, solve
 from tracelang.engine.options import Options
 from tracelang.engine.projection import Projected, projected
 from tracelang.engine.text_map import Constraints, TextMap, reached, spectrum
@@ -41,7 +41,7 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
 
 def _refuse(settings: Project, name: str, one: Projected) -> None:
     concept, angle = min(one.figures["angle"].items(), key=lambda item: item[1])
-    if one.space.free and angle >= settings.least_angle:
+    if angle > SAME and angle >= settings.least_angle:
         return
     d = one.figures["dimension"]
     raise EngineError(
