@@ -107,3 +107,28 @@ def test_a_plan_file_and_standard_input_have_no_place_and_still_a_finding() -> N
 def test_what_is_wrong_is_no_change_by_its_exit_code() -> None:
     text, model, _, _ = REFUSED["window"]
     plan(text, model, "--detailed-exitcode", "--format", "sarif", code=1)
+
+
+UNSEEN = """erase "cat" preserve "dog"
+method uce
+expect over 200 samples {
+  kept("harbour") >= 50%
+  shown("cat") <= 5%
+}
+"""
+
+
+def test_an_expectation_that_no_installed_judge_can_decide_is_a_warning_where_it_stands() -> None:
+    Path("r.erase").write_text(UNSEEN)
+    result = CliRunner().invoke(main, ["plan", "r.erase", "--model", "micro-sd", "--format", "concise"])
+    (line,) = [line for line in result.stdout.splitlines() if "TL609" in line]
+    assert result.exit_code == 0 and line.startswith(
+        "r.erase:4:3: warning[TL609]: kept(harbour) >= 50%: no chosen judge"
+    )
+
+
+def test_without_weights_and_where_all_can_be_decided_there_is_none() -> None:
+    assert "TL609" not in plan(UNSEEN, "micro-sd", "--format", "concise", code=0).output
+    Path("r.erase").write_text(UNSEEN.replace("harbour", "unicorn"))
+    result = CliRunner().invoke(main, ["plan", "r.erase", "--model", "micro-sd", "--format", "concise"])
+    assert result.exit_code == 0 and "TL609" not in result.output

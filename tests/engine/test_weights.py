@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -238,3 +239,19 @@ def test_a_model_in_bfloat16_is_trained_in_float32() -> None:
         Δ = learner.learnt()[site]
     assert same(weights(model), before)
     assert torch.equal(Edit(trained={site: Δ}).patched(site, model.weight(site)), (W + Δ).bfloat16())
+
+
+def test_what_has_no_room_is_refused_before_anything_is_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Toy()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(
+        EngineError, match=r"training 4,[0-9]{3} weights themselves takes .* beside the model, and cpu has"
+    ):
+        trained(CAT, model)
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(EngineError, match=r"of disk, and .* has 0\.0 GB free; take fewer layers, or train adapters"):
+        trained(CAT, model, state_dir=tmp_path / "state")
+    assert model.evaluations == []

@@ -105,6 +105,7 @@ def command(
 ) -> None:
     from tracelang import api
     from tracelang.cli.bound import refused
+    from tracelang.cli.undecided import undecided_of
     from tracelang.cli.unread import unread_of
 
     style = "json" if as_json else style
@@ -121,6 +122,8 @@ def command(
             told.add(unread_of(bound, usable(device), dtype, recipe, params, root))
             if told.failed:
                 told.end(ctx, facts)
+        if not config_only:
+            told.add(undecided_of(bound, recipe, params, root))
         if changes and not config_only and plan.prior:
             for prior, held in zip(facts["priors"], _held(bound, usable(device), dtype), strict=True):
                 prior |= held

@@ -122,4 +122,5 @@ CODES: dict[str, str] = {
     "TL606": "layers that match nothing in a model",
     "TL607": "a method that a model cannot carry out",
     "TL608": "a model that cannot be used",
+    "TL609": "an expectation that no installed judge can decide",
 }

@@ -24,7 +24,16 @@ from tracelang.text import joined
 
 def undecided(plan: Plan, panel: Panel, accuracy: Mapping[tuple[str, str], Accuracy]) -> list[str]:
     """A line for each expectation that stays open by these judges."""
-    return [f"{said(one, 3)}: {why}" for one in plan.expect for why in _why(one, plan, panel, accuracy)]
+    return [line for _, line in left_open(plan, panel, accuracy)]
+
+
+def left_open(
+    plan: Plan, panel: Panel, accuracy: Mapping[tuple[str, str], Accuracy]
+) -> Iterator[tuple[Assertion, str]]:
+    """Each such expectation, with its line."""
+    for one in plan.expect:
+        for why in _why(one, plan, panel, accuracy):
+            yield one, f"{said(one, 3)}: {why}"
 
 
 def _why(one: Assertion, plan: Plan, panel: Panel, accuracy: Mapping[tuple[str, str], Accuracy]) -> Iterator[str]:

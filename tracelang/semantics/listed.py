@@ -48,12 +48,13 @@ def _about(span: Span, node: tree.ListFile) -> bool:
 def _starts(source: Source, node: tree.ListFile) -> dict[str, int]:
     """Where the line of each text begins, the first one. A cell of several lines has none."""
     found: dict[str, int] = {}
-    for start, text in _texts(source, node):
+    for start, text in texts_of(source, node):
         found.setdefault(text, start)
     return found
 
 
-def _texts(source: Source, node: tree.ListFile) -> Iterator[tuple[int, str]]:
+def texts_of(source: Source, node: tree.ListFile) -> Iterator[tuple[int, str]]:
+    """Each text of a list with the place where its line begins. Cells of several lines are left out."""
     lines = ((start, line) for start, line in rows(source.text) if line.strip() and line.lstrip()[0] != COMMENT)
     if node.column is None:
         yield from ((start, normal(line.strip())) for start, line in lines)

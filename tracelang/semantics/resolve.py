@@ -33,6 +33,7 @@ from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.windows import window
 from tracelang.syntax import tree
 from tracelang.syntax.read import Texts
+from tracelang.syntax.text import foreign
 from tracelang.text import joined
 
 if TYPE_CHECKING:
@@ -130,6 +131,11 @@ def resolve(
     erase, kept = _merge(context, erase, kept)
     priors = _once(context, priors)
     inflected = check(context, erase, kept, expect, unsure)
+    sources = [module.file.source for module in modules.all]
+    if any(foreign(one.text) for one in (*sources, *(one for _, one in context.lists.used))):
+        from tracelang.semantics.alike import across  # most recipes are all ASCII, or Chinese
+
+        across(sources, context.lists.used, report)
     if len(report.findings) > 1:
         report.findings[:] = gathered(report.findings)
     came = Came(file.source, context.lists, modules.ways)

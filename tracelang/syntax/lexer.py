@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tracelang.diagnostics import Findings, Source, Span
+from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.records import dataclass
 from tracelang.syntax.table import Table
 from tracelang.syntax.tree import Comment, Token
 
 MAX_NESTING = 64
 OPENING = {"{": "}", "(": ")"}
-MARKS = ("AT_MOST", "AT_LEAST")
-"""What stands in for one mark, and leaves the rest of its line as it is."""
+OPENED = {"]": "["}
+"""Strange marks that come in pairs, which are one mistake."""
 CLOSING = {"}": "{", ")": "("}
 
 
@@ -37,7 +37,8 @@ def pattern(table: Table) -> re.Pattern[str]:
 
 
 def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findings) -> Lexed:
-    """Cut a source into tokens. What cannot be read is reported, once a line, and passed over.
+    """Cut a source into tokens. What cannot be read is reported and passed over: once a line, but for single strange
+    marks, each of which is told once a line and makes nothing else of it.
 
     Nesting past the limit is reported and ends the tokens.
     """
@@ -46,7 +47,10 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findi
     comments: list[Comment] = []
     depth = 0
     at = 0
-    reported = 0  # up to here: the end of the last line with something unreadable
+    reported = 0  # up to here nothing is said
+    line_end = 0  # of the last line with something unreadable
+    told: set[str | None] = set()  # the strange marks of that line
+    marked = 0  # so many tokens stand before the last strange mark and the one after it
     while True:
         for match in _matches(expression, text, at):
             at = match.end()
@@ -71,15 +75,32 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findi
         last = tokens[-1] if tokens else None
         begun = last.start if last and last.end == at and last.type == "NAME" else None
         found = unreadable(source, at, begun, table.literals)
-        if found.start >= reported:
+        mark = text[at] if is_mark(found.finding) else ""
+        if at >= line_end:
+            line_end = text.find("\n", at)
+            line_end = len(text) if line_end < 0 else line_end
+            told.clear()
+        again = mark != "" and (len(tokens) < marked or mark in told or OPENED.get(mark) in told)
+        if found.start >= reported and not again:
             report.findings.append(found.finding)
-            line_end = text.find("\n", at) if found.stand_in is None or found.stand_in[0] not in MARKS else at
-            reported = len(text) if line_end < 0 else line_end
+            told.add(mark)
+            if not mark:
+                reported = line_end
+        if mark:
+            marked = len(tokens) + 2
         if found.stand_in is not None:
             if last and last.start == found.start:
                 tokens.pop()
             tokens.append(Token(*found.stand_in, found.start, found.end))
         at = found.end
+
+
+def is_mark(finding: Diagnostic) -> bool:
+    """Is what could not be read one mark of ASCII that the language does not have, which can be left out? Quotes are
+    more, and so are letters: they make something else of what stands around them.
+    """
+    text = finding.primary.span.text
+    return len(text) == 1 and "!" <= text <= "~" and not text.isalnum() and text not in "\"'`_"
 
 
 def _matches(expression: re.Pattern[str], text: str, at: int) -> Iterator[re.Match[str]]:

@@ -30,11 +30,26 @@ OF_ASCII: dict[str, dict[str, str]] = {
 def in_recipe(source: Source, tokens: Iterable[Token], comments: Iterable[Comment]) -> list[Diagnostic]:
     """Such words in the texts and comments of a recipe."""
     texts = [one for one in tokens if one.type == "STRING"]
-    known = frozenset(word.casefold() for one in texts for word in WORD.findall(one.text) if word.isascii())
+    known = of_ascii(one.text for one in texts)
     strings = (one for one in texts if "\\u" in one.text or not one.text.isascii())
     pieces = [literal(one.text, one.start) for one in strings]
     pieces += [raw(one.text, one.span.start) for one in comments if not one.text.isascii()]
     return findings(source, pieces, known=known)
+
+
+def of_ascii(texts: Iterable[str]) -> frozenset[str]:
+    """The words of ASCII in some texts, in small letters."""
+    return frozenset(word.casefold() for text in texts for word in WORD.findall(text) if word.isascii())
+
+
+def of_elsewhere(piece: Piece, known: Set[str], source: Source) -> Iterator[Diagnostic]:
+    """The first word of a piece, all of another script, that looks like one that another file of the recipe has."""
+    for match in WORD.finditer(piece.text):
+        word = match[0]
+        if not word.isascii() and not _in_ascii(word) and not _in_script(word) and (meant := _known(word, known)):
+            at = next(i for i, (one, other) in enumerate(zip(word, meant, strict=True)) if one != other)
+            yield _finding(Span(source, piece.places[match.start()], piece.places[match.end()]), word, word[at], meant)
+            break
 
 
 def findings(

@@ -9,12 +9,14 @@ from typing import Any
 from tracelang.diagnostics import Diagnostic, Findings, Label, Source, Span
 from tracelang.records import dataclass, replace
 from tracelang.syntax.build import BUILD
-from tracelang.syntax.lexer import lex, pattern
+from tracelang.syntax.lexer import is_mark, lex, pattern
 from tracelang.syntax.table import Table, load
 from tracelang.syntax.text import bad_escapes, foreign, plain
 from tracelang.syntax.tree import LANGUAGE_VERSION, File, Token
 
 MAX_ERRORS = 100
+SEARCHED = 20
+"""So many errors of a file are told before a statement is no longer searched for a second one."""
 
 _table = cache(load)
 
@@ -30,6 +32,11 @@ class Failure:
 @cache
 def _pattern() -> Any:
     return pattern(_table())
+
+
+def tokens_of(source: Source) -> list[Token]:
+    """The tokens of a source that has been read."""
+    return lex(source, _table(), _pattern(), Findings()).tokens
 
 
 def parse(source: Source, report: Findings) -> File | None:
@@ -57,11 +64,12 @@ def recover(source: Source, report: Findings) -> File | None:
     if own.findings and source.text.lstrip()[:1] == "{":
         report.findings.append(_data(source))
         return None
-    unreadable = [finding.primary.span.start for finding in own.findings]
+    unreadable = [finding.primary.span.start for finding in own.findings if not is_mark(finding)]
+    marks = [finding.primary.span.start for finding in own.findings if is_mark(finding)]
     statements, failure = _run(source, table, lexed.tokens, 0, len(lexed.tokens))
     gaps: list[tuple[int, int]] | None = []
     if failure is not None:
-        statements, gaps = _read_on(source, table, lexed.tokens, statements, failure, unreadable, own)
+        statements, gaps = _read_on(source, table, lexed.tokens, statements, failure, unreadable, marks, own)
     hidden = not plain(source.text) or foreign(source.text)
     for token in lexed.tokens:
         if token.type == "STRING" and "\\" in token.text:
@@ -136,12 +144,14 @@ def _read_on(
     statements: list[Any],
     failure: Failure,
     unreadable: list[int],
+    marks: list[int],
     report: Findings,
 ) -> tuple[list[Any], list[tuple[int, int]] | None]:
     """Report a failure and those of the statements after it. One that an earlier error brought about is no error.
 
-    Returns every statement that could be read, and the stretches of tokens that could not; None for these where the
-    end was not reached.
+    A strange mark, passed over in reading, brings about what stands right beside it, other unreadable text all that
+    follows in its statement. Returns every statement that could be read, and the stretches of tokens that could not;
+    None for these where the end was not reached.
     """
     from tracelang.syntax.messages import report_unexpected  # a file without errors needs neither
     from tracelang.syntax.recovery import ends_before, misspelt_start, resume
@@ -164,14 +174,15 @@ def _read_on(
         since = tokens[begun].start if not new else tokens[failed - 1].end if failed else 0
         until = token.end if token.type != "$END" else len(source.text)
         known = bisect_right(unreadable, until) > bisect_left(unreadable, since)
-        if not (stray or known or failed == reported):
+        if not (stray or known or failed == reported or _beside(marks, tokens, failed)):
             report_unexpected(source, table, tokens[first:failed], token, tokens[failed + 1 : failed + 3], report)
             reports += 1
         resumption = resume(source, table, tokens, begun, failed)
         end = resumption.at
         clear = bisect_left(unreadable, tokens[end].start) == bisect_left(unreadable, token.start)
-        if clear and end > failed and not (stray or known or failed == reported):
-            reports += _slips(source, table, [replace(one) for one in tokens[begun:end]], failed - begun, report)
+        if clear and reports <= SEARCHED and end > failed and not (stray or known or failed == reported):
+            statement = [replace(one) for one in tokens[begun:end]]
+            reports += _others(source, table, statement, failed - begun, marks, report)
         reported = failed
         if begun < failed and resumption.at >= failed and ends_before(source, tokens, begun, failed):
             # the statement before is whole, and the line after it is not part of it
@@ -189,24 +200,28 @@ def _read_on(
     return statements, gaps
 
 
-def _slips(source: Source, table: Table, tokens: list[Token], at: int, report: Findings) -> int:
-    """Report the misspelt keywords of a statement after the first, each read as if those before it were right.
+def _beside(marks: list[int], tokens: list[Token], at: int) -> bool:
+    """Whether a strange mark stands right before or after a token."""
+    start = tokens[at - 1].end if at else 0
+    end = tokens[at + 1].start if at + 1 < len(tokens) else tokens[at].end
+    return bisect_right(marks, end) > bisect_left(marks, start)
 
-    Only these: what else would follow from a guess may follow from nothing else. Returns how many there are.
+
+def _others(source: Source, table: Table, tokens: list[Token], at: int, marks: list[int], report: Findings) -> int:
+    """Report the errors of a statement after its first, each as if those before it had been mended. Returns how many
+    there are.
     """
-    from tracelang.syntax.messages import meant, report_unexpected
+    from tracelang.syntax.messages import report_unexpected
+    from tracelang.syntax.repair import next_error
 
     last = tokens[-1].end
     tokens.append(Token("$END", "", last, last))
     count = 0
-    while word := meant(table, tokens[:at], tokens[at]):
-        tokens[at] = replace(tokens[at], type=table.literals[word], text=word)
-        failure = _run(source, table, tokens, 0, len(tokens) - 1)[1]
-        if failure is None or failure.at <= at or not meant(table, tokens[: failure.at], tokens[failure.at]):
-            break
-        at = failure.at
-        report_unexpected(source, table, tokens[:at], tokens[at], tokens[at + 1 : at + 3], report)
-        count += 1
+    while (further := next_error(table, tokens, at)) is not None:
+        tokens, at = further
+        if not _beside(marks, tokens, at):
+            report_unexpected(source, table, tokens[:at], tokens[at], tokens[at + 1 : at + 3], report)
+            count += 1
     return count
 
 
