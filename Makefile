@@ -4,6 +4,7 @@
 # make soak   kills, full disks and corrupted headers by the hundred, against every form of output
 # make tables DEVICE=cuda   what docs/results.md and README's table say, measured anew and written
 # make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
+# make compare DEVICE=cuda   every method in one table: what is missing of benchmarks/world.toml, and docs/bench.md
 # make vsix  the extension for VS Code, by npm; prints where it lies
 # make twins  the models that never knew, into the environment; nothing else needs them
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)
@@ -17,7 +18,7 @@ VSCE = @vscode/vsce@3.9.2
 ON = --device $(DEVICE)
 FOUR = recipes/demo.erase recipes/micro/identity.erase recipes/micro/style.erase recipes/micro/unsafe.erase
 
-.PHONY: demo test lint bench sizes soak vsix world twins tables clean
+.PHONY: demo test lint bench compare sizes soak vsix world twins tables clean
 
 $(READY): pyproject.toml backends/tracelang_micro/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +51,10 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.closed_form
 	$(BIN)/python -m tests.benchmarks.apply_cost
 	$(BIN)/python -m tests.benchmarks.layouts
+
+# Stops and goes on; `tracec bench benchmarks/world.toml --plan` says how long, --shard and --jobs share it
+compare: $(READY)
+	$(BIN)/tracec bench benchmarks/world.toml $(ON)
 
 # 14 GB of disk for SDXL, 20 for FLUX.1, more for the table
 sizes: $(READY)

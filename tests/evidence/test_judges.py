@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import CLIPModel, ViTConfig, ViTModel
+from transformers import CLIPModel
 
 from tests.engine.plans import plan
 from tests.evidence.clip import build
+from tests.evidence.faces import build as tiny_vit
 from tracelang.evidence import judges
 from tracelang.evidence.bench import ask
 from tracelang.evidence.decidable import undecided
@@ -333,16 +334,7 @@ def people(root: Path, **colours: tuple[float, float, float]) -> Path:
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
     """Two "people", who are colours to a random network, and that network."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = ViTModel(ViTConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-                                   image_size=32, patch_size=8), add_pooling_layer=False)  # fmt: skip
-    model.save_pretrained(tmp_path / "model")
-    (tmp_path / "model" / "preprocessor_config.json").write_text(
-        '{"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "resample": 2,'
-        ' "do_resize": true, "do_normalize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
-    )
-    return people(tmp_path, **{"Ann_Lee": (0.9, 0.1, 0.1), "Bob": (0.1, 0.1, 0.9)})
+    return people(tiny_vit(tmp_path), **{"Ann_Lee": (0.9, 0.1, 0.1), "Bob": (0.1, 0.1, 0.9)})
 
 
 @pytest.mark.parametrize("recipe", ["nsfw", "celebrities", "artists", "objects"])

@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "certify": "Make an edit's certificate again, from weights and text states.",
     "merge": "Compose a verification's report from its shards.",
     "judge": "Measure how often a judge is right, on labelled pictures.",
+    "bench": "Compare methods on tasks, and write one page of it.",
     "rate": "Let people judge pictures, and the judges by them.",
     "reproduce": "Draw a verification again, and compare it with what was drawn.",
     "attest": "Sign what was verified, and of what the edit was made.",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracelang.evidence.schema import Registered, Report
 
 
-def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+def shard_of(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
     i, slash, n = value.partition("/")
@@ -81,7 +81,7 @@ known_option = click.option(
     "and 2 where nothing could be measured."
 )
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--shard", callback=_shard, metavar="I/N", help="Do the I-th of N shares of the work, for `merge`.")
+@click.option("--shard", callback=shard_of, metavar="I/N", help="Do the I-th of N shares of the work, for `merge`.")
 @click.option(
     "--judge", "judges", multiple=True, metavar="NAME[=VALUE]", help="May be given several times. Default: what suits."
 )

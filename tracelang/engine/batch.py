@@ -57,7 +57,7 @@ Source = tuple[Trajectories, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Focus:
     """What a row is there for whose loss is of attention: the rows of its prompt's states that are meant, and what the
     unedited model `told`, `[…]`.
     """
@@ -72,7 +72,7 @@ class Batch:
     """Rows of one training step: where (`latents`, `times`), for which `prompts` (`""`: the unconditional input),
     toward what, and their weights.
 
-    The loss is `Σ_rows weights · mean ‖pred − targets‖²`; in a row with a look, its term's own instead. No looks at
+    The loss is `Σ_rows weights · mean ‖pred − targets‖²`; in a row with a focus, its term's own instead. No focus at
     all: no row has one.
     """
 
@@ -81,7 +81,7 @@ class Batch:
     prompts: tuple[str, ...]
     targets: Tensor
     weights: Tensor
-    looks: tuple[Look | None, ...] = ()
+    focus: tuple[Focus | None, ...] = ()
 
 
 def draw_batch(
@@ -101,7 +101,7 @@ def draw_batch(
     preserved = [] if kept is None else [[(kept, 1.0)]]
     sources = {"erased": [concepts], "preserved": preserved, "empty": [concepts, *preserved]}
     parts: list[tuple[Tensor, Tensor, list[str], Tensor, Tensor]] = []
-    looks: list[Look | None] = []
+    focus: list[Focus | None] = []
     for slot in slots:
         on = slot.term.on
         for source, degree, rows in _dealt(sources[on], slot.rows, generator):
@@ -112,10 +112,10 @@ def draw_batch(
             weight = slot.counts[at] * (slot.term.weight / slot.rows)
             if slot.term.attends:
                 goal, weight = seen.conditional, weight * degree
-                looks += _looks(slot.term, source, n, s)
+                focus += _focus(slot.term, source, n, s)
             else:
                 goal = target(slot.term, seen, degree)
-                looks += [None] * rows
+                focus += [None] * rows
             if on == "preserved":
                 weight = weight * kept_weights[n]
             prompts = [""] * rows if on == "empty" else [source.prompts[int(k)] for k in n]
@@ -126,14 +126,14 @@ def draw_batch(
         tuple(prompt for part in parts for prompt in part[2]),
         torch.cat([part[3] for part in parts]),
         torch.cat([part[4] for part in parts]),
-        tuple(looks),
+        tuple(focus),
     )
 
 
-def _looks(term: Term, source: Trajectories, n: Tensor, s: Tensor) -> list[Look | None]:
+def _focus(term: Term, source: Trajectories, n: Tensor, s: Tensor) -> list[Focus | None]:
     """Each with memory of its own: how a cache's file lies there may decide a last bit."""
     known = source.looked[term.label]
-    return [Look(term, known.tokens[i], known.told[i, k].clone()) for i, k in zip(n.tolist(), s.tolist(), strict=True)]
+    return [Focus(term, known.tokens[i], known.told[i, k].clone()) for i, k in zip(n.tolist(), s.tolist(), strict=True)]
 
 
 def _dealt(

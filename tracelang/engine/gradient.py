@@ -24,20 +24,20 @@ def accumulate(student: Model, batch: Batch, states: TextStates, options: Option
     total = 0.0
     for rows in batches(range(count), options.micro_batch or count):
         part = slice(rows[0], rows[-1] + 1)
-        looks = batch.looks[part]
+        focus = batch.focus[part]
         with (
-            student.attended() if any(looks) else nullcontext([]) as layers,
+            student.attended() if any(focus) else nullcontext([]) as layers,
             torch.autocast(device.type, torch.bfloat16, enabled=options.autocast),
         ):
             prediction = student.predict(
                 batch.latents[part].to(device), batch.times[part].float().to(device), states.rows(list(rows))
             )
         error = (prediction.float() - batch.targets[part].to(device)).square().flatten(1).mean(1)
-        if any(looks):
+        if any(focus):
             error = torch.stack(
                 [
                     error[row] if one is None else attention_error(one.term, layers, row, one.tokens, one.told)
-                    for row, one in enumerate(looks)
+                    for row, one in enumerate(focus)
                 ]
             )
         loss = error @ batch.weights[part].to(device)

@@ -44,10 +44,13 @@ def compile_with_findings(
     root: str | Path | None = None,
     params: Mapping[str, str | float] | None = None,
     shown: str | None = None,
+    folder: Path | None = None,
 ) -> tuple[Plan | None, list[Diagnostic]]:
-    """The plan, or None, and everything that was found, warnings and notes too. `shown` names a text in messages."""
+    """The plan, or None, and everything that was found, warnings and notes too. `shown` names a text in messages, whose
+    paths start at `folder` (default: this one).
+    """
     report = Findings()
-    resolution, file, wall = _resolved(recipe, root, params, shown, report)
+    resolution, file, wall = _resolved(recipe, root, params, shown, report, folder)
     if resolution is None:
         return None, report.in_order()
     from tracelang.semantics.rules import examine
@@ -82,10 +85,11 @@ def _resolved(
     params: Mapping[str, str | float] | None,
     shown: str | None,
     report: Findings,
+    folder: Path | None = None,
 ) -> tuple[Resolution | None, File, Path]:
     """What a recipe means, the file that it is, and its root."""
     path = Path(recipe) if _is_path(recipe, shown) else None
-    folder = path.parent if path else Path()
+    folder = path.parent if path else folder or Path()
     wall = Path(root) if root is not None else Path(root_in(folder))
     if path:
         found = read(path, shown or str(recipe), MAX_RECIPE_BYTES, report)

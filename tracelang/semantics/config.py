@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracelang.diagnostics import Diagnostic, Findings, Source, Span
 from tracelang.records import dataclass, field, replace
+from tracelang.syntax import toml
 from tracelang.syntax.read import decode
 
 if TYPE_CHECKING:
@@ -163,14 +164,8 @@ class _Reading:
     report: Findings
 
     def config(self, *, whole: bool) -> Config | None:
-        import tomllib
-
-        try:
-            table: Any = tomllib.loads(self.source.text)
-        except tomllib.TOMLDecodeError as error:
-            place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-            message = str(error).partition(" (at ")[0]
-            self.report.error("TL142", f"this is no TOML: {message}", self._position(place), help="see https://toml.io")
+        table: Any = toml.parsed(self.source, self.report)
+        if table is None:
             return None
         if not whole:
             tool = table.get("tool")
@@ -246,25 +241,10 @@ class _Reading:
         return tuple(value)
 
     def _wrong(self, key: str, message: str, help: str, value: str = "") -> None:
-        span = self._key(key)
-        start = self.source.text.find(f'"{value}"', span.end) if value else -1
-        if start >= 0:
-            span = Span(self.source, start, start + len(value) + 2)
+        span = toml.value(self.source, value, self._key(key))
         self.report.error("TL142", message, span, help=help)
 
     def _key(self, key: str) -> Span:
         """Where a key is written; the start of the file where it is written in some other way."""
-        text = self.source.text
-        table = re.search(r"tool[\"'\s]*\.[\"'\s]*tracelang", text)
-        start = table.start() if table else 0
-        word = rf"(?<![\w-])(?P<key>[\"']?{re.escape(key)}[\"']?)\s*(?:=|\]|\.)"
-        found = re.compile(word, re.M).search(text, start)
-        return Span(self.source, found.start("key"), found.end("key")) if found else Span(self.source, start, start)
-
-    def _position(self, place: re.Match[str] | None) -> Span:
-        text = self.source.text
-        if place is None:
-            return Span(self.source, len(text), len(text))
-        before = text.split("\n")[: int(place[1]) - 1]
-        at = min(sum(len(line) + 1 for line in before) + int(place[2]) - 1, len(text))
-        return Span(self.source, at, min(at + 1, len(text)))
+        table = re.search(r"tool[\"'\s]*\.[\"'\s]*tracelang", self.source.text)
+        return toml.key(self.source, key, table.start() if table else 0)

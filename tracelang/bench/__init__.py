@@ -1,0 +1,1 @@
+"""Methods compared: suites of tasks, one cell for each edit and its verification, and what the cells say together."""

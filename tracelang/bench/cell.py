@@ -1,0 +1,251 @@
+"""One cell, in a process of its own: `python -m tracelang.bench.cell FOLDER` applies the recipe there and verifies it.
+
+`FOLDER/cell.json` says what is asked; `FOLDER/outcome.json` is written last, whole. Killed at any time it goes on where
+it was: training from its own state, verification unit by unit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracelang.bench.results import AttackFigure, Beyond, Found, Outcome, Pictures, Spent
+from tracelang.files import write_text
+
+if TYPE_CHECKING:
+    from tracelang.evidence.schema import Report
+
+ELSEWHERE = 75
+"""The exit code where another process is at work on the same cell."""
+INTERRUPTED = 130
+
+
+def main(folder: Path) -> int:
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return ELSEWHERE
+        if (folder / "outcome.json").is_file():
+            return 0  # by a process that outlived the one that began it
+        os.environ["TRACELANG_CACHE"] = str((folder / "cache").resolve())  # no method finds another's trajectories
+        asked = json.loads((folder / "cell.json").read_bytes())
+        try:
+            with refusals() as refused:
+                outcome = Outcome(found=None, spent=_applied(folder, asked))
+                outcome = outcome.model_copy(update={"found": _verified(folder, asked)})
+                spent = outcome.spent
+                assert spent is not None
+                outcome = outcome.model_copy(update={"spent": spent.model_copy(update=_verification(folder))})
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        if refused:
+            outcome = Outcome(refusal=refused[0])
+        write_text(folder / "outcome.json", outcome.model_dump_json())
+        return 0
+
+
+@contextmanager
+def refusals() -> Iterator[list[str]]:
+    """What a recipe, a model or a judge refuses becomes one line of the list; a crash stays one."""
+    from tracelang.checkpoint.output import OutputError
+    from tracelang.diagnostics import CompileError
+    from tracelang.engine.errors import EngineError
+    from tracelang.evidence.artifact import EvidenceError
+    from tracelang.evidence.panel import JudgeError
+    from tracelang.evidence.work import WorkError
+    from tracelang.plan.bind import BindError
+    from tracelang.plan.family import ModelError
+    from tracelang.plan.layers import SelectionError
+    from tracelang.plan.windows import WindowError
+
+    found: list[str] = []
+    try:
+        yield found
+    except CompileError as error:
+        first = error.diagnostics[0]
+        found.append(f"{first.code}: {first.message}"[:500])
+    except (
+        *(BindError, EngineError, EvidenceError, JudgeError, ModelError),
+        *(OutputError, SelectionError, WindowError, WorkError),
+    ) as error:
+        found.append(" ".join(str(error).split())[:500])
+
+
+def _applied(folder: Path, asked: dict[str, Any]) -> Spent:
+    """The edit in `folder/out`, and what it took; of one that is there already, what it took then."""
+    from tracelang import api
+    from tracelang.checkpoint.forms import usual
+    from tracelang.plan.compile import compile
+
+    done, begun, out = folder / "spent.json", folder / "begun", folder / "out"
+    if done.is_file():
+        return Spent.model_validate_json(done.read_bytes())
+    root = folder / "recipe"
+    bound = api.bind(compile(root / asked["recipe"], root=root), asked["model"], config=asked["config"])
+    emit = (usual(bound.folder, bound.plan)[0], "delta")
+    api.check_output(bound, out, emit=emit, force=True, root=root, untouched="link")
+    again = begun.exists()
+    begun.touch()
+    start = time.monotonic()
+    applied = api.apply(bound, device=asked["device"], dtype=asked["dtype"], state=folder / "state")
+    seconds = time.monotonic() - start
+    memory = _memory(str(applied.text.device))
+    applied.save(out, emit=emit, force=True, root=root, untouched="link")
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    spent = Spent(
+        frozen=sum(part.cost.frozen for part in bound.passes),
+        trained=sum(part.cost.trained for part in bound.passes),
+        seconds=None if again else round(seconds, 2),
+        memory=memory,
+        delta=(out / "delta.safetensors").stat().st_size,
+        device=_device(str(applied.text.device)),
+    )
+    write_text(done, spent.model_dump_json())
+    return spent
+
+
+def _memory(device: str) -> int:
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _device(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return device
+
+
+def _verified(folder: Path, asked: dict[str, Any]) -> Found:
+    from tracelang import api
+    from tracelang.evidence import budgets
+
+    api.verify(
+        folder / "out",
+        judges=asked["judges"],
+        device=asked["device"],
+        dtype=asked["dtype"],
+        model=asked["model"],
+        config=asked["config"],
+        samples=0,
+        steps=asked["steps"],
+        budget=budgets.read(asked["budget"]) if asked["budget"] else None,
+        keep="all" if asked["keep"] else "shown",
+        pictures="plain" if asked["keep"] else "none",
+        say=lambda line: None,
+    )
+    return found(folder / "out")
+
+
+def found(out: Path) -> Found:
+    """What a verification that is done says: its report's figures, and picture by picture what its records hold."""
+    from tracelang.evidence import artifact as artifacts
+    from tracelang.evidence.metrics.metric import Pair
+    from tracelang.evidence.pictures import roles
+    from tracelang.evidence.report.figures import Evidence
+    from tracelang.evidence.schema import Report
+    from tracelang.evidence.units import read
+    from tracelang.evidence.work import latest, opened
+
+    artifact = artifacts.read(out, whole=False)
+    where = latest(artifact.report / "work")
+    assert where is not None
+    work = opened(where)
+    evidence = Evidence.of(artifact.plan, work.run, {key: read(one) for key, one in work.records().items()})
+    report = Report.model_validate_json((artifact.report / "report.json").read_bytes())
+    role = roles(artifact.plan)
+
+    def mark(pair: Pair, side: str, known: bool) -> str:
+        return "x" if pair.error or not known else str(int(getattr(pair, side).shows))
+
+    pictures = []
+    for row in evidence.every:
+        pairs = evidence.measured.pairs(row)
+        if not pairs:
+            continue
+        known = row.member in work.run.classes
+        subjects = [pair.after.subject for pair in pairs]
+        chances = [pair.after.chance for pair in pairs if pair.after.chance is not None]
+        clips = [pair.clip for pair in pairs if pair.clip]
+        pictures.append(
+            Pictures(
+                member=row.member,
+                how=row.how,
+                role=role.get(row.member, "other"),
+                base="".join(mark(pair, "base", known) for pair in pairs),
+                after="".join(mark(pair, "after", known) for pair in pairs),
+                things="".join("-" if one is None else str(int(one)) for one in subjects),
+                chance=round(sum(chances) / len(chances), 6) if chances else None,
+                clip=(
+                    (round(sum(a for a, _ in clips) / len(clips), 4), round(sum(b for _, b in clips) / len(clips), 4))
+                    if clips
+                    else None
+                ),
+            )
+        )
+    probed = report.controls.probes if report.controls else ()
+    return Found(
+        pictures=tuple(pictures),
+        attacks=tuple(
+            AttackFigure(
+                member=one.member,
+                attack=one.attack,
+                hits=one.adaptive.hits if one.adaptive else 0,
+                n=one.adaptive.n if one.adaptive else 0,
+                held_out=one.held_out,
+                seconds=round(one.seconds, 1),
+                error=one.error,
+            )
+            for one in report.attacks
+        ),
+        beyond=tuple(
+            Beyond(
+                member=one.member,
+                how=one.how,
+                value=one.excess.value if one.excess else None,
+                low=one.excess.low if one.excess else None,
+                high=one.excess.high if one.excess else None,
+                verdict=one.verdict,
+                why=one.why,
+            )
+            for one in probed
+        ),
+        harmonics=report.harmonics,
+        fid=_asked(report, "fid") or (report.quality.fid if report.quality else None),
+        kid=report.quality.kid if report.quality else None,
+        verdict=report.verdict,
+        integrity=report.integrity.verdict if report.integrity else None,
+        judges={card.name: card.digest for card in report.judges},
+        errors=report.errors[:20],
+    )
+
+
+def _asked(report: Report, metric: str) -> float | None:
+    """The mean figure of a metric that the recipe expects something of."""
+    values = [
+        one.value for outcome in report.outcomes if outcome.metric == metric for one in outcome.measures if one.value
+    ]
+    return sum(values) / len(values) if values else None
+
+
+def _verification(folder: Path) -> dict[str, Any]:
+    cost = json.loads((folder / "out" / "report" / "report.json").read_bytes())["cost"]
+    return {"verify": cost["seconds"], "drawn": cost["pictures"]}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))

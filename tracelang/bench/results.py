@@ -1,0 +1,142 @@
+"""The results of a suite: a small JSON file a cell, with its figures and counts; no picture, prompt or weight.
+
+Whoever reads them trusts no file: what is none of this form is refused by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from tracelang.evidence.schema import Count, Frozen, Harmonic, Verdict
+from tracelang.files import write_text
+from tracelang.plan.types import Member
+
+MAX_BYTES = 1 << 22
+
+
+class ResultError(Exception):
+    """A result file that is none. `str()` is one line."""
+
+
+class Pictures(Frozen):
+    """The pictures of one member by its `names`, its `probes` or a `suite`: a character each, in the order of prompts
+    and seeds, which every cell of the task shares. `base`, `after`: 1 shows it, 0 does not, x nobody can tell, since
+    the judge failed or none knows it; `things`: any recognisable thing after the edit, - where nobody can tell.
+    `other`: the recipe neither erases nor preserves it. `chance`: the mean probability of its class after the edit,
+    `clip` the mean scores before and after, each where a judge gives it.
+    """
+
+    member: Member
+    how: Literal["names", "probes", "suite"]
+    role: Literal["erased", "preserved", "other"]
+    base: str
+    after: str
+    things: str = ""
+    chance: float | None = None
+    clip: tuple[float, float] | None = None
+
+
+class AttackFigure(Frozen):
+    """An attack against the edited model itself: pictures that show it, of `n`; `held_out`: not trained against."""
+
+    member: Member
+    attack: str
+    hits: Count
+    n: Count
+    held_out: bool
+    seconds: float
+    error: str = ""
+
+
+class Beyond(Frozen):
+    """What a probe shows more than models that never knew it, with its interval; `why` it is open."""
+
+    member: Member
+    how: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    verdict: str
+    why: str = ""
+
+
+class Spent(Frozen):
+    """What the edit took: rows through the denoiser as the plan counts them, seconds (None where it was interrupted and
+    went on), peak bytes of its own process or of the GPU, and bytes of the change as a delta. `verify`: seconds of each
+    kind of work, and `drawn` pictures.
+    """
+
+    frozen: Count
+    trained: Count
+    seconds: float | None
+    memory: Count
+    delta: Count
+    device: str
+    verify: dict[str, float] = {}
+    drawn: Count = 0
+
+
+class Found(Frozen):
+    """What verification says of a cell."""
+
+    pictures: tuple[Pictures, ...]
+    attacks: tuple[AttackFigure, ...] = ()
+    beyond: tuple[Beyond, ...] = ()
+    harmonics: tuple[Harmonic, ...] = ()
+    fid: float | None = None
+    kid: float | None = None
+    verdict: Verdict
+    integrity: Verdict | None = None
+    judges: dict[str, str] = {}
+    errors: tuple[str, ...] = ()
+
+
+class Outcome(Frozen):
+    """What a cell's process leaves: figures, or a `refusal` in one line."""
+
+    refusal: str = ""
+    found: Found | None = None
+    spent: Spent | None = None
+
+
+class Result(Frozen):
+    """The file of a cell. `facts` are what its key is made of; the others say which cell it is, in words."""
+
+    format_version: Literal[1] = 1
+    key: str
+    facts: dict[str, int | str | list[str]]
+    task: str
+    method: str
+    model: str
+    seed: int | None
+    steps: int | None
+    outcome: Outcome
+
+
+def held(folder: Path, keys: Iterable[str]) -> dict[str, Result]:
+    """The results that are there, by key. Raises ResultError for a file that is none."""
+    found = {}
+    for key in dict.fromkeys(keys):
+        file = folder / f"{key}.json"
+        if not file.is_file():
+            continue
+        try:
+            if file.stat().st_size > MAX_BYTES:
+                raise ValueError("it is too large")
+            result = Result.model_validate_json(file.read_bytes())
+            if result.key != key:
+                raise ValueError("it is of another cell")
+        except (ValidationError, ValueError, RecursionError) as error:
+            why = str(error).partition("\n")[0][:160]
+            raise ResultError(f"{file}: is no result of `tracec bench` ({why}); remove it and run again") from error
+        found[key] = result
+    return found
+
+
+def keep(folder: Path, result: Result) -> None:
+    """Write a result, whole or not at all."""
+    write_text(folder / f"{result.key}.json", result.model_dump_json(exclude_defaults=True) + "\n")
