@@ -210,3 +210,13 @@ def test_a_part_that_is_not_whole_says_how_much_of_it_there_is() -> None:
 
 def replace_outcome(one: Result, outcome: Outcome) -> Result:
     return one.model_copy(update={"outcome": outcome})
+
+
+def test_an_interval_is_of_pictures_and_more_trainings_make_no_new_ones() -> None:
+    one = of(table(result("a", "esd", "0" * 60, "1" * 60)), "esd")["shown"]
+    assert one.high == pytest.approx(0.0602, abs=1e-3)
+    two = of(
+        table(result("a", "esd", "0" * 30 + "1" * 30, "1"), result("b", "esd", "0" * 30 + "1" * 30, "1", seed=1)), "esd"
+    )
+    alone = of(table(result("a", "esd", "0" * 30 + "1" * 30, "1")), "esd")["shown"]
+    assert two["shown"].n == 120 and two["shown"].low == pytest.approx(alone.low or 0, abs=0.02)

@@ -34,9 +34,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of one row and column; of a share with its 95 % interval, of pictures of one thing as many as they are
-    worth. `p`: how likely as large a difference from the row that it is compared with, adjusted; `side`: which of the
-    two is ahead, where they can be told apart.
+    """A figure of one row and column; of a share with its 95 % interval, in which a picture after several trainings
+    counts as what it is worth. `p`: how likely as large a difference from the row that it is compared with, adjusted;
+    `side`: which of the two is ahead, where they can be told apart.
     """
 
     value: float
@@ -324,7 +324,7 @@ def figure(column: Column, results: Sequence[Result], of_protocol: Values = EMPT
     if column in PICTURES:
         counted = pictures(results, column)
         hits = [hit for some in counted.values() for hit in some]
-        groups: list[Hashable] = [at[:2] for at, some in counted.items() for _ in some]
+        groups: list[Hashable] = [at for at, some in counted.items() for _ in some]
         if not hits:
             return None
         share = clustered(hits, groups)
