@@ -60,7 +60,7 @@ def _time(seconds: float) -> str:
     )
 
 
-def foreseen(missing: Sequence[Cell], found: Mapping[str, Result], device: str) -> Foreseen:
+def foreseen(missing: Sequence[Cell], found: Mapping[str, Result], device: str, config: str | None = None) -> Foreseen:
     """Bind every missing cell to its model, and count. Raises ModelError where a model cannot be used at all."""
     from tracelang import api
     from tracelang.plan.bind import BindError
@@ -74,9 +74,9 @@ def foreseen(missing: Sequence[Cell], found: Mapping[str, Result], device: str) 
     for cell in missing:
         model = cell.base.model
         if model not in row:
-            row[model] = _row([one for one in known if one.model == cell.base.title]) or measured(model, device)
+            row[model] = _row([one for one in known if one.model == cell.base.title]) or measured(model, device, config)
         try:
-            bound = api.bind(cell.plan, model)
+            bound = api.bind(cell.plan, model, config=config)
         except (BindError, FamilyError, SelectionError, WindowError) as error:
             why = f"{cell.method}: {error}"
             told.refused[why] = told.refused.get(why, 0) + 1
@@ -101,7 +101,7 @@ def pictures(plan: Plan) -> int:
     return sum(one.samples for one in rows(plan, every, 0))
 
 
-def measured(model: str, device: str) -> float:
+def measured(model: str, device: str, config: str | None = None) -> float:
     """Seconds of one row through the model's denoiser, without a gradient, in a batch of `ROWS`; of a CPU on one
     thread, as each of two cells side by side has it.
     """
@@ -112,7 +112,7 @@ def measured(model: str, device: str) -> float:
     from tracelang.models.locate import family_of, locate
 
     torch.set_num_threads(1)
-    folder = locate(model)
+    folder = locate(model, config)
     loaded = family_of(folder).load(folder, device, None)
     latents = torch.zeros(ROWS, *loaded.latent_shape, device=loaded.device, dtype=loaded.dtype)
     time_ = loaded.clock.times(2)[0]
