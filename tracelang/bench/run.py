@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +91,17 @@ def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[s
     except KeyboardInterrupt:
         _stop(running)
         raise
-    finally:
-        if not asked.keep and (work := suite.results / WORK).is_dir() and not any(work.iterdir()):
-            work.rmdir()
     return Run(found, tuple(elsewhere), failed)
+
+
+def tidy(suite: Suite, every: Iterable[Cell]) -> None:
+    """Drop what cells have in common once each has a result."""
+    keys = {cell.key for cell in every}
+    work = suite.results / WORK
+    if results.held(suite.results, keys).keys() == keys:
+        shutil.rmtree(work / process.SHARED, ignore_errors=True)
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
 
 
 def _folder(suite: Suite, cell: Cell) -> Path:
