@@ -28,12 +28,21 @@ preserve "dog"
 method uce
 expect over 1 samples { shown("cat") <= 90% }
 """
+SUITE = """
+title = "One"
+models = ["tiny"]
+against = "uce"
+[methods]
+uce = ["uce"]
+[parts.one]
+tasks = ["r.erase"]
+"""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with recipes, another tool's file, a model, its edit and that one's finished measurement, a labelled
-    set and a key.
+    set, a key and a suite.
     """
     folder = tmp_path_factory.mktemp("made")
     build(folder / "tiny", config="tiny")
@@ -42,6 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "other.erase").write_text('erase "dog"\n', "utf-8")
     (folder / "wrong.erase").write_text("erase cat\n", "utf-8")
     (folder / "ugly.erase").write_text('erase   "cat"\npreserve "dog"\n', "utf-8")
+    (folder / "suite.toml").write_text(SUITE, "utf-8")
     (folder / "p.yaml").write_text("- target: cat\n", "utf-8")
     for name in ("cat", "none"):
         (folder / "set" / name).mkdir(parents=True)
@@ -118,6 +128,7 @@ SAYING = [
     "certify out --model tiny",
     "judge micro --set set -o micro.known.json",
     "attest out --key key.pem",
+    "bench suite.toml --plan",
 ]
 """Command lines that write to standard output, at least one of every command but `lsp`, which speaks to an editor."""
 

@@ -156,14 +156,13 @@ def test_a_method_that_samples_is_refused_where_it_meets_a_model(use: str, metho
     text = f'concept p kind protected {{ names "x1" }} concept cat {{ names "cat" }} {use} method {method}'
     asked = tracelang.compile(text)
     family, folder = StableDiffusion(), micro_sd()
-    if METHODS[method] or (method in ("trace", "esd", "ant") and not USES[use]):
+    if METHODS[method] or not USES[use]:
         assert bind(asked, facts(family, folder)).sites
     else:
         with pytest.raises(BindError) as error:
             bind(asked, facts(family, folder))
         assert "\n" not in str(error.value)
-        if method in ("trace", "esd", "ant"):
-            assert "would sample p, which is protected; use" in str(error.value)
+        assert "would sample p, which is protected; use" in str(error.value)
 
 
 RECIPE = """tracelang 1

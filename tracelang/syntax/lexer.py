@@ -51,6 +51,7 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findi
     line_end = 0  # of the last line with something unreadable
     told: set[str | None] = set()  # the strange marks of that line
     marked = 0  # so many tokens stand before the last strange mark and the one after it
+    whole = len(text.rstrip())
     while True:
         for match in _matches(expression, text, at):
             at = match.end()
@@ -81,6 +82,7 @@ def lex(source: Source, table: Table, expression: re.Pattern[str], report: Findi
             line_end = len(text) if line_end < 0 else line_end
             told.clear()
         again = mark != "" and (len(tokens) < marked or mark in told or OPENED.get(mark) in told)
+        again = again or (mark != "" and depth > 0 and found.end == whole)  # the file was cut: what is open says it
         if found.start >= reported and not again:
             report.findings.append(found.finding)
             told.add(mark)

@@ -35,7 +35,7 @@ Alike = Callable[[TextStates, Tensor, Tensor], Tensor]
 def run(target: Target, model: Model, budget: Budget) -> Found:
     """Searched once for each text encoder: models that share one, as base and edited model mostly do, get the same."""
     n = min(budget.rows, target.count)
-    key = f"mma from {target.seed} by {model.encoders}", n
+    key = f"mma from {target.seed} by {model.encoders} for {target.plan.digest} with {budget}", n
     found = target.made.get(key)
     if not isinstance(found, Found):
         target.made[key] = found = searched(target, model, budget, n)

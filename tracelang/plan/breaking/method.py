@@ -79,7 +79,7 @@ def _compared(field: Field, was: Any, now: Any) -> tuple[str, str, str, str] | N
         return "TL412", "the window {} is narrower", "", UNPROVED if _apart(was, now) else ""
     if field.type == "sites" and not layers_hold(now, was):
         return "TL413", "the layer set {} is narrower", "", UNPROVED
-    if field.holds and was not in (now, *field.holds[now]):
+    if field.holds and was not in (now, *field.holds.get(now, ())):
         return "TL419", "{} leaves out states that it took", "", ""
     if field.type == "choices":
         return None if set(was) <= set(now) else ("TL419", "{} leaves out some that it had", "", "")
