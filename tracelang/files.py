@@ -45,7 +45,7 @@ def whole(file: Path, *, force: bool = True, durable: bool = True) -> Iterator[P
         if force:
             draft.replace(file)
         else:
-            _named(draft, file)
+            named(draft, file)
         if durable:
             sync(file.parent)
     except OSError as error:
@@ -174,7 +174,7 @@ def _as_before(handle: int, file: Path) -> None:
     os.fchmod(handle, stat.S_IMODE(found.st_mode))
 
 
-def _named(draft: Path, file: Path) -> None:
+def named(draft: Path, file: Path) -> None:
     """A name for a file that is there; unlike a rename, FileExistsError where another has it."""
     try:
         os.link(draft, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,17 +10,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tracelang.bench.cells import cells, stage
+from tracelang.bench.foreseen import foreseen
+from tracelang.bench.results import Found, Outcome, keep
 from tracelang.bench.results import Result as Cell
-from tracelang.bench.run import Asked, missing, share, started
+from tracelang.bench.run import Asked, _outcome, measure, missing, prepared, share, started
 from tracelang.bench.suite import Suite, read_suite
+from tracelang.bench.tuning import trials
 from tracelang.cli import main
 from tracelang.cli.bench import _bases
+from tracelang.plan.bind import BindError
 
 TASK = """tracelang 1
 templates object = "a picture of a {}", "a {}"
@@ -150,8 +157,6 @@ def test_a_process_that_dies_is_no_result(here: Path) -> None:
 
 
 def test_two_processes_never_measure_one_cell(here: Path) -> None:
-    import fcntl
-
     found = suite()
     (cell,) = [cell for cell in wanted(found) if cell.method == "uce"]
     folder = Path("results/s/work") / cell.key
@@ -214,6 +219,177 @@ def test_a_curve_is_the_same_method_at_other_steps(here: Path) -> None:
     found = wanted(suite())
     assert [(cell.method, cell.steps) for cell in found] == [("short", 1), ("short", 3)]
     assert [cell.plan.method.passes[0].steps for cell in found] == [1, 3]  # type: ignore[attr-defined]
+
+
+def test_a_cell_of_two_parts_is_in_one_shard_and_foreseen_where_it_is_measured(here: Path) -> None:
+    Path("s.toml").write_text(SUITE + SUITE[SUITE.index("[parts") :].replace("all", "again"))
+    found = suite()
+    every = wanted(found)
+    shards = [{cell.key for cell in share(every, (i, 2))} for i in (1, 2)]
+    assert shards[0] | shards[1] == {cell.key for cell in every} and not shards[0] & shards[1]
+    first = share(every, (1, 2))[0]
+    _kept(first, Outcome(found=Found(pictures=(), verdict="pass")))
+    left = len(share(every, (1, 2))) - 1
+    assert f"{left - 1} cells are missing" in bench("--plan", "--shard", "1/2").stdout, "one will be refused"
+
+
+def test_what_another_process_measured_meanwhile_is_not_measured_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = suite()
+    (cell,) = [cell for cell in wanted(found) if cell.method == "uce"]
+    outcome = Outcome(found=Found(pictures=(), verdict="pass"))
+
+    def late(wanted: Sequence[object], held: dict[str, object]) -> list[Any]:
+        left = missing(wanted, held)  # type: ignore[arg-type]
+        _kept(cell, outcome)
+        return left
+
+    monkeypatch.setattr("tracelang.bench.run.missing", late)
+    assert measure(found, [cell], Asked("cpu"), print).results[cell.key].outcome == outcome
+    assert not Path("results/s/work").exists()
+
+
+def _kept(cell: Any, outcome: Outcome) -> None:
+    one = Cell(
+        key=cell.key,
+        facts=cell.facts,
+        task=cell.task,
+        method=cell.method,
+        model=cell.base.title,
+        seed=cell.seed,
+        steps=cell.steps,
+        outcome=outcome,
+    )
+    keep(Path("results/s"), one)
+
+
+def test_where_one_cell_cannot_begin_none_is_left_running(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, begun = suite(), list[subprocess.Popen[bytes]]()
+
+    def second_fails(*given: Any) -> subprocess.Popen[bytes]:
+        if begun:
+            raise OSError("no more processes")
+        begun.append(started(*given))
+        return begun[0]
+
+    monkeypatch.setattr("tracelang.bench.run.started", second_fails)
+    with pytest.raises(OSError, match="no more"):
+        measure(found, wanted(found), Asked("cpu", jobs=2), print)
+    assert begun[0].poll() is not None
+
+
+def test_nothing_is_imported_from_the_folder_that_it_stands_in(here: Path) -> None:
+    Path("tracelang").mkdir()
+    Path("tracelang/__init__.py").write_text("open('ran', 'w')")
+    found = suite()
+    process = started(found, next(cell for cell in wanted(found) if cell.method == "odd"), Asked("cpu"))
+    assert process.wait(300) == 0 and not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    "link", ["results/s/work", "results/s/work/KEY", "results/s/work/KEY/log", "results/s/work/KEY/recipe/log"]
+)
+def test_nothing_is_written_through_links(here: Path, link: str) -> None:
+    found = suite()
+    (cell,) = [cell for cell in wanted(found) if cell.method == "odd"]
+    place = Path(link.replace("KEY", cell.key))
+    place.parent.mkdir(parents=True)
+    (here / "mine").mkdir()
+    (here / "mine" / "log").write_text("mine")
+    place.symlink_to(here / "mine" / ("log" if place.name == "log" else ""))
+    result = bench("--method", "odd")
+    assert result.exit_code == 2 and "is a link" in result.stderr
+    assert [file.read_text() for file in Path("mine").rglob("*") if file.is_file()] == ["mine"]
+
+
+def test_a_process_is_told_to_stop_once(here: Path) -> None:
+    """Ctrl-C goes to all that stand in a terminal's group; the second one would cut a step in two."""
+    found = suite()
+    process = started(found, next(cell for cell in wanted(found) if cell.method == "odd"), Asked("cpu"))
+    try:
+        assert os.getpgid(process.pid) != os.getpgid(0)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_run_that_is_told_to_end_ends_its_cells(here: Path) -> None:
+    words = [sys.executable, "-m", "tracelang", "bench", "s.toml", "--device", "cpu", "--method", "uce", "--keep"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while not (begun := list(Path("results/s/work").glob("*/begun"))) and process.poll() is None:
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130 and "Go on with" in said
+    with (begun[0].parent / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is at work on it
+
+
+def test_an_outcome_that_cannot_be_read_is_a_failure_and_made_again(here: Path) -> None:
+    found = suite()
+    (cell,) = [cell for cell in wanted(found) if cell.method == "odd"]
+    folder = prepared(found, cell, Asked())
+    (folder / "outcome.json").write_text('{"refusal": ')
+    assert _outcome(folder) is None
+    assert bench("--method", "odd").exit_code == 0 and "odd" in held()
+
+
+@pytest.mark.parametrize("words", [("--check",), ("--plan",), ("--page",), ("--tune",)])
+def test_a_result_of_other_facts_or_marks_is_refused_by_its_name(here: Path, words: tuple[str, ...]) -> None:
+    Path("s.toml").write_text(SUITE + TUNING)
+    found = suite()
+    every = wanted(found)
+    if words == ("--tune",):
+        assert found.tuning
+        every = [cell for one in trials(found, found.tuning, _bases(found.parts, None)) for cell in one.cells]
+    picture = {"member": ["dog"], "how": "names", "role": "erased", "base": "01", "after": "01"}
+    good = {"facts": every[0].facts, "base": "01"}
+    for bad in ({"facts": {}}, {"base": "011"}, {"base": "0y"}):
+        told = {**good, **bad}
+        outcome = {"found": {"pictures": [{**picture, "base": told["base"]}], "verdict": "pass"}}
+        text = {"key": every[0].key, "facts": told["facts"], "task": "dog.erase", "method": "uce", "model": "micro-sd"}
+        file = Path("results/s") / f"{every[0].key}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({**text, "seed": None, "steps": None, "outcome": outcome}))
+        result = bench(*words)
+        assert result.exit_code == 2 and f"{file.name}: is no result of `tracec bench`" in result.stderr
+        assert "Traceback" not in result.output
+
+
+TUNING = """[tuning]
+tasks = ["dog.erase"]
+steps = 2
+into = "tuned.erase"
+[tuning.trials.chosen]
+of = "uce"
+settings = ["refine.ridge_absolute = 1"]
+"""
+
+
+def test_tuning_overwrites_nothing_that_somebody_wrote(here: Path) -> None:
+    Path("s.toml").write_text(SUITE + TUNING.replace("tuned", "dog"))
+    result = bench("--tune")
+    assert result.exit_code == 2 and "would be lost" in result.stderr and Path("dog.erase").read_text() == TASK
+
+
+def test_a_check_of_a_page_that_is_no_text_fails(here: Path) -> None:
+    Path("s.md").write_bytes(b"\xff")
+    result = bench("--check")
+    assert result.exit_code == 1 and "is not what the results say" in result.stderr
+
+
+def test_a_plan_knows_a_single_files_config(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def bound(plan: object, model: str, config: str | None = None) -> None:
+        asked.append(config)
+        raise BindError("no")
+
+    monkeypatch.setattr("tracelang.api.bind", bound)
+    monkeypatch.setattr("tracelang.bench.foreseen.measured", lambda model, device, config: asked.append(config))
+    foreseen(wanted(suite()), {}, "cpu", "sd15")
+    assert asked == ["sd15"] * 4
 
 
 def test_what_was_refused_is_asked_again(here: Path) -> None:

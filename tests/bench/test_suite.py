@@ -117,6 +117,17 @@ def test_more_than_eight_trials_are_refused() -> None:
     assert "9 trials of `esd_tuned`" in one and "more than 8" in one
 
 
+def test_a_page_is_a_page() -> None:
+    (one,) = wrong(f'page = "Makefile"\n{GOOD}')
+    assert "`Makefile` is no page" in one
+
+
+def test_more_cells_than_anybody_measures_are_refused() -> None:
+    models = [f"m{i}" for i in range(101)]
+    (one,) = wrong(f"seeds = {list(range(1000))}\n" + GOOD.replace('["micro-sd"]', str(models), 1))
+    assert "no suite has more than 100,000" in one
+
+
 def test_a_file_that_is_too_large_is_not_read() -> None:
     assert wrong(GOOD + "#" * (1 << 20))[0].startswith("TL106")
 

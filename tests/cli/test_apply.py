@@ -142,6 +142,14 @@ def test_sample_looks_at_its_output_before_it_draws(base: Path, monkeypatch: pyt
     assert result.exit_code in (1, 2) and result.stderr.count("\n") < 5 and "rror: " in result.stderr
 
 
+def test_sample_says_what_the_model_never_gets_of_a_prompt(base: Path) -> None:
+    long = "a cat" + " on a beach" * 20
+    result = run("sample", str(base), "--prompt", long, "--prompt", "a cat", "--count", "1", "--steps", "2")
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert result.exit_code == 0 and len(warnings) == 1, result.stderr
+    assert f"{long[:60]!r} and loses " in warnings[0] and "shorten it" in warnings[0]
+
+
 def test_a_gated_edit_is_used_from_python(base: Path) -> None:
     applied = tracelang.apply(tracelang.bind(tracelang.compile(GATED), base))
     with pytest.raises(OutputError, match="gate"):

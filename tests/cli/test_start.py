@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -35,6 +37,21 @@ def test_lint_of_files_finds_the_same_without_click(tmp_path: Path) -> None:
         code, text, loaded = ran("lint", *files)
         assert (code, text) == ran("lint", "--color", "auto", *files)[:2]
         assert loaded == "[]" and ("80%" in text) == (bad in files)
+
+
+def test_ctrl_c_ends_it_as_it_ends_what_click_runs(tmp_path: Path) -> None:
+    (tmp_path / "long.erase").write_text("tracelang 1\n" + "a $ b\n; " * 110_000, "utf-8")
+    told = []
+    for words in ([], ["--color", "auto"]):
+        command = [sys.executable, "-c", f"print(flush=True){RUN}", "lint", *words, "long.erase"]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1].splitlines()
+        told.append((process.returncode, said[:-1]))
+    assert told == [(1, ["", "Aborted!"])] * 2
 
 
 @pytest.mark.parametrize("words", (["nowhere.erase"], ["."], ["-"], ["--", "nowhere.erase"]))

@@ -14,16 +14,19 @@ import tracelang
 from tests.engine.plans import LATE, bound, erasure, plan, refine, run, steer, term
 from tests.engine.test_steer import Stop, identical, trained
 from tests.engine.toy import Toy
+from tracelang.checkpoint import forms
 from tracelang.engine import run as engine
 from tracelang.engine.adversary import POOL, Adversary, Finds, adversary
 from tracelang.engine.batch import draw_batch
 from tracelang.engine.found import Found
 from tracelang.engine.options import Options
+from tracelang.engine.predicted import closed_forms
 from tracelang.engine.rollout import encoder, record
 from tracelang.engine.task import Task, task_of
 from tracelang.models.protocol import TextStates
 from tracelang.plan.bind import BindError
 from tracelang.plan.types import Plan, RoleSites
+from tracelang.semantics.passes.rotate import Rotate
 from tracelang_flux import Flux
 from tracelang_sd import StableDiffusion
 
@@ -216,6 +219,24 @@ def test_a_second_stage_begins_at_the_base_with_what_the_first_one_found() -> No
     assert not identical(edit, alone), "the words found are among what is erased"
 
 
+@pytest.mark.parametrize("between", [steer(label="between", steps=2), replace(SEARCHED, label="between", steps=4)])
+def test_what_every_pass_before_it_found_is_carried(between: Any) -> None:
+    edit = run(plan((erasure("cat"),), SEARCHED, between, ANEW), Toy(), cache=None, autocast=False)
+    found = sum(len(edit.figures[label][0].get("adversary", ())) for label in ("first", "between"))
+    assert edit.figures["second"][0]["carried"] == len(edit.found[("cat",)]) == found
+    assert found == 2 + bool(between.adversary)
+
+
+def test_what_is_thrown_away_counts_for_nothing_in_the_end() -> None:
+    """No figure of a closed form before it, none of its layers, and no word against a LoRA."""
+    model, turned = Toy(), Rotate(prior=0.0)
+    p = plan((erasure("cat", anchor=("horse",)),), turned, SEARCHED, replace(ANEW, on=RoleSites(role="query")))
+    kept = plan((erasure("cat", anchor=("horse",)),), turned, SEARCHED)
+    assert not closed_forms(bound(p, model)) and forms.whole(p) == ""
+    assert closed_forms(bound(kept, model)) and forms.whole(kept) == "rotate"
+    assert {site.role for site in bound(p, model).sites} == {"query"}
+
+
 def test_a_second_stage_goes_on_bit_for_bit(tmp_path: Path) -> None:
     p = plan((erasure("cat"),), SEARCHED, ANEW)
     whole = run(p, Toy(), cache=None, autocast=False)
@@ -233,6 +254,9 @@ def test_a_second_stage_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_beginning_anew_needs_something_found() -> None:
+    for terms in ((term("suppress"),), (term("push", weight=0.0), term("keep"))):
+        with pytest.raises(BindError, match=r"^second: what was found has no rows to stand in: give `push` a weight"):
+            bound(plan((erasure("cat"),), SEARCHED, replace(ANEW, terms=terms)), Toy())
     for passes in ((ANEW,), (refine(), ANEW), (steer(label="first"), ANEW)):
         with pytest.raises(BindError, match=r"^second: `from = base` takes the place of the passes"):
             bound(plan((erasure("cat"),), *passes), Toy())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engine.plans import erasure, plan, refine, run
+from tests.engine.plans import LATE, bound, erasure, plan, refine, run, steer
 from tests.engine.test_null_space import project
 from tests.engine.toy import Toy
 from tracelang.engine.edit import Adapter, Edit
@@ -18,9 +18,11 @@ from tracelang.engine.options import Options
 from tracelang.engine.passes.harden import Reading, read
 from tracelang.engine.statements import constraints, held_columns
 from tracelang.engine.text_map import TextMap, orthonormal
+from tracelang.plan.bind import BindError
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.harden import Harden
 from tracelang.semantics.passes.project import Project
+from tracelang.semantics.passes.rotate import Rotate
 
 f64 = torch.float64
 
@@ -159,6 +161,16 @@ def test_a_vanishing_penalty_is_refused() -> None:
     flat = Reading(*(torch.zeros(3, 3, dtype=f64),) * 3)
     with pytest.raises(EngineError, match=r"harden: the matrices are too nearly dependent .* raise it"):
         flat.closest(torch.eye(3, dtype=f64), 0.0)
+
+
+@pytest.mark.parametrize("closed", [Harden(), Rotate(prior=0.0)])
+def test_what_reads_the_edit_s_matrices_is_refused_after_a_gate_before_anything_is_trained(closed: Any) -> None:
+    p = plan((erasure("cat", anchor=("horse",)),), steer(gate=LATE), closed)
+    with pytest.raises(
+        BindError, match=f"^{closed.kind}: it cannot follow a gated pass, whose edit is none of weights"
+    ):
+        bound(p, Toy())
+    assert bound(plan((erasure("cat"),), steer(gate=LATE), refine()), Toy())  # which reads none
 
 
 def test_the_projection_is_the_last_one_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,6 +146,18 @@ def test_a_mask_is_what_every_run_leaves_and_is_said_beside_what_chance_would() 
     assert more.figures["mask"][0]["share"] < told["share"]
     for site, mine in more.masks[("cat",)].items():
         assert not (mine & ~found[site]).any()  # more runs leave no more
+
+
+@pytest.mark.parametrize("keep", ["largest", "smallest"])
+def test_a_share_is_of_the_columns_that_an_edit_may_change(keep: str) -> None:
+    """As of SDXL's pooled input, beside which the same matrix reads the picture's size."""
+    model = Toy()
+    model.sites = tuple(replace(one, columns=(0, 6)) if one.reads == "pooled" else one for one in model.sites)
+    (site,) = (one for one in model.sites if one.reads == "pooled")
+    edit = trained(plan((erasure("dog"),), mask(on=RoleSites(role="pooled"), seeds=1, keep=keep), preserve={}), model)
+    found, (told,) = edit.masks[("dog",)][site], edit.figures["mask"]
+    assert not found[:, 6:].any() and told["left"] == int(found.sum()) == site.size // 2
+    assert told["of"] == site.size and told["share"] == told["layers"][site.tensor] == told["by_chance"] == 0.5
 
 
 def test_what_a_run_leaves_of_a_gradient() -> None:

@@ -254,8 +254,8 @@ def test_limits(here: Path) -> None:
 
 @says(
     COMMANDS_PAGE,
-    "`--emit` says in which forms, one or several joined by commas (`folder,lora` is the default), `--force` replaces "
-    "an earlier output, of which it keeps [the reports](evidence.md).",
+    "`--emit` says in which forms, one or several joined by commas (`folder,lora` is the default, `folder` where a "
+    "plan changes whole matrices), `--force` replaces an earlier output, of which it keeps [the reports](evidence.md).",
     "Whatever was computed in, a checkpoint keeps its own dtype.",
     "Text states are kept in `$TRACELANG_CACHE/states` (by default `~/.cache/tracelang/states`), one file a prompt,",
     "Where all states of a plan are there, no text encoder is loaded; `tracec plan` looks there too. The folder "

@@ -25,7 +25,7 @@ rifle rifles | swastika swastikas | pyjama pyjamas | exercise exercising | perso
 """
 APART = """
 man mane | men menu | omen oman | toe to | axe axle | cat cattle | bell blueprint | lens len | hoe house | ring king
-species specimen | bus bush | gas gash | use us
+species specimen | bus bush | gas gash | use us | kill killer | violence violent
 """
 
 

@@ -161,3 +161,16 @@ def test_a_weight_that_was_lowered_is_one_finding(tmp_path: Path) -> None:
     words = ["breaking", str(tmp_path / "after.erase"), "--against", str(tmp_path / "before.erase")]
     shown = CliRunner().invoke(main, [*words, "--format", "concise"])
     assert shown.exit_code == 1 and shown.output.count("TL417") == 1 and "(and 3 more)" in shown.output
+
+
+def test_what_is_known_here_is_what_fits_by_its_ending(tmp_path: Path) -> None:
+    for name in ("gen.py", "link", "names.txt", "brands.csv", "own.lst", "other.erase"):
+        (tmp_path / name).touch()
+
+    def told(text: str) -> list[str]:
+        found = compile_with_findings(text, shown="r.erase", root=tmp_path, folder=tmp_path)[1]
+        return [one.help for one in found if one.severity == "error"]
+
+    assert told('erase list "zzzzzzzz.txt"') == ["known here: brands.csv, names.txt"]
+    assert told('erase list "zzzzzzzz.lst"') == ["known here: brands.csv, names.txt, own.lst"]
+    assert told('import "zzzzzzzz.erase" as z erase "x"') == ["known here: other.erase"]

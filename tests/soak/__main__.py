@@ -37,6 +37,10 @@ def main() -> None:
                 seen = disks.fill(at / f"disks-{i}", pair, given.disks)
                 _tell("full disks", pair.base.name, pair.form, seen, 2 * given.disks)
                 total["full disks"] += 2 * given.disks
+        for base in dict.fromkeys(pair.base for pair in found if pair.form == "single-file") if given.kills else []:
+            seen = kills.kill_patch(at / f"patches-{base.at.name}", base, given.kills, random)
+            _tell("kills", base.name, "patch", seen, given.kills)
+            total["kills"] += given.kills
         if reason:
             print(f"full disks: skipped, {reason}")
         for base in dict.fromkeys(pair.base for pair in found) if given.headers else []:

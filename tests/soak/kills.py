@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of `apply`: no OUT or a whole one, and with `--force` always a whole one."""
+"""SIGKILL at random moments of `apply` and `patch`: no OUT or a whole one, and with `--force` always a whole one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from tests.soak.command import Pair, finished, forked, recipe, tree, words
+from tests.soak.command import Base, Pair, finished, forked, recipe, tree, words
 
 
 def kill(at: Path, pair: Pair, count: int, random: Random) -> Counter[str]:
@@ -46,4 +46,48 @@ def kill(at: Path, pair: Pair, count: int, random: Random) -> Counter[str]:
         assert tree(base.at) == untouched, "the base was touched"
     code, said, _ = finished(words(base, given, form, out, "--force"), at / "said")
     assert code == 0 and tree(out) == whole and [path.name for path in out.parent.iterdir()] == ["out"], said
+    return seen
+
+
+def kill_patch(at: Path, base: Base, count: int, random: Random) -> Counter[str]:
+    """Kill `count` runs of `tracec patch` on a single file, every second one back from the edit to its base.
+
+    Raises AssertionError: half a file, more left behind than one draft, or a file that was read and has changed.
+    """
+    at.mkdir()
+    code, said, _ = finished(words(base, recipe(at), "single-file,delta", at / "made"), at / "said")
+    assert code == 0, said
+    delta, edited, out = at / "made" / "delta.safetensors", at / "made" / base.at.name, at / "place" / "out.safetensors"
+    sides = (base.at, edited)
+    untouched, seen = [tree(one) for one in (*sides, delta)], Counter[str]()
+    assert untouched[0] != untouched[1]
+    out.parent.mkdir()
+
+    def told(back: bool) -> list[str]:
+        return ["patch", str(delta), "--model", str(sides[back]), "--out", str(out), *(["--revert"] if back else [])]
+
+    def patched(back: bool) -> float:
+        """Whatever was killed before, the next run is whole and leaves nothing else."""
+        out.unlink(missing_ok=True)
+        code, said, seconds = finished(told(back), at / "said")
+        assert code == 0 and tree(out) == untouched[not back] and [*out.parent.iterdir()] == [out], said
+        return seconds
+
+    seconds = min(patched(False), patched(True))
+    for i in range(count):
+        back = i % 2 == 1
+        out.unlink(missing_ok=True)
+        child = forked(told(back), at / "said")
+        time.sleep(random.uniform(0, 1.1 * seconds))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        ended = "ended first" if os.WIFEXITED(status) else "killed"
+        assert not out.exists() or tree(out) == untouched[not back], f"half a file after {ended}"
+        left = [path.name for path in out.parent.iterdir() if path != out]
+        assert len(left) <= 1 and all(name.startswith(".out.safetensors.partial-") for name in left), left
+        assert [tree(one) for one in (*sides, delta)] == untouched, "a file that is only read was touched"
+        seen[f"{ended}, {'whole file' if out.exists() else 'no file'}"] += 1
+        seen["drafts left"] += len(left)
+        if left:
+            patched(back)
     return seen

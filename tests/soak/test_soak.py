@@ -29,6 +29,11 @@ def test_a_killed_process_leaves_no_output_or_a_whole_one(form, found, tmp_path)
     assert seen["killed, no OUT"] + seen["killed, whole OUT"]
 
 
+def test_a_killed_patch_leaves_no_file_or_a_whole_one(found, tmp_path):
+    seen = kills.kill_patch(tmp_path / "kills", taking(found, "single-file").base, 4, Random("patch"))
+    assert seen["killed, no file"] + seen["killed, whole file"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_full_disk_gets_no_output_or_a_whole_one(form, found, tmp_path):
     if reason := disks.why_not():

@@ -4,12 +4,11 @@ the key of all that decides what comes of it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tracelang.bench.results import key_of
 from tracelang.bench.suite import Part, Suite
 from tracelang.diagnostics import CompileError, Findings
 from tracelang.diagnostics.diagnostic import did_you_mean
@@ -27,7 +26,6 @@ EDITION = 1
 """Raised where a cell would be measured otherwise though nothing else in its key says so."""
 RECIPE = "tracec-bench.erase"
 """What a cell's recipe is called, beside the files that it reads."""
-MAX_CELLS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        return hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()[:24]
+        return key_of(self.facts)
 
     @property
     def title(self) -> str:
@@ -161,10 +159,20 @@ def cells(
                             yield part, Cell(task, name, bases[model], seed, steps, part, text, plan, dtype, judges)
 
 
-def trial(suite: Suite, part: Part, row: Row, base: Base, task: str, settings: str, dtype: str = "") -> Cell:
+def trial(
+    suite: Suite,
+    part: Part,
+    row: Row,
+    base: Base,
+    task: str,
+    settings: str,
+    dtype: str = "",
+    judged: Mapping[str, str] | None = None,
+) -> Cell:
     """A cell of tuning: a method with these settings. Raises CompileError."""
     text = recipe(row, task, None, None, settings)
-    return Cell(task, row.name, base, None, None, part, text, _compiled(suite, text), dtype, part.judges)
+    judges = tuple((judged or {}).get(one, one) for one in part.judges)
+    return Cell(task, row.name, base, None, None, part, text, _compiled(suite, text), dtype, judges)
 
 
 def stage(suite: Suite, cell: Cell, folder: Path) -> Path:

@@ -66,7 +66,9 @@ def _time(seconds: float) -> str:
     )
 
 
-def foreseen(missing: Sequence[Cell], found: Mapping[str, Result], device: str, jobs: int) -> list[str]:
+def foreseen(
+    missing: Sequence[Cell], found: Mapping[str, Result], device: str, jobs: int, config: str | None = None
+) -> list[str]:
     """What the missing cells take, part by part, in lines. Raises ModelError where a model cannot be used at all."""
     known = [one for one in found.values() if one.outcome.found and one.outcome.spent and _of(one, device)]
     parts: dict[str, Foreseen] = {}
@@ -76,8 +78,8 @@ def foreseen(missing: Sequence[Cell], found: Mapping[str, Result], device: str, 
         told = parts.setdefault(cell.part.name, Foreseen())
         if cell.base.model not in row:
             own = [one for one in known if one.model == cell.base.title]
-            row[cell.base.model] = _row(own) or measured(cell.base.model, device)
-        _counted(told, cell, known, row[cell.base.model], bases)
+            row[cell.base.model] = _row(own) or measured(cell.base.model, device, config)
+        _counted(told, cell, known, row[cell.base.model], bases, config)
     lines = [line for name, told in parts.items() for line in told.told(name, jobs)]
     whole = sum(told.total for told in parts.values()) / jobs
     lines.append(f"all of it: about {_time(whole)}, {jobs} side by side, on nothing but this")
@@ -97,7 +99,9 @@ def _for_gpu(parts: Mapping[str, Foreseen], jobs: int) -> list[str]:
     return much
 
 
-def _counted(told: Foreseen, cell: Cell, known: Sequence[Result], row: float, bases: set[object]) -> None:
+def _counted(
+    told: Foreseen, cell: Cell, known: Sequence[Result], row: float, bases: set[object], config: str | None
+) -> None:
     """Bind the cell to its model, and count. What the base draws is drawn once for all cells of a task."""
     from tracelang import api
     from tracelang.plan.bind import BindError
@@ -106,7 +110,7 @@ def _counted(told: Foreseen, cell: Cell, known: Sequence[Result], row: float, ba
     from tracelang.plan.windows import WindowError
 
     try:
-        bound = api.bind(cell.plan, cell.base.model)
+        bound = api.bind(cell.plan, cell.base.model, config=config)
     except (BindError, FamilyError, SelectionError, WindowError) as error:
         why = f"{cell.method}: {error}"
         told.refused[why] = told.refused.get(why, 0) + 1
@@ -133,7 +137,7 @@ def pictures(plan: Plan) -> int:
     return sum(one.samples for one in rows(plan, every, 0))
 
 
-def measured(model: str, device: str) -> float:
+def measured(model: str, device: str, config: str | None = None) -> float:
     """Seconds of one row through the model's denoiser, without a gradient, in a batch of `ROWS`; of a CPU on one
     thread, as each of two cells side by side has it.
     """
@@ -144,7 +148,7 @@ def measured(model: str, device: str) -> float:
     from tracelang.models.locate import family_of, locate
 
     torch.set_num_threads(1)
-    folder = locate(model)
+    folder = locate(model, config)
     loaded = family_of(folder).load(folder, device, None)
     latents = torch.zeros(ROWS, *loaded.latent_shape, device=loaded.device, dtype=loaded.dtype)
     time_ = loaded.clock.times(2)[0]

@@ -5,11 +5,13 @@ Whoever reads them trusts no file: what is none of this form is refused by its n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from tracelang.evidence.schema import Count, Frozen, Harmonic, Verdict
 from tracelang.files import write_text
@@ -38,6 +40,13 @@ class Pictures(Frozen):
     things: str = ""
     chance: float | None = None
     clip: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _one_mark_a_picture(self) -> Pictures:
+        for marks, known in ((self.base, "01x"), (self.after, "01x"), (self.things or self.base, "01x-")):
+            if len(marks) != len(self.base) or set(marks) - set(known):
+                raise ValueError("its pictures have other marks")
+        return self
 
 
 class AttackFigure(Frozen):
@@ -118,6 +127,11 @@ class Result(Frozen):
     outcome: Outcome
 
 
+def key_of(facts: Mapping[str, object]) -> str:
+    """What a cell with these facts is called."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
 def held(folder: Path, keys: Iterable[str]) -> dict[str, Result]:
     """The results that are there, by key. Raises ResultError for a file that is none."""
     found = {}
@@ -129,7 +143,7 @@ def held(folder: Path, keys: Iterable[str]) -> dict[str, Result]:
             if file.stat().st_size > MAX_BYTES:
                 raise ValueError("it is too large")
             result = Result.model_validate_json(file.read_bytes())
-            if result.key != key:
+            if not result.key == key == key_of(result.facts):
                 raise ValueError("it is of another cell")
         except (ValidationError, ValueError, RecursionError) as error:
             why = str(error).partition("\n")[0][:160]

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from tracelang.bench import cell as process
 from tracelang.bench import results
 from tracelang.bench.cells import RECIPE, Cell, stage
-from tracelang.bench.results import Outcome, Result
+from tracelang.bench.results import Outcome, Result, ResultError
 from tracelang.bench.suite import Suite
 from tracelang.files import write_text
 
@@ -52,14 +57,35 @@ def missing(wanted: Sequence[Cell], found: Mapping[str, Result]) -> list[Cell]:
 
 
 def share(cells: Sequence[Cell], shard: tuple[int, int] | None) -> list[Cell]:
-    """The cells of shard `i` of `n`, from 1: by their place in the whole suite, so that shards agree."""
-    return list(cells) if shard is None else [cell for k, cell in enumerate(cells) if k % shard[1] == shard[0] - 1]
+    """The cells of shard `i` of `n`, from 1: by their place in the whole suite, so that shards agree; one that stands
+    in two parts is in one shard.
+    """
+    each = list({cell.key: cell for cell in cells}.values())
+    return each if shard is None else each[shard[0] - 1 :: shard[1]]
 
 
+@contextmanager
+def _ended() -> Iterator[None]:
+    """What would end this process, such as a closed terminal, is a Ctrl-C: its cells leave their state and end too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ends = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
+    for one in ends:
+        signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one in ends:
+            signal.signal(one, signal.SIG_DFL)
+
+
+@_ended()
 def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[str], None]) -> Run:
     """Measure the cells, `jobs` at a time, and keep each result as soon as it is there. `say` is told of each.
 
-    Raises ResultError, OSError; KeyboardInterrupt when every process has left its state.
+    Raises ResultError, OSError, KeyboardInterrupt, once every process has left its state; the last one also where this
+    process is told to end.
     """
     keys = list(dict.fromkeys(cell.key for cell in wanted))
     found = results.held(suite.results, keys)
@@ -70,6 +96,10 @@ def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[s
         while waiting or running:
             while waiting and len(running) < asked.jobs:
                 cell = waiting.pop(0)
+                now = results.held(suite.results, [cell.key])
+                if not missing([cell], now):  # another process was here meanwhile
+                    found.update(now)
+                    continue
                 running[started(suite, cell, asked)] = cell
             for one in [one for one in running if one.poll() is not None]:
                 cell = running.pop(one)
@@ -88,7 +118,7 @@ def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[s
                         shutil.rmtree(folder, ignore_errors=True)
                     say(f"{done}/{total} {cell.title}: {summary(result)}")
             time.sleep(0.05)
-    except KeyboardInterrupt:
+    except BaseException:
         _stop(running)
         raise
     return Run(found, tuple(elsewhere), failed)
@@ -111,9 +141,13 @@ def _folder(suite: Suite, cell: Cell) -> Path:
 def prepared(suite: Suite, cell: Cell, asked: Asked) -> Path:
     """The folder of a cell with all that its process reads."""
     folder = _folder(suite, cell)
+    for path in (folder.parent, folder.parent / process.SHARED, folder, *folder.glob("*"), *folder.glob("recipe/**/*")):
+        if path.is_symlink():
+            raise ResultError(f"{path}: is a link, and what is measured would be written elsewhere; remove it")
     folder.mkdir(parents=True, exist_ok=True)
-    if (before := _outcome(folder)) is not None and before.refusal:
-        (folder / "outcome.json").unlink()  # it may not be refused any more
+    before = _outcome(folder)
+    if before is None or before.refusal:
+        (folder / "outcome.json").unlink(missing_ok=True)  # it may not be refused any more
     stage(suite, cell, folder / "recipe")
     told = {
         "recipe": RECIPE,
@@ -131,15 +165,22 @@ def prepared(suite: Suite, cell: Cell, asked: Asked) -> Path:
 
 
 def started(suite: Suite, cell: Cell, asked: Asked) -> subprocess.Popen[bytes]:
-    """The process of a cell."""
+    """The process of a cell. Ctrl-C reaches it through this one and once: a second one would not wait for its state."""
     folder = prepared(suite, cell, asked)
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // asked.jobs))
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "tracelang.bench.cell", str(folder)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "tracelang.bench.cell",
+                str(folder),
+            ],  # nothing is imported from where it stands
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            process_group=0,
             env={**os.environ, "OMP_NUM_THREADS": threads},
         )
 
@@ -148,7 +189,7 @@ def _stop(running: Mapping[subprocess.Popen[bytes], Cell]) -> None:
     """Wait until every process has left its state; one that takes too long is killed, and loses its last unit."""
     for one in running:
         if one.poll() is None:
-            one.send_signal(2)
+            one.send_signal(signal.SIGINT)
     until = time.monotonic() + PATIENCE
     for one in running:
         try:
@@ -159,8 +200,12 @@ def _stop(running: Mapping[subprocess.Popen[bytes], Cell]) -> None:
 
 
 def _outcome(folder: Path) -> Outcome | None:
+    """What a process left; None where that is nothing, or can no more be read."""
     file = folder / "outcome.json"
-    return Outcome.model_validate_json(file.read_bytes()) if file.is_file() else None
+    try:
+        return Outcome.model_validate_json(file.read_bytes()) if file.is_file() else None
+    except ValidationError:
+        return None
 
 
 def _result(cell: Cell, outcome: Outcome) -> Result:

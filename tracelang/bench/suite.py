@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,21 @@ MAX_BYTES = 1 << 20
 MAX_LISTED = 1_000
 MAX_STEPS = 1_000_000
 MAX_TRIALS = 8
+MAX_CELLS = 100_000
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 KEYS = (
-    *(
-        "title",
-        "models",
-        "seeds",
-        "define",
-        "against",
-        "own",
-        "erased",
-        "methods",
-        "parts",
-        "tuning",
-        "results",
-        "page",
-    ),
+    "title",
+    "models",
+    "seeds",
+    "define",
+    "against",
+    "own",
+    "erased",
+    "methods",
+    "parts",
+    "tuning",
+    "results",
+    "page",
 )
 PART_KEYS = ("tasks", "methods", "models", "seeds", "judges", "steps", "budget", "harmonic", "curve")
 HARMONICS = ("H_o", "H_c", "H_a")
@@ -61,6 +61,11 @@ class Part:
     budget: str = ""
     harmonic: str = ""
     curve: tuple[int, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """At most so many."""
+        return prod(map(len, (self.tasks, self.methods, self.models, self.seeds, self.curve or (0,))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,12 @@ class _Reading:
             erased = 0.02
         if not parts and not self.report.failed:
             self.wrong("parts", "a suite has a part", 'write `[parts.NAME]` and `tasks = ["cat.erase"]` below it')
+        if sum(one.cells for one in parts) > MAX_CELLS:
+            told = f"the parts have {sum(one.cells for one in parts):,} cells, and no suite has more than {MAX_CELLS:,}"
+            self.wrong("parts", told, "make several suites of it")
+        page = self.path(table, "page", 0) or self.inside("", f"{file.stem}.md")
+        if page and not page.endswith(".md"):
+            self.wrong("page", f"`{page}` is no page", "name a file that ends with `.md`", page)
         return Suite(
             file=file,
             root=self.root,
@@ -164,7 +175,7 @@ class _Reading:
             erased=float(erased),
             tuning=self.tuning(table, models),
             results=self.root / (self.path(table, "results", 0) or self.inside("", f"results/{file.stem}") or ""),
-            page=self.root / (self.path(table, "page", 0) or self.inside("", f"{file.stem}.md") or ""),
+            page=self.root / (page or ""),
             source=self.source,
         )
 

@@ -15,6 +15,8 @@ from tracelang.bench.results import Result
 from tracelang.bench.suite import MAX_TRIALS, Suite, Tuning
 from tracelang.syntax.text import quote
 
+CHOSEN = "# Chosen by `tracec bench"
+"""What the file of what was chosen begins with: what begins otherwise was written by somebody, and stays."""
 RULE = (
     "Of the trials that show at most {shown:g} % of what they erase the one that keeps most of what nobody names, and "
     "where none does the one that shows least."
@@ -40,8 +42,14 @@ class Trial:
         return ", ".join(f"{name} {100 * self.figures[name].value:.1f} %" for name in names if name in self.figures)
 
 
-def trials(suite: Suite, tuning: Tuning, bases: Mapping[str, Base], dtype: str = "") -> list[Trial]:
-    """Every trial, nothing measured. Raises CompileError for settings that do not compile."""
+def trials(
+    suite: Suite,
+    tuning: Tuning,
+    bases: Mapping[str, Base],
+    dtype: str = "",
+    judged: Mapping[str, str] | None = None,
+) -> list[Trial]:
+    """Every trial, nothing measured; `judged` as in `cells`. Raises CompileError for settings that do not compile."""
     part = tuning.part
     known = rows(suite, dict.fromkeys(of for of, _ in tuning.trials.values()))
     return [
@@ -50,7 +58,7 @@ def trials(suite: Suite, tuning: Tuning, bases: Mapping[str, Base], dtype: str =
             known[of],
             settings,
             tuple(
-                trial(suite, part, known[of], bases[model], task, settings, dtype)
+                trial(suite, part, known[of], bases[model], task, settings, dtype, judged)
                 for task in part.tasks
                 for model in part.models
             ),
@@ -93,7 +101,7 @@ def written(suite: Suite, tuning: Tuning, found: Sequence[Trial]) -> str:
     folder = Path(tuning.into).parent
     tasks = ", ".join(Path(task).stem for task in tuning.part.tasks)
     lines = [
-        f"# Chosen by `tracec bench {suite.file.name} --tune` on {tasks}, of at most {MAX_TRIALS} trials each.",
+        f"{CHOSEN} {suite.file.name} --tune` on {tasks}, of at most {MAX_TRIALS} trials each.",
         f"# {RULE.format(shown=100 * suite.erased)}",
         "tracelang 1",
     ]

@@ -17,8 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from tracelang.checkpoint import folder, patch
-from tracelang.checkpoint.output import OutputError, staged
-from tracelang.files import whole
+from tracelang.checkpoint.output import OutputError, staged, staged_file
 from tracelang.models import header, loading, weights
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
@@ -153,15 +152,9 @@ def apply_to_file(delta: Delta, file: Path, out: Path, revert: bool = False) -> 
     changes = {
         tensor: delta.change(Path(name), tensor) for _, tensor in (_parts(delta.files, key) for key in delta.tensors)
     }
-    try:
-        with whole(out, force=False) as draft:
-            made = patch.patch(file, draft, changes)
-            if made.file != both[0 if revert else 1]:
-                raise OutputError(f"{out}: not written: {file} did not become what {delta.path} says")
-    except FileExistsError:
-        raise OutputError(f"{out}: exists already; choose another name") from None
-    except OSError as error:
-        raise OutputError(f"{out}: could not be written ({error.strerror or error}); nothing was left behind") from None
+    with staged_file(out) as draft:
+        if patch.patch(file, draft, changes).file != both[0 if revert else 1]:
+            raise OutputError(f"{out}: not written: {file} did not become what {delta.path} says")
 
 
 def _fits(delta: Delta, model: Path, revert: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracelang.models.locate import family_of
 from tracelang.models.single import reference
-from tracelang.semantics.kinds import kinds
+from tracelang.semantics.kinds import begun, kinds
 
 if TYPE_CHECKING:
     from tracelang.checkpoint.folder import Untouched
@@ -85,7 +85,8 @@ def usual(base: Path, plan: Plan) -> tuple[str, ...]:
 
 def whole(plan: Plan) -> str:
     """The first pass of a plan whose change of a matrix has no low rank, by its label; "" where there is none."""
-    return next((step.label for step in plan.method.passes if step.whole and plan.active), "")
+    passes = plan.method.passes
+    return next((step.label for step in passes[begun(passes) :] if step.whole and plan.active), "")
 
 
 def form(name: str) -> Any:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracelang.files import sync
+from tracelang.files import named, sync
 
 DRAFT = ".tracec-draft"
 """The file by which a draft of any output is known from another program's folder."""
@@ -66,24 +66,46 @@ def staged(out: Path, force: bool = False) -> Iterator[Path]:
     """
     out = Path(os.path.abspath(out))
     refuse(out, force)
-    prefix = f".{out.name}.partial-"
+    with _drafted(out) as folder:
+        folder.mkdir()
+        yield folder
+        _settle(folder)
+        refuse(out, force)
+        _publish(folder, out)
+
+
+@contextlib.contextmanager
+def staged_file(out: Path) -> Iterator[Path]:
+    """`staged` for a single file: a name to write it at, on the same file system. It replaces nothing."""
+    out = Path(os.path.abspath(out))
+    taken = f"{out}: exists already; choose another name"
+    if os.path.lexists(out):
+        raise OutputError(taken)
+    with _drafted(out) as file:
+        yield file
+        try:
+            named(file, out)
+        except FileExistsError:
+            raise OutputError(taken) from None
+
+
+@contextlib.contextmanager
+def _drafted(out: Path) -> Iterator[Path]:
+    """The name of `out` in a folder of its own beside it, since mkdtemp's is for its owner alone. That folder is locked
+    while this process lives, so that others know a dead one's, and is removed in the end.
+    """
     made = [path for path in out.parents if not path.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         sweep(out)
-        draft = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
         handle = os.open(draft, os.O_RDONLY)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         (draft / DRAFT).touch()
-        folder = draft / out.name  # a folder of its own, since mkdtemp's is for its owner alone
-        folder.mkdir()
-        yield folder
-        _settle(folder)
-        refuse(out, force)
-        _publish(folder, out)
+        yield draft / out.name
         sync(out.parent)
     except OSError as error:
         reason = (error.strerror or str(error)) + (f" at {error.filename}" if error.filename else "")

@@ -61,5 +61,9 @@ def _lint(files: tuple[str, ...]) -> NoReturn:
         from tracelang.cli.streams import guarded
 
         with guarded():
-            code = lint(files, Asked())
+            try:
+                code = lint(files, Asked())
+            except KeyboardInterrupt:  # as click says it
+                print("\nAborted!", file=sys.stderr)
+                code = 1
     sys.exit(code)

@@ -75,19 +75,19 @@ def command(
         every = [narrowed(part, (), models, judges) for part in found.parts]
         tuned = [narrowed(found.tuning.part, (), models, judges)] if found.tuning else []
         bases = _bases([*every, *tuned], config)
-        judged = {one: _held(one) for part in every for one in part.judges}
+        judged = {one: _held(one) for part in (*every, *tuned) for one in part.judges}
         asked = Asked(device, config, jobs, keep)
-        if tune:
-            ctx.exit(_tuned(ctx, found, bases, models, judges, dtype or "", asked, shard))
-        whole = list(cells(found, every, bases, dtype or "", judged))
-        wanted = _chosen(found, whole, parts, methods, tasks)
         try:
+            if tune:
+                ctx.exit(_tuned(ctx, found, bases, models, judges, judged, dtype or "", asked, shard))
+            whole = list(cells(found, every, bases, dtype or "", judged))
+            wanted = _chosen(found, whole, parts, methods, tasks)
             held = results.held(found.results, [cell.key for _, cell in whole])
             if planned:
                 from tracelang.bench.foreseen import foreseen
 
-                todo = share(missing([cell for _, cell in wanted], held), shard)
-                for line in foreseen(todo, held, usable(device), jobs) if todo else ["every cell is measured"]:
+                todo = missing(share([cell for _, cell in wanted], shard), held)
+                for line in foreseen(todo, held, usable(device), jobs, config) if todo else ["every cell is measured"]:
                     click.echo(safe(line))
                 return
             failed = 0
@@ -185,7 +185,7 @@ def _paged(suite: Suite, whole: Sequence[tuple[Part, Cell]], held: Any, check: b
 
     files = page(suite, whole, held)
     if check:
-        stale = [file for file, text in files.items() if not file.is_file() or file.read_text("utf-8") != text]
+        stale = [file for file, text in files.items() if not file.is_file() or file.read_bytes() != text.encode()]
         for file in stale:
             click.echo(safe(f"{file}: is not what the results say; run `tracec bench {suite.file}`"), err=True)
         return FAILED if stale else 0
@@ -205,6 +205,7 @@ def _tuned(
     bases: dict[str, Base],
     models: tuple[str, ...],
     judges: tuple[str, ...],
+    judged: dict[str, str],
     dtype: str,
     asked: Any,
     shard: tuple[int, int] | None,
@@ -219,8 +220,11 @@ def _tuned(
 
     if suite.tuning is None:
         raise click.UsageError(f"{suite.file}: has no [tuning]; see `tracec bench --help`")
+    into = suite.root / suite.tuning.into
+    if into.is_file() and not into.read_bytes().startswith(tuning.CHOSEN.encode()):
+        raise click.UsageError(f"{into}: was not written by --tune and would be lost; let `into` name another file")
     told = replace(suite.tuning, part=narrowed(suite.tuning.part, (), models, judges))
-    every = tuning.trials(suite, told, bases, dtype)
+    every = tuning.trials(suite, told, bases, dtype, judged)
     wanted = [cell for one in every for cell in one.cells]
     failed = _measured(ctx, suite, share(wanted, shard), asked)
     tidy(suite, wanted)
@@ -234,7 +238,6 @@ def _tuned(
     if any(not one.figures and not one.refused for one in found):
         click.echo("not every trial is measured yet, so nothing is chosen", err=True)
         return failed
-    into = suite.root / told.into
     write_text(into, tuning.written(suite, told, found))
     click.echo(safe(f"chosen: {into}"))
     return failed

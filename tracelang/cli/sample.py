@@ -12,10 +12,13 @@ import click
 
 from tracelang.cli.progress import progress
 from tracelang.cli.running import config_option, device_options, mistakes, usable, variant_option
+from tracelang.cli.unread import listed
 from tracelang.text import safe
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from tracelang.models.protocol import Lost
 
 
 PNG = click.Path(path_type=Path, dir_okay=False, writable=True)
@@ -50,7 +53,9 @@ def command(
     from tracelang.engine.sampling import sample
     from tracelang.evidence.sheet import Strip, sheet, write
     from tracelang.models.locate import family_of
+    from tracelang.plan.prompts import Prompt
 
+    unread = dict[str, None]()
     prompts = tuple(dict.fromkeys(prompts))
     names = list(dict.fromkeys([model, *([against] if against else [])]))
     for name in names:
@@ -63,6 +68,7 @@ def command(
             family = family_of(folder)
             family.check(folder)
             loaded = family.load(folder, usable(device), dtype)
+            unread |= dict.fromkeys(map(_unread, loaded.lost([Prompt(prompt, prompt) for prompt in prompts])))
             images = sample(
                 loaded,
                 [prompt for prompt in prompts for _ in range(count)],
@@ -75,7 +81,18 @@ def command(
             for i, prompt in enumerate(prompts):
                 rows[prompt][label] = images[i * count : (i + 1) * count]
         write(sheet([("", [Strip(prompt, row) for prompt, row in rows.items()])]), out)
+    for line in unread:
+        click.echo(safe(f"warning: {line}"), err=True)
     click.echo(safe(f"{out}: {len(prompts) * count} images a model, seeds {seed}..{seed + count - 1}"))
+
+
+def _unread(lost: Lost) -> str:
+    """Pictures look no worse for words that the model never got, so this has to be said."""
+    told = f"the text input `{lost.reads}`"
+    of = f"of {lost.prompt.text[:60]!r}"
+    if lost.tokens > lost.length:
+        return f"{told} reads {lost.length} of the {lost.tokens} tokens {of} and loses {listed(lost.cut)}; shorten it"
+    return f"{told} has no token for {listed(lost.unknown)} {of}: all unknown words are one to it"
 
 
 def located(name: str, config: str | None, variant: str | None = None) -> Path:

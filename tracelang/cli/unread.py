@@ -76,7 +76,7 @@ def _find(report: Findings, role: str, name: str, lost: list[Lost], of: int, spa
     cut = [one for one in lost if one.tokens > one.length]
     if cut:
         words = list(dict.fromkeys(word for one in cut for word in one.cut))
-        of_it = f"; of the name {_listed(words)} is lost" if words else "; the name itself is whole"
+        of_it = f"; of the name {listed(words)} is lost" if words else "; the name itself is whole"
         report.warning(
             "TL602",
             f"{len(cut)} of {of} prompts of `{name}` have up to {max(one.tokens for one in cut)} tokens, {where} reads "
@@ -88,13 +88,13 @@ def _find(report: Findings, role: str, name: str, lost: list[Lost], of: int, spa
     if strange:
         report.warning(
             "TL603",
-            f"{where} has no token for {_listed(strange)} in `{name}`: all unknown words are one to it",
+            f"{where} has no token for {listed(strange)} in `{name}`: all unknown words are one to it",
             span,
             help="give it a name in letters that the model knows",
         )
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     shown = ", ".join(f"{word[:40]!r}" for word in words[:5])
     return shown + (f" and {len(words) - 5} more" if len(words) > 5 else "")
 

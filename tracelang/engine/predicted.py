@@ -22,8 +22,8 @@ from tracelang.text import joined
 
 
 def closed_forms(bound: BoundPlan) -> tuple[BoundPass, ...]:
-    """The passes that change layers by text states alone."""
-    return tuple(part for part in bound.passes if part.sites and on_text(part))
+    """The passes that change layers by text states alone, and are not thrown away by a later one."""
+    return tuple(part for part in bound.lasting if part.sites and on_text(part))
 
 
 @dataclass(frozen=True, slots=True)

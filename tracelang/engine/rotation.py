@@ -52,7 +52,7 @@ def reversed_share(P: Tensor) -> float:
     """The share of directions that `P` turns by more than a right angle: of its eigenvalues, those with a real part
     below 0. Of an orthogonal matrix these are the eigenvalues of its symmetric part.
     """
-    return float((torch.linalg.eigvalsh((P + P.T) / 2) < 0).double().mean())
+    return float((torch.linalg.eigvalsh((P + P.T) / 2) < 0).float().mean())
 
 
 def _basis(columns: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from tracelang.plan.protected import involved
 from tracelang.plan.types import Plan
 from tracelang.plan.windows import Interval, WindowError, in_logsnr, progress_at
 from tracelang.semantics.fields import settings
-from tracelang.semantics.kinds import Cost, Left, Met, Pass, does, kinds
+from tracelang.semantics.kinds import Cost, Left, Met, Pass, begun, does, kinds
 from tracelang.semantics.tables import DEFAULT_METHOD
 from tracelang.semantics.values import Auto, Window
 
@@ -87,11 +87,14 @@ class BoundPlan:
     passes: tuple[BoundPass, ...]
 
     @property
+    def lasting(self) -> tuple[BoundPass, ...]:
+        """The passes whose changes are there in the end."""
+        return self.passes[begun([part.settings for part in self.passes]) :]
+
+    @property
     def sites(self) -> tuple[Site, ...]:
         """Every matrix that is changed in the end, in the model's order."""
-        chosen = set[Site]()
-        for part in self.passes:
-            chosen = set(part.sites) if part.settings.anew else chosen | set(part.sites)
+        chosen = {site for part in self.lasting for site in part.sites}
         return tuple(site for site in self.facts.sites if site in chosen)
 
 
@@ -114,7 +117,6 @@ def _passes(plan: Plan, facts: Facts) -> Iterator[BoundPass]:
     anchored = tuple(erasure.anchor is not None for erasure in plan.active)
     named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
     degrees = tuple(erasure.degree for erasure in plan.active)
-    named = tuple(len(wordings(plan, erasure.targets)) for erasure in plan.active)
     for step in plan.method.passes:
         bound = _bound(step, facts, Met(anchored, len(plan.preserve), before, named=named, degrees=degrees))
         before = step.leaves(bound.met)

@@ -8,7 +8,7 @@ that binds or counts knows one pass from another; what it does stands in the eng
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +181,11 @@ class Pass(Step):
     def leaves(self, met: Met) -> Left:
         """What there is after it."""
         return replace(met.before, changed=True, whole=met.before.whole or self.whole)
+
+
+def begun(passes: Sequence[Pass]) -> int:
+    """The place of the last pass that begins anew: nothing that those before it change is there in the end."""
+    return max((i for i, one in enumerate(passes) if one.anew), default=0)
 
 
 def kinds(package: str) -> list[str]:

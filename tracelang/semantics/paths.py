@@ -20,6 +20,8 @@ LIBRARY = os.path.dirname(str(import_module("tracelang.recipes").__file__))
 STD = "std/"
 
 Sort = Literal["list", "recipe", "suite"]
+LISTS = (".txt", ".csv", ".tsv")
+"""How lists usually end. Any other ending will do."""
 MISSING: dict[Sort, str] = {"list": "TL216", "recipe": "TL223", "suite": "TL216"}
 
 
@@ -93,5 +95,5 @@ def locate(place: Place, node: tree.Text, sort: Sort, report: Findings) -> Locat
 def _siblings(path: Path, sort: Sort) -> list[str]:
     if not path.parent.is_dir():
         return []
-    names = sorted(one.name for one in path.parent.iterdir())
-    return [name for name in names if name.endswith(".erase") == (sort == "recipe")]
+    endings = {".erase"} if sort == "recipe" else {path.suffix, *LISTS} - {".erase"}
+    return sorted(one.name for one in path.parent.iterdir() if one.suffix in endings)

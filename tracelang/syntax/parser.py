@@ -202,9 +202,9 @@ def _read_on(
 
 def _beside(marks: list[int], tokens: list[Token], at: int) -> bool:
     """Whether a strange mark stands right before or after a token."""
-    start = tokens[at - 1].end if at else 0
-    end = tokens[at + 1].start if at + 1 < len(tokens) else tokens[at].end
-    return bisect_right(marks, end) > bisect_left(marks, start)
+    start = tokens[at - 1].start if at else 0  # which may be read in place of one
+    after = bisect_right(marks, tokens[at + 1].start) if at + 1 < len(tokens) else len(marks)  # behind the last token
+    return after > bisect_left(marks, start)
 
 
 def _others(source: Source, table: Table, tokens: list[Token], at: int, marks: list[int], report: Findings) -> int:

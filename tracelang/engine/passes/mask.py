@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import prod
 from typing import Any, Literal
 
 import torch
@@ -128,7 +127,7 @@ def _intersected(
                         raise EngineError(f"{settings.label}: a gradient of {label!r} is not finite")
                     for site, own in zip(part.sites, weights.parts, strict=True):
                         gradient = torch.zeros(site.shape) if own.grad is None else own.grad.flatten(1).cpu()
-                        found[site] = found[site] & _allowed(site, leaves(gradient, settings.share, settings.keep))
+                        found[site] = found[site] & _left(site, gradient, settings)
                     counts["trained"] += len(batch.prompts)
                     if path is not None:
                         tensors = {site.tensor: mask for site, mask in found.items()}
@@ -141,10 +140,10 @@ def _intersected(
     return found, counts
 
 
-def _allowed(site: Site, mask: Tensor) -> Tensor:
-    """Of the columns that an edit may change."""
-    inside = torch.zeros_like(mask)
-    inside[:, site.part] = mask[:, site.part]
+def _left(site: Site, gradient: Tensor, settings: Mask) -> Tensor:
+    """What a run leaves of a matrix: a share of the columns that an edit may change, and nothing of the others."""
+    inside = torch.zeros(site.shape, dtype=torch.bool)
+    inside[:, site.part] = leaves(gradient[:, site.part], settings.share, settings.keep)
     return inside
 
 
@@ -188,7 +187,7 @@ def _key(part: BoundPass, plan: Plan, model: Model, number: int, options: Option
 def _told(masks: Mapping[Site, Tensor], share: float, runs: int) -> dict[str, Any]:
     """What is left, of all and of each matrix, and what masks that knew nothing of each other would have left."""
     left = {site.tensor: int(mask.sum()) for site, mask in masks.items()}
-    sizes = {site.tensor: prod(site.shape) for site in masks}
+    sizes = {site.tensor: site.size for site in masks}
     return {
         "runs": runs,
         "left": sum(left.values()),

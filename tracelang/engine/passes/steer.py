@@ -69,7 +69,8 @@ def run(part: BoundPass, plan: Plan, model: Model, edit: Edit, options: Options)
         if settings.from_ == "base":
             searched["carried"] = sum(len(found.get(targets, ())) for targets in task.targets)
         for i, targets in enumerate(task.targets):
-            found[targets] = tuple(Found(one.kind, one.value) for one in finds.pool if one.of == i)
+            earlier = () if settings.from_ == "base" else found.get(targets, ())  # there the pool begins with these
+            found[targets] = (*earlier, *(Found(one.kind, one.value) for one in finds.pool if one.of == i))
         figures.append({**how, "evaluations": task.counts, "loss": curve, **searched, "change": change, **chosen})
         gate = task.gate
     found = {targets: inputs for targets, inputs in found.items() if inputs}

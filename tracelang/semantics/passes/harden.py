@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tracelang.records import dataclass
 from tracelang.semantics.fields import choice, integer, number, sites
-from tracelang.semantics.kinds import Pass
+from tracelang.semantics.kinds import Met, Pass
 from tracelang.semantics.values import TOKENS, Layers, Tokens
 
 
@@ -45,3 +45,8 @@ class Harden(Pass):
 
     def holds_prior(self, erased: int) -> bool:
         return True
+
+    def problem(self, met: Met) -> str | None:
+        if met.before.gated:
+            return "it cannot follow a gated pass, whose edit is none of weights"
+        return None

@@ -46,6 +46,8 @@ class Rotate(Pass):
 
     def problem(self, met: Met) -> str | None:
         """A turn by less is no weaker erasure: where it does not reverse a direction, it does next to nothing."""
+        if met.before.gated:
+            return "it cannot follow a gated pass, whose edit is none of weights"
         if any(degree < 1 for degree in met.degrees):
             least = min(met.degrees)
             return f"an orthogonal map has no degree, and {least:.0%} is asked for; say 100%, or use another pass"

@@ -165,6 +165,8 @@ class Steer(Pass):
             return f"the window of {empty} holds none of the {self.sampler_steps} sampler steps"
         if self.adversary and not self._searched(met):
             return "an adversary has nothing to search on: give `push` a weight"
+        if self.anew and not self._searched(met):
+            return "what was found has no rows to stand in: give `push` a weight"
         if self.adversary and self.adversary_after >= self.steps:
             return (
                 f"the adversary would begin after step {self.adversary_after} of {self.steps}; lower `adversary_after`"
