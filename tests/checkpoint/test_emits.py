@@ -342,6 +342,9 @@ def test_a_delta_fits_its_base_alone(bases, plan, tmp_path):
             deltas_file.apply(delta, model, tmp_path / "new", revert)
     with pytest.raises(OutputError, match="inside"):
         deltas_file.apply(delta, base, base / "new")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OutputError, match="exists already; choose another name$"):
+        deltas_file.apply(delta, base, tmp_path / "taken")
     damaged = {name: bits.clone() for name, bits in load_file(delta.path).items()}
     next(iter(damaged.values()))[0] ^= 1
     with safe_open(delta.path, "pt") as opened:

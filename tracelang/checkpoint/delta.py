@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from tracelang.checkpoint import folder, patch
-from tracelang.checkpoint.output import OutputError, staged, staged_file
+from tracelang.checkpoint.output import OutputError, absent, staged, staged_file
 from tracelang.models import header, loading, weights
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
@@ -128,6 +128,7 @@ def apply(delta: Delta, model: Path, out: Path, revert: bool = False) -> folder.
     _fits(delta, model, revert)
     if out.resolve().is_relative_to(model.resolve()):
         raise OutputError(f"{out}: lies inside the model; choose a place outside of it")
+    absent(out)
     with staged(out) as draft:
         draft.rmdir()
         edited = delta.edited

@@ -45,6 +45,12 @@ def refuse(out: Path, force: bool) -> None:
         raise OutputError(f"{out}: is not an earlier output, so --force does not replace it; choose another name")
 
 
+def absent(out: Path) -> None:
+    """Raise OutputError where something is there already: for what replaces nothing."""
+    if os.path.lexists(out):
+        raise OutputError(f"{out}: exists already; choose another name")
+
+
 def _marked(mark: Path) -> bool:
     """Is it a manifest of ours, damaged perhaps? Other programs have files of that name: theirs name no plan."""
     if not mark.is_file():
@@ -78,15 +84,14 @@ def staged(out: Path, force: bool = False) -> Iterator[Path]:
 def staged_file(out: Path) -> Iterator[Path]:
     """`staged` for a single file: a name to write it at, on the same file system. It replaces nothing."""
     out = Path(os.path.abspath(out))
-    taken = f"{out}: exists already; choose another name"
-    if os.path.lexists(out):
-        raise OutputError(taken)
+    absent(out)
     with _drafted(out) as file:
         yield file
         try:
             named(file, out)
         except FileExistsError:
-            raise OutputError(taken) from None
+            absent(out)
+            raise
 
 
 @contextlib.contextmanager

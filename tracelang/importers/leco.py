@@ -319,7 +319,7 @@ def _training(draft: Draft, config: Fields, defaults: Defaults) -> Training:
         draft.changed(message, network.place("training_method"), did_you_mean(where, LAYERS))
     elif where in WIDER:
         what = f"training_method {shown(where)}" if said else draft.tool
-        message = f"{what} trains convolutions and projections too; `steer` does not"
+        message = f"{what} trains convolutions and projections too; an adapter of `steer` does not"
         draft.changed(message, network.place("training_method"))
     found = Training(rank, steps, lr, sampler_steps, LAYERS.get(where, "text"))
     network.known(["training_method"])
