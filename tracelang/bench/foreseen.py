@@ -67,7 +67,7 @@ def _time(seconds: float) -> str:
 
 
 def foreseen(
-    missing: Sequence[Cell], found: Mapping[str, Result], device: str, jobs: int, config: str | None = None
+    missing: Sequence[Cell], found: Mapping[str, Result], device: str, config: str | None = None, jobs: int = 1
 ) -> list[str]:
     """What the missing cells take, part by part, in lines. Raises ModelError where a model cannot be used at all."""
     known = [one for one in found.values() if one.outcome.found and one.outcome.spent and _of(one, device)]

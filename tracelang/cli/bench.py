@@ -87,7 +87,7 @@ def command(
                 from tracelang.bench.foreseen import foreseen
 
                 todo = missing(share([cell for _, cell in wanted], shard), held)
-                for line in foreseen(todo, held, usable(device), jobs, config) if todo else ["every cell is measured"]:
+                for line in foreseen(todo, held, usable(device), config, jobs) if todo else ["every cell is measured"]:
                     click.echo(safe(line))
                 return
             failed = 0
