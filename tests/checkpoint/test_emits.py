@@ -343,7 +343,7 @@ def test_a_delta_fits_its_base_alone(bases, plan, tmp_path):
     with pytest.raises(OutputError, match="inside"):
         deltas_file.apply(delta, base, base / "new")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OutputError, match="exists already; choose another name$"):
+    with pytest.raises(OutputError, match=r"exists already; choose another name$"):
         deltas_file.apply(delta, base, tmp_path / "taken")
     damaged = {name: bits.clone() for name, bits in load_file(delta.path).items()}
     next(iter(damaged.values()))[0] ^= 1
