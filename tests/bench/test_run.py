@@ -106,6 +106,8 @@ def test_a_suite_from_nothing_to_its_page(here: Path) -> None:
         one.found and other.found and [of.base for of in one.found.pictures] == [of.base for of in other.found.pictures]
     )
     assert one.spent and other.spent and (one.spent.trained, other.spent.trained) == (0, 4)
+    daily = 24
+    assert one.spent.drawn + other.spent.drawn == 3 * (8 + daily), "the base's pictures are drawn once"
     assert found["uce"].seed is None and found["short"].seed == 0
     assert not Path("results/s/work").exists(), "weights and pictures are dropped"
     assert sum(file.stat().st_size for file in Path("results/s").glob("*.json")) < 16_000

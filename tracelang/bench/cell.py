@@ -7,24 +7,28 @@ it was: training from its own state, verification unit by unit.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import resource
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracelang.bench.results import AttackFigure, Beyond, Found, Outcome, Pictures, Spent
+from tracelang.clock import work_clock
 from tracelang.files import write_text
+from tracelang.version import versions
 
 if TYPE_CHECKING:
     from tracelang.evidence.schema import Report
 
+PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "numpy")
+"""Of whose numbers trajectories are made."""
 ELSEWHERE = 75
 """The exit code where another process is at work on the same cell."""
 INTERRUPTED = 130
@@ -38,8 +42,8 @@ def main(folder: Path) -> int:
             return ELSEWHERE
         if (folder / "outcome.json").is_file():
             return 0  # by a process that outlived the one that began it
-        os.environ["TRACELANG_CACHE"] = str((folder / "cache").resolve())  # no method finds another's trajectories
         asked = json.loads((folder / "cell.json").read_bytes())
+        _share(folder)
         try:
             with refusals() as refused:
                 outcome = Outcome(found=None, spent=_applied(folder, asked))
@@ -53,6 +57,28 @@ def main(folder: Path) -> int:
             outcome = Outcome(refusal=refused[0])
         write_text(folder / "outcome.json", outcome.model_dump_json())
         return 0
+
+
+SHARED = "shared"
+"""Beside the cells: what they have in common."""
+
+
+def _share(folder: Path) -> None:
+    """A cache of the cell's own, so that no method finds text states that another encoded, with trajectories in common:
+    what those took to record is told with each.
+    """
+    cache, common = (folder / "cache").resolve(), _common(folder) / "trajectories"
+    cache.mkdir(parents=True, exist_ok=True)
+    common.mkdir(parents=True, exist_ok=True)
+    if not (cache / "trajectories").exists():
+        (cache / "trajectories").symlink_to(common, target_is_directory=True)
+    os.environ["TRACELANG_CACHE"] = str(cache)
+
+
+def _common(folder: Path) -> Path:
+    """What the cells of one installation have in common: another one's numbers may be others."""
+    told = json.dumps(versions(PACKAGES), sort_keys=True)
+    return folder.resolve().parent / SHARED / hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -86,6 +112,7 @@ def _applied(folder: Path, asked: dict[str, Any]) -> Spent:
     """The edit in `folder/out`, and what it took; of one that is there already, what it took then."""
     from tracelang import api
     from tracelang.checkpoint.forms import usual
+    from tracelang.engine.cache import SPARED
     from tracelang.plan.compile import compile
 
     done, begun, out = folder / "spent.json", folder / "begun", folder / "out"
@@ -97,9 +124,10 @@ def _applied(folder: Path, asked: dict[str, Any]) -> Spent:
     api.check_output(bound, out, emit=emit, force=True, root=root, untouched="link")
     again = begun.exists()
     begun.touch()
-    start = time.monotonic()
-    applied = api.apply(bound, device=asked["device"], dtype=asked["dtype"], state=folder / "state")
-    seconds = time.monotonic() - start
+    device = asked["device"] or api.best_device()
+    start = work_clock(device)
+    applied = api.apply(bound, device=device, dtype=asked["dtype"], state=folder / "state")
+    seconds = work_clock(device) - start + sum(SPARED.values())
     memory = _memory(str(applied.text.device))
     applied.save(out, emit=emit, force=True, root=root, untouched="link")
     shutil.rmtree(folder / "state", ignore_errors=True)
@@ -147,6 +175,7 @@ def _verified(folder: Path, asked: dict[str, Any]) -> Found:
         budget=budgets.read(asked["budget"]) if asked["budget"] else None,
         keep="all" if asked["keep"] else "shown",
         pictures="plain" if asked["keep"] else "none",
+        shelf=_common(folder) / "drawn",
         say=lambda line: None,
     )
     return found(folder / "out")
@@ -244,8 +273,19 @@ def _asked(report: Report, metric: str) -> float | None:
 
 
 def _verification(folder: Path) -> dict[str, Any]:
-    cost = json.loads((folder / "out" / "report" / "report.json").read_bytes())["cost"]
-    return {"verify": cost["seconds"], "drawn": cost["pictures"]}
+    """Seconds of work by kind, an attack by its name; and the pictures that were drawn."""
+    from tracelang.evidence.units import read
+    from tracelang.evidence.units.attack import AttackRecord
+    from tracelang.evidence.work import latest, opened
+
+    where = latest(folder / "out" / "report" / "work")
+    assert where is not None
+    records = [read(one) for one in opened(where).records().values()]
+    seconds: dict[str, float] = {}
+    for record in records:
+        kind = f"attack {record.attack}" if isinstance(record, AttackRecord) else record.kind
+        seconds[kind] = round(seconds.get(kind, 0.0) + record.processor, 2)
+    return {"verify": seconds, "drawn": sum(record.pictures for record in records)}
 
 
 if __name__ == "__main__":

@@ -9,20 +9,26 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from tracelang.bench.cells import Cell
-from tracelang.bench.results import Result
+from tracelang.bench.results import Result, Spent
 from tracelang.evidence.pictures import attacked, rows
 from tracelang.plan.types import Plan
 from tracelang.semantics.tables import ATTACKS
 
+PLAIN = {"shots", "everyday", "certificate", "rounding"}
+"""Kinds of work of a cell without attacks and controls."""
 TRAINED = 3
 """A row with a gradient costs as much as so many without: forward once, backward twice."""
 ROWS, REPEATS = 16, 4
 GUIDED = 2
+EVERYDAY = 24
+"""Pictures of the panel that no verification leaves out."""
+BEARABLE = 12 * 3600.0
+"""Seconds that the cells of a suite may take a machine without a GPU."""
 
 
 @dataclass
 class Foreseen:
-    """Of the missing cells: rows of edits, pictures, seconds by kind of work, and what nobody can foresee."""
+    """Of a part's missing cells: rows of edits, pictures, seconds by kind of work, and what nobody can foresee."""
 
     cells: int = 0
     frozen: int = 0
@@ -36,18 +42,18 @@ class Foreseen:
     def total(self) -> float:
         return sum(self.seconds.values())
 
-    def told(self) -> list[str]:
+    def told(self, name: str, jobs: int) -> list[str]:
         """In lines."""
         kinds = "; ".join(f"{kind} {_time(seconds)}" for kind, seconds in self.seconds.items())
         lines = [
-            f"{self.cells} cells are missing: {self.frozen:,} rows without and {self.trained:,} with a gradient, "
-            f"{self.pictures:,} pictures",
-            f"about {_time(self.total)} one after another ({kinds})",
+            f"{name}: {self.cells} cells are missing: {self.frozen:,} rows without and {self.trained:,} with a "
+            f"gradient, {self.pictures:,} pictures",
+            f"  about {_time(self.total / jobs)}, {jobs} side by side (one after another: {kinds})",
         ]
         if self.unknown:
             named = ", ".join(sorted(self.unknown))
-            lines.append(f"and what is known only once a cell with it was measured: {named}")
-        return [*lines, *(f"{count} will be refused: {why}" for why, count in self.refused.items())]
+            lines.append(f"  and what is known only once a cell with it was measured: {named}")
+        return [*lines, *(f"  {count} will be refused: {why}" for why, count in self.refused.items())]
 
 
 def _time(seconds: float) -> str:
@@ -60,38 +66,68 @@ def _time(seconds: float) -> str:
     )
 
 
-def foreseen(missing: Sequence[Cell], found: Mapping[str, Result], device: str, config: str | None = None) -> Foreseen:
-    """Bind every missing cell to its model, and count. Raises ModelError where a model cannot be used at all."""
+def foreseen(
+    missing: Sequence[Cell], found: Mapping[str, Result], device: str, config: str | None = None, jobs: int = 1
+) -> list[str]:
+    """What the missing cells take, part by part, in lines. Raises ModelError where a model cannot be used at all."""
+    known = [one for one in found.values() if one.outcome.found and one.outcome.spent and _of(one, device)]
+    parts: dict[str, Foreseen] = {}
+    row: dict[str, float] = {}
+    bases: set[object] = set()
+    for cell in missing:
+        told = parts.setdefault(cell.part.name, Foreseen())
+        if cell.base.model not in row:
+            own = [one for one in known if one.model == cell.base.title]
+            row[cell.base.model] = _row(own) or measured(cell.base.model, device, config)
+        _counted(told, cell, known, row[cell.base.model], bases, config)
+    lines = [line for name, told in parts.items() for line in told.told(name, jobs)]
+    whole = sum(told.total for told in parts.values()) / jobs
+    lines.append(f"all of it: about {_time(whole)}, {jobs} side by side, on nothing but this")
+    if device == "cpu" and (much := _for_gpu(parts, jobs)):
+        lines.append(f"so that the rest takes {_time(BEARABLE)} at most, on a GPU with --part: {', '.join(much)}")
+    return lines
+
+
+def _for_gpu(parts: Mapping[str, Foreseen], jobs: int) -> list[str]:
+    """The parts that nobody can foresee, and of the others as few as have to go for the rest to be bearable."""
+    much = [name for name, told in parts.items() if told.unknown]
+    left = {name: told.total / jobs for name, told in parts.items() if not told.unknown}
+    while (over := sum(left.values()) - BEARABLE) > 0:
+        enough = [name for name in left if left[name] >= over]
+        much.append(min(enough, key=left.__getitem__) if enough else max(left, key=left.__getitem__))
+        del left[much[-1]]
+    return much
+
+
+def _counted(
+    told: Foreseen, cell: Cell, known: Sequence[Result], row: float, bases: set[object], config: str | None
+) -> None:
+    """Bind the cell to its model, and count. What the base draws is drawn once for all cells of a task."""
     from tracelang import api
     from tracelang.plan.bind import BindError
     from tracelang.plan.family import FamilyError
     from tracelang.plan.layers import SelectionError
     from tracelang.plan.windows import WindowError
 
-    told = Foreseen()
-    known = [one for one in found.values() if one.outcome.found and one.outcome.spent and _of(one, device)]
-    row: dict[str, float] = {}
-    for cell in missing:
-        model = cell.base.model
-        if model not in row:
-            row[model] = _row([one for one in known if one.model == cell.base.title]) or measured(model, device, config)
-        try:
-            bound = api.bind(cell.plan, model, config=config)
-        except (BindError, FamilyError, SelectionError, WindowError) as error:
-            why = f"{cell.method}: {error}"
-            told.refused[why] = told.refused.get(why, 0) + 1
-            continue
-        frozen, trained = (sum(getattr(part.cost, kind) for part in bound.passes) for kind in ("frozen", "trained"))
-        count = pictures(cell.plan)
-        told.cells += 1
-        told.frozen += frozen
-        told.trained += trained
-        told.pictures += 2 * count
-        _add(told, "edits", row[model] * (frozen + TRAINED * trained))
-        drawn = _picture(known, cell) or row[model] * GUIDED * cell.part.steps
-        _add(told, "pictures", 2 * count * drawn)
-        _attacks(told, cell, known)
-    return told
+    try:
+        bound = api.bind(cell.plan, cell.base.model, config=config)
+    except (BindError, FamilyError, SelectionError, WindowError) as error:
+        why = f"{cell.method}: {error}"
+        told.refused[why] = told.refused.get(why, 0) + 1
+        return
+    frozen, trained = (sum(getattr(part.cost, kind) for part in bound.passes) for kind in ("frozen", "trained"))
+    task = cell.task, cell.base.fingerprint, cell.part.steps
+    count = (pictures(cell.plan) + EVERYDAY) * (1 if task in bases else 2)
+    bases.add(task)
+    told.cells += 1
+    told.frozen += frozen
+    told.trained += trained
+    told.pictures += count
+    _add(told, "edits", row * (frozen + TRAINED * trained))
+    _add(told, "pictures", count * (_picture(known, cell) or row * GUIDED * cell.part.steps))
+    own = [spent for one in known if one.model == cell.base.title and (spent := one.outcome.spent)]
+    _add(told, "certificates", fmean([_certified(spent) for spent in own]) if own else 0.0)
+    _attacks(told, cell, own)
 
 
 def pictures(plan: Plan) -> int:
@@ -148,30 +184,34 @@ def _row(known: Sequence[Result]) -> float | None:
     return median(found) if found else None
 
 
+def _certified(spent: Spent) -> float:
+    return sum(spent.verify.get(kind, 0.0) for kind in ("certificate", "rounding"))
+
+
 def _picture(known: Sequence[Result], cell: Cell) -> float | None:
-    """Seconds of a picture: of what was drawn of this model, in as many steps."""
+    """Seconds of a picture: of what was drawn of this model, in as many steps, where nothing else was drawn."""
     found = []
     for one in known:
-        spent, of = one.outcome.spent, one.outcome.found
-        if one.model == cell.base.title and one.facts["steps"] == cell.part.steps and spent and of and of.pictures:
-            found.append(spent.verify.get("shots", 0.0) / (2 * sum(len(row.base) for row in of.pictures)))
+        spent = one.outcome.spent
+        alike = one.model == cell.base.title and one.facts["steps"] == cell.part.steps
+        if alike and spent and spent.drawn and spent.verify.keys() <= PLAIN:
+            found.append((spent.verify.get("shots", 0.0) + spent.verify.get("everyday", 0.0)) / spent.drawn)
     return median(found) if found else None
 
 
-def _attacks(told: Foreseen, cell: Cell, known: Sequence[Result]) -> None:
-    own = [one for one in known if one.model == cell.base.title and one.outcome.found]
+def _attacks(told: Foreseen, cell: Cell, own: Sequence[Spent]) -> None:
     for _, attack, _, _ in attacked(cell.plan, tuple(ATTACKS), 0):
-        seconds = [a.seconds for one in own for a in one.outcome.found.attacks if a.attack == attack and not a.error]  # type: ignore[union-attr]
-        if seconds:
-            _add(told, "attacks", fmean(seconds))
-        else:
-            told.unknown.add(attack)
+        _once(told, f"attack {attack}", attack, own)
     if cell.plan.controls:
-        seconds = [spent.verify["control"] for one in own if (spent := one.outcome.spent) and "control" in spent.verify]
-        if seconds:
-            _add(told, "controls", fmean(seconds))
-        else:
-            told.unknown.add("controls")
+        _once(told, "control", "controls", own)
+
+
+def _once(told: Foreseen, kind: str, name: str, own: Sequence[Spent]) -> None:
+    seconds = [spent.verify[kind] for spent in own if kind in spent.verify]
+    if seconds:
+        _add(told, "controls" if kind == "control" else "attacks", fmean(seconds))
+    else:
+        told.unknown.add(name)
 
 
 def _add(told: Foreseen, kind: str, seconds: float) -> None:

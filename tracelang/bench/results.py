@@ -74,9 +74,10 @@ class Beyond(Frozen):
 
 
 class Spent(Frozen):
-    """What the edit took: rows through the denoiser as the plan counts them, seconds (None where it was interrupted and
-    went on), peak bytes of its own process or of the GPU, and bytes of the change as a delta. `verify`: seconds of each
-    kind of work, and `drawn` pictures.
+    """What the edit took: rows through the denoiser as the plan counts them, seconds of its process or of the GPU,
+    those of trajectories that another cell had recorded included (None where it was interrupted and went on), peak
+    bytes of its own process or of the GPU, and bytes of the change as a delta. `verify`: seconds of work of each kind,
+    and `drawn` pictures: without what another cell of the task drew.
     """
 
     frozen: Count

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,10 +121,17 @@ def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[s
     except BaseException:
         _stop(running)
         raise
-    finally:
-        if not asked.keep and (work := suite.results / WORK).is_dir() and not any(work.iterdir()):
-            work.rmdir()
     return Run(found, tuple(elsewhere), failed)
+
+
+def tidy(suite: Suite, every: Iterable[Cell]) -> None:
+    """Drop what cells have in common once each has a result."""
+    keys = {cell.key for cell in every}
+    work = suite.results / WORK
+    if results.held(suite.results, keys).keys() == keys:
+        shutil.rmtree(work / process.SHARED, ignore_errors=True)
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
 
 
 def _folder(suite: Suite, cell: Cell) -> Path:
@@ -134,7 +141,7 @@ def _folder(suite: Suite, cell: Cell) -> Path:
 def prepared(suite: Suite, cell: Cell, asked: Asked) -> Path:
     """The folder of a cell with all that its process reads."""
     folder = _folder(suite, cell)
-    for path in (folder.parent, folder, *folder.glob("*"), *folder.glob("recipe/**/*")):
+    for path in (folder.parent, folder.parent / process.SHARED, folder, *folder.glob("*"), *folder.glob("recipe/**/*")):
         if path.is_symlink():
             raise ResultError(f"{path}: is a link, and what is measured would be written elsewhere; remove it")
     folder.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def command(
     with refusals(), mistakes("take a smaller --jobs", code=COULD_NOT):
         from tracelang.bench import results
         from tracelang.bench.cells import cells, narrowed
-        from tracelang.bench.run import Asked, missing, share
+        from tracelang.bench.run import Asked, missing, share, tidy
         from tracelang.bench.suite import read_suite
 
         found = read_suite(suite)
@@ -87,10 +87,13 @@ def command(
                 from tracelang.bench.foreseen import foreseen
 
                 todo = missing(share([cell for _, cell in wanted], shard), held)
-                for line in foreseen(todo, held, usable(device), config).told() if todo else ["every cell is measured"]:
+                for line in foreseen(todo, held, usable(device), config, jobs) if todo else ["every cell is measured"]:
                     click.echo(safe(line))
                 return
-            failed = 0 if check or paged else _measured(ctx, found, share([cell for _, cell in wanted], shard), asked)
+            failed = 0
+            if not (check or paged):
+                failed = _measured(ctx, found, share([cell for _, cell in wanted], shard), asked)
+                tidy(found, [cell for _, cell in whole])
             held = results.held(found.results, [cell.key for _, cell in whole])
         except results.ResultError as error:
             click.echo(f"error: {safe(str(error))}", err=True)
@@ -212,7 +215,7 @@ def _tuned(
 
     from tracelang.bench import results, tuning
     from tracelang.bench.cells import narrowed
-    from tracelang.bench.run import share
+    from tracelang.bench.run import share, tidy
     from tracelang.files import write_text
 
     if suite.tuning is None:
@@ -224,6 +227,7 @@ def _tuned(
     every = tuning.trials(suite, told, bases, dtype, judged)
     wanted = [cell for one in every for cell in one.cells]
     failed = _measured(ctx, suite, share(wanted, shard), asked)
+    tidy(suite, wanted)
     held = results.held(suite.results, [cell.key for cell in wanted])
     found = [tuning.measured(one, held) for one in every]
     for name in dict.fromkeys(one.name for one in found):

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from torch import Tensor
 
+from tracelang.clock import work_clock
 from tracelang.engine.rollout import Start, Trajectories
 from tracelang.files import cache_folder
 from tracelang.models import store
 from tracelang.models.protocol import Model
 
 FORMAT = 1
+SPARED: dict[str, float] = {}
+"""Of each set that this process used, the seconds of work that it took another process to make; 0 of its own."""
 
 
 def folder() -> Path:
@@ -38,7 +41,9 @@ def key(model: Model, starts: Sequence[Start], steps: int, guidance: float) -> s
     return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
 
 
-def cached(name: str, make: Callable[[], Trajectories], where: Path | None, limit: int | None = None) -> Trajectories:
+def cached(
+    name: str, make: Callable[[], Trajectories], where: Path | None, limit: int | None = None, device: str = "cpu"
+) -> Trajectories:
     """The trajectories called `name` from the folder `where`, else `make()` and keep them. None: no cache.
 
     A file that is damaged, or whose tensors do not have the digest it states, is made again; a folder that cannot be
@@ -50,9 +55,12 @@ def cached(name: str, make: Callable[[], Trajectories], where: Path | None, limi
     found = _read(path)
     if found is not None:
         return found
+    SPARED[name] = 0.0
+    begin = work_clock(device)
     made = make()
+    told = {"prompts": json.dumps(made.prompts), "seconds": repr(work_clock(device) - begin)}
     with contextlib.suppress(OSError):
-        store.keep(path, _tensors(made), {"prompts": json.dumps(made.prompts)}, limit)
+        store.keep(path, _tensors(made), told, limit)
     return made
 
 
@@ -63,6 +71,7 @@ def _read(path: Path) -> Trajectories | None:
             return None
         tensors, metadata = held
         prompts = tuple(json.loads(metadata["prompts"]))
+        SPARED.setdefault(path.stem, float(metadata.get("seconds", 0)))
     except (KeyError, ValueError):
         return None
     return Trajectories(prompts, **{name: tensors.get(name) for name in _NAMES})  # type: ignore[arg-type]

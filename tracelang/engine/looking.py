@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracelang.engine.cache import key
+from tracelang.clock import work_clock
+from tracelang.engine.cache import SPARED, key
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rollout import Looked, Trajectories, chunks, encoder
 from tracelang.engine.sampling import predict
@@ -92,7 +93,7 @@ def looked(
                 ask, of = Asking(model, task, paths, slot.steps.tolist()), _engine(slot.term)
                 asks = of.asks(slot.term, ask, prompts)
                 name = _name(model, task, concept.starts, slot.term, ask.steps, asks) if keep and asks else None
-                told = _cached(task, name, partial(of.told, slot.term, ask, asks))
+                told = _cached(task, name, model.device.type, partial(of.told, slot.term, ask, asks))
                 tokens = [of.tokens(slot.term, model.layout(prompt)) for prompt in prompts]
                 known[slot.term.label] = Looked(tuple(tokens), told)
                 taken += len(asks) * len(paths) * len(ask.steps)
@@ -119,16 +120,19 @@ def _name(
     return hashlib.sha256(json.dumps([FORMAT, paths, plain, list(steps), texts]).encode()).hexdigest()
 
 
-def _cached(task: Task, name: str | None, make: Callable[[], Tensor]) -> Tensor:
+def _cached(task: Task, name: str | None, device: str, make: Callable[[], Tensor]) -> Tensor:
     where = task.options.cache
     if where is None or name is None:
         return make()
     path = where / f"attention-{name}.safetensors"
     held = store.read(path)
     found: Mapping[str, Tensor] = {} if held is None else held[0]
-    if "told" in found:
+    if held is not None and "told" in found:
+        SPARED.setdefault(path.stem, float(held[1].get("seconds", 0)))
         return found["told"]
+    SPARED[path.stem] = 0.0
+    begin = work_clock(device)
     told = make().contiguous()
     with contextlib.suppress(OSError):
-        store.keep(path, {"told": told})
+        store.keep(path, {"told": told}, {"seconds": repr(work_clock(device) - begin)})
     return told

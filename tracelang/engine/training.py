@@ -237,7 +237,7 @@ def frozen(model: Model, task: Task, group: Sequence[Start], known: Shared) -> T
     name = _name(model, task, group)
 
     def keep(batch: Sequence[Start], make: Callable[[], Trajectories]) -> Trajectories:
-        return cached(_name(model, task, batch), make, task.options.cache)
+        return cached(_name(model, task, batch), make, task.options.cache, device=model.device.type)
 
     paths = known.get(name)
     if paths is None:

@@ -30,6 +30,8 @@ from tracelang.evidence.panel import Panel, Sought, digest
 from tracelang.evidence.pictures import Row, Sample, rows
 from tracelang.evidence.schema import Frozen
 from tracelang.evidence.sheet import scaled
+from tracelang.evidence.shelf import Held, Shelf
+from tracelang.evidence.shelf import digest as states_digest
 from tracelang.files import whole
 from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.types import Member, Plan
@@ -182,6 +184,10 @@ def draw(model: Model, samples: Sequence[Sample], steps: int) -> Tensor:
     )
 
 
+def _asked(samples: Sequence[Sample]) -> list[object]:
+    return [[sample.prompt, sample.seed] for sample in samples]
+
+
 def keep(folder: Path, name: str, image: Tensor) -> str:
     """Write the image as `folder/name.png`; its path below the folder's parent."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -216,6 +222,10 @@ class Bench:
     keep: Keep = "shown"
     kept: Mapping[Sample, tuple[Path, Path]] = field(default_factory=dict)
     """Pairs that need not be drawn, for they were: their files."""
+    shelf: Shelf | None = None
+    """Where what the base and controls draw is kept for other edits' sake."""
+    spared: dict[str, int] = field(default_factory=dict)
+    """How many `pictures` of the unit in work lay there already."""
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -249,12 +259,7 @@ class Bench:
             "edited": self.artifact.fingerprint,
             "adapter": self.artifact.adapter_digest,
             "judges": [digest(card) for card in self.panel.cards],
-            "sampler": {
-                "steps": self.steps,
-                "guidance": self.base.guidance,
-                "batch": batch_size(self.base.latent_shape, ELEMENTS, MOST),
-                "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
-            },
+            "sampler": self._sampler,
             "budget": {name: str(value) for name, value in asdict(self.budget).items()},
             "controls": {name: [one.model, one.fingerprint] for name, one in self.others.items()},
             "samples": samples,
@@ -263,10 +268,44 @@ class Bench:
             "versions": versions(PACKAGES),
         }
 
+    @property
+    def _sampler(self) -> dict[str, Any]:
+        dtype = str(self.base.dtype).removeprefix("torch.")
+        return {
+            "steps": self.steps,
+            "guidance": self.base.guidance,
+            "batch": batch_size(self.base.latent_shape, ELEMENTS, MOST),
+            "precision": "bfloat16 autocast" if bfloat16_pays(self.base) else dtype,
+        }
+
+    def shared(self, model: Model, kind: str, asked: Sequence[object]) -> list[object] | None:
+        """All that decides what `model` gives where `asked`; None where an edit does, or nothing is kept."""
+        if self.shelf is None or not (model is self.base or any(model is one for one in self.held.values())):
+            return None
+        gpu = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else ""
+        machine = [model.device.type, gpu, str(model.dtype), versions(PACKAGES)]
+        return [kind, self.base.fingerprint, model.fingerprint, self._sampler, machine, *asked]
+
+    def once(self, facts: list[object] | None, make: Callable[[], Held], pictures: int = 0) -> Held:
+        """`make()`, or what came of it for another edit."""
+        if self.shelf is None or facts is None:
+            return make()
+        found, there = self.shelf.once(facts, make)
+        self.spared["pictures"] = self.spared.get("pictures", 0) + (pictures if there else 0)
+        return found
+
     def draw(self, model: Model, samples: Sequence[Sample], states: TextStates | None = None) -> Tensor:
         """Images `[n, 3, H, W]` in 0..1 of the samples; with `states`, of those in place of their prompts'."""
         if not samples:
             return torch.empty(0, 3, 1, 1)
+        facts = self._pictures(model, samples, states)
+        images = self.once(facts, lambda: ({"images": self._drawn(model, samples, states)}, {}), len(samples))
+        return images[0]["images"].to(model.device)
+
+    def _pictures(self, model: Model, samples: Sequence[Sample], states: TextStates | None = None) -> Any:
+        return self.shared(model, "pictures", [_asked(samples), states_digest(states)])
+
+    def _drawn(self, model: Model, samples: Sequence[Sample], states: TextStates | None) -> Tensor:
         if states is None:
             return draw(model, samples, self.steps)
         latents = self.latents(model, samples, states)
@@ -279,6 +318,10 @@ class Bench:
             files = [self.kept[sample] for sample in samples]
             base, after = (torch.stack([picture(pair[side]) for pair in files]) for side in (0, 1))
             return base, after
+        facts = self._pictures(self.base, samples)
+        if self.shelf is not None and facts is not None and self.shelf.busy(facts):
+            after = self.draw(self.edited, samples)  # the base's are there when these are
+            return self.draw(self.base, samples), after
         return self.draw(self.base, samples), self.draw(self.edited, samples)
 
     def has(self, samples: Sequence[Sample]) -> bool:
@@ -287,9 +330,15 @@ class Bench:
 
     def latents(self, model: Model, samples: Sequence[Sample], states: TextStates | None = None) -> Tensor:
         """Clean latents `[n, …]` of the samples."""
-        with torch.no_grad(), precision(model, True):
-            told = model.encode([sample.prompt for sample in samples]) if states is None else states
-        return sample_latents(model, told, [sample.seed for sample in samples], steps=self.steps, fast=True)
+
+        def made() -> Held:
+            with torch.no_grad(), precision(model, True):
+                told = model.encode([sample.prompt for sample in samples]) if states is None else states
+            seeds = [sample.seed for sample in samples]
+            return {"latents": sample_latents(model, told, seeds, steps=self.steps, fast=True)}, {}
+
+        facts = self.shared(model, "latents", [_asked(samples)]) if states is None else None
+        return self.once(facts, made)[0]["latents"].to(model.device)
 
     def judged(self, images: Tensor) -> list[dict[str, Judgement]]:
         """Every judge's judgement of each image."""
@@ -338,6 +387,8 @@ class Record(Frozen):
 
     kind: str = ""
     seconds: float = 0.0
+    processor: float = 0.0
+    """Seconds of the process, whatever else the machine did; of a GPU's work, as `seconds`."""
     memory: int = 0
     """Bytes, the most that was held at once up to then."""
     pictures: int = 0

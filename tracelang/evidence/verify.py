@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tracelang.clock import work_clock
 from tracelang.evidence import artifact as artifacts
 from tracelang.evidence import registered, rejudged
 from tracelang.evidence.artifact import EvidenceError, going_on
@@ -23,6 +25,7 @@ from tracelang.evidence.report.against import earlier
 from tracelang.evidence.report.compose import publish
 from tracelang.evidence.report.html import Shown
 from tracelang.evidence.schema import Report
+from tracelang.evidence.shelf import Shelf
 from tracelang.evidence.units import KINDS, share
 from tracelang.evidence.work import Run, Work, alone, gather
 from tracelang.models import weights
@@ -50,6 +53,7 @@ def verify(
     thorough: bool = False,
     keep: Keep | None = None,
     kept: bool = False,
+    shelf: Path | None = None,
     say: Callable[[str], None] = warnings.warn,
 ) -> Report | None:
     """Measure the edit in OUT, write its report, and return it; with a `shard` (i of n, from 1) only do that share of
@@ -63,8 +67,10 @@ def verify(
     edit is read beside; `thorough` takes more of everything that a small machine has little time for. `keep` is which
     pictures of plain prompts stay in the work folder; by default all of an embedded model. `kept`: judge those that the
     latest run kept, and draw none again; what that run was told (samples, steps, …) holds then. `judges_known`
-    are files of `tracec judge`, by which rates are corrected. `say` is told, before anything is drawn, of every bound
-    that cannot pass with so few pictures or by these judges, and of an earlier report that was changed or is set aside.
+    are files of `tracec judge`, by which rates are corrected. `shelf` is a folder in which what the base and controls
+    draw is kept, for the verification of another edit of the same base to find. `say` is told, before anything is
+    drawn, of every bound that cannot pass with so few pictures or by these judges, and of an earlier report that was
+    changed or is set aside.
 
     What other runs finished stays, and so does every earlier report. Raises EvidenceError, JudgeError, ModelError,
     CompileError, KnownError; WorkError where another run is at work in OUT, or a finished unit was changed.
@@ -88,7 +94,11 @@ def verify(
     ready = prepare(Path(out), judges, model=model, config=config, known=known, say=say, **asked)
     if then is not None:
         ready = rejudged.narrowed(ready, then)
-    artifact, bench, run = ready.artifact, ready.bench, ready.run
+    artifact, bench, run = (
+        ready.artifact,
+        replace(ready.bench, shelf=None if shelf is None else Shelf(shelf)),
+        ready.run,
+    )
     other = None if against is None else earlier(Path(against), run)
     root = artifact.report / "work"
     with alone(root, run):
@@ -157,7 +167,15 @@ def merge(
 
 def done(unit: Unit, bench: Bench, folder: Path) -> dict[str, Any]:
     """What the file of a unit says, whose pictures are kept in the work folder."""
-    begin = time.monotonic()
+    bench.spared.clear()
+    begin, worked = time.monotonic(), work_clock(bench.base.device.type)
     record = unit.done(bench, folder / unit.key)
-    cost = {"kind": unit.kind, "seconds": time.monotonic() - begin, "memory": bench.memory()}
+    cost = {
+        "kind": unit.kind,
+        "seconds": time.monotonic() - begin,
+        "processor": work_clock(bench.base.device.type) - worked,
+        "memory": bench.memory(),
+    }
+    if spared := bench.spared.get("pictures"):
+        cost["pictures"] = max(0, record.pictures - spared)
     return record.model_copy(update=cost).to_json()

@@ -38,6 +38,8 @@ from tracelang.text import few
 LATEST = "latest"
 KEPT_BY = "kept_by"
 """The fact of a run whose pictures another one kept: that one's digest."""
+COST = ("seconds", "processor", "memory", "sha256")
+"""What of a record no result is."""
 PATIENCE = 2.0
 """Seconds to wait for a run that is just beginning to say which one it is."""
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -375,7 +377,7 @@ def _are_tables(*values: object) -> bool:
 def measured(value: object) -> object:
     """What a record says, without what it cost to find out."""
     if isinstance(value, Mapping):
-        return {key: measured(one) for key, one in value.items() if key not in ("seconds", "memory", "sha256")}
+        return {key: measured(one) for key, one in value.items() if key not in COST}
     return [measured(one) for one in value] if isinstance(value, list | tuple) else value
 
 

@@ -151,7 +151,12 @@ def _sampled(model: Model, starts: Sequence[Start], settings: Mask, options: Opt
     guidance = model.guidance if settings.guidance is None else settings.guidance
 
     def keep(batch: Sequence[Start], make: Callable[[], Trajectories]) -> Trajectories:
-        return cached(trajectories_key(model, batch, settings.sampler_steps, guidance), make, options.cache)
+        return cached(
+            trajectories_key(model, batch, settings.sampler_steps, guidance),
+            make,
+            options.cache,
+            device=model.device.type,
+        )
 
     return record(model, starts, settings.sampler_steps, guidance, options.progress, keep)
 

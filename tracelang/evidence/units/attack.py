@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -35,8 +35,9 @@ from tracelang.evidence.intervals import clustered
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, attacked, clean_samples
 from tracelang.evidence.schema import Frozen, Rate
+from tracelang.evidence.shelf import Held
 from tracelang.evidence.verdicts import rate
-from tracelang.models.protocol import Model
+from tracelang.models.protocol import Model, TextStates
 from tracelang.plan.prompts import edit_prompts
 from tracelang.plan.protected import refuse
 from tracelang.plan.types import Member
@@ -341,7 +342,11 @@ def search(bench: Bench, member: Member, attack: str, samples: int, seed: int, m
         steps=bench.steps,
         made=bench.made.setdefault(member, {}),
     )
-    found = attacks.ATTACKS[attack].run(target, model, bench.budget)
+    asked = [*_plainly(bench), list(member), attack, samples, seed]
+    tensors, told = bench.once(
+        bench.shared(model, "attack", asked), lambda: _to_held(attacks.ATTACKS[attack].run(target, model, bench.budget))
+    )
+    found = _of_held(tensors, told, model)
     for name, value in {"price": found.price, **found.budget}.items():
         if isinstance(value, float) and not isfinite(value):
             raise ValueError(f"the attack's {name} is no number ({value})")
@@ -349,6 +354,33 @@ def search(bench: Bench, member: Member, attack: str, samples: int, seed: int, m
     if not given or set(given) != {samples}:
         raise ValueError(f"the attack gave {given or 'no'} rows where {samples} were asked for")
     return found
+
+
+def _plainly(bench: Bench) -> list[object]:
+    """What an attack on a model that no edit touches is given: the plan but for how it edits, and what may be spent."""
+    plan = bench.plan.model_dump(mode="json", exclude={"sources", "recipe", "method"})
+    return [plan, asdict(bench.budget)]
+
+
+def _to_held(found: Found) -> Held:
+    states = {} if found.states is None else {f"states {name}": one for name, one in found.states.inputs.items()}
+    latents = {} if found.latents is None else {"latents": found.latents}
+    told = {name: getattr(found, name) for name in ("prompts", "budget", "price", "examples", "forms")}
+    return {**states, **latents}, told
+
+
+def _of_held(tensors: Mapping[str, Tensor], told: Mapping[str, Any], model: Model) -> Found:
+    on = {name: tensor.to(model.device) for name, tensor in tensors.items()}
+    states = {name.removeprefix("states "): one for name, one in on.items() if name != "latents"}
+    return Found(
+        None if told["prompts"] is None else tuple(told["prompts"]),
+        TextStates(states) if states else None,
+        told["budget"],
+        told["price"],
+        tuple(told["examples"]),
+        tuple(told["forms"]),
+        on.get("latents"),
+    )
 
 
 def samples_of(found: Found, member: Member, attack: str, samples: int, seed: int) -> list[Sample]:
