@@ -30,7 +30,7 @@ def test_a_killed_process_leaves_no_output_or_a_whole_one(form, found, tmp_path)
 
 
 def test_a_killed_patch_leaves_no_file_or_a_whole_one(found, tmp_path):
-    seen = kills.kill_patch(tmp_path / "kills", taking(found, "single-file").base, 4, Random("patch"))
+    seen = kills.kill_patch(tmp_path / "kills", taking(found, "single-file").base, 6, Random("patch"))
     assert seen["killed, no file"] + seen["killed, whole file"]
 
 

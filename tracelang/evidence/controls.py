@@ -131,7 +131,7 @@ def _same(place: Path, model: Model) -> bool:
     was trained apart the first already differs.
     """
     for site in model.sites:
-        theirs, mine = stored(place, site), model.weight(site).detach().cpu()
+        theirs, mine = stored(place, site), model.weight(site).detach().cpu().flatten(1)
         if not (torch.equal(theirs.to(mine.dtype), mine) or torch.equal(mine.to(theirs.dtype), theirs)):
             return False
     return True
