@@ -48,6 +48,10 @@ class Oracle:
     def all(self, erasure: Erasure) -> set[str]:
         return {name for key in erasure.targets for name in self.names(key)}
 
+    def common(self, one: Erasure, other: Erasure) -> set[str]:
+        mine = {text for key in {*one.targets} - {*other.targets} for text in self.concepts[key].names}
+        return mine & {text for key in {*other.targets} - {*one.targets} for text in self.concepts[key].names}
+
     def erased_twice(self, erase: list[Erasure]) -> None:
         sizes = {len(one.targets) for one in erase}
         index = {n: self.by_first_name(one for one in erase if len(one.targets) == n) for n in sizes}
@@ -55,9 +59,10 @@ class Oracle:
         for i, one in enumerate(erase):
             names = {name: text for key in one.targets for name, text in self.names(key).items()}
             for other in (other for name in names for other in index[len(one.targets)].get(name, ())):
-                if one.span == other.span and all(key[0] == '"' for key in (*one.targets, *other.targets)):
-                    continue
                 if order[id(other)] < i and self.covers(other, names) and self.covers(one, self.all(other)):
+                    one_way = (one.anchor, one.away, one.degree) == (other.anchor, other.away, other.degree)
+                    if one_way and self.all(other) == names.keys() and not self.common(one, other):
+                        continue  # spellings of one name
                     shared = next(text for name, text in names.items() if name in self.all(other))
                     twice = f"{joined(one.targets)} is erased twice"
                     message = f'{twice}: {joined(other.targets)} has the name "{shared}" too'

@@ -13,29 +13,47 @@ from random import Random
 from tests.soak.command import Base, Pair, finished, forked, recipe, tree, words
 
 
+class Moment:
+    """When to kill: anywhere in a run, or a little after it."""
+
+    def __init__(self, seconds: float, random: Random) -> None:
+        self._seconds, self._random = seconds, random
+        self.killed = 0
+
+    def kill(self, child: int) -> str:
+        """Kill a child process at a random moment, and say whether it had ended by itself."""
+        time.sleep(self._random.uniform(0, 1.1 * self._seconds))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFEXITED(status):
+            self.killed += 1
+            return "killed"
+        self._seconds *= 0.9  # it was measured while the machine was busier
+        return "ended first"
+
+
 def kill(at: Path, pair: Pair, count: int, random: Random) -> Counter[str]:
     """Kill `count` runs, every second one with `--force` over a whole OUT; count what was found afterwards.
+
+    A run that ended before it was killed is counted beside them.
 
     Raises AssertionError: half an OUT, more left behind than one draft, or a base that is not what it was.
     """
     at.mkdir()
     base, form, whole = pair.base, pair.form, pair.whole
     given, out, untouched = recipe(at), at / "place" / "out", tree(base.at)
-    seen = Counter[str]()
-    for i in range(count):
-        force = i % 2 == 1
+    seen, moment = Counter[str](), Moment(pair.seconds, random)
+    while moment.killed < count:
+        force = moment.killed % 2 == 1
         if force:
             code, said, _ = finished(words(base, given, form, out, "--force"), at / "said")
             assert code == 0 and tree(out) == whole, said
         elif out.exists():
             shutil.rmtree(out)
         child = forked(words(base, given, form, out, *(["--force"] if force else [])), at / "said")
-        time.sleep(random.uniform(0, 1.1 * pair.seconds))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        ended = moment.kill(child)
         said = at / "said"  # killed at once, it said nothing
         assert not said.exists() or "Traceback" not in said.read_text(errors="replace")
-        ended = "ended first" if os.WIFEXITED(status) else "killed"
         there = out.exists()
         assert not there or tree(out) == whole, f"half an OUT after {ended}"
         assert there or not force, "an OUT that stood is gone"
@@ -51,6 +69,8 @@ def kill(at: Path, pair: Pair, count: int, random: Random) -> Counter[str]:
 
 def kill_patch(at: Path, base: Base, count: int, random: Random) -> Counter[str]:
     """Kill `count` runs of `tracec patch` on a single file, every second one back from the edit to its base.
+
+    A run that ended before it was killed is counted beside them.
 
     Raises AssertionError: half a file, more left behind than one draft, or a file that was read and has changed.
     """
@@ -73,16 +93,12 @@ def kill_patch(at: Path, base: Base, count: int, random: Random) -> Counter[str]
         assert code == 0 and tree(out) == untouched[not back] and [*out.parent.iterdir()] == [out], said
         return seconds
 
-    seconds = min(patched(False), patched(True))
-    for i in range(count):
-        back = i % 2 == 1
+    moment = Moment(min(patched(False), patched(True)), random)
+    while moment.killed < count:
+        back = moment.killed % 2 == 1
         out.unlink(missing_ok=True)
         child = forked(told(back), at / "said")
-        time.sleep(random.uniform(0, 1.1 * seconds))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        ended = "ended first" if os.WIFEXITED(status) else "killed"
-        seconds *= 0.8 if ended == "ended first" else 1  # it was measured while the machine was busier
+        ended = moment.kill(child)
         assert not out.exists() or tree(out) == untouched[not back], f"half a file after {ended}"
         left = [path.name for path in out.parent.iterdir() if path != out]
         assert len(left) <= 1 and all(name.startswith(".out.safetensors.partial-") for name in left), left

@@ -74,6 +74,14 @@ class _Erased:
             return self.names(keys[0])
         return {name: text for key in keys for name, text in self.names(key).items()}
 
+    def spelt_otherwise(self, one: Erasure, other: Erasure) -> bool:
+        """No text of the one is a text of the other, but for targets of both."""
+        mine, others = (
+            {text for key in a.targets if key not in b.targets for text in self.context.concepts[key].names}
+            for a, b in ((one, other), (other, one))
+        )
+        return mine.isdisjoint(others)
+
     def keys(self, names: Iterable[str]) -> set[Key]:
         """The targets that have one of these names."""
         return {key for name in names for key in self._keys.get(name, ())}
@@ -92,17 +100,20 @@ class _Erased:
 
 
 def _erased_twice(context: Context, erase: list[Erasure], index: _Erased) -> None:
-    """One name under two concepts, in two statements of one size, would be erased in two ways at once."""
+    """One name under two concepts, in erasures of one size, would count twice, or be erased in two ways at once.
+
+    Spellings of one name ("Cat" and "cat": some encoders tell them apart) are no such case where they go one way.
+    """
     for i, one in enumerate(erase):
         names = index.all_names(one.targets)
         if len(index.keys(names)) == len(one.targets):
             continue  # nothing else has a name of theirs
         for place, other in index.covered(names):
             others = index.all_names(other.targets) if place < i and len(other.targets) == len(one.targets) else {}
-            if others and one.span == other.span and all(key[0] == '"' for key in (*one.targets, *other.targets)):
-                continue  # two spellings of a quoted text in one statement are erased in one way
             if others and all(any(name in others for name in index.names(key)) for key in one.targets):
                 shared = next(text for name, text in names.items() if name in others)
+                if one.way == other.way and set(names) == set(others) and index.spelt_otherwise(one, other):
+                    continue
                 message = f'{joined(one.targets)} is erased twice: {joined(other.targets)} has the name "{shared}" too'
                 also = [Label(other.span, "first erased here")]
                 context.report.error("TL309", message, one.span, also=also, help="keep one of the two")

@@ -38,6 +38,11 @@ class Erasure:
     degree: float
     span: Span
 
+    @property
+    def way(self) -> tuple[Member | None, bool, float]:
+        """What two erasures of the same targets have to agree on."""
+        return self.anchor, self.away, self.degree
+
 
 @dataclass(frozen=True, slots=True)
 class Preservation:

@@ -279,7 +279,7 @@ def _merge(
     erased: dict[Member, Erasure] = {}
     for erasure in erase:
         first = erased.setdefault(erasure.targets, erasure)
-        if (first.anchor, first.away, first.degree) != (erasure.anchor, erasure.away, erasure.degree):
+        if first.way != erasure.way:
             also = [Label(first.span, "first erased here")]
             message = f"{joined(erasure.targets)} is erased twice, in two ways"
             context.report.error("TL309", message, erasure.span, also=also, help="keep one of the two")
