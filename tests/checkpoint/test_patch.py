@@ -82,15 +82,23 @@ def test_a_clone_is_the_same_bytes_however_it_is_made(without, tmp_path, monkeyp
 def test_a_copy_that_stops_half_way_is_finished_plainly(tmp_path, monkeypatch):
     data, real, calls = os.urandom(1 << 20), os.copy_file_range, []
 
-    def failing(source, target, count):
+    def failing(source, target, count, *offsets):
         calls.append(count)
         if len(calls) > 1:
             raise OSError("no more")
-        return real(source, target, 1000)
+        return real(source, target, 1000, *offsets)
 
     monkeypatch.setattr(os, "copy_file_range", failing)
     (tmp_path / "a").write_bytes(data)
     clone(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == data and calls == [1 << 20, (1 << 20) - 1000]
+
+
+def test_where_the_system_copies_nothing_itself_it_is_copied_plainly(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "copy_file_range")
+    data = os.urandom(3 << 20)
+    (tmp_path / "a").write_bytes(data)
+    assert clone(tmp_path / "a", tmp_path / "b") == hashlib.sha256(data).hexdigest()
     assert (tmp_path / "b").read_bytes() == data
 
 

@@ -152,7 +152,7 @@ def _copy(old: int, new: int | None, begin: int, end: int, hashing: _Hashing) ->
     for block in _blocks(old, begin, end):
         hashing.update(block)
         if new is not None:
-            _write(new, block, begin)
+            _carry(old, new, block, begin)
         own.update(block)
         begin += len(block)
     return own.hexdigest()
@@ -178,7 +178,16 @@ def _replace(
     return before, after.hexdigest()
 
 
-def _write(handle: int, data: bytes | bytearray, at: int) -> None:
+def _carry(old: int, new: int, block: bytes, at: int) -> None:
+    """Copy a block that was read to where it was: inside the kernel, several times faster, where it can."""
+    done = 0
+    with contextlib.suppress(OSError, AttributeError):  # another system, or two file systems; the reason comes below
+        while done < len(block) and (moved := os.copy_file_range(old, new, len(block) - done, at + done, at + done)):
+            done += moved
+    _write(new, memoryview(block)[done:], at + done)
+
+
+def _write(handle: int, data: bytes | bytearray | memoryview, at: int) -> None:
     view, written = memoryview(data), 0
     while written < len(view):
         written += os.pwrite(handle, view[written:], at + written)
