@@ -174,7 +174,7 @@ def test_an_interrupt_leaves_every_process_stopped_and_says_how_to_go_on(here: P
     process = subprocess.Popen(
         words, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_interruptible
     )
-    while not list(Path("results/s/work").glob("*/begun")) and process.poll() is None:
+    while not list(Path("results/s/work").glob("shared/*/trained/*/begun")) and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=300)
@@ -317,13 +317,16 @@ def test_a_process_is_told_to_stop_once(here: Path) -> None:
 def test_a_run_that_is_told_to_end_ends_its_cells(here: Path) -> None:
     words = [sys.executable, "-m", "tracelang", "bench", "s.toml", "--device", "cpu", "--method", "uce", "--keep"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    while not (begun := list(Path("results/s/work").glob("*/begun"))) and process.poll() is None:
+    while not list(Path("results/s/work").glob("shared/*/trained/*/begun")) and process.poll() is None:
         time.sleep(0.05)
     process.terminate()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130 and "Go on with" in said
-    with (begun[0].parent / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is at work on it
+    locks = list(Path("results/s/work").rglob("lock"))
+    assert len(locks) == 2  # the cell's, and that of what it trains
+    for one in locks:
+        with one.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is at work on it
 
 
 def test_an_outcome_that_cannot_be_read_is_a_failure_and_made_again(here: Path) -> None:

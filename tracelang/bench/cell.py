@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import resource
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -59,8 +58,8 @@ def main(folder: Path) -> int:
         return 0
 
 
-SHARED = "shared"
-"""Beside the cells: what they have in common."""
+SHARED, TRAINED = "shared", "trained"
+"""Beside the cells: what they have in common, and in it what was trained for each edit."""
 
 
 def _share(folder: Path) -> None:
@@ -109,36 +108,43 @@ def refusals() -> Iterator[list[str]]:
 
 
 def _applied(folder: Path, asked: dict[str, Any]) -> Spent:
-    """The edit in `folder/out`, and what it took; of one that is there already, what it took then."""
+    """The edit in `folder/out`, and what it took; of one that is there already, what it took then. What was trained for
+    it serves every cell that verifies the same edit: they wait for each other.
+    """
     from tracelang import api
     from tracelang.checkpoint.forms import usual
     from tracelang.engine.cache import SPARED
     from tracelang.plan.compile import compile
 
-    done, begun, out = folder / "spent.json", folder / "begun", folder / "out"
+    done, out, root = folder / "spent.json", folder / "out", folder / "recipe"
     if done.is_file():
         return Spent.model_validate_json(done.read_bytes())
-    root = folder / "recipe"
     bound = api.bind(compile(root / asked["recipe"], root=root), asked["model"], config=asked["config"])
     emit = (usual(bound.folder, bound.plan)[0], "delta")
     api.check_output(bound, out, emit=emit, force=True, root=root, untouched="link")
-    again = begun.exists()
-    begun.touch()
     device = asked["device"] or api.best_device()
-    start = work_clock(device)
-    applied = api.apply(bound, device=device, dtype=asked["dtype"], state=folder / "state")
-    seconds = work_clock(device) - start + sum(SPARED.values())
-    memory = _memory(str(applied.text.device))
-    applied.save(out, emit=emit, force=True, root=root, untouched="link")
-    shutil.rmtree(folder / "state", ignore_errors=True)
-    spent = Spent(
-        frozen=sum(part.cost.frozen for part in bound.passes),
-        trained=sum(part.cost.trained for part in bound.passes),
-        seconds=None if again else round(seconds, 2),
-        memory=memory,
-        delta=(out / "delta.safetensors").stat().st_size,
-        device=_device(str(applied.text.device)),
-    )
+    made = _common(folder) / TRAINED / f"{asked['edit']}-{device.replace(':', '-')}"
+    made.mkdir(parents=True, exist_ok=True)
+    with (made / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        first, begun = made / "spent.json", made / "begun"
+        before = Spent.model_validate_json(first.read_bytes()) if first.is_file() else None
+        again = begun.exists()
+        begun.touch()
+        start = work_clock(device)
+        applied = api.apply(bound, device=device, dtype=asked["dtype"], state=made)
+        seconds = work_clock(device) - start + sum(SPARED.values())
+        memory = _memory(str(applied.text.device))
+        applied.save(out, emit=emit, force=True, root=root, untouched="link")
+        spent = before or Spent(
+            frozen=sum(part.cost.frozen for part in bound.passes),
+            trained=sum(part.cost.trained for part in bound.passes),
+            seconds=None if again else round(seconds, 2),
+            memory=memory,
+            delta=(out / "delta.safetensors").stat().st_size,
+            device=_device(str(applied.text.device)),
+        )
+        write_text(first, spent.model_dump_json())
     write_text(done, spent.model_dump_json())
     return spent
 

@@ -83,6 +83,12 @@ class Cell:
         return key_of(self.facts)
 
     @property
+    def edit(self) -> str:
+        """The same for cells that verify one edit in several ways."""
+        told = {"plan": self.plan.edit_digest, "model": self.base.fingerprint, "dtype": self.dtype}
+        return key_of({"tracelang": __version__, **told})
+
+    @property
     def title(self) -> str:
         told = [Path(self.task).stem, self.method, self.base.title]
         told += [] if self.seed is None else [f"seed {self.seed}"]

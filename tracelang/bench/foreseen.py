@@ -73,13 +73,13 @@ def foreseen(
     known = [one for one in found.values() if one.outcome.found and one.outcome.spent and _of(one, device)]
     parts: dict[str, Foreseen] = {}
     row: dict[str, float] = {}
-    bases: set[object] = set()
+    once: set[object] = set()
     for cell in missing:
         told = parts.setdefault(cell.part.name, Foreseen())
         if cell.base.model not in row:
             own = [one for one in known if one.model == cell.base.title]
             row[cell.base.model] = _row(own) or measured(cell.base.model, device, config)
-        _counted(told, cell, known, row[cell.base.model], bases, config)
+        _counted(told, cell, known, row[cell.base.model], once, config)
     lines = [line for name, told in parts.items() for line in told.told(name, jobs)]
     whole = sum(told.total for told in parts.values()) / jobs
     lines.append(f"all of it: about {_time(whole)}, {jobs} side by side, on nothing but this")
@@ -100,9 +100,11 @@ def _for_gpu(parts: Mapping[str, Foreseen], jobs: int) -> list[str]:
 
 
 def _counted(
-    told: Foreseen, cell: Cell, known: Sequence[Result], row: float, bases: set[object], config: str | None
+    told: Foreseen, cell: Cell, known: Sequence[Result], row: float, once: set[object], config: str | None
 ) -> None:
-    """Bind the cell to its model, and count. What the base draws is drawn once for all cells of a task."""
+    """Bind the cell to its model, and count. What the base draws is drawn once for all cells of a task, and an edit is
+    made once for all cells that verify it.
+    """
     from tracelang import api
     from tracelang.plan.bind import BindError
     from tracelang.plan.family import FamilyError
@@ -116,9 +118,11 @@ def _counted(
         told.refused[why] = told.refused.get(why, 0) + 1
         return
     frozen, trained = (sum(getattr(part.cost, kind) for part in bound.passes) for kind in ("frozen", "trained"))
+    if cell.edit in once:
+        frozen = trained = 0
     task = cell.task, cell.base.fingerprint, cell.part.steps
-    count = (pictures(cell.plan) + EVERYDAY) * (1 if task in bases else 2)
-    bases.add(task)
+    count = (pictures(cell.plan) + EVERYDAY) * (1 if task in once else 2)
+    once |= {cell.edit, task}
     told.cells += 1
     told.frozen += frozen
     told.trained += trained

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,8 +82,11 @@ def _ended() -> Iterator[None]:
 
 
 @_ended()
-def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[str], None]) -> Run:
-    """Measure the cells, `jobs` at a time, and keep each result as soon as it is there. `say` is told of each.
+def measure(
+    suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[str], None], every: Sequence[Cell] = ()
+) -> Run:
+    """Measure the cells, `jobs` at a time, and keep each result as soon as it is there. `say` is told of each. What was
+    trained for an edit stays as long as one of `every` cell of the suite, these or others, is to verify it.
 
     Raises ResultError, OSError, KeyboardInterrupt, once every process has left its state; the last one also where this
     process is told to end.
@@ -92,6 +96,8 @@ def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[s
     waiting = missing(wanted, found)
     running: dict[subprocess.Popen[bytes], Cell] = {}
     elsewhere, failed, total = list[str](), dict[str, str](), len(waiting)
+    whole = {cell.key: cell for cell in (*every, *wanted)}
+    awaited = Counter(cell.edit for cell in missing(list(whole.values()), results.held(suite.results, whole)))
     try:
         while waiting or running:
             while waiting and len(running) < asked.jobs:
@@ -116,6 +122,9 @@ def measure(suite: Suite, wanted: Sequence[Cell], asked: Asked, say: Callable[[s
                     found[cell.key] = result
                     if not asked.keep:
                         shutil.rmtree(folder, ignore_errors=True)
+                    awaited[cell.edit] -= not outcome.refusal
+                    if not awaited[cell.edit]:
+                        _forget(suite, cell)
                     say(f"{done}/{total} {cell.title}: {summary(result)}")
             time.sleep(0.05)
     except BaseException:
@@ -134,6 +143,12 @@ def tidy(suite: Suite, every: Iterable[Cell]) -> None:
         work.rmdir()
 
 
+def _forget(suite: Suite, cell: Cell) -> None:
+    """Drop what was trained for an edit, on whatever device."""
+    for made in (suite.results / WORK / process.SHARED).glob(f"*/{process.TRAINED}/{cell.edit}-*"):
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def _folder(suite: Suite, cell: Cell) -> Path:
     return suite.results / WORK / cell.key
 
@@ -141,7 +156,9 @@ def _folder(suite: Suite, cell: Cell) -> Path:
 def prepared(suite: Suite, cell: Cell, asked: Asked) -> Path:
     """The folder of a cell with all that its process reads."""
     folder = _folder(suite, cell)
-    for path in (folder.parent, folder.parent / process.SHARED, folder, *folder.glob("*"), *folder.glob("recipe/**/*")):
+    common = folder.parent / process.SHARED
+    shared = common, *common.glob("*"), *common.glob("*/*"), *common.glob(f"*/{process.TRAINED}/*")
+    for path in (folder.parent, *shared, folder, *folder.glob("*"), *folder.glob("recipe/**/*")):
         if path.is_symlink():
             raise ResultError(f"{path}: is a link, and what is measured would be written elsewhere; remove it")
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,6 +172,7 @@ def prepared(suite: Suite, cell: Cell, asked: Asked) -> Path:
         "config": asked.config,
         "device": asked.device,
         "dtype": cell.dtype or None,
+        "edit": cell.edit,
         "judges": list(cell.part.judges),
         "steps": cell.part.steps,
         "budget": cell.part.budget,

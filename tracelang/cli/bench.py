@@ -81,8 +81,9 @@ def command(
             if tune:
                 ctx.exit(_tuned(ctx, found, bases, models, judges, judged, dtype or "", asked, shard))
             whole = list(cells(found, every, bases, dtype or "", judged))
+            them = [cell for _, cell in whole]
             wanted = _chosen(found, whole, parts, methods, tasks)
-            held = results.held(found.results, [cell.key for _, cell in whole])
+            held = results.held(found.results, [cell.key for cell in them])
             if planned:
                 from tracelang.bench.foreseen import foreseen
 
@@ -92,9 +93,11 @@ def command(
                 return
             failed = 0
             if not (check or paged):
-                failed = _measured(ctx, found, share([cell for _, cell in wanted], shard), asked)
+                failed = _measured(
+                    ctx, found, share([cell for _, cell in wanted], shard), asked, [cell for _, cell in whole]
+                )
                 tidy(found, [cell for _, cell in whole])
-            held = results.held(found.results, [cell.key for _, cell in whole])
+            held = results.held(found.results, [cell.key for cell in them])
         except results.ResultError as error:
             click.echo(f"error: {safe(str(error))}", err=True)
             ctx.exit(COULD_NOT)
@@ -159,12 +162,12 @@ def _chosen(
     ]
 
 
-def _measured(ctx: click.Context, suite: Suite, wanted: Sequence[Cell], asked: Any) -> int:
+def _measured(ctx: click.Context, suite: Suite, wanted: Sequence[Cell], asked: Any, every: Sequence[Cell] = ()) -> int:
     """Measure what is missing; how many cells failed makes the exit code."""
     from tracelang.bench.run import measure
 
     try:
-        run = measure(suite, wanted, asked, lambda line: click.echo(safe(line), err=True))
+        run = measure(suite, wanted, asked, lambda line: click.echo(safe(line), err=True), every)
     except KeyboardInterrupt:
         again = shlex.join(ctx.meta[WORDS])
         click.echo(

@@ -100,7 +100,7 @@ def task_of(
     count = settings.preserved_trajectories(part.met)
     how = [options.autocast, str(model.dtype), model.device.type]
     scheme = model.fingerprint.rpartition(":")[0]
-    facts = [TRAINING, plan.digest, model.fingerprint, settings.label, number, *how]
+    facts = [TRAINING, plan.edit_digest, model.fingerprint, settings.label, number, *how]
     kept = starts(groups, count, "train", settings.seed)
     asked = [edit_prompts(plan, erasure.targets) for erasure in erasures]
     visited = {start.prompt for start in (*chain(*(one.starts for one in erased)), *kept)}

@@ -454,7 +454,7 @@ class Plan(Frozen):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields changed; what was worked out from the old ones does not come along."""
         copied = super().model_copy(update=update, deep=deep)
-        for name in ("digest", "_by_name"):
+        for name in ("digest", "edit_digest", "_by_name"):
             copied.__dict__.pop(name, None)
         return copied
 
@@ -471,6 +471,18 @@ class Plan(Frozen):
     def digest(self) -> str:
         """sha256 of `canonical_json()`, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    @cached_property
+    def edit_digest(self) -> str:
+        """sha256 of what decides the edit, as 64 hexadecimal digits: the same where one edit is called otherwise, or
+        other things are asked of it.
+        """
+        said = [one.targets for one in self.erase] + [one.anchor or () for one in self.erase]
+        said += [one.concepts for one in self.preserve]
+        used = {name for member in said for name in member}
+        concepts = tuple(one.model_copy(update={"probes": ()}) for one in self.concepts if one.name in used)
+        asked = {"recipe": RecipeInfo(), "concepts": concepts, "controls": (), "expect": ()}
+        return hashlib.sha256(self.model_copy(update=asked).canonical_json().encode()).hexdigest()
 
     def to_json(self) -> str:
         """The text of a plan file: the plan and its `digest`, indented, keys sorted, one final newline."""

@@ -179,7 +179,7 @@ def _batch(part: BoundPass, paths: Trajectories, run: int, random: torch.Generat
 
 def _key(part: BoundPass, plan: Plan, model: Model, number: int, options: Options) -> str:
     how = [options.autocast, str(model.dtype), model.device.type]
-    facts = [plan.digest, model.fingerprint, part.label, number, *how]
+    facts = [plan.edit_digest, model.fingerprint, part.label, number, *how]
     scheme = model.fingerprint.rpartition(":")[0]
     return f"{scheme}:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}"
 

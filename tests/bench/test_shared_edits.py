@@ -1,0 +1,73 @@
+"""An edit that several cells verify is trained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.bench.test_run import METHODS, TASK
+from tracelang.bench.cells import Cell, cells
+from tracelang.bench.results import Result
+from tracelang.bench.suite import read_suite
+from tracelang.cli import main
+from tracelang.cli.bench import _bases
+
+SUITE = """models = ["micro-sd"]
+define = ["methods.erase"]
+against = "short"
+[methods]
+short = ["short"]
+[parts.one]
+tasks = ["dog.erase"]
+steps = 2
+[parts.two]
+tasks = ["again.erase", "other.erase"]
+steps = 2
+"""
+STEERED = "results/s/work/shared/*/trained/*/steer-*.safetensors"
+
+
+@pytest.fixture
+def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Cell]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACELANG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    asked = TASK.split("expect")[0]
+    again = f'{asked}expect over 1 samples {{ kept(ship) >= 1% }}\nrecipe "other words" {{ owner = "us" }}\n'
+    other = f"{asked.replace('preserve cat', 'preserve ship')}expect over 1 samples {{ kept(cat) >= 1% }}\n"
+    files = {"dog.erase": TASK, "again.erase": again, "other.erase": other, "methods.erase": METHODS, "s.toml": SUITE}
+    for name, text in files.items():
+        Path(name).write_text(text)
+    suite = read_suite(Path("s.toml"))
+    return {Path(cell.task).stem: cell for _, cell in cells(suite, suite.parts, _bases(suite.parts, None))}
+
+
+def bench(*words: str) -> str:
+    result = CliRunner().invoke(main, ["bench", "s.toml", "--device", "cpu", *words])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_what_a_cell_asks_of_an_edit_is_no_part_of_the_edit(wanted: dict[str, Cell]) -> None:
+    assert wanted["dog"].edit == wanted["again"].edit != wanted["other"].edit
+    assert len({cell.key for cell in wanted.values()}) == 3
+
+
+def test_the_second_cell_of_an_edit_takes_what_the_first_has_trained(wanted: dict[str, Cell]) -> None:
+    planned = bench("--plan")
+    assert "two: 2 cells are missing: 12 rows without and 4 with a gradient" in planned, "the other's alone"
+    bench("--part", "one")
+    (steered,) = Path().glob(STEERED)
+    before = steered.stat().st_mtime_ns
+    bench("--task", "other")
+    assert len(list(Path().glob(STEERED))) == 1 and steered.stat().st_mtime_ns == before, "the other's is dropped"
+    bench("--task", "again", "--keep")
+    found = {
+        name: Result.model_validate_json(Path(f"results/s/{one.key}.json").read_bytes()) for name, one in wanted.items()
+    }
+    first, second, other = (found[name].outcome.spent for name in ("dog", "again", "other"))
+    assert first and second and other and first.seconds and second.verify != first.verify
+    assert second.seconds == first.seconds != other.seconds and second.memory == first.memory
+    assert not list(Path().glob(STEERED)), "nobody is to verify it any more"
