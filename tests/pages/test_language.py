@@ -460,7 +460,7 @@ def test_pairs(here: Path) -> None:
     "an error.",
     "A concept that is both erased and preserved is an error. So is a preserved concept that shares a name with an "
     "erased one, and a preserved `A & B` where A is erased.",
-    "Two erased concepts that share a name are an error: that name would be erased in two ways (`TL309`).",
+    "Two erased concepts that share a name are an error: that name would be erased in two ways, or count twice (`TL309`).",
 )
 def test_contradictions(here: Path) -> None:
     assert same('erase "a" erase "a" preserve "b" preserve "b"', 'erase "a" preserve "b"')
@@ -468,6 +468,9 @@ def test_contradictions(here: Path) -> None:
     shared = 'concept c { names "a", "k" } concept d { names "k" }'
     assert codes('erase "a" preserve "a"') == codes(f"{shared} erase c preserve d") == ["TL301"]
     assert codes('erase "a" preserve "a" & "b"') == ["TL301"] and codes(f"{shared} erase c, d") == ["TL309"]
+    two = 'Two spellings of it (`"Cat"` and `"cat"`, as lists have them) are none where they are erased in one way.'
+    assert two in " ".join(LANGUAGE.read_text("utf-8").split()) and codes('erase "Cat" preserve "b" erase "cat"') == []
+    assert codes('erase "Cat" degree 50% preserve "b" erase "cat"') == ["TL309"]
 
 
 @says(
