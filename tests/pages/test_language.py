@@ -381,6 +381,94 @@ def test_quoted(here: Path) -> None:
     "**templates**, texts with exactly one `{}`. They are joined with every name to make the prompts.",
 )
 def test_concepts(here: Path) -> None:
+    two = plan('concept dog { names "dog" } erase "cat" preserve dog, "dog"')
+    assert {"dog", '"dog"'} <= {one.name for one in two.concepts}
+    added = plan('concept c { names "a" names "b" templates "x {}" templates "y {}" } erase c')
+    assert added.concepts[0].names == ("a", "b") and len(edit_prompts(added, ("c",))) == 4
+    assert (
+        codes('concept c { names "a" templates "x" } erase c')
+        == codes('concept c { names "a" templates "{} {}" } erase c')
+        == ["TL219"]
+    )
+
+
+@says(
+    LANGUAGE,
+    "A concept without templates takes those that are called like its kind. A local `templates object = …` "
+    "therefore changes them for the whole file.",
+)
+def test_default_templates(here: Path) -> None:
+    found = plan('templates object = "my {}" concept c kind style { names "s" } erase "cat", c')
+    assert found.concept("cat").templates == ("my {}",) and found.concept("c").templates[0].startswith("a picture in")
+
+
+@says(
+    LANGUAGE,
+    "`except` binds tightest, then `&`, then the comma.",
+    "Each member counts once.",
+    "The order of the parts has no meaning. The same concept on both sides is an error.",
+    "Every member on the right of `except` has to be on its left, and something has to be left.",
+)
+def test_sets(here: Path) -> None:
+    groups = 'group p = "a", "b", "c" group q = "d", "e"\nerase "x" preserve '
+    assert same(groups + 'p except "a" & q, "f"', groups + '(((p except "a") & q), "f")')
+    assert same(groups + '"a", "a", p', groups + "p") and same(groups + '"a" & "b"', groups + '"b" & "a"')
+    assert codes(groups + '"a" & "a"') == ["TL311"]
+    assert codes(groups + 'p except "z"') == codes(groups + "p except p") == ["TL222"]
+
+
+@says(
+    LANGUAGE,
+    "the modifiers in any order, each at most once",
+    "default weight 1, above 0",
+    "`degree` is a share from 0% to 100%, by default 100%.",
+)
+def test_modifiers(here: Path) -> None:
+    assert same('erase "a" toward "b" degree 50%', 'erase "a" degree 50% toward "b"')
+    assert codes('erase "a" degree 5% degree 5%') == ["TL211"] and codes('erase "a" preserve "b" weight 0')
+    assert plan('erase "a" preserve "b"').preserve[0].weight == 1 and plan('erase "a"').erase[0].degree == 1
+    assert codes('erase "a" degree 101%') == ["TL213"]
+
+
+@says(
+    LANGUAGE,
+    '`toward` takes exactly one member: `erase "a", "b" toward "c"` moves both to `"c"`. `away` has no anchor.',
+)
+def test_toward(here: Path) -> None:
+    assert [one.anchor for one in plan('erase "a", "b" toward "c"').erase] == [("c",)] * 2
+    assert codes('erase "a" toward "b", "c"') == ["TL212"] and codes('erase "a" away toward "b"') == ["TL303"]
+
+
+@says(
+    LANGUAGE,
+    "A and B each join the preserved at weight 1, unless the recipe preserves them already or erases one of their "
+    "names by itself, or the pair's degree is 0%.",
+    "What `A & B` adds to the preserved is there.",
+)
+def test_pairs(here: Path) -> None:
+    def kept(text: str) -> dict[tuple[str, ...], float]:
+        return {one.concepts: one.weight for one in plan(text).preserve}
+
+    assert kept('erase "a" & "b"') == {("a",): 1, ("b",): 1}
+    assert kept('erase "a" & "b" preserve "a" weight 3') == {("a",): 3, ("b",): 1}
+    assert kept('erase "a" & "b", "a"') == {("b",): 1} and kept('erase "a" & "b" degree 0% erase "c"') == {}
+
+
+@says(
+    LANGUAGE,
+    "The same statement twice counts once. The same members erased in two ways, or preserved at two weights, are "
+    "an error.",
+    "A concept that is both erased and preserved is an error. So is a preserved concept that shares a name with an "
+    "erased one, and a preserved `A & B` where A is erased.",
+    "Two erased concepts that share a name are an error: that name would be erased in two ways, or count twice "
+    '(`TL309`). Two spellings of it (`"Cat"` and `"cat"`, as lists have them) are none where they are erased in one way.',
+)
+def test_contradictions(here: Path) -> None:
+    assert same('erase "a" erase "a" preserve "b" preserve "b"', 'erase "a" preserve "b"')
+    assert codes('erase "a" erase "a" away') == codes('erase "a" preserve "b" preserve "b" weight 2') == ["TL309"]
+    shared = 'concept c { names "a", "k" } concept d { names "k" }'
+    assert codes('erase "a" preserve "a"') == codes(f"{shared} erase c preserve d") == ["TL301"]
+    assert codes('erase "a" preserve "a" & "b"') == ["TL301"] and codes(f"{shared} erase c, d") == ["TL309"]
     assert codes('erase "Cat" preserve "b" erase "cat"') == []
     assert codes('erase "Cat" degree 50% preserve "b" erase "cat"') == ["TL309"]
 
