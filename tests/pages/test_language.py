@@ -461,7 +461,8 @@ def test_pairs(here: Path) -> None:
     "A concept that is both erased and preserved is an error. So is a preserved concept that shares a name with an "
     "erased one, and a preserved `A & B` where A is erased.",
     "Two erased concepts that share a name are an error: that name would be erased in two ways, or count twice "
-    '(`TL309`). Two spellings of it (`"Cat"` and `"cat"`, as lists have them) are none where they are erased in one way.',
+    '(`TL309`). Two spellings of it (`"Cat"` and `"cat"`, as lists have them) are none where they are erased in one '
+    "way.",
 )
 def test_contradictions(here: Path) -> None:
     assert same('erase "a" erase "a" preserve "b" preserve "b"', 'erase "a" preserve "b"')
