@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracelang.evidence.half_life import DRAWS, Curves
+from tracelang.evidence.half_life import DRAWS, Curves, of_trainings, of_twins
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ def kept(edited: Curves, never: Sequence[Curves], known: NDArray[np.bool_], look
     """What is right at the first so many looks. Curves are `[seeds, grid, pictures]`, of which `known` `[seeds,
     pictures]` count: those that every model draws right before it is trained. Raises ValueError where none does.
 
-    The interval is a bootstrap as that of a half-life's ratio: over seeds, pictures and twins, the same of all models.
+    The interval is that of a half-life's ratio: a bootstrap over seeds, pictures and twins, the same of all models, but
+    never narrower than what twins, or of one twin trainings, lie apart by themselves.
     """
     if not known.any() or not never:
         raise ValueError("nothing is known to all of the models")
@@ -52,7 +53,8 @@ def kept(edited: Curves, never: Sequence[Curves], known: NDArray[np.bool_], look
         return float(E[rows][counts].sum()) / n, float(N[np.ix_(twins, seeds, pictures)].mean(0)[counts].sum()) / n
 
     sizes = (*E.shape, len(N))
-    mine, theirs = shares(*(np.arange(n) for n in sizes))
+    every = [np.arange(n) for n in sizes]
+    mine, theirs = shares(*every)
     random, lows, highs = np.random.default_rng(0), [], []
     for _ in range(DRAWS):
         e, n = shares(*(random.integers(size, size=size) for size in sizes))
@@ -61,4 +63,17 @@ def kept(edited: Curves, never: Sequence[Curves], known: NDArray[np.bool_], look
     low = float(np.quantile(lows, 0.025, method="lower"))
     high = float(np.quantile(highs, 0.975, method="higher"))
     value = mine / theirs if theirs else None
+    if value:
+        seeds, pictures, twins = every
+        if len(twins) > 1:
+            lone = [_log(shares(seeds, pictures, twins[[i]])[1]) for i in twins]
+        else:
+            pairs = [shares(seeds[[i]], pictures, twins) for i in seeds if known[i].any()]
+            lone = [_log(e) - _log(n) if n else -math.inf for e, n in pairs]
+        apart = (of_twins if len(twins) > 1 else of_trainings)(lone) if -math.inf not in lone else math.inf
+        low, high = min(low, value * math.exp(-apart)), max(high, value * math.exp(apart))
     return Kept(int(known.sum()), mine, theirs, value, low, high if math.isfinite(high) else None)
+
+
+def _log(share: float) -> float:
+    return math.log(share) if share else -math.inf

@@ -139,24 +139,34 @@ def _resampled(asked: _Asked, draws: int) -> tuple[float, float]:
 
 def _reach(asked: _Asked) -> tuple[float, float]:
     """How far the logarithm may lie below and above what was found, by Student's t. Of several twins: so far may one
-    more of them lie from their mean, `t(K − 1) s √(1 + 1/K)` with `s` the spread of their logarithms, which holds what
-    twins and their trainings differ by. Of one, whose like nobody saw: by trainings of one seed each,
-    `t(S − 1) s / √S`.
+    more of them lie from their mean, which holds what twins and their trainings differ by. Of one, whose like nobody
+    saw: by trainings of one seed each.
     """
     seeds, things, twins = asked.every
-    k, n = len(twins), len(seeds)
-    if k > 1:
+    if len(twins) > 1:
         each = [asked.found(seeds, things, twins[[i]])[1] for i in twins]
-        spread = float(np.std([one.log for one in each], ddof=1)) * math.sqrt(1 + 1 / k)
-        reach = float(student.ppf(0.975, k - 1)) * spread
+        reach = of_twins([one.log for one in each])
         return math.inf if any(one.censored for one in each) else reach, reach
-    if n < 2:
-        return math.inf, math.inf
     pairs = [asked.found(seeds[[i]], things, twins) for i in seeds]
-    spread = float(np.std([mine.log - theirs.log for mine, theirs in pairs], ddof=1)) / math.sqrt(n)
-    reach = float(student.ppf(0.975, n - 1)) * spread
+    reach = of_trainings([mine.log - theirs.log for mine, theirs in pairs])
     mine, theirs = (any(one[side].censored for one in pairs) for side in (0, 1))
     return math.inf if theirs else reach, math.inf if mine else reach
+
+
+def of_twins(logs: Sequence[float]) -> float:
+    """How far one more twin may lie from the mean of these, at 95 %: `t(K − 1) s √(1 + 1/K)`."""
+    k = len(logs)
+    return _student(k) * float(np.std(logs, ddof=1)) * math.sqrt(1 + 1 / k)
+
+
+def of_trainings(logs: Sequence[float]) -> float:
+    """How far the mean of these may lie from that of all trainings, at 95 %: `t(S − 1) s / √S`; of one, anywhere."""
+    n = len(logs)
+    return _student(n) * float(np.std(logs, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+
+
+def _student(n: int) -> float:
+    return float(student.ppf(0.975, n - 1))
 
 
 def _end(log: float) -> float | None:
