@@ -2,9 +2,9 @@
 # make test   lint, types, import contracts, tests, and a run of the demo
 # make bench  what the figures of speed, memory and layouts come from; make sizes those at SDXL's and FLUX.1's true size
 # make soak   kills, full disks and corrupted headers by the hundred, against every form of output
-# make tables DEVICE=cuda   what docs/results.md and README's table say, measured anew and written
+# make tables DEVICE=cuda   what docs/results.md says, measured anew and written
 # make world DEVICE=cuda    the second edition of the embedded world: every model and its card, in pieces that resume
-# make compare DEVICE=cuda   every method in one table: what is missing of benchmarks/world.toml, and docs/bench.md
+# make compare DEVICE=cuda   every method in one table: what is missing of benchmarks/world.toml, docs/bench.md and README's table
 # make vsix  the extension for VS Code, by npm; prints where it lies
 # make twins  the models that never knew, into the environment; nothing else needs them
 # TORCH_INDEX=<index>  an index that holds a CPU build of torch (elsewhere pip may choose a build of several GB)

@@ -122,6 +122,18 @@ def test_a_page_is_a_page() -> None:
     assert "`Makefile` is no page" in one
 
 
+def test_a_summary_stands_where_its_mark_is(here: Path) -> None:
+    (one,) = wrong(f'summary = "no.md"\n{GOOD}')
+    assert "no.md" in one
+    (here / "page.md").write_text("# Ours\n")
+    (one,) = wrong(f'summary = "page.md"\n{GOOD}')
+    assert "`page.md` has no line `<!-- table: s -->`" in one
+    (here / "page.md").write_text("# Ours\n\n<!-- table: s -->\n")
+    assert suite(f'summary = "page.md"\n{GOOD}').summary == here / "page.md"
+    (one,) = wrong(f'summary = "../page.md"\n{GOOD}')
+    assert "leaves the recipe root" in one
+
+
 def test_more_cells_than_anybody_measures_are_refused() -> None:
     models = [f"m{i}" for i in range(101)]
     (one,) = wrong(f"seeds = {list(range(1000))}\n" + GOOD.replace('["micro-sd"]', str(models), 1))
@@ -137,6 +149,7 @@ def test_the_suite_of_the_page_is_one(here: Path) -> None:
     text = page.partition("## Comparing methods")[2].partition("```toml\n")[2].partition("```")[0]
     (here / "dog.erase").write_text('erase "dog"\npreserve "cat"\n')
     (here / "methods.erase").write_text("define method esd_wide = esd { steer.on = denoiser }\n")
+    (here / "README.md").write_text("<!-- table: s -->\n")
     found = suite(text)
     assert found.tuned == ("esd_tuned",) and {part.name for part in found.parts} == {"spared", "curve"}
     assert found.parts[1].curve == (25, 50, 100, 200) and found.parts[0].methods == ("trace", "esd", "esd_wide")

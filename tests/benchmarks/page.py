@@ -1,13 +1,12 @@
-"""The page of results: `python -m tests.benchmarks.page [--check]` writes `docs/results.md` and README's table.
+"""The page of results: `python -m tests.benchmarks.page [--check]` writes `docs/results.md`.
 
 Every figure on the page is read from a file in `results`, which the benchmarks `erasure` and `windows` write; the words
-between the tables hold none. `--check` writes nothing and exits with 1 where page or README say anything else.
+between the tables hold none. `--check` writes nothing and exits with 1 where the page says anything else.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -22,9 +21,8 @@ from tracelang_micro import micro_flux, micro_sd
 from tracelang_micro.table import BY_NAME, anchor
 
 ROOT = Path(__file__).parents[2]
-PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
+PAGE = ROOT / "docs" / "results.md"
 PLOTS = "../tests/benchmarks/results"
-MARK = "<!-- table: results -->\n"
 TRACE, CLOSED, FINE = "trace", "closed form alone", "fine-tuning alone"
 SHIPPED, NONE = "shipped", "no window"
 ALONE = "windows-fine-tuning-alone"
@@ -67,7 +65,6 @@ STYLES: Column = ("styles", lambda base, row: change(row["style_change"]))
 GROUNDS: Column = ("grounds", lambda base, row: change(row["background_change"]))
 PICTURES: Column = ("pictures", lambda base, row: f"{row['pictures']:,}")
 ALL = (BEFORE, AFTER, SYNONYM, SUBJECT, PLACED, KEPT, WORST, STYLES, GROUNDS, PICTURES)
-SHORT = (BEFORE, AFTER, SYNONYM, SUBJECT, KEPT, WORST)
 
 
 def held(name: str) -> Figures:
@@ -317,15 +314,8 @@ def page() -> str:
     return INTRODUCTION + "\n".join(sections())
 
 
-def readme(text: str) -> str:
-    """README with its one table of results as the files have it."""
-    before, mark, rest = text.partition(MARK)
-    after = re.sub(r"\A(\|.*\n)*", "", rest)
-    return f"{before}{mark}{erased('erasure-cuda', [TRACE], SHORT)}{after}"
-
-
 def main() -> None:
-    wanted = {PAGE: page(), README: readme(README.read_text("utf-8"))}
+    wanted = {PAGE: page()}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in stale:

@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tracelang.bench import figures, plots
+from tracelang.bench import figures, plots, wording
 from tracelang.bench.cells import Cell
-from tracelang.bench.figures import ATTACK, Column, Figure, Table, best
+from tracelang.bench.figures import Figure, Table, best
 from tracelang.bench.results import Result
 from tracelang.bench.suite import Part, Suite
+from tracelang.bench.summary import summary
+from tracelang.bench.wording import percent, written
 
 NEAR = 0.01
 """Bar of a curve: a method has erased where so few of the pictures show it."""
@@ -21,7 +23,7 @@ LEVELS = ", adjusted for the rows of the table"
 
 
 def page(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, Result]) -> dict[Path, str]:
-    """The page and its plots, by file."""
+    """The page, its plots, and the file that has the summary, by file. Raises OSError."""
     files: dict[Path, str] = {}
     tables: list[Table] = []
     text = [f"# {suite.title}\n", _introduction(suite, wanted, held)]
@@ -38,6 +40,8 @@ def page(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, R
             text += _part(suite, table)
     for model in dict.fromkeys(table.model for table in tables):
         text += _scatter(suite, [table for table in tables if table.model == model], files)
+    if suite.summary:
+        files[suite.summary] = summary(suite, wanted, held, suite.summary.read_text("utf-8"))
     return {suite.page: "\n".join(text).rstrip() + "\n", **files}
 
 
@@ -90,43 +94,13 @@ def _part(suite: Suite, table: Table) -> list[str]:
 
 def _markdown(table: Table) -> str:
     several = len({line.group for line in table.lines}) < len(table.lines)
-    head = [*(["group"] if several else []), "method", "cells", *(_title(column) for column in table.columns)]
+    head = [*(["group"] if several else []), "method", "cells", *(wording.title(column) for column in table.columns)]
     lines = [head, ["---"] * len(head)]
     for line in table.lines:
         name = f"**{line.method}**" if line.method == table.against else line.method
-        cells = [_cell(column, line.figures.get(column.title)) for column in table.columns]
+        cells = [wording.cell(column, line.figures.get(column.title)) for column in table.columns]
         lines.append([*([line.group] if several else []), name, f"{line.cells}/{line.of}", *cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
-
-
-def _title(column: Column) -> str:
-    return f"`{column.title.removeprefix(ATTACK)}`" if column.title.startswith(ATTACK) else column.title
-
-
-def _cell(column: Column, figure: Figure | None) -> str:
-    if figure is None:
-        return "–"
-    text = written(column, figure.value)
-    if figure.low is not None and figure.high is not None:
-        text += f" ({_percent(figure.low)}–{_percent(figure.high)}; {figure.n:,})"
-    return text + {"": "", "ahead": " ▲", "behind": " ▼"}[figure.side] + ("†" if figure.seen else "")
-
-
-def written(column: Column, value: float) -> str:
-    """A figure of a column, in its unit."""
-    if column.told == "share":
-        return _percent(value)
-    if column.told == "rows":
-        return f"{value:,.0f}"
-    if column.told == "seconds":
-        return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
-    if column.told == "bytes":
-        return f"{value / 2**20:,.1f} MiB"
-    return f"{value:.4g}".replace("-", "−")
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}".removesuffix(".0").replace("-", "−")
 
 
 def _legend(table: Table) -> str:
@@ -152,7 +126,7 @@ def _ahead(suite: Suite, table: Table) -> list[str]:
             if figure.side == "ahead":
                 erased = line.figures.get(figures.SHOWN.title)
                 still = (
-                    f", and shows {_percent(erased.value)} % of what it erased"
+                    f", and shows {percent(erased.value)} % of what it erased"
                     if erased is not None and erased.value > suite.erased and column is not figures.SHOWN
                     else ""
                 )
@@ -190,11 +164,11 @@ def _claims(suite: Suite, table: Table) -> list[str]:
                 weak.append(group)
             else:
                 figure = one.figures[figures.OTHERS.title]
-                sorted_[figure.side].append(f"{one.method} ({_percent(figure.value)}, p {_level(figure.p)})")
-        own = _percent(ours.figures[figures.OTHERS.title].value)
+                sorted_[figure.side].append(f"{one.method} ({percent(figure.value)}, p {_level(figure.p)})")
+        own = percent(ours.figures[figures.OTHERS.title].value)
         text.append(
-            f"Of unnamed others `{ours.method}` keeps {own} % and shows {_percent(shown.value)} % of what it erased. "
-            f"Against the better variant of each rival that shows at most {_percent(suite.erased)} %: it keeps more "
+            f"Of unnamed others `{ours.method}` keeps {own} % and shows {percent(shown.value)} % of what it erased. "
+            f"Against the better variant of each rival that shows at most {percent(suite.erased)} %: it keeps more "
             f"than {_listed(sorted_['behind']) or 'none'}; cannot be told from {_listed(sorted_['']) or 'none'}; keeps "
             f"fewer than {_listed(sorted_['ahead']) or 'none'}"
             + (f"; {_listed(weak)} erase less than that in every variant" if weak else "")
@@ -210,8 +184,8 @@ def _claims(suite: Suite, table: Table) -> list[str]:
             mine, rival = line.figures[column].value, first.figures[column].value
             ratio = f"{mine / rival:.2f} times that" if rival else "which is nothing to compare with"
             text.append(
-                f"Under all attacks together `{name}` shows {_percent(mine)} %; the best rival, {first.method}, "
-                f"{_percent(rival)} %: {ratio}.\n"
+                f"Under all attacks together `{name}` shows {percent(mine)} %; the best rival, {first.method}, "
+                f"{percent(rival)} %: {ratio}.\n"
             )
     return text
 
@@ -271,7 +245,7 @@ def _curves(
             for name, points in found.items()
         }
         own = reached.get(suite.against)
-        head = f"| method | trained rows to {_percent(NEAR)} % shown | of `{suite.against}` | measured at |"
+        head = f"| method | trained rows to {percent(NEAR)} % shown | of `{suite.against}` | measured at |"
         lines = [head, "|---|---|---|---|"]
         for name, points in found.items():
             at = reached[name]
@@ -279,7 +253,7 @@ def _curves(
             times = (
                 "–" if own is None else f"{'more than ' if at is None else ''}{(at or points[-1][0]) / own:.3g} times"
             )
-            measured = ", ".join(f"{rows:,.0f}: {_percent(figure.value)} % ({figure.n})" for rows, figure in points)
+            measured = ", ".join(f"{rows:,.0f}: {percent(figure.value)} % ({figure.n})" for rows, figure in points)
             lines.append(f"| {name} | {least} | {times} | {measured} |")
         text.append("\n".join(lines) + "\n")
         drawn = [

@@ -38,6 +38,7 @@ KEYS = (
     "tuning",
     "results",
     "page",
+    "summary",
 )
 PART_KEYS = ("tasks", "methods", "models", "seeds", "judges", "steps", "budget", "harmonic", "curve")
 HARMONICS = ("H_o", "H_c", "H_a")
@@ -82,7 +83,7 @@ class Tuning:
 @dataclass(frozen=True, slots=True)
 class Suite:
     """`groups` are the rows that a claim is about: a method, or several variants of which the better one is claimed.
-    Paths of tasks and definitions are relative to `root`; `results` and `page` are whole.
+    Paths of tasks and definitions are relative to `root`; `results`, `page` and `summary` are whole.
     """
 
     file: Path
@@ -97,6 +98,7 @@ class Suite:
     tuning: Tuning | None = None
     results: Path = Path()
     page: Path = Path()
+    summary: Path | None = None
     source: Source | None = field(default=None, compare=False)
 
     @property
@@ -107,6 +109,11 @@ class Suite:
     def tuned(self) -> tuple[str, ...]:
         """The methods that tuning defines, or is yet to define."""
         return tuple(self.tuning.trials) if self.tuning else ()
+
+
+def mark(name: str) -> str:
+    """The line above a suite's table in a page that is not its own."""
+    return f"<!-- table: {name} -->"
 
 
 def read_suite(file: Path) -> Suite:
@@ -176,8 +183,20 @@ class _Reading:
             tuning=self.tuning(table, models),
             results=self.root / (self.path(table, "results", 0) or self.inside("", f"results/{file.stem}") or ""),
             page=self.root / (page or ""),
+            summary=self.summary(table, file.stem),
             source=self.source,
         )
+
+    def summary(self, table: dict[str, Any], name: str) -> Path | None:
+        """The file of which a table below a line of its own is the suite's."""
+        path = self.path(table, "summary", 0)
+        if path is None:
+            return None
+        found = read(self.root / path, path, MAX_BYTES, self.report)
+        if found is not None and f"{mark(name)}\n" not in found.source.text:
+            told = f"`{path}` has no line `{mark(name)}`"
+            self.wrong("summary", told, "write that line where the table is to stand", path)
+        return self.root / path
 
     def groups(self, table: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
