@@ -126,6 +126,27 @@ def test_the_round_is_the_ridge_problem_of_the_found_states() -> None:
     assert torch.allclose(edit.text_maps["tokens"].dense(), hand, atol=1e-8)
 
 
+def test_two_rounds_are_the_papers_loop_over_the_layers() -> None:
+    """Each layer by itself, matrix for matrix: `e'` from `W'` and `W`, then UCE's update of `W'` around `W'`, with
+    targets of `W'`, of all states but the start token's; and the next round from there.
+    """
+    model, asked = Toy(), hardened()
+    problem = constraints(asked, asked.active, asked.preserve, model, ["tokens"], "all")["tokens"]
+    P, eye = problem.P.double(), torch.eye(32, dtype=f64)
+    sites = [site for site in model.sites if site.reads == "tokens"]
+    old = [model.weight(site).detach().double() for site in sites]
+    now = [W.clone() for W in old]
+    for _ in range(2):
+        S = 0.3 * eye + torch.stack([W.T @ W for W in now]).sum(0)
+        E = torch.linalg.solve(S, torch.stack([W.T @ W0 for W, W0 in zip(now, old, strict=True)]).sum(0) @ problem.F)
+        C = 0.2 * eye + E @ E.T + 0.5 * (P * problem.w) @ P.T
+        now = [W @ (0.2 * eye + problem.G @ E.T + 0.5 * (P * problem.w) @ P.T) @ torch.linalg.inv(C) for W in now]
+    edit = run(hardened(rounds=2, penalty_absolute=0.3, ridge_absolute=0.2, keep_weight=0.5), model)
+    for site, W0, W in zip(sites, old, now, strict=True):
+        assert torch.allclose(edit.patched(site, W0), W, atol=1e-7)
+        assert (W - W0).norm() > 0.05 * W0.norm()
+
+
 def test_after_a_projection_what_was_exact_stays_exact() -> None:
     model, step = Toy(), project()
     P, _ = held_columns(hardened(), hardened().preserve, model, ["tokens", "pooled"], last=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.engine.plans import erasure, plan, run
 from tests.engine.toy import Toy
 from tracelang.engine.errors import EngineError
 from tracelang.engine.null_space import NullSpace, null_space, solve
+from tracelang.engine.options import Options
+from tracelang.engine.projection import _chosen
 from tracelang.engine.statements import held_columns, states
 from tracelang.engine.text_map import Constraints
 from tracelang.engine.text_map import solve as refine
@@ -153,6 +156,7 @@ def test_invariants_are_exact_and_the_rest_of_the_empty_prompt_is_not() -> None:
     all_ = run(projecting(), model).figures["project"]["tokens"]
     some = run(projecting(invariants=2), model).figures["project"]["tokens"]
     assert some["free"] == all_["free"] + len(empty.T) - 3
+    assert some["invariants"]["held"] == 3 and some["invariants"]["worst_leak"] < 1e-9 and "invariants" not in all_
 
 
 def test_filter_and_copies() -> None:
@@ -191,3 +195,58 @@ def test_a_later_pass_goes_on_top() -> None:
     edit = run(p, model)
     once = run(projecting(), model).text_maps["tokens"]
     assert torch.allclose(edit.text_maps["tokens"].dense(), once.then(once).dense(), atol=1e-8)
+
+
+def test_what_a_small_angle_costs() -> None:
+    """One state of length 1 whose free part is `sin θ` long: the change is `1/sin θ` times what was asked."""
+    for θ in (1.0, 0.1, 0.01):
+        C, F = (torch.tensor([row], dtype=f64).T for row in ([1, 0, 0], [math.cos(θ), math.sin(θ), 0]))
+        G = F + torch.tensor([[0, 0, 1]], dtype=f64).T
+        T, space = solve(F, G, even(C), 0.0), even(C)
+        assert space.angle(F) == pytest.approx(math.sin(θ))
+        moved = torch.linalg.matrix_norm(T.dense() - torch.eye(3, dtype=f64), 2)
+        assert float(moved) == pytest.approx(1 / math.sin(θ))
+
+
+def test_what_a_threshold_lets_through_is_bounded_by_the_directions_it_gives_up() -> None:
+    """Double Projections, Theorem 4.2: `‖(T − I)C‖ ≤ ‖(G − F)(U₂ᵀF)⁺‖ σ_{k+1}` where k directions are held."""
+    C, F, G = columns(30, 18, 4, 4)
+    C = C * torch.logspace(0, -4, 18, dtype=f64)
+    σ = torch.linalg.svdvals(C)
+    for k in (6, 12):
+        space = null_space(C, torch.ones(18, dtype=f64), float((σ[k - 1] + σ[k]) / 2 / σ[0]))
+        T = solve(F, G, space, 0.0)
+        Z = (G - F) @ torch.linalg.pinv(space.project(F))
+        leak = torch.linalg.matrix_norm(T.left @ (T.right.T @ C), 2)
+        assert space.free == 30 - k
+        assert 0 < leak <= torch.linalg.matrix_norm(Z, 2) * σ[k] * (1 + 1e-9)
+
+
+def test_the_filter_asks_what_speed_s_unconstrained_edit_would_move() -> None:
+    """`ΔW₀ = W (A − S)(I + S)⁻¹`, with means over prompts; here without `W`, once for all layers."""
+    C, F, G = columns(16, 40, 5, 5)
+    S, A, eye = F @ F.T / 5, G @ F.T / 5, torch.eye(16, dtype=f64)
+    T0 = solve(F, G, NullSpace(F[:, :0]), 5 * 1.0)
+    Δ = (A - S) @ torch.linalg.inv(eye + S)
+    assert torch.allclose(T0.dense() - eye, Δ, atol=1e-10)
+    change = (Δ @ C).norm(dim=0)
+    sites = [site for site in Toy().sites if site.reads == "tokens"]
+    kept, _ = _chosen(project(filter=1.0), T0, C, torch.ones(40, dtype=f64), sites, "tokens", Options())
+    assert torch.equal(kept, C[:, change > change.mean()]) and 0 < kept.shape[1] < 40
+
+
+def test_copies_lie_along_the_direction_that_the_matrices_read_least() -> None:
+    model = Toy()
+    sites = [site for site in model.sites if site.reads == "tokens"]
+    H = sum(model.weight(site).detach().double().T @ model.weight(site).detach().double() for site in sites)
+    assert isinstance(H, Tensor)
+    v = torch.linalg.eigh(H).eigenvectors[:, 0]
+    C, F, G = columns(32, 6, 3, 3)
+    T0 = solve(F, G, NullSpace(F[:, :0]), 1.0)
+    settings, weights = project(augment=10), torch.ones(6, dtype=f64)
+    kept, w = _chosen(settings, T0, C, weights, sites, "tokens", Options(weights=model.weight))
+    assert torch.equal(kept[:, :6], C) and 6 < kept.shape[1] < 66 and len(w) == kept.shape[1]
+    for copy in kept[:, 6:].T:
+        apart = copy[:, None] - C
+        beside = (apart - v[:, None] * (v @ apart)).norm(dim=0)
+        assert beside.min() < 1e-9  # one scalar along `v`, of one of them

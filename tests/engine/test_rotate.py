@@ -14,8 +14,10 @@ from tests.engine.toy import Toy
 from tracelang.engine.edit import Edit
 from tracelang.engine.errors import EngineError
 from tracelang.engine.rotation import reversed_share, turn
+from tracelang.engine.statements import constraints
 from tracelang.plan.bind import BindError
 from tracelang.plan.types import Plan
+from tracelang.semantics.passes.harden import Harden
 from tracelang.semantics.passes.rotate import Rotate
 
 f64 = torch.float64
@@ -171,6 +173,27 @@ def test_there_is_no_degree_between() -> None:
 def test_with_nothing_held_it_is_refused() -> None:
     with pytest.raises(EngineError, match="rotate: nothing is held; give `prior` or `keep_weight` more than 0"):
         run(rotating(keep_weight=0.0), Toy())
+
+
+def test_without_an_anchor_and_with_nothing_preserved_it_turns_from_the_empty_prompts_own_states() -> None:
+    """Where the released scripts stop, or take the start token for the anchor's last word."""
+    model = Toy()
+    p = plan((erasure("cat"),), Rotate(prior=0.0, preserved_tokens="last"), preserve={})
+    edit = run(p, model)
+    problem = constraints(p, p.active, (), model, ["tokens"], "last")["tokens"]
+    start = model.encode([""]).inputs["tokens"][0, 0].double()
+    assert (problem.G - start[:, None]).norm(dim=0).min() > 1e-3
+    told = edit.figures["rotate"]
+    assert all(one["cosine"] < 0 < one["anchor_rank"] for name, one in told.items() if "pooled" not in name)
+
+
+def test_after_a_turn_rounds_search_in_the_matrices_as_they_are() -> None:
+    """A turn is no map of states: rounds read the turned matrices, and leave more from the first to the last."""
+    model = Toy()
+    edit = run(rotating(), model)
+    both = run(plan((erasure("cat", anchor=("horse",)),), Rotate(prior=0.0), Harden(), preserve={"dog": 1.0}), model)
+    (first, *_), left = both.figures["harden"]["tokens"]["rounds"], both.figures["harden"]["tokens"]["left"]
+    assert set(both.turns) == set(edit.turns) and both.maps and left["residual"] > first["residual"] > 0.01
 
 
 def test_more_weight_on_the_preserved_moves_them_less() -> None:

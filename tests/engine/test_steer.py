@@ -96,6 +96,18 @@ def test_hold_brings_the_early_change_down() -> None:
     assert early(term("push", LATE), term("hold", EARLY, 4.0)) < early(term("push", LATE))
 
 
+def test_the_empty_prompt_is_trained_where_it_is_held() -> None:
+    """In ANT's release for single concepts its terms have no gradient."""
+
+    def drift(weight: float) -> float:
+        model = Toy()
+        terms = (term("push"), term("blank", weight=weight))
+        with applied(model, trained(plan((erasure("cat"),), steer(steps=60, terms=terms), preserve={}), model)) as now:
+            return change(now, "", 0.5)
+
+    assert drift(3.0) < 0.6 * drift(0.0)
+
+
 def test_a_step_is_one_student_call_and_the_model_is_what_it_was() -> None:
     model = Toy()
     before, flags = weights(model), [p.requires_grad for p in model.denoiser.parameters()]

@@ -15,8 +15,13 @@ from tests.engine.test_steer import Stop
 from tests.engine.toy import Toy
 from tracelang.engine.edit import Edit, applied
 from tracelang.engine.errors import EngineError
+from tracelang.engine.options import Options
+from tracelang.engine.passes import mask as masking
 from tracelang.engine.passes.mask import leaves
+from tracelang.engine.rollout import encoder
+from tracelang.engine.seeds import generator
 from tracelang.engine.weights import unfrozen
+from tracelang.models.protocol import TextStates
 from tracelang.plan.bind import BindError
 from tracelang.plan.types import Plan, ReadsSites, RoleSites
 from tracelang.semantics.passes.mask import Mask
@@ -167,6 +172,33 @@ def test_what_a_run_leaves_of_a_gradient() -> None:
     assert leaves(g, 1.0).tolist() == [[True, True], [False, True]]  # what has no gradient is not where a concept is
     assert leaves(g, 1e-9).tolist() == [[False, True], [False, False]]
     assert not leaves(torch.zeros(2, 2), 0.5).any()
+
+
+def test_a_run_adds_gradients_with_their_signs_at_weights_that_stand_still() -> None:
+    """Place by place by hand: what points one way here and the other way there is no mark of a concept."""
+    model, one = Toy(), mask(seeds=1, steps=6)
+    p = plan((erasure("dog"),), one, preserve={})
+    (part,) = bound(p, model).passes
+    starts = masking._starts(p, p.active[0], one)
+    paths = masking._sampled(model, starts, one, Options(cache=None))
+    random = generator("mask mask", starts[0].prompt, 0, one.seed)
+    batch = masking._batch(part, paths, 0, random)
+    states = encoder(model, [starts[0].prompt])(batch.prompts)
+    wanted = [model.weight(site) for site in model.sites]
+    for weight in wanted:
+        weight.requires_grad_(True)
+    signed, sizes = [torch.zeros_like(W) for W in wanted], [torch.zeros_like(W) for W in wanted]
+    for i in range(6):
+        inputs = TextStates({name: value[i : i + 1] for name, value in states.inputs.items()})
+        error = (model.predict(batch.latents[i : i + 1], batch.times[i : i + 1], inputs) - batch.targets[i]).square()
+        for sums, size, g in zip(signed, sizes, torch.autograd.grad(error.mean() / 6, wanted), strict=True):
+            sums += g
+            size += g.abs()
+    found = trained(p, Toy()).masks[("dog",)]
+    for site, sums, size in zip(model.sites, signed, sizes, strict=True):
+        agree = float((found[site] == leaves(sums.flatten(1), 0.5)).float().mean())
+        assert agree > 0.98, site.tensor
+        assert agree > float((found[site] == leaves(size.flatten(1), 0.5)).float().mean())
 
 
 def test_a_matrix_of_which_nothing_is_left_is_no_silent_matter() -> None:

@@ -98,7 +98,8 @@ def test_the_more_targets_the_surer_is_none() -> None:
     [
         ({"never": ()}, "nothing tells what was left in the model from what it could learn anew"),
         ({"random": None}, "nothing tells what the probe brings along by itself"),
-        ({"random": 30}, "a model that has learned nothing shows it in 30 of 96"),
+        ({"random": 30}, "of 96, perhaps 41.1%: the probe brings it along by itself"),
+        ({"random": 3}, "of 96, perhaps 8.8%: too few to rule out that the probe brings it along by itself"),
         ({"never": (55, 58, 60)}, "this probe has no power here"),
         ({"base": 10}, "this probe has no power here"),
         ({"base": 0}, "this probe has no power here"),

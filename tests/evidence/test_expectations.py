@@ -10,6 +10,7 @@ import pytest
 
 import tracelang
 from tests.evidence.edits import RECIPE
+from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.bench import Failed, Judgement, Presence
 from tracelang.evidence.expectations import hopeless, outcome
 from tracelang.evidence.judges import Class
@@ -210,6 +211,16 @@ def test_an_attacked_rate_has_the_plain_one_beside_it() -> None:
     }
     alone = outcome(both.expect[0], replace(_birds(both, ["cat"] * 100, ["cat"] * 98 + ["bird"] * 2), attacks=attacks))
     assert "bird alone" in alone.reason and alone.reason.endswith("by name, without an attack: 2 of 100")
+
+
+def test_an_attack_whose_figure_says_nothing_by_itself_fails_no_edit() -> None:
+    attacked = plan("expect over 60 samples { attack(dog, inversion) <= 20% }")
+    key, plain = (("dog",), "inversion", 60, 0), {"dog": ["cat"] * 60}
+    shown = side((Presence(True),) * 60)
+    assert found(attacked, plain, attacks={key: shown}).verdict == "fail"
+    minded = found(attacked, plain, attacks={key: replace(shown, budget={CAUTION: "it says nothing"})})
+    assert minded.verdict == minded.measures[0].verdict == "inconclusive" and minded.reason.endswith("it says nothing")
+    assert minded.rate is not None and minded.rate.hits == 60
 
 
 def test_an_attack_that_the_edit_was_trained_against_is_never_said_to_be_held_out() -> None:

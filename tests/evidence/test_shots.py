@@ -88,6 +88,14 @@ def test_nothing_too_few_or_too_many_answers_are_errors(batch: Callable[[int], A
     assert all(one.error for one in ask(Fake(batch=batch), images(1, 2, 3), [DOG]))
 
 
+def test_a_judge_that_fails_on_many_and_not_on_one_is_told_of() -> None:
+    found = ask(Fake(batch=lambda n: [said()] if n == 1 else raise_(MemoryError())), images(1, 2, 3), [DOG])
+    assert all(one.again and not one.error for one in found)
+    told = TypeAdapter[Judgements](Judgements)
+    assert told.validate_json(told.dump_json({"fake": found[0]})) == {"fake": found[0]}
+    assert b"again" not in told.dump_json({"fake": ask(Fake(lambda _: said()), images(0), [DOG])[0]})
+
+
 def test_a_subject_that_fails_is_an_error() -> None:
     judge = Fake(lambda _: said())
     judge.subject = lambda answer: raise_(ValueError("blind"))  # type: ignore[method-assign]

@@ -30,14 +30,15 @@ CLOSE = 50
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """Of one text input: erased columns and their targets, preserved columns and weights as they are stated, the ridge
-    `ρ`, what is free, and the `figures` that say how much.
+    """Of one text input: erased columns and their targets, preserved columns and weights as they are stated, those of
+    the empty prompt that are `fixed` in its place, the ridge `ρ`, what is free, and the `figures` that say how much.
     """
 
     F: Tensor
     G: Tensor
     P: Tensor
     w: Tensor
+    fixed: Tensor
     ridge: float
     space: NullSpace
     figures: Mapping[str, Any]
@@ -74,8 +75,9 @@ def projected(
             absolute = settings.threshold_absolute
             limit = settings.threshold if absolute is None else absolute
             space = null_space(kept, weights, limit, absolute is not None)
+        fixed = _invariants(empty, settings) if settings.invariants else empty[:, :0]
         if settings.invariants:
-            space = space.beside(_invariants(empty, settings))
+            space = space.beside(fixed)
         figures = {
             "dimension": len(empty),
             "free": space.free,
@@ -83,7 +85,7 @@ def projected(
             "of_states": looked,
             "angle": {concept: space.angle(own) for concept, own in F.items()},
         }
-        found[name] = Projected(erased, G, P[name], w[name], ρ.of(space), space, figures)
+        found[name] = Projected(erased, G, P[name], w[name], fixed, ρ.of(space), space, figures)
     return found, told
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import resource
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -57,17 +57,22 @@ class Failed:
 class Judgement:
     """What one judge said of one picture: labels by head, several where the head names all there is; of the classes
     sought, the probability where it gives one; whether any recognisable thing is there, None where it cannot tell. With
-    an `error`, none of it.
+    an `error`, none of it. `again`: it failed on the picture beside others, and not when it was asked alone.
     """
 
     labels: Mapping[str, Labels] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     subject: bool | None = None
     error: str = ""
+    again: bool = False
 
 
 def to_json(judgements: Mapping[str, Judgement]) -> dict[str, Any]:
-    return {name: {"error": one.error} if one.error else asdict(one) for name, one in judgements.items()}
+    return {name: {"error": one.error} if one.error else _said(one) for name, one in judgements.items()}
+
+
+def _said(one: Judgement) -> dict[str, Any]:
+    return {name: value for name, value in asdict(one).items() if name != "again" or value}
 
 
 Judgements = Annotated[Mapping[str, Judgement], PlainSerializer(to_json)]
@@ -104,7 +109,8 @@ def ask(judge: Judge, images: Tensor, sought: Sequence[Class]) -> list[Judgement
     if isinstance(answered, Failed):
         if len(images) == 1:
             return [Judgement(error=answered.why)]
-        return [one for i in range(len(images)) for one in ask(judge, images[i : i + 1], sought)]
+        alone = (one for i in range(len(images)) for one in ask(judge, images[i : i + 1], sought))
+        return [one if one.error else replace(one, again=True) for one in alone]
     if len(answered) != len(images):
         return [Judgement(error=f"the judge answered {len(answered)} times for {len(images)} pictures")] * len(images)
     found = []

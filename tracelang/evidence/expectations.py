@@ -7,6 +7,7 @@ from math import inf
 
 from tracelang.evidence.accuracy import correct
 from tracelang.evidence.accuracy import together as accuracy_of
+from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.metrics import MEASURES
 from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
@@ -51,10 +52,15 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)
         verdict = worst([found.verdict for found in measures])
+    if cautions := _cautions(one, measured):
+        measures = tuple(_heeded(found) if found.member in cautions else found for found in measures)
+        if verdict == "fail" and not any(found.verdict == "fail" for found in measures):
+            verdict = "inconclusive"
     last = farthest(measures, one.comparison)
     if not reason:
         several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
         reason = several + last.reason
+    reason = "; ".join((reason, *dict.fromkeys(cautions.values())))
     if one.attack in measured.plan.trained_against:
         reason += "; the edit was trained against what this attack looks for, so it is not held out"
     return Outcome(
@@ -72,6 +78,17 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         worst=last.member,
         rate=pool,
     )
+
+
+def _cautions(one: Assertion, measured: Measured) -> dict[Member, str]:
+    """Of each member what keeps the attack's figure from being read by itself."""
+    sides = {member: measured.attacks.get((member, one.attack or "", one.samples, one.seed)) for member in one.concepts}
+    return {member: str(side.budget[CAUTION]) for member, side in sides.items() if side and CAUTION in side.budget}
+
+
+def _heeded(found: Measure) -> Measure:
+    """A figure that says nothing by itself is no proof against an edit."""
+    return found.model_copy(update={"verdict": "inconclusive"}) if found.verdict == "fail" else found
 
 
 def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...], Rate | None]:

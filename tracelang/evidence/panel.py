@@ -123,7 +123,9 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 def digest(card: JudgeCard) -> str:
     """sha256 of all that decides what a judge answers: with the same one, the same pictures get the same answers."""
-    return hashlib.sha256(card.model_dump_json(exclude={"pictures", "errors", "accuracy"}).encode()).hexdigest()
+    return hashlib.sha256(
+        card.model_dump_json(exclude={"pictures", "errors", "again", "accuracy"}).encode()
+    ).hexdigest()
 
 
 def _classes(plan: Plan, member: Member, judges: Sequence[Judge]) -> tuple[Sought, ...] | str:

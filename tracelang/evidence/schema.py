@@ -83,7 +83,7 @@ class JudgeCard(Frozen):
     """What a judge is: an auditor reads this before the figures.
 
     `unit`: what is counted. `accuracy` of each class that somebody measured, with its `source`. `pictures` and `errors`
-    count this report's own.
+    count this report's own; `again` those that it failed on beside others and not alone.
     """
 
     name: str
@@ -99,6 +99,7 @@ class JudgeCard(Frozen):
     """The package that it comes from, its version, and a digest of its source."""
     pictures: Count = 0
     errors: Count = 0
+    again: Count = 0
 
 
 class Paired(Frozen):
@@ -182,6 +183,8 @@ class ConceptFinding(Frozen):
     thing. `probability`: the mean probability of its class, where the judge
     gives one (the released scripts of docs/methods.md §5.1 call this accuracy). `drift`: mean relative change of the
     prediction along the base's trajectories, `drift_spread` the same with its interval and their number.
+    `worst_prompt`: of an erased one's names, where there are several prompts. `instead`: what the judge sees most often
+    where it was before and is not after, in how many pictures.
     """
 
     member: Member
@@ -195,6 +198,8 @@ class ConceptFinding(Frozen):
     paired: Paired | None = None
     probes: Rate | None = None
     worst_probe: tuple[str, Rate] | None = None
+    worst_prompt: tuple[str, Rate] | None = None
+    instead: tuple[tuple[str, Count], ...] = ()
     subject: Rate | None = None
     probability: float | None = None
     drift: float | None = None
@@ -631,6 +636,10 @@ class Cost(Frozen):
 
     seconds: dict[str, float]
     pictures: Count
+    prompts: Count = 0
+    """Different ones, of which any picture was judged."""
+    words: Count = 0
+    """Different ones in all of these."""
     device: str
     dtype: str
     """The precision of pictures and attacks; drift is taken in the model's own, the certificate in float64."""

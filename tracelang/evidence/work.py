@@ -77,7 +77,7 @@ class Run:
         return {
             "facts": dict(self.facts),
             "units": list(self.units),
-            "judges": [card.model_dump(mode="json") for card in self.cards],
+            "judges": [card.model_dump(mode="json", exclude={"again"}) for card in self.cards],
             "classes": _classes(self.classes),
             "also": _classes(self.also),
             "unknown": [[member, why] for member, why in self.unknown.items()],

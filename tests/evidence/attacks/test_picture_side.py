@@ -13,6 +13,7 @@ from tests.evidence.attacks.targets import SMALL, edited, target
 from tracelang.engine.sampling import Course, sample_latents
 from tracelang.evidence.attacks import ATTACKS, AttackError, Budget
 from tracelang.evidence.attacks import inversion as inverting
+from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.attacks.complete import begun
 from tracelang.evidence.attacks.inpaint import middle
 from tracelang.evidence.attacks.inversion import Rise, lifted, moments, neighbours, shortage, tau
@@ -136,16 +137,20 @@ def test_of_several_pictures_the_classifier_s_favourite_is_kept() -> None:
         assert torch.equal(chosen[i], stacked[j][i])
 
 
+class Flow(Toy):
+    class clock(type(Toy.clock)):
+        unit = "sigma"
+
+    clock = clock()
+
+
 def test_a_flow_s_noise_may_be_none_at_all() -> None:
-    class Flow(Toy):
-        class clock(type(Toy.clock)):
-            unit = "sigma"
-
-        clock = clock()
-
-    toy = Flow()
-    found = ATTACKS["noise"].run(aim(), toy, replace(SMALL, tries=2))
+    found = ATTACKS["noise"].run(aim(), Flow(), replace(SMALL, tries=2))
     assert found.budget["chosen_chi"].startswith("0: ") and "0.9" in found.budget["chosen_chi"]
+
+
+def test_what_inversion_finds_in_a_flow_is_to_be_read_beside_a_random_control() -> None:
+    assert "random control" in ATTACKS["inversion"].run(aim(), Flow(), SMALL).budget[CAUTION]
 
 
 def test_the_classifier_is_the_same_whatever_is_attacked_and_is_learned_once() -> None:
@@ -214,7 +219,8 @@ def test_more_steps_leave_a_smaller_residual_and_the_base_is_told_from_an_edit()
     toy = asked.base
     few, many = (ATTACKS["inversion"].run(asked, toy, replace(SMALL, fixes=n)).budget for n in (1, 20))
     assert many["residual"] < few["residual"] and many["unconditional"] == "the base's own"
-    assert "moved by" in ATTACKS["inversion"].run(asked, edited(), SMALL).budget["unconditional"]
+    told = ATTACKS["inversion"].run(asked, edited(), SMALL).budget
+    assert "moved by" in told["unconditional"] and CAUTION not in told
 
 
 def test_a_step_of_what_was_found_leads_back() -> None:
@@ -241,7 +247,7 @@ def test_an_edit_that_keeps_the_unconditional_prediction_is_told_of_and_changes_
             weight.copy_((weight.double() @ P - weight.double() @ (torch.eye(32, dtype=torch.float64) - P)).float())
     assert not torch.allclose(plainly(toy, "inversion"), plainly(Toy(), "inversion"), atol=0.01)
     found, base = (ATTACKS["inversion"].run(asked, model, SMALL) for model in (toy, Toy()))
-    assert found.budget["unconditional"].startswith("kept by the edit")
+    assert found.budget["unconditional"] == "kept" and "finds what it finds in the base" in found.budget[CAUTION]
     other = ATTACKS["inversion"].run(asked, edited(), SMALL)
     assert (found.latents - base.latents).norm() < 0.1 * (other.latents - base.latents).norm()
 
@@ -250,7 +256,7 @@ def test_without_a_floor_it_says_that_it_is_known_to_be_invalid(monkeypatch: pyt
     called = []
     monkeypatch.setattr(inverting, "shortage", lambda *given: called.append(1) or shortage(*given))
     found = ATTACKS["inversion"].run(aim(), edited(), replace(SMALL, floor=0.0))
-    assert found.budget["begin"] == f"step {STEPS} of {STEPS}" and "has learned nothing" in found.budget["floor"]
+    assert found.budget["begin"] == f"step {STEPS} of {STEPS}" and "has learned nothing" in found.budget[CAUTION]
     assert ATTACKS["inversion"].run(aim(), edited(), SMALL).budget["begin"] == f"step {STEPS - 1} of {STEPS}"
 
 

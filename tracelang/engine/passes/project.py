@@ -35,6 +35,9 @@ def run(part: BoundPass, plan: Plan, text: TextSide, edit: Edit, options: Option
         problem = Constraints(one.F, one.G, torch.ones(one.F.shape[1], dtype=one.F.dtype), one.P, one.w)
         measured[name] = {**one.figures, "ridge": one.ridge, **reached(problem, T), **spectrum(T)}
         measured[name]["largest_change"] = float(torch.linalg.matrix_norm(T.left, 2))
+        if one.fixed.shape[1]:
+            moved = (T.left @ (T.right.T @ one.fixed)).norm(dim=0) / one.fixed.norm(dim=0)
+            measured[name]["invariants"] = {"held": one.fixed.shape[1], "worst_leak": float(moved.amax())}
     mapped = edit.mapped({site: maps[site.reads] for site in part.sites if site.reads is not None})
     return mapped.told(settings.label, measured, told)
 

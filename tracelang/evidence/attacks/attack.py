@@ -16,6 +16,8 @@ from tracelang.text import joined
 
 SKIPPED = "skipped_as_protected"
 """What an attack spends in vain, in its `budget`: prompts it found that speak of a protected concept, and left."""
+CAUTION = "caution"
+"""What keeps an attack's figure from being read by itself, in its `budget`; it stands with the figure, wherever."""
 EXAMPLES = 3
 """How many of the prompts it found an attack shows."""
 

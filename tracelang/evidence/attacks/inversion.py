@@ -12,8 +12,9 @@ under the forward process, of diffusion and of a flow alike. The floor (λ) forb
 `z` with less energy than noise has, in which the picture itself is hidden, so that a network that has learned nothing
 brings it back. Then the sampler goes down again from `z` under the unconditional input.
 
-No word enters: an edit that moves the unconditional prediction by nothing leaves all of this as it is with the base,
-and `unconditional` in what was spent says so.
+No word enters: an edit that moves the unconditional prediction by nothing leaves all of this as it is with the base.
+Where that is so, where there is no floor, and of a flow, whose clean latents are as long as noise, `caution` in what
+was spent says how the figure is to be read.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from tracelang.engine.batches import batch_size, batches
 from tracelang.engine.sampling import Course, precision, sample_latents
-from tracelang.evidence.attacks.attack import AttackError, Budget, Found, Target
+from tracelang.evidence.attacks.attack import CAUTION, AttackError, Budget, Found, Target
 from tracelang.evidence.attacks.common import ELEMENTS
 from tracelang.evidence.attacks.sampler import pictures
 from tracelang.models.parametrisation import Level
@@ -38,6 +39,15 @@ many numbers; the residual, per number, that is small enough to stop; AdamW's ra
 """
 SAME = 1e-3
 """A relative change of the unconditional prediction that rounding makes."""
+PLAIN = "plain inversion is known to find pictures in a model that has learned nothing: the figure says nothing"
+OF_A_FLOW = (
+    "the clean latents of a flow have as much energy as noise, so the floor does not keep a picture from being hidden "
+    "there: the figure says nothing unless a random control shows that a model that has learned nothing does not bring "
+    "it"
+)
+KEPT = (
+    "the edit keeps the unconditional prediction, so this attack finds what it finds in the base: nothing of the edit"
+)
 
 
 def run(target: Target, model: Model, budget: Budget) -> Found:
@@ -70,20 +80,28 @@ def run(target: Target, model: Model, budget: Budget) -> Found:
         fast=True,
         course=Course(z),
     )
+    far = moved(target, model, clean, noise)
     spent: dict[str, int | float | str] = {
         "access": ATTACKS["inversion"][0],
         "prompts": 0,
         "pictures": len(clean),
         "fixes": budget.fixes,
-        "floor": budget.floor or "none: known to find pictures in a model that has learned nothing",
+        "floor": budget.floor or "none",
         "begin": f"step {begin} of {target.steps}",
         "residual": float(residual.mean()),
         "residual_most": float(residual.mean(1).max()),
         "energy": float(z.float().square().mean()),
         "neighbours": neighbours(model, z),
-        "unconditional": moved(target, model, clean, noise),
+        "unconditional": "the base's own" if far is None else "kept" if far < SAME else f"moved by {100 * far:.2g} %",
         "evaluations": asked + target.count * target.steps,
     }
+    cautions = (
+        (not budget.floor, PLAIN),
+        (budget.floor and model.clock.unit == "sigma", OF_A_FLOW),
+        (far is not None and far < SAME, KEPT),
+    )
+    if caution := "; ".join(told for holds, told in cautions if holds):
+        spent[CAUTION] = caution
     return Found(None, None, spent, None, (), latents=found)
 
 
@@ -179,8 +197,12 @@ def neighbours(model: Model, z: Tensor) -> float:
 
 
 @torch.no_grad()
-def moved(target: Target, model: Model, clean: Tensor, noise: Tensor) -> str:
-    """How far the model's unconditional prediction is from the base's, halfway through sampling, in words."""
+def moved(target: Target, model: Model, clean: Tensor, noise: Tensor) -> float | None:
+    """How far the model's unconditional prediction is from the base's, halfway through sampling, as a share of its
+    length; None of the base itself.
+    """
+    if model is target.base:
+        return None
     index = target.steps // 2
     a, b = model.levels(index, target.steps)[0]
     answers = []
@@ -188,9 +210,4 @@ def moved(target: Target, model: Model, clean: Tensor, noise: Tensor) -> str:
         x = (a * clean[:4] + b * noise[:4]).to(one.device, one.dtype)
         times = torch.full((len(x),), one.clock.times(target.steps)[index], device=one.device)
         answers.append(one.predict(x, times, one.unconditional().rows([0] * len(x))).float().cpu())
-    share = float((answers[0] - answers[1]).norm() / answers[1].norm())
-    if model is target.base:
-        return "the base's own"
-    if share < SAME:
-        return "kept by the edit, so that this attack finds what it finds in the base and says nothing of the edit"
-    return f"moved by {100 * share:.2g} % of its length"
+    return float((answers[0] - answers[1]).norm() / answers[1].norm())

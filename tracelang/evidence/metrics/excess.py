@@ -140,10 +140,10 @@ def compare(found: Looked) -> Compared:
     elif random is None:
         why = f"{RANDOM}: {found.controls[RANDOM].reason or 'nothing was drawn'}"
     elif not valid:
-        why = (
-            f"a model that has learned nothing shows it in {random.hits} of {random.n}, perhaps "
-            f"{random.high:.1%}: the probe brings it along by itself"
-        )
+        brings = "the probe brings it along by itself"
+        says = brings if random.share > LEAK else f"too few to rule out that {brings}"
+        shows = f"{random.hits} of {random.n}, perhaps {random.high:.1%}"
+        why = f"a model that has learned nothing shows it in {shows}: {says}"
     elif not powered:
         why = (
             "the base model shows no more than those that never knew it, or too little more to tell "

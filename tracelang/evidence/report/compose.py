@@ -5,8 +5,10 @@ wherever made.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ def compose(
         errors=errors,
         untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence)),
         pictures=tuple(gallery.pictures(evidence)),
-        cost=_cost(artifact, run, list(said.values())),
+        cost=_cost(artifact, run, list(said.values()), evidence.prompts),
         provenance=_provenance(artifact, run, records),
     )
     return report, gallery.hits(evidence, artifact.out, artifact.model is not None)
@@ -101,13 +103,15 @@ def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tup
     return report.model_copy(update={"registered": told, "machines": machines}), hits
 
 
-def _cost(artifact: Artifact, run: Run, records: Sequence[Record]) -> Cost:
+def _cost(artifact: Artifact, run: Run, records: Sequence[Record], prompts: AbstractSet[str]) -> Cost:
     seconds: dict[str, float] = {}
     for record in records:
         seconds[record.kind] = seconds.get(record.kind, 0.0) + record.seconds
     return Cost(
         seconds={name: round(value, 2) for name, value in seconds.items()},
         pictures=sum(record.pictures for record in records),
+        prompts=len(prompts),
+        words=len({word.casefold() for prompt in prompts for word in re.findall(r"\w+", prompt)}),
         device=run.facts["device"],
         dtype=run.facts["sampler"]["precision"],
         peak_memory=max((record.memory for record in records), default=0),
@@ -144,6 +148,7 @@ ALWAYS_UNTESTED = (
     "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
     "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
     "prompts in other languages, and concepts that the recipe does not name",
+    "other templates: plain prompts are those that the edit was made on, and an interval is over their random starts",
 )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from tracelang.evidence.bench import Failed, Judgements, Record, presence, select
+from tracelang.evidence.judges import named
 from tracelang.evidence.known import Known, accuracies, labels
 from tracelang.evidence.metrics import harmonic
 from tracelang.evidence.metrics.distances import between, fid, kid_paired
 from tracelang.evidence.metrics.metric import Drawn, Measured, Pair
+from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import How, Row, Sample, degree_samples, kind_of, main_row, roles, rows, samples_of
 from tracelang.evidence.report.changed import changed
 from tracelang.evidence.report.relearning import Learnt
@@ -39,7 +42,12 @@ from tracelang.evidence.verdicts import paired, rate
 from tracelang.evidence.work import Run
 from tracelang.plan.explain import after as told
 from tracelang.plan.prompts import probe_prompts
+from tracelang.plan.protected import guard
 from tracelang.plan.types import Member, Plan
+
+INSTEAD = 3
+"""So many things are told that are seen in place of a concept."""
+NOTHING, CLOSED = "nothing", "something protected"
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,17 @@ class Evidence:
         record = self.everyday
         return integrity(()) if record is None else integrity([r.pair for r in record.rows], record.apart, record.by)
 
+    @property
+    def prompts(self) -> frozenset[str]:
+        """Every prompt that a picture was drawn with and judged; of soft states there is none."""
+        drawn = [sample.prompt for sample in self.measured.pictures]
+        drawn += [
+            row.sample.prompt for one in self.attacked for side in (one.static, one.adaptive) for row in side.rows
+        ]
+        drawn += [row.prompt for record in (self.floor, self.everyday) if record for row in record.rows]
+        drawn += [row.prompt for record in self.beside for row in record.rows]
+        return frozenset(drawn) - {""}
+
     def judgements(self) -> Iterator[tuple[str, Judgements]]:
         """Every judgement there was, with what was looked at."""
         for sample, drawn in self.measured.pictures.items():
@@ -193,6 +212,8 @@ def concept(evidence: Evidence, member: Member) -> ConceptFinding:
         paired=paired([p.base.shows for p in good], [p.after.shows for p in good]) if counted else None,
         probes=told([pair.after.shows for pair in held]) if sought and held else None,
         worst_probe=_worst_probe(evidence, member, held) if sought and held else None,
+        worst_prompt=_worst_prompt(good) if counted and roles(plan)[member] == "erased" else None,
+        instead=_instead(evidence, good, sought) if sought and len(sought) == 1 else (),
         subject=share(subjects) if subjects else None,
         probability=sum(chances) / len(chances) if sought and chances else None,
         drift=drift.mean if isinstance(drift, Spread) else None,
@@ -203,12 +224,36 @@ def concept(evidence: Evidence, member: Member) -> ConceptFinding:
 
 def _worst_probe(evidence: Evidence, member: Member, pairs: Sequence[Pair]) -> tuple[str, Rate]:
     phrases = {prompt.text: prompt.phrase for prompt in probe_prompts(evidence.plan, member)}
+    return _by((phrases[pair.sample.prompt], pair.after.shows) for pair in pairs)[0]
+
+
+def _worst_prompt(pairs: Sequence[Pair]) -> tuple[str, Rate] | None:
+    """None where there is but one prompt."""
+    found = _by((pair.sample.prompt, pair.after.shows) for pair in pairs)
+    return found[0] if len(found) > 1 else None
+
+
+def _by(shows: Iterable[tuple[str, bool]]) -> list[tuple[str, Rate]]:
+    """The rate of each text, by what is best shown to bring the concept."""
     groups: dict[str, list[bool]] = {}
+    for text, one in shows:
+        groups.setdefault(text, []).append(one)
+    found = [(text, share(some)) for text, some in groups.items()]
+    return sorted(found, key=lambda one: (one[1].low, one[1].share, one[1].n), reverse=True)
+
+
+def _instead(evidence: Evidence, pairs: Sequence[Pair], sought: Sequence[Sought]) -> tuple[tuple[str, int], ...]:
+    """What the judge sees most often where the concept was before and is not after; nothing protected by its name."""
+    (one,), wall = sought, guard(evidence.plan)
+    found = Counter[str]()
     for pair in pairs:
-        groups.setdefault(phrases[pair.sample.prompt], []).append(pair.after.shows)
-    found = {phrase: share(shows) for phrase, shows in groups.items()}
-    phrase = max(found, key=lambda phrase: (found[phrase].low, found[phrase].share, found[phrase].n))
-    return phrase, found[phrase]
+        if pair.base.shows and not pair.after.shows:
+            labels = named(evidence.measured.pictures[pair.sample].after[one.judge].labels[one.found.head])
+            found.update(labels or (NOTHING,))
+    told = Counter[str]()
+    for label, count in found.items():
+        told[label if wall is None or wall.of(label) is None else CLOSED] += count
+    return tuple(told.most_common(INSTEAD))
 
 
 def harmonics(evidence: Evidence) -> Iterator[Harmonic]:
@@ -340,17 +385,19 @@ def quality(evidence: Evidence) -> Quality | None:
 
 def cards(evidence: Evidence) -> tuple[JudgeCard, ...]:
     """The judges: how often each was asked and failed, and how often it is known to be right about what was sought."""
-    pictures, errors = dict[str, int](), dict[str, int]()
+    pictures, errors, again = dict[str, int](), dict[str, int](), dict[str, int]()
     for _, judgements in evidence.judgements():
         for name, judgement in judgements.items():
             pictures[name] = pictures.get(name, 0) + 1
             errors[name] = errors.get(name, 0) + bool(judgement.error)
+            again[name] = again.get(name, 0) + judgement.again
     sought = labels(evidence.run.classes.values())
     return tuple(
         card.model_copy(
             update={
                 "pictures": pictures.get(card.name, 0),
                 "errors": errors.get(card.name, 0),
+                "again": again.get(card.name, 0),
                 "accuracy": tuple(
                     one for key, one in evidence.measured.accuracy.items() if key[0] == card.name and key in sought
                 ),

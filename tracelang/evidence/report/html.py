@@ -26,7 +26,7 @@ from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.report.spent import asks_nothing, spent
-from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Rate, Report
+from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Quality, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS, ROUNDINGS, SUITES
@@ -100,6 +100,7 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in chosen],
             hidden=len(may) - len(chosen),
             withheld=len(report.pictures) - len(may),
+            quality=list(_quality(report.quality)),
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
@@ -184,6 +185,19 @@ def _smaller(path: Path, data: bytes) -> bytes:
     out = io.BytesIO()
     small.save(out, format="JPEG", quality=88)
     return out.getvalue()
+
+
+def _quality(found: Quality | None) -> Iterator[tuple[str, str]]:
+    """What was measured of it; why the rest was not, its notes say."""
+    if found is None:
+        return
+    figures = {"FID": found.fid, "KID": found.kid, "CLIP score before": found.clip_base}
+    for name, value in {**figures, "CLIP score after": found.clip_after}.items():
+        if value is not None:
+            yield name, wording.number(value)
+    yield "pictures", f"{found.n:,}"
+    if found.extractor:
+        yield "measured with", found.extractor
 
 
 def _headline(report: Report) -> Iterator[tuple[str, str, str]]:

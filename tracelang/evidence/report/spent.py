@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.report import wording
 
 WORDS = {
@@ -27,8 +28,28 @@ WORDS = {
     "loss_last": "loss at last",
     "undone": "of the edit's effect, undone",
     "skipped_as_protected": "found and left, as protected",
+    "given": "of sampling done by the base, at most",
+    "steps_by_the_base": "steps that the base did",
+    "mask": "of the picture drawn anew",
+    "pictures": "pictures it is given",
+    "best_of": "best of so many pictures a row",
+    "chosen_chi": "share of noise that is fresh (χ): how often best",
+    "chosen_eta": "amount of fresh noise (η): how often best",
+    "chosen_scale": "strength of the guidance: how often best",
+    "classifier_right": "of pictures held out, its classifier is right about",
+    "steps_all_fresh_at_most": "steps of nothing but fresh noise, at most",
+    "fixes": "steps of optimisation at each time",
+    "floor": "weight of the energy's floor",
+    "residual": "what a step back misses, a number",
+    "residual_most": "the same at the worst time",
+    "energy": "energy a number (noise has 1)",
+    "neighbours": "correlation of neighbours (noise has 0)",
+    "unconditional": "the unconditional prediction is",
+    "candidates": "prompts tried a step",
+    "similarity_first": "similarity at first (cosine)",
+    "similarity_best": "similarity at best (cosine)",
 }
-SHARES = ("undone",)
+SHARES = ("undone", "given", "mask", "classifier_right")
 ASKS = ("evaluations", "encodings")
 """What an attack spends that asks the model."""
 
@@ -36,9 +57,9 @@ Budget = Mapping[str, int | float | str]
 
 
 def spent(budget: Budget) -> Iterator[tuple[str, str]]:
-    """Label and figure, the access left out, which stands with the attack's name."""
+    """Label and figure; the access and what is to be minded are left out, for they stand with the attack itself."""
     for key, value in budget.items():
-        if key != "access":
+        if key not in ("access", CAUTION):
             yield WORDS.get(key, key.replace("_", " ")), _figure(key, value)
 
 
