@@ -261,6 +261,15 @@ def test_the_configs_have_to_be_the_models(tmp_path):
     assert "no model whose configs are shipped" in refusal(file)
 
 
+def test_a_class_of_another_kind_is_the_configs_fault(tmp_path):
+    model = checkpoint("sd1")
+    file, config = single.build(tmp_path / "x.safetensors", model), folder.build(tmp_path / "config", model, only=())
+    index = config / "model_index.json"
+    index.write_text(index.read_text().replace("CLIPTextModel", "CLIPVisionModel"))
+    told = refusal(file, str(config))
+    assert told.startswith(f"{index}: text_encoder is") and "CLIPVisionModel" in told
+
+
 def test_nothing_is_read_through_a_link_out_of_the_configs(tmp_path):
     model = checkpoint("sd1")
     file = single.build(tmp_path / "x.safetensors", model)

@@ -142,7 +142,10 @@ def _single(path: Path, config: str | None) -> Path:
     found = prepare.kind(path)
     if config is None:
         return prepare.prepared(path, found, prepare.stock_of(path, found))
-    return prepare.prepared(path, found, _configs(path, config, found.lacking))
+    where = _configs(path, config, found.lacking)
+    made = prepare.prepared(path, found, where)
+    family_of(where)  # of a class that no family has the configs are to blame, which the file does not hold
+    return made
 
 
 def _configs(path: Path, config: str, lacking: Sequence[str]) -> Path:
