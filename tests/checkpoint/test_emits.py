@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import tracelang
 from tracelang.checkpoint import delta as deltas_file
-from tracelang.checkpoint import forms, kohya, lora
+from tracelang.checkpoint import forms, kohya, lora, modelspec
 from tracelang.checkpoint.emits import lora as emit_lora
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
@@ -23,6 +23,7 @@ from tracelang.checkpoint.save import save
 from tracelang.engine.low_rank import Dense, LowRank, truncated
 from tracelang.engine.text_map import orthonormal
 from tracelang.models.locate import family_of
+from tracelang.models.single import stock
 from tracelang.plan.family import ModelError, Site
 from tracelang.plan.types import Plan
 from tracelang.semantics.passes.refine import Refine
@@ -139,6 +140,11 @@ KEYS = {
 }
 
 
+@pytest.mark.parametrize(("configs", "drawn"), [("sd15", "512x512"), ("sd21", "768x768"), ("sdxl", "1024x1024")])
+def test_the_resolution_is_the_published_models(configs, drawn):
+    assert modelspec.resolution(stock.folder(configs)) == drawn
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_metadata_says_what_the_file_is_of(name, bases, plan, tmp_path, monkeypatch):
     given = changes(bases[name], rank=2)
@@ -154,6 +160,7 @@ def test_the_metadata_says_what_the_file_is_of(name, bases, plan, tmp_path, monk
         assert "cat" in held["modelspec.description"] and re.fullmatch("0x[0-9a-f]{64}", held["modelspec.hash_sha256"])
         assert held["tracelang.plan"] == plan.digest and held["tracelang.base_fingerprint"] == fingerprint
         assert "modelspec.date" not in held and held["tracelang.version"]
+        assert held["modelspec.resolution"] == modelspec.resolution(bases[name])
     assert found["lora"]["modelspec.implementation"] == "diffusers"
     held = found["lora-kohya"]
     assert held["ss_network_dim"] == held["ss_network_alpha"] == "1" and set(

@@ -180,6 +180,29 @@ def test_hard_links_that_cannot_be_are_refused_before_work(base, monkeypatch):
     assert sorted(path.name for path in Path().iterdir()) == ["base", "r.erase"]
 
 
+def test_plan_refuses_a_place_as_apply_does(kind, base, monkeypatch):
+    def same(*words):
+        told = [run(command, *words) for command in ("plan", "apply")]
+        assert told[0] == told[1] and told[0][0] == 1, told
+        return told[0][1]
+
+    assert "cannot be written" in same("--out", "/proc/out")
+    assert "lies inside" in same("--out", "base/out")
+    assert "single file" in same("--out", "out", "--emit", "single-file")
+    with monkeypatch.context() as full:
+        told = list(os.statvfs("."))
+        told[0], told[1], told[4] = 1, 1, room.LEAST
+        full.setattr(os, "statvfs", lambda path: os.statvfs_result(told))
+        assert "MiB of new files" in same("--out", "out", "--emit", "delta")
+
+    def apart(*told, **more):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", apart)
+    assert "--untouched copy" in same("--out", "out", "--untouched", "link")
+    assert run("plan", "--out", "out")[0] == 0 and not Path("out").exists()
+
+
 def holder(place: Path) -> subprocess.Popen:
     """Another process that builds an output in `place`, and says so."""
     code = (

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
 from tracelang.cli import main
+from tracelang.models.locate import family_of, locate
+from tracelang.plan.family import ModelError
 
 
 def inspect(*words: object, code: int = 0) -> Result:
@@ -97,6 +99,35 @@ def test_a_quantised_file_is_listed_and_said_not_to_be_edited(name: str, tmp_pat
         for rest in (struct.pack("<QQ", 1 << 60, 1 << 60) + whole[24:], struct.pack("<QQ", 0, 1) + align, many):
             file.write_bytes(whole[:8] + rest)
             assert "download the file again" in inspect(file, code=1).stderr
+
+
+@pytest.mark.parametrize("name", ["fp8 folder", "nf4 folder", "inpainting folder", "refiner folder"])
+def test_a_folder_that_is_not_edited_is_listed_with_the_whole_reason(name: str, tmp_path: Path) -> None:
+    from tests.layouts.odd import ODD
+
+    folder = ODD[name](tmp_path)
+    data = told(folder)
+    assert sum(part["tensors"] for part in data["components"]) > 100
+    reason = data["facts"]["not_edited"]
+    assert f"not edited: {reason}\n" in inspect(folder).stdout
+    with pytest.raises(ModelError) as refused:
+        family_of(locate(str(folder))).check(folder)
+    assert str(refused.value).removeprefix(f"{folder}: ") == reason
+
+
+def test_a_component_without_weights_or_of_codes_does_not_hide_the_others(tmp_path: Path) -> None:
+    from tests.layouts import folder
+    from tests.layouts.checkpoint import checkpoint
+
+    base = folder.build(tmp_path / "base", checkpoint("sd1"))
+    (file,) = (base / "unet").glob("*.safetensors")
+    text = json.dumps({"w": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}).encode()
+    table(file, text, bytes(2))
+    parts = {part["name"]: part for part in told(base)["components"]}
+    assert parts["unet"]["dtypes"] == {"F4": 1} and "quantise" in parts["unet"]["about"] and parts["vae"]["tensors"]
+    file.unlink()
+    parts = {part["name"]: part for part in told(base)["components"]}
+    assert parts["unet"]["tensors"] == 0 and "no safetensors" in parts["unet"]["about"] and parts["vae"]["tensors"]
 
 
 def test_blocks_of_a_gguf_file_are_counted_by_their_type(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return request.param, kind, random.build(tmp_path_factory.mktemp("methods") / request.param)
 
 
-def bound(method: str, kind: Any, folder: Path) -> BoundPlan:
+def bound(method: str, kind: Any, folder: Path, changes: str = "") -> BoundPlan:
     """A method on a model, its trainings cut to a step or two."""
-    short = [LOOSE.get(method, "")]
+    short = [LOOSE.get(method, ""), changes]
     for step in tracelang.compile(RECIPE.format(method, "")).method.passes:
         if isinstance(step, Steer):
             short.append(f"{step.label}.steps = 2  {step.label}.trajectories = 2  {step.label}.sampler_steps = 8")
@@ -89,6 +89,13 @@ def test_each_runs_on_both_families_and_edits_what_its_paper_does(method: str, f
         return not torch.equal(new, W)
 
     assert {site.tensor for site in plan.sites if not changed(site)} == STILL.get((method, name), set())
+
+
+def test_the_wider_variant_of_esd_is_all_of_cross_attention(family: tuple[str, Any, Path]) -> None:
+    name, kind, folder = family
+    wanted = re.compile(rf"{TEXT}|.*\.to_add_out" if name == "flux" else r".*\.attn2\.to_(q|k|v|out\.0)")
+    plan = bound("esd", kind, folder, "steer.on = cross")
+    assert {site.module for site in plan.sites} == {s.module for s in plan.facts.sites if wanted.fullmatch(s.module)}
 
 
 def test_every_rival_is_among_them() -> None:

@@ -35,6 +35,7 @@ def slots(settings: Steer, preserves: bool) -> tuple[Slot, ...]:
 def test_the_push_target_and_the_frozen_prediction_average_to_nothing_at_strength_one() -> None:
     assert torch.allclose((target(term("push"), C, E, None, 1) + C) / 2, E, atol=1e-6)
     assert torch.equal(target(term("push", strength=0), C, E, None, 1), E)
+    assert torch.allclose(target(term("push"), C, E, None, 1), C - 2 * (C - E), atol=1e-6)  # ESD's later script, η = 2
 
 
 def test_with_an_anchor_the_push_starts_from_the_anchor() -> None:

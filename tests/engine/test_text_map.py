@@ -134,6 +134,33 @@ def test_a_second_edit_on_top_composes() -> None:
     assert torch.allclose(first.then(second).dense(), first.dense() @ second.dense(), atol=1e-12)
 
 
+def test_sums_of_two_concepts_solve_both_together_and_one_after_the_other_is_another_edit() -> None:
+    """`T = B C⁻¹` from each concept's own sums `Σ a f fᵀ` and `Σ a g fᵀ`, and what both hold once."""
+    one, two = random(40, 3, 6), random(40, 4, 6, seed=9)
+    two = replace(two, P=one.P, w=one.w)
+    both = Constraints(
+        torch.cat([one.F, two.F], 1), torch.cat([one.G, two.G], 1), torch.cat([one.a, two.a]), one.P, one.w
+    )
+    held = 0.3 * torch.eye(40, dtype=torch.float64) + (one.P * one.w) @ one.P.T
+    C, B = held.clone(), held.clone()
+    for part in (one, two):
+        C, B = C + (part.F * part.a) @ part.F.T, B + (part.G * part.a) @ part.F.T
+    T = solve(both, 0.3, True).map.dense()
+    assert torch.allclose(T, torch.linalg.solve(C, B.T).T, atol=1e-10)
+    after = solve(one, 0.3, True).map.then(solve(two, 0.3, True).map).dense()
+    assert (after - T).norm() > 0.05 * (T - torch.eye(40, dtype=torch.float64)).norm()
+
+
+def test_it_is_the_low_rank_form_of_one_small_system() -> None:
+    """`T = I + a (G − F) K⁻¹ Uᵀ` with `U = C₀⁻¹F`, `K = I + a FᵀU`, where all erased states weigh the same."""
+    p = random(40, 5, 10)
+    a, eye = 1.7, torch.eye(40, dtype=torch.float64)
+    U = torch.linalg.solve(0.3 * eye + (p.P * p.w) @ p.P.T, p.F)
+    K = torch.eye(5, dtype=torch.float64) + a * p.F.T @ U
+    T = solve(replace(p, a=torch.full_like(p.a, a)), 0.3, True).map.dense()
+    assert torch.allclose(T, eye + a * (p.G - p.F) @ torch.linalg.solve(K, U.T), atol=1e-10)
+
+
 @pytest.mark.parametrize(("d", "n", "m"), SHAPES)
 def test_figures_tell_the_truth(d: int, n: int, m: int) -> None:
     p = random(d, n, m)

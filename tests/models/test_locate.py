@@ -50,6 +50,24 @@ def test_everything_else_is_refused_in_one_line(installed, tmp_path, monkeypatch
         assert word in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_folder_beside_the_model_says_where_that_is(tmp_path):
+    for path in ("out/model/model_index.json", "base/model_index.json"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text("{}")
+    (tmp_path / "base" / "unet").mkdir()
+    (tmp_path / "checkpoints").mkdir()
+    for size, name in enumerate(("lora", "delta", "model")):
+        (tmp_path / "checkpoints" / f"{name}.safetensors").write_bytes(bytes(size))
+    for given, told in (
+        ("out", f"pass {tmp_path / 'out' / 'model'}"),
+        ("base/unet", f"it is a part of {tmp_path / 'base'}; pass that"),
+        ("checkpoints", "pass a file in it, as model.safetensors"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            locate(str(tmp_path / given))
+        assert str(caught.value) == f"{tmp_path / given}: no model_index.json in it; {told}"
+
+
 def unreachable(*told, **more):
     raise ConnectionError("no network in a test")
 

@@ -7,13 +7,14 @@ import re
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.layouts import folder, odd, single
 from tests.layouts.checkpoint import checkpoint
 from tests.layouts.tensors import given, write
 from tests.pages.reading import COMMANDS_PAGE, says
-from tracelang.models import weights
+from tracelang.models import header, weights
 from tracelang.models.locate import family_of, locate, title
 from tracelang.models.single import prepare, reference, stock
 from tracelang.plan.family import ModelError
@@ -52,6 +53,47 @@ def test_what_is_no_checkpoint_says_what_it_is(name, tmp_path):
     file = odd.ODD[name](tmp_path)
     told = refusal(file)
     assert told.startswith(f"{file}: ") and REASONS[name] in told
+
+
+@pytest.mark.parametrize("name", ["fp8", "fp8 scaled", "nf4"])
+def test_quantised_files_name_a_matrix_that_would_be_edited_as_the_file_does(name, tmp_path):
+    config = folder.build(tmp_path / "config", checkpoint("flux-dev"))
+    file = odd.ODD[name](tmp_path)
+    told = refusal(file, str(config))
+    assert re.search(r"'(model\.diffusion_model\.)?(txt_in|vector_in\.in_layer)\.", told), told
+    count = int(re.search(r"one of (\d+) such tensors", told)[1])
+    assert 0 < count < len(header.read(file).tensors) and "quantise again" in told
+
+
+def test_a_missing_tensor_is_told_by_the_only_name_that_is_known(tmp_path):
+    model = checkpoint("sd1")
+    config = folder.build(tmp_path / "config", model, only=())
+    for name, reason in (
+        ("out.2.weight", "lack what diffusers calls 'conv_out.weight'"),
+        ("input_blocks.0.0.weight", "no 'input_blocks.0.0.weight', where such a denoiser begins"),
+    ):
+        held = single.tensors(model)
+        del held[f"model.diffusion_model.{name}"]
+        assert reason in refusal(write(tmp_path / "x.safetensors", held, {}), str(config))
+
+
+@pytest.mark.parametrize("component", ["unet", "text_encoder"])
+def test_a_tensor_of_another_shape_is_called_as_in_the_file(component, tmp_path):
+    model = checkpoint("sd1")
+    held = single.tensors(model)
+    part = {"unet": "attn2.to_k.weight", "text_encoder": "token_embedding.weight"}[component]
+    name = next(name for name in held if name.endswith(part))
+    shape = held[name].shape
+    held[name] = given("F16", np.zeros((shape[0] - 1, *shape[1:])))
+    file = write(tmp_path / "x.safetensors", held, {})
+    told = refusal(file, str(folder.build(tmp_path / "config", model, only=())))
+    assert repr(name) in told and "down_blocks" not in told and "do not belong together" in told
+
+
+@pytest.mark.parametrize(("key", "reason"), [("tracelang.delta", "`tracec patch`"), ("tracelang.map", "is a map")])
+def test_what_apply_writes_beside_a_checkpoint_is_no_checkpoint(key, reason, tmp_path):
+    file = write(tmp_path / "x.safetensors", {"x": given("F32", [1.0])}, {key: "{}"})
+    assert reason in refusal(file)
 
 
 def test_a_pickle_says_how_it_is_converted_and_is_not_read(tmp_path):
@@ -172,7 +214,7 @@ def test_what_a_file_lacks_is_asked_for_by_name(tmp_path):
     model = checkpoint("sd1")
     file = single.build(tmp_path / "x.safetensors", model, vae=False, encoders=False)
     told = refusal(file)
-    assert "holds no vae and text_encoder" in told and "--config FOLDER|ID" in told
+    assert "holds no vae and no text_encoder;" in told and "--config FOLDER|ID" in told
     assert "configs alone" in refusal(file, "sd15")
     config = folder.build(tmp_path / "folder", model)
     at = locate(str(file), str(config))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +14,13 @@ from tests.engine import plans
 from tests.engine.toy import Toy
 from tracelang.plan.bind import BindError
 from tracelang.plan.compile import compile
+from tracelang.semantics.fields import settings as settings_of
 from tracelang.semantics.kinds import Term
 from tracelang.semantics.passes.steer import Steer
+from tracelang.semantics.standard import method_names
 from tracelang.semantics.values import Window
+
+ROOT = Path(__file__).parents[2]
 
 
 def passes(method: str, changes: str = "") -> dict[str, Any]:
@@ -189,3 +196,41 @@ def test_what_eraseanything_needs_is_asked_for() -> None:
     ):
         with pytest.raises(BindError, match=lacks):
             plans.bound(compile(text), Toy())
+
+
+def test_every_trial_of_tuning_changes_a_setting_that_counts() -> None:
+    """A published number (`ridge_absolute`) takes the place of the relative one, and to try others changes nothing."""
+    with (ROOT / "benchmarks" / "world.toml").open("rb") as file:
+        trials = tomllib.load(file)["tuning"]["trials"]
+    for name, trial in trials.items():
+        if trial["of"] not in method_names():
+            continue
+        counting = {repr(_counting(passes(trial["of"], one))) for one in trial["settings"]}
+        assert len(counting) == len(trial["settings"]), name
+    assert _counting(passes("speed")) == _counting(passes("speed", "project.threshold = 0.3"))  # control
+    assert _counting(passes("speed")) != _counting(passes("speed", "project.threshold_absolute = 0.3"))
+
+
+def _counting(steps: dict[str, Any]) -> dict[str, str]:
+    """The settings of each pass but those that an absolute one replaces."""
+    found = {}
+    for label, step in steps.items():
+        values = {name: getattr(step, name) for name in settings_of(step)}
+        replaced = {name.removesuffix("_absolute") for name, value in values.items() if "_absolute" in name and value}
+        kept = {name: value for name, value in values.items() if name not in replaced}
+        found[label] = repr((kept, getattr(step, "terms", ())))
+    return found
+
+
+RECIPES = [path for path in sorted((ROOT / "recipes" / "methods").glob("*.erase")) if not path.stem.startswith("trace")]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_settings_that_a_recipes_comment_names_are_settings_of_it(path: Path) -> None:
+    lines = path.read_text("utf-8").splitlines()
+    words = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+    named = [code for code in re.findall(r"`([^`]*)`", words) if " = " in code]
+    for change in named:
+        assert passes(path.stem, change) != passes(path.stem), change
+    if "guidance" in "".join(line for line in lines if not line.startswith("#")):
+        assert any("guidance = model" in change for change in named), "of a model that is told its guidance"

@@ -54,6 +54,8 @@ def metadata(work: Work, implementation: str, kind: str = "") -> dict[str, str]:
     }
     if prediction:
         told["modelspec.prediction_type"] = prediction
+    if size := resolution(work.base):
+        told["modelspec.resolution"] = size
     if family in VERSIONS:
         told["ss_base_model_version"] = VERSIONS[family] + ("_v" if family == "sd2" and prediction == "v" else "")
     if (epoch := os.environ.get("SOURCE_DATE_EPOCH", "")).isdecimal():
@@ -76,6 +78,21 @@ def _architecture(family: str, base: Path, prediction: str) -> str:
         dev = configs.read(base / "transformer" / "config.json").get("guidance_embeds")
         return "flux-1-dev" if dev else "flux-1-schnell"
     return {"sd1": "stable-diffusion-v1", "sdxl": "stable-diffusion-xl-v1-base"}.get(family, family)
+
+
+def resolution(base: Path) -> str:
+    """Width and height in pixels of what the model was made to draw, by its UNet's config, or where it has none by its
+    VAE's; "" where neither says it.
+    """
+    unet, vae = base / "unet" / "config.json", base / "vae" / "config.json"
+    if not vae.is_file():
+        return ""
+    side, scale, widths = configs.read(vae).get("sample_size"), 1, configs.read(vae).get("block_out_channels", (64,))
+    if unet.is_file():
+        side, scale = configs.read(unet).get("sample_size"), 1 << (len(widths) - 1)
+    sides = side if isinstance(side, list) else [side, side]
+    pixels = [one * scale for one in sides if isinstance(one, int)]
+    return "{1}x{0}".format(*pixels) if len(pixels) == len(sides) == 2 else ""
 
 
 def _prediction(base: Path) -> str:

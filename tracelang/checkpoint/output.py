@@ -83,8 +83,8 @@ def staged(out: Path, force: bool = False) -> Iterator[Path]:
 @contextlib.contextmanager
 def staged_file(out: Path) -> Iterator[Path]:
     """`staged` for a single file: a name to write it at, on the same file system. It replaces nothing."""
-    out = Path(os.path.abspath(out))
     absent(out)
+    out = Path(os.path.abspath(out))
     with _drafted(out) as file:
         yield file
         try:

@@ -69,7 +69,11 @@ def _shares_blocks(source: Path, place: Path) -> bool:
 
 @contextlib.contextmanager
 def _draft(place: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=".tracec-", dir=place) as name:
+    try:
+        held = tempfile.TemporaryDirectory(prefix=".tracec-", dir=place)
+    except OSError as error:
+        raise OutputError(f"{place}: cannot be written ({error.strerror}); choose another place") from error
+    with held as name:
         yield Path(name)
 
 

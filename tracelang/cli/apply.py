@@ -12,6 +12,7 @@ from typing import Literal
 import click
 
 from tracelang.cli import WORDS, show
+from tracelang.cli.emitting import emit_option, untouched_option
 from tracelang.cli.masked import masked
 from tracelang.cli.options import recipe_options
 from tracelang.cli.progress import progress
@@ -29,18 +30,6 @@ from tracelang.text import safe
 
 INTERRUPTED = 130
 LESS = "try --micro-batch 1 and --gradient-checkpointing"
-
-
-def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    from tracelang.checkpoint.forms import known
-
-    kinds = tuple(dict.fromkeys(kind.strip() for kind in value.split(",")))
-    for kind in kinds:
-        if kind not in known():
-            raise click.BadParameter(f"{kind!r} is not one of {', '.join(known())}", ctx, param)
-    return kinds
 
 
 def _summaries(out: Path) -> list[str]:
@@ -66,20 +55,8 @@ def _verdict(report: Path) -> str:
 @config_option
 @variant_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The folder to write.")
-@click.option(
-    "--emit",
-    callback=_kinds,
-    show_default="folder,lora; of a single file single-file,lora",
-    metavar="KINDS",
-    help="What OUT holds: one form or several, joined by commas.",
-)
-@click.option(
-    "--untouched",
-    default="copy",
-    type=click.Choice(["copy", "link"]),
-    show_default=True,
-    help="What becomes of weights files without an edited matrix: copies, or hard links to the model's own files.",
-)
+@emit_option
+@untouched_option
 @click.option(
     "--lora-error",
     default="1%",

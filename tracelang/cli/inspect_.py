@@ -213,7 +213,7 @@ def _sort(held: Header) -> tuple[str, dict[str, Any]]:
         return "a map of tracelang", {}
     sort = next(
         (sort for sort, marks in SORTS if any(mark in name for name in held.tensors for mark in marks)),
-        "a safetensors file of tensors that no known layout has",
+        "tensors that no known layout has",
     )
     facts: dict[str, Any] = {}
     if "LoRA" in sort:
@@ -250,9 +250,11 @@ def _pipeline(path: Path) -> Told:
     named = configs.named(path)
     facts: dict[str, Any] = {"pipeline": str(configs.index(path).get("_class_name"))}
     try:
-        facts["family"] = family_of(path).name(path)
+        family = family_of(path)
+        facts["family"] = family.name(path)
+        family.check(path)
     except ModelError as error:
-        facts["family"] = None
+        facts.setdefault("family", None)
         facts["not_edited"] = str(error).removeprefix(f"{path}: ")
     parts = []
     for name in weights.components(path):
@@ -260,9 +262,10 @@ def _pipeline(path: Path) -> Told:
         try:
             found = weights.find(path / name)
         except ModelError as error:
-            if any((path / name).glob("*.safetensors")) or kind.startswith(("UNet", "Autoencoder")):
-                raise
-            parts.append(Part(name, {}, f"{kind}, {_why(error)}" if _has_weights(path / name) else kind))
+            there = [file for file in sorted((path / name).glob("[!.]*.safetensors")) if file.is_file()]
+            held = {tensor: entry for file in there for tensor, entry in header.listed(file).tensors.items()}
+            weighty = there or _has_weights(path / name) or kind.startswith(("UNet", "Autoencoder"))
+            parts.append(Part(name, held, f"{kind}, {_why(error)}" if weighty else kind))
             continue
         held = {tensor: entry for tensor, (_, entry) in found.tensors.items()}
         variant = f", variant {found.variant}" if found.variant else ""
@@ -309,7 +312,8 @@ def _output(path: Path) -> Told:
 def _lines(told: Told, tensors: bool, indent: str = "") -> Iterator[str]:
     yield f"{indent}{told.path}: {told.sort}"
     for name, value in told.facts.items():
-        yield f"{indent}  {name.replace('_', ' ')}: {_said(value)}"
+        said = line(value) if name == "not_edited" else _said(value)  # whose end is the remedy
+        yield f"{indent}  {name.replace('_', ' ')}: {said}"
     for part in told.parts:
         facts = part.facts()
         if not part.tensors:

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
 from tracelang.cli import show
+from tracelang.cli.emitting import emit_option, untouched_option
 from tracelang.cli.foreseen import facts_of, text_of
 from tracelang.cli.options import read_recipe, recipe_options
 from tracelang.cli.progress import progress
@@ -77,6 +78,14 @@ def _ones(detailed: bool) -> Iterator[None]:
 @variant_option
 @device_options
 @recipe_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Where it would be written: refuse what `apply` refuses of the place, such as want of room.",
+)
+@emit_option
+@untouched_option
 @click.option("--config-only", is_flag=True, help="Read no weights: leave the predicted collateral out.")
 @click.option("--detailed-exitcode", is_flag=True, help="0 nothing to do, 1 error, 2 changes.")
 @click.option(
@@ -98,6 +107,9 @@ def command(
     dtype: str | None,
     params: Mapping[str, str],
     root: Path | None,
+    out: Path | None,
+    emit: tuple[str, ...] | None,
+    untouched: Literal["copy", "link"],
     config_only: bool,
     detailed_exitcode: bool,
     style: str,
@@ -115,7 +127,9 @@ def command(
         told.end(ctx, {"format_version": 1})
     with mistakes():
         bind = partial(api.bind, plan, model, config=config, variant=variant)
-        bound = _bound(ctx, bind, config_only, told, lambda error: refused(error, recipe, params, root))
+        bound = _bound(ctx, bind, config_only, emit, told, lambda error: refused(error, recipe, params, root))
+        if out is not None:  # one that is there may be replaced
+            api.check_output(bound, out, emit=emit, force=True, untouched=untouched)
         changes = bool(plan.active)
         facts = facts_of(bound)
         if changes and not config_only:
@@ -200,6 +214,7 @@ def _bound(
     ctx: click.Context,
     bind: Callable[[], Bound],
     config_only: bool,
+    emit: tuple[str, ...] | None,
     told: Told,
     finding: Callable[[Refusal], Diagnostic],
 ) -> Bound:
@@ -216,7 +231,7 @@ def _bound(
     try:
         bound = bind()
         if bound.plan.active and not config_only:
-            api.check_base(bound)
+            api.check_base(bound, emit)
     except (BindError, SelectionError, WindowError, ModelError) as error:
         if told.style == "human" and isinstance(error, ModelError) and not isinstance(error, FamilyError):
             raise

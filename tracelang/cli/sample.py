@@ -101,6 +101,7 @@ def located(name: str, config: str | None, variant: str | None = None) -> Path:
     unless another is asked for; `variant` is for folders.
     """
     from tracelang.models.locate import locate
+    from tracelang.models.single.prepare import DRAWS
 
     out = Path(name)
     if (out / "model" / "model_index.json").is_file():
@@ -111,7 +112,7 @@ def located(name: str, config: str | None, variant: str | None = None) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         return locate(name, config if Path(name).is_file() else None, None if Path(name).is_file() else variant)
     own = str((out / "config").absolute())  # never a hub id
-    return locate(str(file), config if lacking or config else own)
+    return locate(str(file), config or (own if {*lacking} <= {DRAWS} else None))
 
 
 def _variant(out: Path) -> str | None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tracelang.files import cache_folder, write_text
-from tracelang.models import configs, weights
+from tracelang.models import configs, layout, weights
+from tracelang.models.single import reference
 from tracelang.plan.family import ModelError
 
 FORMAT = 1
@@ -53,14 +54,16 @@ def fits(component: Path, asked: Table, spare: str = "") -> None:
                 lacking.append(name)
         elif stored[found][1].shape != shape:
             file, entry = stored[found]
+            shown = reference.called(component, found)
             raise ModelError(
-                f"{file}: {found!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)}; weights "
+                f"{file}: {shown!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)}; weights "
                 "and config do not belong together"
             )
     if lacking:
         also = f", the first of {len(lacking)} that the config asks for" if len(lacking) > 1 else ""
         also = also or ", which the config asks for"
-        raise ModelError(f"{component}: the weights lack {lacking[0]!r}{also}; download them again")
+        first = layout.lacked(component, lacking[0])
+        raise ModelError(f"{component}: the weights lack {first}{also}; download them again")
 
 
 def table(library: str, kind: str, config: Path) -> Table:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracelang.models import configs, header
 from tracelang.models.header import FLOATS
-from tracelang.models.single.reference import bare, told
+from tracelang.models.single.reference import bare, called, origin, told
 from tracelang.models.weights import Weights, components, find
 from tracelang.plan.family import ModelError, Site
 
@@ -84,8 +84,8 @@ def complete(folder: Path, pipeline: str, classes: Classes, family: str) -> None
 
 def plain(folder: Path, loaded: tuple[str, ...], sites: Iterable[Site] = ()) -> None:
     """Raise ModelError, one line, for quantised weights: a component whose config says so, or one of those `loaded`
-    that holds a tensor of no floating dtype; the message names the first of the `sites` that is so, if any is.
-    Libraries would load such tensors as they are, without their scales.
+    that holds a tensor of no floating dtype; the message names the first of the `sites` that is so, if any is, one that
+    reads the prompt before others. Libraries would load such tensors as they are, without their scales.
     """
     for name in components(folder):
         path = folder / name / "config.json"
@@ -98,12 +98,28 @@ def plain(folder: Path, loaded: tuple[str, ...], sites: Iterable[Site] = ()) -> 
         found = {tensor: kind for tensor, (_, entry) in stored.items() if (kind := quantised(tensor, entry.dtype))}
         if not found:
             continue
-        edited = {site.module for site in sites if site.component == name}
-        tensor = next((one for one in found if edited & set(_modules(one))), next(iter(found)))
+        edited = {site.module: not site.reads for site in sites if site.component == name}
+        tensor = min(found, key=lambda one: min((edited.get(module, 2) for module in _modules(one)), default=2))
         kind = next((one for one in found.values() if one in QUANTISED), found[tensor])
         file, entry = stored[tensor]
-        also = f", one of {len(found)} such tensors" if len(found) > 1 else ""
-        raise ModelError(f"{file}: {tensor!r} is {entry.dtype} and belongs to {kind}{also}; {WAY_OUT}")
+        also = _also(len({called(folder / name, one) for one in found}))
+        shown = called(folder / name, tensor)
+        raise ModelError(f"{file}: {shown!r} is {entry.dtype} and belongs to {kind}{also}; {WAY_OUT}")
+
+
+def coded(names: Iterable[str], edited: re.Pattern[str]) -> str | None:
+    """What to say of names that only quantised weights have, None where there are none: the first that is `edited`
+    before others.
+    """
+    found = {name: kind for name in names for kind, last in LAST.items() if last.search(name)}
+    if not found:
+        return None
+    name = next(filter(edited.search, found), next(iter(found)))
+    return f"{name!r} belongs to {found[name]}{_also(len(found))}; {WAY_OUT}"
+
+
+def _also(count: int) -> str:
+    return f", one of {count} such tensors" if count > 1 else ""
 
 
 def quantised(tensor: str, dtype: str) -> str | None:
@@ -112,6 +128,11 @@ def quantised(tensor: str, dtype: str) -> str | None:
     if kind or dtype in FLOATS or (dtype in COUNTS and tensor.endswith("position_ids")):
         return kind
     return BYTES.get(dtype, "weights that are not floating point")
+
+
+def lacked(component: Path, tensor: str) -> str:
+    """A tensor that is not there, by the one name that is known of it: a single file would have another."""
+    return repr(tensor) if origin(component.parent) is None else f"what diffusers calls {tensor!r}"
 
 
 def _modules(tensor: str) -> Iterator[str]:
@@ -124,12 +145,15 @@ def _modules(tensor: str) -> Iterator[str]:
 def holds(component: Path, stored: Weights, name: str, shape: tuple[int, ...]) -> None:
     """Raise ModelError unless the weights hold a floating-point tensor of that name and shape."""
     if name not in stored.tensors:
-        raise ModelError(f"{component}: the weights lack {name!r}, which the config asks for; download them again")
+        raise ModelError(
+            f"{component}: the weights lack {lacked(component, name)}, which the config asks for; download them again"
+        )
     file, entry = stored.tensors[name]
+    shown = called(component, name)
     if entry.dtype not in FLOATS:
-        raise ModelError(f"{file}: {name!r} is {entry.dtype}, not floating point; {WAY_OUT}")
+        raise ModelError(f"{file}: {shown!r} is {entry.dtype}, not floating point; {WAY_OUT}")
     if entry.shape != shape:
         raise ModelError(
-            f"{file}: {name!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)}; weights and "
+            f"{file}: {shown!r} is {entry.dtype} {list(entry.shape)}, the config asks for {list(shape)}; weights and "
             "config do not belong together"
         )

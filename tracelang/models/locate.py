@@ -114,9 +114,17 @@ def family_of(folder: Path) -> Family:
 
 
 def _folder(path: Path) -> Path:
-    if not (path / configs.INDEX).is_file():
-        raise ModelError(f"{path}: no model_index.json in it; pass the folder that save_pretrained wrote")
-    return path
+    if (path / configs.INDEX).is_file():
+        return path
+    told = "pass the folder that save_pretrained wrote"
+    files = [file for file in path.glob("*.safetensors") if file.is_file()]
+    if (path / "model" / configs.INDEX).is_file():
+        told = f"pass {path / 'model'}"
+    elif (path.parent / configs.INDEX).is_file():
+        told = f"it is a part of {path.parent}; pass that"
+    elif files:
+        told = f"pass a file in it, as {max(files, key=lambda file: file.stat().st_size).name}"
+    raise ModelError(f"{path}: no {configs.INDEX} in it; {told}")
 
 
 def _single(path: Path, config: str | None) -> Path:

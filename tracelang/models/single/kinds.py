@@ -62,6 +62,13 @@ ALONE = (
      "is a text encoder alone; pass the checkpoint that it belongs to"),
 )  # fmt: skip
 """Names by which a file without any denoiser that is known is told."""
+OURS = {
+    "tracelang.delta": "is a delta, which `tracec patch` turns its base into an edit with; pass that base, or the edit",
+    "tracelang.map": "is a map of text states and no checkpoint; pass the model that it is for",
+}
+"""Metadata of what `tracec apply` writes beside checkpoints."""
+EDITED = re.compile(r"(^|\.)(attn2\.to_[kv]|label_emb\.0\.0|txt_in|vector_in\.in_layer)\.")
+"""The matrices that read the prompt alone: what a closed form edits."""
 PICTURES = {9: "is an inpainting model", 5: "reads a depth map", 8: "edits pictures", 7: "enlarges pictures"}
 """What a UNet of Stable Diffusion does that takes so many channels."""
 FILLS = {384: "fills in pictures (FLUX.1 Fill)", 128: "follows depth or edges (FLUX.1 Depth, Canny)"}
@@ -105,12 +112,14 @@ class Kind:
 def kind(file: Path, header: Header) -> Kind:
     """Raises ModelError, one line: no kind of file that is edited, or one that holds a model twice."""
     names = sorted(header.tensors)
+    for key, reason in OURS.items():
+        if key in header.metadata:
+            raise ModelError(f"{file}: {reason}")
     for pattern, reason in WRONG:
         if (mark := _first(pattern, names)) is not None:
             raise ModelError(f"{file}: {reason.format(name=mark)}")
-    for name in names:
-        if (format := next((one for one, last in layout.LAST.items() if last.search(name)), None)) is not None:
-            raise ModelError(f"{file}: {name!r} belongs to {format}; {layout.WAY_OUT}")
+    if (codes := layout.coded(names, EDITED)) is not None:
+        raise ModelError(f"{file}: {codes}")
     found = [(name.removesuffix(first), make) for name in names for first, make in FIRST if name.endswith(first)]
     if len(found) > 1:
         raise ModelError(
@@ -121,6 +130,11 @@ def kind(file: Path, header: Header) -> Kind:
         raise ModelError(f"{file}: holds its denoiser under the prefix {found[0][0]!r}, which no loader knows")
     if found:
         return found[0][1](file, header, found[0][0])
+    for first, _ in FIRST:
+        if (other := _first(rf"(^|\.){first.partition('.')[0]}\.", names)) is not None:
+            raise ModelError(
+                f"{file}: holds {other!r} and no {first!r}, where such a denoiser begins; download it again"
+            )
     for pattern, reason in ALONE:
         if _first(pattern, names) is not None:
             raise ModelError(f"{file}: {reason}")

@@ -37,7 +37,7 @@ def stock_of(file: Path, found: Kind) -> Path:
     """The shipped configs for a file, as a folder. Raises ModelError for one that needs more than these."""
     lacking = [name for name in found.lacking if name != DRAWS]
     if lacking or found.pipeline == "FluxPipeline":
-        what = " and ".join(found.lacking) if found.lacking else "configs and no tokenizer for T5"
+        what = " and no ".join(found.lacking) if found.lacking else "configs and no tokenizer for T5"
         raise ModelError(
             f"{file}: holds no {what}; pass --config FOLDER|ID, a {found.pipeline} in diffusers layout that has what "
             "is missing"
