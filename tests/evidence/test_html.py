@@ -396,6 +396,15 @@ def test_what_everyday_pictures_decide_is_said(verdict, tmp_path):
     assert "Decided by its everyday pictures" in text and "all is lost" in text and "see the errors" not in text
 
 
+def test_what_a_pass_was_held_to_stands_beside_it(tmp_path):
+    report = sample.full()
+    passed = tuple(one for one in report.outcomes if one.verdict == "pass")
+    many = report.model_copy(update={"outcomes": passed * 13, "verdict": "pass", "errors": ()})
+    head, _, _ = Parsed(page(many, tmp_path)).text.replace("\xa0", " ").partition("The same prompt and the same random")
+    assert f"Expected was {wording.formula(passed[0])}" in head.replace(wording.NO_BREAK, " ")
+    assert f"and {13 * len(passed) - 12} more: a wider bound passes more easily" in head
+
+
 def test_attacks_stand_beside_no_edit_and_name_a_form_a_form(parsed):
     text = " ".join(parsed.text.replace("\xa0", " ").split())
     assert "No edit" in text and "17 of 100" in text and "Prompts that worked" in text and "2 of 24" in text

@@ -126,6 +126,16 @@ def test_a_judge_of_a_folder_is_asked_for_and_others_are_known() -> None:
     assert reproduce._budget({"rows": "7", "eta": "0.5", "rate": "None"}) == reproduce.Budget(rows=7, eta=0.5)
 
 
+def test_controls_are_asked_for_in_the_order_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "twin").mkdir()
+    folder = str(tmp_path / "twin")
+    then = {"never-1": ("twin", "0"), "never-2": ("owner/name", "1"), "random": ("drawn anew", "2")}
+    named, drawn = ("never", ("owner/name",)), ("random", ())
+    given = ("never", (folder,))
+    assert [*reproduce._controls(then, [given])] == [("never", (folder,)), named, drawn, given]
+    assert [*reproduce._controls(then, [])] == [named, drawn]  # a folder is known by whoever has it
+
+
 def test_the_machine_is_known() -> None:
     here = machine.machine()
     assert here["capability"] and here["threads"] >= 1 and here["packages"]["torch"]

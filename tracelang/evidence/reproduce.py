@@ -24,7 +24,7 @@ from tracelang.evidence.report.standing import standing
 from tracelang.evidence.schema import JudgeCard
 from tracelang.evidence.units import KINDS
 from tracelang.evidence.work import KEPT_BY, Work, WorkError, alone, measured
-from tracelang.models.locate import HUB_ID, embedded
+from tracelang.models.locate import HUB_ID, embedded, title
 from tracelang.models.weights import sha256
 from tracelang.progress import Progress
 
@@ -128,7 +128,7 @@ def told(then: Work, device: str | None, controls: Sequence[Asked]) -> dict[str,
             "budget": _budget(facts["budget"]),
             "samples": int(facts["samples"]),
             "steps": int(facts["sampler"]["steps"]),
-            "controls": [*_controls(facts["controls"]), *controls],
+            "controls": [*_controls(facts["controls"], controls)],
             "thorough": bool(facts["thorough"]),
             "keep": facts["kept"],
         }
@@ -216,10 +216,14 @@ def _budget(told: Mapping[str, str]) -> Budget:
     return budgets.read(",".join(given))
 
 
-def _controls(told: Mapping[str, Sequence[str]]) -> Iterator[Asked]:
-    """Those that are known by their name alone: installed, or on the hub."""
-    every = (model for name, (model, _) in told.items() if kind_of(name) == NEVER)
-    if never := tuple(model for model in every if model in embedded() or HUB_ID.fullmatch(model)):
-        yield NEVER, never
-    if RANDOM in told:
-        yield RANDOM, ()
+def _controls(told: Mapping[str, Sequence[str]], given: Sequence[Asked]) -> Iterator[Asked]:
+    """Those of the run, in its order: as they are `given`, which only folders have to be, else by their name, which is
+    all of one that is installed or on the hub.
+    """
+    known = {title(model): model for kind, models in given if kind == NEVER for model in models}
+    for name, (called, _) in told.items():
+        if kind_of(name) == RANDOM:
+            yield RANDOM, ()
+        elif called in known or called in embedded() or HUB_ID.fullmatch(called):
+            yield NEVER, (known.get(called, called),)
+    yield from given

@@ -37,6 +37,8 @@ LARGE, SIDE = 60_000, 384
 """A picture of more bytes than `LARGE` is put into the page with at most `SIDE` pixels a side; its file stays as is."""
 SHOWN = 60
 """Pairs of pictures in the page, worst first. The rest is beside it as files."""
+FEW = 12
+"""So many expectations are spelled out beside a verdict that all of them hold."""
 SECTIONS = {
     "verdict": "Verdict",
     "pictures": "Before and after",
@@ -140,7 +142,7 @@ def _environment() -> Environment:
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "SUITES": SUITES}
-    environment.globals |= {"ROUNDINGS": ROUNDINGS}
+    environment.globals |= {"ROUNDINGS": ROUNDINGS, "FEW": FEW}
     environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
 
