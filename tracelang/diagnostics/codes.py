@@ -104,6 +104,7 @@ CODES: dict[str, str] = {
     "TL433": "a method that erases nothing",
     "TL434": "a control that is gone, or rests on fewer models",
     "TL435": "a measure without the control that it is read against",
+    "TL436": "a setting that another one replaces",
     "TL501": "a definition that nothing uses",
     "TL502": "a local definition shadows the prelude",
     "TL503": "a quoted text that a declared concept already names",
