@@ -288,7 +288,14 @@ def test_nothing_is_imported_from_the_folder_that_it_stands_in(here: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "link", ["results/s/work", "results/s/work/KEY", "results/s/work/KEY/log", "results/s/work/KEY/recipe/log"]
+    "link",
+    [
+        "results/s/work",
+        "results/s/work/KEY",
+        "results/s/work/KEY/log",
+        "results/s/work/KEY/recipe/log",
+        "results/s/work/shared/v/trained/e/log",
+    ],
 )
 def test_nothing_is_written_through_links(here: Path, link: str) -> None:
     found = suite()

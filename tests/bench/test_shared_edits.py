@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from tests.bench.test_run import METHODS, TASK
+from tracelang.bench import results, run
 from tracelang.bench.cells import Cell, cells
-from tracelang.bench.results import Result
-from tracelang.bench.suite import read_suite
+from tracelang.bench.results import Found, Outcome, Result
+from tracelang.bench.suite import Suite, read_suite
 from tracelang.cli import main
 from tracelang.cli.bench import _bases
 
@@ -71,3 +73,28 @@ def test_the_second_cell_of_an_edit_takes_what_the_first_has_trained(wanted: dic
     assert first and second and other and first.seconds and second.verify != first.verify
     assert second.seconds == first.seconds != other.seconds and second.memory == first.memory
     assert not list(Path().glob(STEERED)), "nobody is to verify it any more"
+
+
+def test_what_was_trained_goes_with_the_last_cell_whoever_measured_the_others(
+    wanted: dict[str, Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite, outcome = read_suite(Path("s.toml")), Outcome(refusal="", found=Found(pictures=(), verdict="pass"))
+    made = suite.results / f"work/shared/v/trained/{wanted['dog'].edit}-cpu"
+    made.mkdir(parents=True)
+
+    def started(suite: Suite, cell: Cell, asked: run.Asked) -> subprocess.Popen[bytes]:
+        (run.prepared(suite, cell, asked) / "outcome.json").write_text(outcome.model_dump_json())
+        return subprocess.Popen(["true"])
+
+    monkeypatch.setattr(run, "started", started)
+    run.measure(suite, [wanted["dog"]], run.Asked("cpu"), lambda line: None, [*wanted.values()])
+    assert made.is_dir(), "the other cell of the edit is still to come"
+    (suite.results / f"{wanted['dog'].key}.json").unlink()
+
+    def elsewhere(suite: Suite, cell: Cell, asked: run.Asked) -> subprocess.Popen[bytes]:
+        results.keep(suite.results, run._result(wanted["again"], outcome))
+        return started(suite, cell, asked)
+
+    monkeypatch.setattr(run, "started", elsewhere)
+    run.measure(suite, [wanted["dog"]], run.Asked("cpu"), lambda line: None, [*wanted.values()])
+    assert not made.exists()

@@ -70,5 +70,18 @@ def test_only_tasks_count_that_all_have_done() -> None:
     told = written([*two, of("ship", "uce", "00", "11")])
     assert told[0].endswith(": ship.") and "| **trace** | 100 " in told[4]
     told = written([two[0], of("ship", "uce", "00", "11")])
-    assert told == ["Nothing of it is measured yet.", ""]
+    assert told == ["No task is done by every method yet.", ""]
     assert written([]) == told
+
+
+def test_what_others_wrote_below_the_line_stays() -> None:
+    suite = replace(SUITE, parts=(BOTH,))
+    held = {one.key: one for one in (of("dog", "trace", "00", "11"), of("dog", "esd", "01", "10"))}
+    first = f"{mark('s')}\nSomebody's own line.\n\nMore.\n"
+    found = summary(suite, cells(suite), held, first)
+    assert found.endswith(" |\n\nSomebody's own line.\n\nMore.\n")
+    assert summary(suite, cells(suite), held, found) == found
+    assert summary(suite, cells(suite), held, found.removesuffix("\n\nSomebody's own line.\n\nMore.\n")) == (
+        found.removesuffix("\nSomebody's own line.\n\nMore.\n")
+    ), "a last line without an end"
+    assert summary(suite, cells(suite), held, "# The line is gone\n") == "# The line is gone\n"

@@ -145,6 +145,15 @@ def test_the_resolution_is_the_published_models(configs, drawn):
     assert modelspec.resolution(stock.folder(configs)) == drawn
 
 
+@pytest.mark.parametrize("widths", [None, 4, "wide", [], [64] * 5000])
+@pytest.mark.parametrize("side", [None, 0, -8, "64", [64], [64, None], 10**400, {}])
+def test_of_sizes_that_are_none_nothing_is_said(widths, side, tmp_path):
+    for name, config in {"unet": {"sample_size": side}, "vae": {"block_out_channels": widths}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    assert modelspec.resolution(tmp_path) == ""
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_metadata_says_what_the_file_is_of(name, bases, plan, tmp_path, monkeypatch):
     given = changes(bases[name], rank=2)

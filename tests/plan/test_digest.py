@@ -165,3 +165,51 @@ def test_a_copy_with_changes_has_a_digest_of_its_own() -> None:
 @given(st.floats(0, 1))
 def test_percent_is_exact(share: float) -> None:
     assert worth(Number(percent(share)[:-1], True, span=None)) == share  # type: ignore[arg-type]
+
+
+EDIT = """
+templates photo = "a photo of a {}"
+concept feline { names "cat", "kitty" probes "purring pet" templates photo }
+erase feline toward "dog"
+concept ship { names "ship" }
+preserve ship, "kite"
+method esd { steer.steps = 7 }
+expect over 2 samples { shown(feline) <= 5% }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("EDIT", 'recipe "called otherwise" { owner = "us" }'),
+        ('probes "purring pet" ', 'probes "mouser" '),
+        ("<= 5%", "<= 50%"),
+        ("over 2", "over 3"),
+        ("{ shown(feline)", "{ kept(ship) >= 1%  shown(feline)"),
+    ],
+)
+def test_what_is_asked_of_an_edit_is_no_part_of_it(old: str, new: str) -> None:
+    one, other = compile(EDIT), compile(new + EDIT if old == "EDIT" else EDIT.replace(old, new))
+    assert one.digest != other.digest and one.edit_digest == other.edit_digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a photo of", "a picture of"),
+        ('"cat", "kitty"', '"cat"'),
+        ('"cat", "kitty"', '"kitty", "cat"'),
+        ('toward "dog"', 'toward "horse"'),
+        ('toward "dog"', ""),
+        ('"kite"', '"kite", "boat"'),
+        ('"kite"', '"kite" weight 2'),
+        ('"kite"', '"kite"\npreserve prior "a", "b"'),
+        ('toward "dog"', 'toward "dog" degree 50%'),
+        ("= 7", "= 8"),
+        ("steps = 7", "steps = 7  steer.seed = 4"),
+        ("method esd", "method esd_u"),
+    ],
+)
+def test_what_decides_an_edit_is_part_of_it(old: str, new: str) -> None:
+    assert old in EDIT
+    assert compile(EDIT).edit_digest != compile(EDIT.replace(old, new)).edit_digest

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +96,9 @@ def measure(
     running: dict[subprocess.Popen[bytes], Cell] = {}
     elsewhere, failed, total = list[str](), dict[str, str](), len(waiting)
     whole = {cell.key: cell for cell in (*every, *wanted)}
-    awaited = Counter(cell.edit for cell in missing(list(whole.values()), results.held(suite.results, whole)))
+    of_edit: dict[str, list[Cell]] = {}
+    for cell in whole.values():
+        of_edit.setdefault(cell.edit, []).append(cell)
     try:
         while waiting or running:
             while waiting and len(running) < asked.jobs:
@@ -122,8 +123,8 @@ def measure(
                     found[cell.key] = result
                     if not asked.keep:
                         shutil.rmtree(folder, ignore_errors=True)
-                    awaited[cell.edit] -= not outcome.refusal
-                    if not awaited[cell.edit]:
+                    same = of_edit[cell.edit]  # of which another process may have measured some
+                    if not missing(same, results.held(suite.results, [one.key for one in same])):
                         _forget(suite, cell)
                     say(f"{done}/{total} {cell.title}: {summary(result)}")
             time.sleep(0.05)
@@ -157,7 +158,7 @@ def prepared(suite: Suite, cell: Cell, asked: Asked) -> Path:
     """The folder of a cell with all that its process reads."""
     folder = _folder(suite, cell)
     common = folder.parent / process.SHARED
-    shared = common, *common.glob("*"), *common.glob("*/*"), *common.glob(f"*/{process.TRAINED}/*")
+    shared = common, *common.glob("*"), *common.glob("*/*"), *common.glob(f"*/{process.TRAINED}/**/*")
     for path in (folder.parent, *shared, folder, *folder.glob("*"), *folder.glob("recipe/**/*")):
         if path.is_symlink():
             raise ResultError(f"{path}: is a link, and what is measured would be written elsewhere; remove it")

@@ -27,13 +27,18 @@ COLUMNS = tuple(
         figures.SECONDS,
     )
 )
+NOTHING = "No task is done by every method yet."
 
 
 def summary(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, Result], text: str) -> str:
-    """The text with the table in it as the results have it."""
+    """The text with the table in it as the results have it; as it is, where it has lost the line."""
     before, line, rest = text.partition(f"{mark(suite.name)}\n")
-    after = re.sub(r"\A((?!\|).+\n\n)?(\|.*\n)*", "", rest)
-    return f"{before}{line}{_table(suite, wanted, held)}{after}"
+    if not line:
+        return text
+    own = "|".join(map(re.escape, (f"`{suite.file.name}`, ", NOTHING)))
+    after = re.sub(rf"\A((?:{own}).*\n\n)?(\|.*\n?)*", "", rest)
+    apart = "\n" if after and not after.startswith("\n") else ""
+    return f"{before}{line}{_table(suite, wanted, held)}{apart}{after}"
 
 
 def _table(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, Result]) -> str:
@@ -46,7 +51,7 @@ def _table(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str,
         if cell.task in tasks:
             keys.setdefault((cell.method, cell.base.title), []).append(cell.key)
     if part is None or not keys:
-        return "Nothing of it is measured yet.\n\n"
+        return f"{NOTHING}\n\n"
     (table,) = figures.tables(suite, part, keys, held)
     columns = [one for one in table.columns if one.title in COLUMNS]
     head = ["method", *map(wording.title, columns)]

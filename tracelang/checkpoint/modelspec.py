@@ -80,6 +80,10 @@ def _architecture(family: str, base: Path, prediction: str) -> str:
     return {"sd1": "stable-diffusion-v1", "sdxl": "stable-diffusion-xl-v1-base"}.get(family, family)
 
 
+LARGEST = 1 << 16
+"""What says that it draws more pixels a side than this says nothing."""
+
+
 def resolution(base: Path) -> str:
     """Width and height in pixels of what the model was made to draw, by its UNet's config, or where it has none by its
     VAE's; "" where neither says it.
@@ -89,9 +93,10 @@ def resolution(base: Path) -> str:
         return ""
     side, scale, widths = configs.read(vae).get("sample_size"), 1, configs.read(vae).get("block_out_channels", (64,))
     if unet.is_file():
-        side, scale = configs.read(unet).get("sample_size"), 1 << (len(widths) - 1)
+        levels = len(widths) if isinstance(widths, list | tuple) else 0
+        side, scale = configs.read(unet).get("sample_size"), 1 << max(levels - 1, 0)
     sides = side if isinstance(side, list) else [side, side]
-    pixels = [one * scale for one in sides if isinstance(one, int)]
+    pixels = [one * scale for one in sides if isinstance(one, int) and 0 < one * scale <= LARGEST]
     return "{1}x{0}".format(*pixels) if len(pixels) == len(sides) == 2 else ""
 
 

@@ -93,10 +93,8 @@ def command(
                 return
             failed = 0
             if not (check or paged):
-                failed = _measured(
-                    ctx, found, share([cell for _, cell in wanted], shard), asked, [cell for _, cell in whole]
-                )
-                tidy(found, [cell for _, cell in whole])
+                failed = _measured(ctx, found, share([cell for _, cell in wanted], shard), asked, them)
+                tidy(found, them)
             held = results.held(found.results, [cell.key for cell in them])
         except results.ResultError as error:
             click.echo(f"error: {safe(str(error))}", err=True)
