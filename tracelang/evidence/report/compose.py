@@ -17,7 +17,7 @@ from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
-from tracelang.evidence.known import Known, KnownError
+from tracelang.evidence.known import RATED, Known, KnownError
 from tracelang.evidence.pictures import drawable, roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
@@ -30,7 +30,18 @@ from tracelang.evidence.report.html import Shown, write_html
 from tracelang.evidence.report.many import many
 from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.report.suites import suites
-from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
+from tracelang.evidence.schema import (
+    Certificate,
+    Cost,
+    Hit,
+    Integrity,
+    Machine,
+    Outcome,
+    Provenance,
+    Quality,
+    Report,
+    Verdict,
+)
 from tracelang.evidence.units import read
 from tracelang.evidence.units.rounding import RoundingRecord
 from tracelang.evidence.verdicts import worst
@@ -38,7 +49,7 @@ from tracelang.evidence.work import Run, Work, WorkError, seal
 from tracelang.files import write_text
 from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase
-from tracelang.text import joined
+from tracelang.text import few, joined
 
 
 def compose(
@@ -50,7 +61,7 @@ def compose(
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
     errors = _errors(evidence)
-    everyday, degrees = evidence.integrity(), tuple(figures.degrees(evidence))
+    everyday, degrees, quality = evidence.integrity(), tuple(figures.degrees(evidence)), figures.quality(evidence)
     decided = worst([worst([one.verdict for one in outcomes]), everyday.verdict])
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
@@ -72,12 +83,12 @@ def compose(
         relearning=evidence.measured.relearning,
         noise=evidence.noise,
         chosen=tuple(chosen(artifact.lock)),
-        quality=figures.quality(evidence),
+        quality=quality,
         judges=figures.cards(evidence),
         agreements=tuple(agreements(evidence)),
         many=many(outcomes),
         errors=errors,
-        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence)),
+        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence, quality)),
         pictures=tuple(gallery.pictures(evidence)),
         cost=_cost(artifact, run, list(said.values()), evidence.prompts),
         provenance=_provenance(artifact, run, records),
@@ -100,7 +111,8 @@ def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tup
         raise WorkError(
             f"{work.folder}: its units are not what this version of tracelang writes ({why}); verify again"
         ) from error
-    return report.model_copy(update={"registered": told, "machines": machines}), hits
+    untested = report.untested if told.registered else (*report.untested, UNREGISTERED)
+    return report.model_copy(update={"registered": told, "machines": machines, "untested": untested}), hits
 
 
 def _cost(artifact: Artifact, run: Run, records: Sequence[Record], prompts: AbstractSet[str]) -> Cost:
@@ -143,9 +155,17 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
 UNCONTROLLED = (
     "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
 )
+UNREGISTERED = "whether bounds and samples were chosen before anyone looked: the run was not registered (--register)"
+WAYS = {
+    "image-to-image": "",
+    "inpainting": "inpaint",
+    "ControlNet": "",
+    "adapters by others": "",
+    "other text encoders": "",
+}
+"""Ways into a model beside prompts, and the attack that goes each."""
 ALWAYS_UNTESTED = (
     "fine-tuning the edited weights on other pictures, at other rates or for longer than stated",
-    "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
     "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
     "prompts in other languages, and concepts that the recipe does not name",
     "other templates: plain prompts are those that the edit was made on, and an interval is over their random starts",
@@ -185,7 +205,7 @@ def _errors(evidence: Evidence) -> tuple[str, ...]:
     return (*evidence.failures, *lines)
 
 
-def _untested(evidence: Evidence) -> tuple[str, ...]:
+def _untested(evidence: Evidence, quality: Quality | None) -> tuple[str, ...]:
     """A line each: what this run left out, and what every run does."""
     plan, lines = evidence.plan, list(evidence.run.notes)
     for member, role in roles(plan).items():
@@ -217,7 +237,36 @@ def _untested(evidence: Evidence) -> tuple[str, ...]:
         lines.append(UNCONTROLLED)
     if not evidence.measured.relearning:
         lines.append("whether fine-tuning the edited weights, on a few pictures of a concept, brings it back")
-    return (*lines, *ALWAYS_UNTESTED)
+    if not any(one.suite for one in plan.expect):
+        lines.append("prompts of a published suite: the recipe asks about none")
+    ran = {one.attack for one in evidence.attacked if one.adaptive.rows}
+    ways = [way for way, attack in WAYS.items() if attack not in ran]
+    return (*lines, *_unjudged(evidence), *_unrated(quality), f"other ways in: {', '.join(ways)}", *ALWAYS_UNTESTED)
+
+
+def _unjudged(evidence: Evidence) -> Iterator[str]:
+    """What nobody knows of the judges' answers."""
+    alone = [joined(member) for member in evidence.run.classes if member not in evidence.run.also]
+    if alone:
+        yield f"whether another judge says the same: one alone looked for {few(alone)}"
+    unseen = {
+        sought[0].judge
+        for member, sought in evidence.run.classes.items()
+        if len(sought) == 1 and not ((known := evidence.measured.known(member)) and RATED in known.on)
+    }
+    for name in sorted(unseen):
+        yield f"how often the judge {name} is right about this model’s pictures: nobody looked at them (tracec rate)"
+
+
+def _unrated(quality: Quality | None) -> Iterator[str]:
+    """The figures of pictures' quality that there are not, and why."""
+    if quality is None:
+        yield "the quality of pictures (FID, KID, CLIP score): none was drawn of anything that is to stay"
+        return
+    for name, value in (("FID", quality.fid), ("KID", quality.kid), ("CLIP score", quality.clip_base)):
+        why = next((note.removeprefix(f"{name}: ") for note in quality.notes if note.startswith(f"{name}: ")), "")
+        if value is None:
+            yield f"{name} of the pictures of what is to stay{f': {why}' if why else ''}"
 
 
 def publish(
