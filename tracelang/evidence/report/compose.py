@@ -17,8 +17,8 @@ from tracelang.evidence import registered
 from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
-from tracelang.evidence.known import RATED, Known, KnownError
-from tracelang.evidence.pictures import drawable, roles
+from tracelang.evidence.known import Known, KnownError
+from tracelang.evidence.pictures import roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.against import asked, compare
 from tracelang.evidence.report.agreeing import agreements
@@ -30,6 +30,7 @@ from tracelang.evidence.report.html import Shown, write_html
 from tracelang.evidence.report.many import many
 from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.report.suites import suites
+from tracelang.evidence.report.untested import UNREGISTERED, untested
 from tracelang.evidence.schema import (
     Certificate,
     Cost,
@@ -38,7 +39,6 @@ from tracelang.evidence.schema import (
     Machine,
     Outcome,
     Provenance,
-    Quality,
     Report,
     Verdict,
 )
@@ -49,7 +49,7 @@ from tracelang.evidence.work import Run, Work, WorkError, seal
 from tracelang.files import write_text
 from tracelang.models.weights import sha256
 from tracelang.plan.prompts import canonical_phrase
-from tracelang.text import few, joined
+from tracelang.text import joined
 
 
 def compose(
@@ -88,7 +88,7 @@ def compose(
         agreements=tuple(agreements(evidence)),
         many=many(outcomes),
         errors=errors,
-        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence, quality)),
+        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *untested(evidence, quality)),
         pictures=tuple(gallery.pictures(evidence)),
         cost=_cost(artifact, run, list(said.values()), evidence.prompts),
         provenance=_provenance(artifact, run, records),
@@ -111,8 +111,8 @@ def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tup
         raise WorkError(
             f"{work.folder}: its units are not what this version of tracelang writes ({why}); verify again"
         ) from error
-    untested = report.untested if told.registered else (*report.untested, UNREGISTERED)
-    return report.model_copy(update={"registered": told, "machines": machines, "untested": untested}), hits
+    without = report.untested if told.registered else (*report.untested, UNREGISTERED)
+    return report.model_copy(update={"registered": told, "machines": machines, "untested": without}), hits
 
 
 def _cost(artifact: Artifact, run: Run, records: Sequence[Record], prompts: AbstractSet[str]) -> Cost:
@@ -152,26 +152,6 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
     )
 
 
-UNCONTROLLED = (
-    "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
-)
-UNREGISTERED = "whether bounds and samples were chosen before anyone looked: the run was not registered (--register)"
-WAYS = {
-    "image-to-image": "",
-    "inpainting": "inpaint",
-    "ControlNet": "",
-    "adapters by others": "",
-    "other text encoders": "",
-}
-"""Ways into a model beside prompts, and the attack that goes each."""
-ALWAYS_UNTESTED = (
-    "fine-tuning the edited weights on other pictures, at other rates or for longer than stated",
-    "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
-    "prompts in other languages, and concepts that the recipe does not name",
-    "other templates: plain prompts are those that the edit was made on, and an interval is over their random starts",
-)
-
-
 def _summary(outcomes: Sequence[Outcome], failures: int, everyday: Integrity) -> str:
     """What came of it, in a sentence or two."""
     drawn = "" if everyday.verdict == "pass" else f" Everyday pictures: {everyday.reason}."
@@ -203,70 +183,6 @@ def _errors(evidence: Evidence) -> tuple[str, ...]:
             if side.error:
                 lines.append(f"attack {one.attack} on {joined(one.member)}, {name}: {side.error}")
     return (*evidence.failures, *lines)
-
-
-def _untested(evidence: Evidence, quality: Quality | None) -> tuple[str, ...]:
-    """A line each: what this run left out, and what every run does."""
-    plan, lines = evidence.plan, list(evidence.run.notes)
-    for member, role in roles(plan).items():
-        name = joined(member)
-        if not drawable(plan, member):
-            lines.append(
-                f"{name}: what pictures of it show, its drift, and attacks; it is protected: only weights speak of it"
-            )
-        elif member in evidence.run.unknown:
-            lines.append(f"{name}: what its pictures show; {evidence.run.unknown[member]}")
-        elif role == "erased" and not evidence.row(member, "probes"):
-            lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
-    for one in evidence.attacked:
-        if why := one.adaptive.inapplicable or one.static.inapplicable:
-            lines.append(f"{joined(one.member)}: the attack {one.attack}; {why}")
-    done = {(one.member, one.attack) for one in evidence.attacked}
-    missing = [
-        attack
-        for attack in evidence.run.attacks
-        if any((one.targets, attack) not in done for one in plan.active if one.targets in evidence.run.classes)
-    ]
-    if missing:
-        lines.append(f"attacks that were not run on every erased concept: {', '.join(missing)}")
-    if not evidence.run.attacks:
-        lines.append("any attack")
-    elif not set(evidence.run.attacks) - set(plan.trained_against):
-        lines.append("any attack of a kind that the edit was not trained against")
-    if not evidence.run.facts.get("controls"):
-        lines.append(UNCONTROLLED)
-    if not evidence.measured.relearning:
-        lines.append("whether fine-tuning the edited weights, on a few pictures of a concept, brings it back")
-    if not any(one.suite for one in plan.expect):
-        lines.append("prompts of a published suite: the recipe asks about none")
-    ran = {one.attack for one in evidence.attacked if one.adaptive.rows}
-    ways = [way for way, attack in WAYS.items() if attack not in ran]
-    return (*lines, *_unjudged(evidence), *_unrated(quality), f"other ways in: {', '.join(ways)}", *ALWAYS_UNTESTED)
-
-
-def _unjudged(evidence: Evidence) -> Iterator[str]:
-    """What nobody knows of the judges' answers."""
-    alone = [joined(member) for member in evidence.run.classes if member not in evidence.run.also]
-    if alone:
-        yield f"whether another judge says the same: one alone looked for {few(alone)}"
-    unseen = {
-        sought[0].judge
-        for member, sought in evidence.run.classes.items()
-        if len(sought) == 1 and not ((known := evidence.measured.known(member)) and RATED in known.on)
-    }
-    for name in sorted(unseen):
-        yield f"how often the judge {name} is right about this model’s pictures: nobody looked at them (tracec rate)"
-
-
-def _unrated(quality: Quality | None) -> Iterator[str]:
-    """The figures of pictures' quality that there are not, and why."""
-    if quality is None:
-        yield "the quality of pictures (FID, KID, CLIP score): none was drawn of anything that is to stay"
-        return
-    for name, value in (("FID", quality.fid), ("KID", quality.kid), ("CLIP score", quality.clip_base)):
-        why = next((note.removeprefix(f"{name}: ") for note in quality.notes if note.startswith(f"{name}: ")), "")
-        if value is None:
-            yield f"{name} of the pictures of what is to stay{f': {why}' if why else ''}"
 
 
 def publish(
