@@ -69,6 +69,11 @@ def mended(found: Corrected) -> str:
     return f"{percent(found.share)}, {percent(found.low)} to {percent(found.high)}"
 
 
+def still(rate: Rate) -> str:
+    """The end of the interval that matters: of hits how few they may be, `at least 83.9 %`, of misses how many hits."""
+    return f"at least {percent(rate.low)}" if rate.share > 0.5 else f"at most {percent(rate.high)}"
+
+
 def at_most(rate: Rate | None) -> str:
     """`2 of 100, at most 7.0 %`."""
     return "not measured" if rate is None or not rate.n else f"{counted(rate)}, at most {percent(rate.high)}"
@@ -106,6 +111,14 @@ def size(count: int) -> str:
     while value >= 999.5 and unit != "TB":
         value, unit = value / 1000, next(units)
     return f"{value:.3g}{NO_BREAK}{unit}"
+
+
+def parameters(count: int) -> str:
+    """`5.62 million parameters`."""
+    for unit, name in ((1e9, "billion "), (1e6, "million ")):
+        if count >= unit:
+            return f"{number(count / unit)}{NO_BREAK}{name}parameters"
+    return f"{count:,}{NO_BREAK}parameters"
 
 
 def duration(seconds: float) -> str:
@@ -169,7 +182,7 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
             told += f"; with 95{NO_BREAK}% confidence {_between(low, high, show)}"
         told += "."
     else:
-        return "Nothing was measured."
+        return "Measured, and no figure of it decides." if measure.unread else "Nothing was measured."
     return f"{told} {_placed(outcome, *ends)}"
 
 
