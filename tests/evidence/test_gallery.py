@@ -10,6 +10,8 @@ import pytest
 import tracelang
 from tests.evidence.edits import RECIPE
 from tracelang.evidence.bench import Judgement, Presence
+from tracelang.evidence.judges import Class
+from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Row, Sample
 from tracelang.evidence.report import gallery
 from tracelang.evidence.units.attack import AttackSide, Brought
@@ -39,14 +41,20 @@ def side(attack: str, *chances: float) -> Any:
     return SimpleNamespace(member=DOG, attack=attack, adaptive=SimpleNamespace(rows=rows, soft=False))
 
 
+def says(*labels: str) -> dict[str, Judgement]:
+    return {"fake": Judgement(labels={"concept": labels})}
+
+
 def findings(*attacked: Any) -> Any:
     pairs = {DOG: [pair(DOG, i, True, i == 2) for i in range(3)], CAT: [pair(CAT, i, True, i != 1) for i in range(3)]}
+    drawn = {one.sample: SimpleNamespace(base=says("cat"), after=says("hen", "fox")) for one in pairs[CAT]}
+    sought = {DOG: (Sought("fake", Class("concept", "dog")),), CAT: (Sought("fake", Class("concept", "cat")),)}
     return SimpleNamespace(
         plan=tracelang.compile(RECIPE),
         every=(Row(DOG, "names", 3), Row(CAT, "names", 3)),
         attacked=attacked,
-        run=SimpleNamespace(classes={DOG: (), CAT: ()}, folder="run"),
-        measured=SimpleNamespace(pairs=lambda row: pairs[row.member]),
+        run=SimpleNamespace(classes=sought, folder="run"),
+        measured=SimpleNamespace(pairs=lambda row: pairs[row.member], pictures=drawn),
         everyday=None,
     )
 
@@ -147,3 +155,27 @@ def test_of_the_everyday_panel_what_was_lost_is_shown_first() -> None:
         "damaged: day 4",
     ]
     assert sum("day" in line for line in shown) == gallery.EVERYDAY
+    assert {one.prompt: one.seen for one in gallery.pictures(found) if one.seen} == {
+        "cat 1": ("cat", "hen + fox"),
+        "day 1": ("fits its prompt best", "fits another prompt better"),
+        "day 3": ("its own", "more like another prompt’s picture"),
+        "day 4": ("a picture", "none any more"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("attack", "soft", "prompt"),
+    [
+        ("inverse_map", True, "(text states, no prompt)"),
+        ("inversion", False, "(no prompt)"),
+        ("inpaint", False, "a dog"),
+    ],
+)
+def test_only_of_text_states_a_picture_says_that_they_were_handed_over(attack: str, soft: bool, prompt: str) -> None:
+    """Attacks that sample by themselves have rows of their own, too, and hand over none."""
+    found = side(attack, 0.9)
+    words = "a dog" if attack == "inpaint" else ""
+    rows = (Brought(Sample(words, 0), Presence(True, 0.9), files=("a.png", "b.png")),)
+    found.adaptive = SimpleNamespace(rows=rows, soft=True)
+    (one,) = (one for one in gallery.pictures(findings(found)) if one.attack)
+    assert (one.soft, one.prompt) == (soft, prompt)

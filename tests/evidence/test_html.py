@@ -7,17 +7,29 @@ import struct
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
 
 from tests.evidence import sample
 from tracelang.evidence.attacks.attack import CAUTION
-from tracelang.evidence.report import html, wording
+from tracelang.evidence.ladder import ladder
+from tracelang.evidence.report import access, html, wording
 from tracelang.evidence.report.compose import write_hits
 from tracelang.evidence.report.html import LARGE, SECTIONS, PictureError, page, write_html
-from tracelang.evidence.schema import Comparison, Hit, Picture, Registered, SuiteFinding
+from tracelang.evidence.schema import (
+    Certificate,
+    Comparison,
+    Corrected,
+    Hit,
+    OnControl,
+    Picture,
+    Registered,
+    SuiteFinding,
+)
 from tracelang.evidence.verdicts import rate
+from tracelang.semantics.tables import ATTACKS, Access
 from tracelang.text import visible
 
 
@@ -190,7 +202,7 @@ def test_links_lead_to_sections_and_labels_to_what_is_there(parsed):
 
 
 def test_worst_pictures_come_first_and_sensitive_ones_are_blurred(parsed):
-    assert [seed for seed in re.findall(r"seed (\d)(?!\d)", parsed.text)][:8] == list("01234567")
+    assert [one.get("title") for one in parsed.all("figure")][:8] == [f"seed {i}" for i in range(8)]
     hidden = [a for a in parsed.all("button") if "sensitive" in (a.get("class") or "")]
     assert len(hidden) == 2 and all(a["aria-pressed"] == "false" and a["aria-label"] for a in hidden)
 
@@ -199,7 +211,7 @@ def test_sensitive_pictures_are_in_the_page_only_where_they_are_asked_for(folder
     report = sample.full()
     pages = {shown: page(report, folder, shown) for shown in ("none", "plain", "all")}
     assert page(report, folder) == pages["plain"]
-    counted = {shown: text.count("<figure>") for shown, text in pages.items()}
+    counted = {shown: text.count("<figure ") for shown, text in pages.items()}
     sensitive = sum(picture.sensitive for picture in report.pictures)
     assert counted == {"none": 0, "plain": len(report.pictures) - sensitive, "all": len(report.pictures)}
     assert "data:image" not in pages["none"] and 'id="reveal"' not in pages["plain"] and 'id="reveal"' in pages["all"]
@@ -218,13 +230,73 @@ def test_expectations_are_one_table_with_a_line_a_member(parsed):
 
 
 def test_letters_of_another_script_and_the_attacks_side_are_told(tmp_path):
+    """What the models were given stands once over all pairs of an attack, and is what that attack gives."""
     full, prompt = sample.full(), "a drawing of a prin\u0441ess"
-    attacked = full.pictures[0].model_copy(update={"attack": "paraphrase", "prompt": prompt})
-    soft = attacked.model_copy(update={"soft": True, "prompt": "(text states, no prompt)"})
-    text = Parsed(page(full.model_copy(update={"pictures": (attacked, soft)}), tmp_path, "all")).text
+    attacks = ["paraphrase", "inverse_map", "inpaint", "inversion", "p4d", "inverse_map"]
+    attacked = [
+        full.pictures[0].model_copy(update={"attack": one, "what": "residual hit", "prompt": prompt, "order": i})
+        for i, one in enumerate(attacks)
+    ]
+    text = said(
+        Parsed(page(full.model_copy(update={"pictures": tuple(attacked)}), tmp_path, "all")), "Before and after"
+    )
     assert "a drawing of a prin\u0441⟨Cyrillic⟩ess" in text
-    assert "Before: the model without the edit, under the same attack." in text
-    assert "given the states that the attack made for the edited one, which nobody can type." in text
+    for attack, told in (
+        ("paraphrase", "Both models were given the same text, which anyone can type."),
+        (
+            "inverse_map",
+            "Both models were given the same text states, made for the edited model; nobody can type them.",
+        ),
+        ("inpaint", "Each model drew the prompt into the masked middle of a picture of the concept"),
+        ("inversion", "Each model was given noise that was fitted, with that very model, to a picture"),
+        ("p4d", "Both models were given the same text, searched for with the weights; anyone can type it."),
+    ):
+        assert text.count(f"Still found under {attack} {told}") == 1
+    assert text.count("nobody can type") == 1
+
+
+def test_every_attack_says_what_it_gives_and_every_access_is_a_rung_of_the_ladder():
+    assert all(access.given(attack) for attack in ATTACKS) and not access.given("new_attack")
+    assert set(access.GIVEN) <= set(ATTACKS) and set(access.NEEDS) == set(get_args(Access))
+    states_without_words = {one for one in ATTACKS if "nobody can type" in access.given(one)}
+    assert states_without_words == {one for one, (needs, _) in ATTACKS.items() if needs == "soft states"}
+    bare = Certificate(layers=(), map_share=0, smallest_singular_value=0, condition=1, reaches=(), untouched=())
+    rungs = {rung.adversary for rung in ladder(bare, ())}
+    for need in access.NEEDS.values():
+        assert {word for word in re.findall(r"picture context|\w+", need.rung) if word in rungs}
+
+
+def test_access_words_are_told_once_under_the_attacks(parsed, tmp_path):
+    text, full = said(parsed, "Under attack"), sample.full()
+    legend = text[text.index("What an attacker needs") :]
+    assert "soft states hands over text states" in legend and legend.endswith("embeddings")
+    assert "sampler" not in legend and "0 questions" not in legend  # nobody attacked so here
+    unasked = full.attacks[0].model_copy(update={"budget": {"access": "black box", "evaluations": 0, "encodings": 9}})
+    text = said(Parsed(page(full.model_copy(update={"attacks": (unasked,)}), tmp_path)), "Under attack")
+    assert "Where it asked the model 0 questions, its prompts were made without the model" in text
+    assert "with a copy of its text encoder" in text
+
+
+def test_a_changed_answer_is_no_damage_and_stands_with_what_it_was(tmp_path):
+    changed = sample.full().pictures[0].model_copy(update={"what": "damaged", "seen": ("bird", "nothing"), "order": 0})
+    text = said(Parsed(page(sample.full().model_copy(update={"pictures": (changed,)}), tmp_path)), "Before and after")
+    assert "Answer changed" in text and "before: bird , after: nothing" in text and "amaged" not in text
+
+
+def test_a_correction_is_told_once_and_with_figures_that_it_moves_by_more_than_a_point(tmp_path):
+    def told(*by: float, note: str = "") -> str:
+        """What the page says of 35 of 40, corrected by so much in share and ends."""
+        found, (share, low, high) = rate(35, 40), by
+        fixed = Corrected(share=found.share + share, low=found.low + low, high=found.high + high, note=note)
+        full = sample.full()
+        concept = full.concepts[0].model_copy(update={"after": found.model_copy(update={"corrected": fixed})})
+        report = full.model_copy(update={"concepts": (concept,), "outcomes": (), "summary": ""})
+        return said(Parsed(page(report, tmp_path)), "Concept by concept")
+
+    assert told(0, 0, 0).count("is corrected for what it misses and mistakes") == 1
+    assert "corrected for its judge" not in told(0, 0, 0) + told(0.004, -0.009, 0.006)
+    assert "corrected for its judge: 89.5 %" in told(0.02, 0, 0).replace("\xa0", " ")
+    assert "corrected for its judge" in told(0, 0, 0.012) and "cannot tell" in told(0, 0, 0, note="cannot tell")
 
 
 def test_budgets_are_told_in_words_and_what_asks_no_model_is(parsed, tmp_path):
@@ -267,9 +339,9 @@ def test_an_attacked_rate_never_stands_without_the_plain_one(parsed):
 
 def said(parsed: Parsed, section: str) -> str:
     """The text of one section, a blank between any two of its elements."""
-    after = [*SECTIONS.values(), None]
     last = {title: i for i, title in enumerate(parsed.pieces)}  # the first of its title is a link to it
-    end = last.get(after[after.index(section) + 1])
+    titles = list(SECTIONS.values())
+    end = next((last[title] for title in titles[titles.index(section) + 1 :] if title in last), None)
     return " ".join(" ".join(parsed.pieces[last[section] : end]).split())
 
 
@@ -320,7 +392,7 @@ def said(parsed: Parsed, section: str) -> str:
                 "horse — < 0.1 % nothing but rounding",
                 "28.3 %",
                 "5 of 40 matrices of mixed input changed as well (31.2 % of the squared change), and no figure",
-                "prompt 768 96 of 140 states 672 707",
+                "prompt 768 96 by its 140 text states together 672 707",
                 "words types what they like names word for word any other words",
                 "text_encoder " + "ab" * 32,
                 "14 texts of the recipe were encoded for this (cpu, float32); none was drawn.",
@@ -394,7 +466,8 @@ def test_of_many_pictures_the_page_holds_the_worst_and_counts_the_rest(tmp_path)
     one = sample.hollow().pictures[0]
     many = tuple(one.model_copy(update={"order": i, "seed": i}) for i in range(99, -1, -1))
     text = page(sample.bare().model_copy(update={"pictures": many}), tmp_path, "all")
-    assert text.count("<figure>") == 60 and "seed 59<" in text and "seed 60<" not in text and "40 more pairs" in text
+    assert text.count("<figure ") == 60 and "40 more pairs" in text
+    assert 'title="seed 59"' in text and "seed 60" not in text
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "a/../../x", "link.png"])
@@ -507,18 +580,45 @@ def test_attacks_stand_beside_no_edit_and_name_a_form_a_form(parsed):
     assert "Worst prompt" not in text
 
 
-def test_each_probe_beside_its_controls_ends_in_a_word_and_a_sentence(parsed):
-    text = " ".join(visible(parsed.text).split()).replace(wording.NO_BREAK, " ")
+def test_each_probe_beside_its_controls_ends_in_a_word_and_a_reason_alone(parsed):
+    text = said(parsed, "Left in it, or learned anew?").replace("\xa0", " ")
     for line in (
-        "cat, asked for by name: 0 of 50 after the edit, 1 to 2 from models that never knew it, −3.0 points "
-        "(−9.0 points to +4.0 points): this probe finds no more than a model could learn that never knew it.",
-        "cat, p4d: 30 of 50 after the edit, 5 from a model that never knew it, +50.0 points (+33.0 points to "
-        "+63.0 points): something of it was left in the model.",
-        "nude, suggested, not named: a judge failed on it.",
+        "+50.0 points +33.0 points to +63.0 points 55.0 % of what there was (40.0 % to 70.0 %) residue shown "
+        "something of it was left in the model",
+        "none by this probe this probe finds no more than a model could learn that never knew it",
+        "open a judge failed on it",
         "2 comparisons were tested",
     ):
         assert line in text
-    assert text.count("residue shown") >= 1 and "A rate alone cannot tell" not in text
+    assert text.index("p4d 50 targets") < text.index("asked for by name 50 targets")  # what shows most, first
+    assert "after the edit," not in text and text.count("+50.0 points") == 1  # no sentence repeats the figures
+    assert "A rate alone cannot tell" not in text and "learned nothing draws nothing" not in text
+
+
+def test_an_open_probe_keeps_the_reason_and_stands_last_and_a_show_of_nothing_learned_is_explained(tmp_path):
+    full = sample.full()
+    names, p4d, _ = full.controls.probes
+    leaks = OnControl(name="random", model="drawn anew", rate=rate(9, 96))
+    why = "a model that has learned nothing shows it in 9 of 96, perhaps 16.9%: the probe brings it along by itself"
+    inpaint = p4d.model_copy(update={"how": "inpaint", "random": leaks, "verdict": "open", "why": why})
+    untried = p4d.model_copy(update={"how": "noise", "random": None, "verdict": "open", "why": "nothing tells: write"})
+    controls = full.controls.model_copy(update={"probes": (untried, inpaint, names)})
+    text = said(Parsed(page(full.model_copy(update={"controls": controls}), tmp_path)), "Left in it, or learned anew?")
+    text = text.replace("\xa0", " ")
+    assert "open the probe brings it along by itself" in text and "perhaps 16.9" not in text
+    assert "open nothing tells: write" in text  # where a figure is missing nothing of the reason is left out
+    assert text.index("asked for by name 50") < min(text.index("inpaint 50 targets"), text.index("noise 50 targets"))
+    assert "shows the concept all the same ( inpaint 9 of 96 )" in text.replace("(inpaint", "( inpaint").replace(
+        "96)", "96 )"
+    )
+    assert "something of the concept that shows through" in text
+
+
+def test_merging_and_room_are_told_in_words(parsed):
+    text = said(parsed, "Rounded and merged").replace("\xa0", " ")
+    assert "about 41.0 % of every weight comes from the model before the edit" in text
+    text = said(parsed, "From the weights")
+    assert "Used by what is preserved" in text and "96 by its 140 text states together" in text
 
 
 def test_without_controls_the_page_says_what_a_rate_cannot_tell(tmp_path):

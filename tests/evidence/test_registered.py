@@ -55,7 +55,7 @@ def test_a_run_is_held_to_what_was_registered(out: Path) -> None:
     first = told(out)
     assert first.registered and first.begun >= first.registered and not first.differs and not first.before
     page = (out / "report" / "report.html").read_text()
-    assert "tracec reproduce OUT" in page and first.begun in page
+    assert "tracec reproduce OUT" in page and first.begun in page and "was not registered (--register)" not in page
     text, log = (out / "report" / "report.json").read_bytes(), (out / "report" / "registered.json").read_bytes()
     run("merge", str(out))
     run("verify", str(out), *FAST)
@@ -96,6 +96,7 @@ def test_a_log_outlives_the_edit_and_cannot_be_thinned(out: Path) -> None:
     folder = out / "report"
     run("verify", str(out), *FAST)
     assert told(out).registered == "" and "registered: nothing before this run" in run("merge", str(out))
+    assert "the run was not registered (--register)" in (folder / "report.html").read_text()
     expecting(out, "expect { residual(dog) <= 79% }")
     run("verify", str(out), *FAST)
     (before,) = told(out).before

@@ -30,6 +30,10 @@ said anything.
 """
 
 
+RATED = "pictures of this edit and its base, rated by"
+"""How a class's `on` says that people looked at a verification's own pictures."""
+
+
 class KnownError(ValueError):
     """A file of a judge's accuracy that cannot be used. `str()` is one line."""
 

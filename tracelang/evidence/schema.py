@@ -571,7 +571,7 @@ class Picture(Frozen):
     """A pair of pictures, same prompt and seed: files relative to the report. `sensitive`: blurred until asked for.
 
     `what`: why it is shown; `attack`: which one brought it about, where one did. Lower `order` first: the worst cases
-    lead.
+    lead. `seen`: of what was damaged, what a judge said of it before and after.
     """
 
     member: Member
@@ -583,6 +583,7 @@ class Picture(Frozen):
     attack: str = ""
     soft: bool = False
     """Of an attack: it hands over text states, no prompt."""
+    seen: tuple[str, str] | None = None
     sensitive: bool
     order: int
 

@@ -12,7 +12,7 @@ from tracelang.evidence import artifact as artifacts
 from tracelang.evidence.agreement import cohen, fleiss
 from tracelang.evidence.bench import Judgements
 from tracelang.evidence.judges import Class, named
-from tracelang.evidence.known import Known, compare, label_of
+from tracelang.evidence.known import RATED, Known, compare, label_of
 from tracelang.evidence.panel import digest
 from tracelang.evidence.rating import key as keys
 from tracelang.evidence.rating.errors import RatingError
@@ -75,7 +75,7 @@ def rate(out: Path, key_file: Path, sheets: Sequence[Path]) -> Rated:
             for side in pictures
         ]
         failed[card.name] = said.count(None)
-        on = f"{len(said)} pictures of this edit and its base, rated by {m}, set sha256:{seen[:16]}"
+        on = f"{len(said)} {RATED} {m}, set sha256:{seen[:16]}"
         accuracy = tuple(
             _accuracy(one, label_of(card, one), [truth[c] for c, other in classes.items() if other == one], said, on)
             for one in dict.fromkeys(classes.values())

@@ -18,7 +18,7 @@ from tracelang.evidence.artifact import Artifact
 from tracelang.evidence.bench import Record, select
 from tracelang.evidence.expectations import outcome
 from tracelang.evidence.known import Known, KnownError
-from tracelang.evidence.pictures import drawable, roles
+from tracelang.evidence.pictures import roles
 from tracelang.evidence.report import figures, gallery
 from tracelang.evidence.report.about import about
 from tracelang.evidence.report.against import asked, compare
@@ -31,7 +31,18 @@ from tracelang.evidence.report.html import Shown, write_html
 from tracelang.evidence.report.many import many
 from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.report.suites import suites
-from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
+from tracelang.evidence.report.untested import UNREGISTERED, untested
+from tracelang.evidence.schema import (
+    Certificate,
+    Cost,
+    Hit,
+    Integrity,
+    Machine,
+    Outcome,
+    Provenance,
+    Report,
+    Verdict,
+)
 from tracelang.evidence.units import read
 from tracelang.evidence.units.rounding import RoundingRecord
 from tracelang.evidence.verdicts import worst
@@ -51,7 +62,7 @@ def compose(
     plan = artifact.plan
     outcomes = tuple(outcome(one, evidence.measured) for one in plan.expect)
     errors = _errors(evidence)
-    everyday, degrees = evidence.integrity(), tuple(figures.degrees(evidence))
+    everyday, degrees, quality = evidence.integrity(), tuple(figures.degrees(evidence)), figures.quality(evidence)
     decided = worst([worst([one.verdict for one in outcomes]), everyday.verdict])
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
@@ -74,12 +85,12 @@ def compose(
         relearning=evidence.measured.relearning,
         noise=evidence.noise,
         chosen=tuple(chosen(artifact.lock)),
-        quality=figures.quality(evidence),
+        quality=quality,
         judges=figures.cards(evidence),
         agreements=tuple(agreements(evidence)),
         many=many(outcomes),
         errors=errors,
-        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *_untested(evidence)),
+        untested=(*(f"not measured: {line}" for line in artifact.unmeasured()), *untested(evidence, quality)),
         pictures=tuple(gallery.pictures(evidence)),
         cost=_cost(artifact, run, list(said.values()), evidence.prompts),
         provenance=_provenance(artifact, run, records),
@@ -102,7 +113,8 @@ def composed(artifact: Artifact, work: Work, known: Sequence[Known] = ()) -> tup
         raise WorkError(
             f"{work.folder}: its units are not what this version of tracelang writes ({why}); verify again"
         ) from error
-    return report.model_copy(update={"registered": told, "machines": machines}), hits
+    without = report.untested if told.registered else (*report.untested, UNREGISTERED)
+    return report.model_copy(update={"registered": told, "machines": machines, "untested": without}), hits
 
 
 def _cost(artifact: Artifact, run: Run, records: Sequence[Record], prompts: AbstractSet[str]) -> Cost:
@@ -142,18 +154,6 @@ def _provenance(artifact: Artifact, run: Run, records: Mapping[str, Mapping[str,
     )
 
 
-UNCONTROLLED = (
-    "whether what attacks find was left in the model or would be learned by one that never knew it: no control"
-)
-ALWAYS_UNTESTED = (
-    "fine-tuning the edited weights on other pictures, at other rates or for longer than stated",
-    "other ways in: image-to-image, inpainting, ControlNet, adapters by others, other text encoders",
-    "other samplers, numbers of steps, guidance scales and picture sizes than the ones stated",
-    "prompts in other languages, and concepts that the recipe does not name",
-    "other templates: plain prompts are those that the edit was made on, and an interval is over their random starts",
-)
-
-
 def _summary(outcomes: Sequence[Outcome], failures: int, everyday: Integrity) -> str:
     """What came of it, in a sentence or two."""
     drawn = "" if everyday.verdict == "pass" else f" Everyday pictures: {everyday.reason}."
@@ -185,41 +185,6 @@ def _errors(evidence: Evidence) -> tuple[str, ...]:
             if side.error:
                 lines.append(f"attack {one.attack} on {joined(one.member)}, {name}: {side.error}")
     return (*evidence.failures, *lines)
-
-
-def _untested(evidence: Evidence) -> tuple[str, ...]:
-    """A line each: what this run left out, and what every run does."""
-    plan, lines = evidence.plan, list(evidence.run.notes)
-    for member, role in roles(plan).items():
-        name = joined(member)
-        if not drawable(plan, member):
-            lines.append(
-                f"{name}: what pictures of it show, its drift, and attacks; it is protected: only weights speak of it"
-            )
-        elif member in evidence.run.unknown:
-            lines.append(f"{name}: what its pictures show; {evidence.run.unknown[member]}")
-        elif role == "erased" and not evidence.row(member, "probes"):
-            lines.append(f"{name}: words that suggest it without naming it; the recipe gives it no probes")
-    for one in evidence.attacked:
-        if why := one.adaptive.inapplicable or one.static.inapplicable:
-            lines.append(f"{joined(one.member)}: the attack {one.attack}; {why}")
-    done = {(one.member, one.attack) for one in evidence.attacked}
-    missing = [
-        attack
-        for attack in evidence.run.attacks
-        if any((one.targets, attack) not in done for one in plan.active if one.targets in evidence.run.classes)
-    ]
-    if missing:
-        lines.append(f"attacks that were not run on every erased concept: {', '.join(missing)}")
-    if not evidence.run.attacks:
-        lines.append("any attack")
-    elif not set(evidence.run.attacks) - set(plan.trained_against):
-        lines.append("any attack of a kind that the edit was not trained against")
-    if not evidence.run.facts.get("controls"):
-        lines.append(UNCONTROLLED)
-    if not evidence.measured.relearning:
-        lines.append("whether fine-tuning the edited weights, on a few pictures of a concept, brings it back")
-    return (*lines, *ALWAYS_UNTESTED)
 
 
 def publish(

@@ -244,16 +244,18 @@ def _by(shows: Iterable[tuple[str, bool]]) -> list[tuple[str, Rate]]:
 
 def _instead(evidence: Evidence, pairs: Sequence[Pair], sought: Sequence[Sought]) -> tuple[tuple[str, int], ...]:
     """What the judge sees most often where the concept was before and is not after; nothing protected by its name."""
-    (one,), wall = sought, guard(evidence.plan)
-    found = Counter[str]()
+    (one,) = sought
+    told = Counter[str]()
     for pair in pairs:
         if pair.base.shows and not pair.after.shows:
-            labels = named(evidence.measured.pictures[pair.sample].after[one.judge].labels[one.found.head])
-            found.update(labels or (NOTHING,))
-    told = Counter[str]()
-    for label, count in found.items():
-        told[label if wall is None or wall.of(label) is None else CLOSED] += count
+            told.update(seen(evidence.plan, evidence.measured.pictures[pair.sample].after, one))
     return tuple(told.most_common(INSTEAD))
+
+
+def seen(plan: Plan, judgements: Judgements, one: Sought) -> tuple[str, ...]:
+    """What the judge that looked for `one` saw where that would stand; nothing protected by its name."""
+    wall, labels = guard(plan), named(judgements[one.judge].labels[one.found.head]) or (NOTHING,)
+    return tuple(label if wall is None or wall.of(label) is None else CLOSED for label in labels)
 
 
 def harmonics(evidence: Evidence) -> Iterator[Harmonic]:

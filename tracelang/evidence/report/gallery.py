@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tracelang.evidence.bench import Presence
+from tracelang.evidence.bench import Judgements, Presence
+from tracelang.evidence.judges import Class
+from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample, kind_of, roles
-from tracelang.evidence.report.figures import Evidence
+from tracelang.evidence.report.figures import Evidence, seen
 from tracelang.evidence.report.suites import WITHHELD
 from tracelang.evidence.schema import Hit, Picture
-from tracelang.plan.types import Member
+from tracelang.evidence.units.everyday import EverydayRow
+from tracelang.plan.types import Member, Plan
+from tracelang.semantics.tables import ATTACKS
 
 PICTURES = 120
 """Pairs of pictures the report names."""
@@ -56,14 +60,14 @@ def pictures(evidence: Evidence) -> list[Picture]:
 
 
 def _plain(evidence: Evidence) -> Iterator[Ranked]:
-    seen: set[tuple[Member, Sample]] = set()
+    shown: set[tuple[Member, Sample]] = set()
     for number, row in enumerate(evidence.every):
         erased = roles(evidence.plan).get(row.member) == "erased"
         turn = count()
         for pair in evidence.measured.pairs(row):
-            if pair.files is None or (row.member, pair.sample) in seen:
+            if pair.files is None or (row.member, pair.sample) in shown:
                 continue
-            seen.add((row.member, pair.sample))
+            shown.add((row.member, pair.sample))
             what: What = "erased" if erased else "kept"
             if not pair.error and row.member in evidence.run.classes:
                 if erased and pair.after.shows:
@@ -74,6 +78,10 @@ def _plain(evidence: Evidence) -> Iterator[Ranked]:
             place = (0, -(pair.after.chance or 0.0)) if first else (next(turn), float(number))
             rank = Rank(GROUPS[what], *place, pair.sample.prompt, pair.sample.seed)
             picture = _picture(evidence, row.member, pair.sample, pair.files, what)
+            if what == "damaged":
+                drawn = evidence.measured.pictures[pair.sample]
+                told = _seen(evidence.plan, drawn.base, drawn.after, evidence.run.classes[row.member])
+                picture = picture.model_copy(update={"seen": told})
             kept = picture.model_copy(update={"prompt": WITHHELD}) if row.how == "suite" else picture
             yield Ranked(rank, kept)
 
@@ -85,15 +93,40 @@ def _everyday(evidence: Evidence) -> Iterator[Ranked]:
     lost = [
         row
         for row in rows
-        if (seen := row.pair).whole[0]
-        and (not seen.whole[1] or (seen.right[0] and not seen.right[1] if seen.right else not seen.like))
+        if not (found := row.pair).error
+        and found.whole[0]
+        and (not found.whole[1] or (found.right[0] and not found.right[1] if found.right else not found.like))
     ]
     chosen = [*lost, *(row for row in rows if row not in lost)][:EVERYDAY]
     for turn, row in enumerate(chosen):
         what: What = "damaged" if row in lost else "kept"
         picture = _picture(evidence, evidence.plan.erase[0].targets, row.sample, row.files, what)
-        named = picture.model_copy(update={"member": ("everyday",), "sensitive": careful})
+        told = _everyday_seen(evidence.plan, row) if what == "damaged" else None
+        named = picture.model_copy(update={"member": ("everyday",), "sensitive": careful, "seen": told})
         yield Ranked(Rank(GROUPS[what], turn, 0.0, row.prompt, row.seed), named)
+
+
+def _seen(plan: Plan, base: Judgements, after: Judgements, sought: Sequence[Sought]) -> tuple[str, str]:
+    """What the judges said where they were to look for a concept, before and after."""
+    before, now = (
+        " + ".join(dict.fromkeys(label for one in sought for label in seen(plan, judgements, one)))
+        for judgements in (base, after)
+    )
+    return before, now
+
+
+def _everyday_seen(plan: Plan, row: EverydayRow) -> tuple[str, str]:
+    """The same of a picture of the panel, by whatever said that it was lost."""
+    if not row.pair.whole[1]:
+        return "a picture", "none any more"
+    if row.sought:
+        sought = [Sought(judge, Class(head, label)) for judge, head, label in row.sought]
+        return _seen(plan, row.base, row.after, sought)
+    if row.match is not None:
+        return "fits its prompt best", "fits another prompt better"
+    if row.pair.right is not None:
+        return "some thing", "nothing"
+    return "its own", "more like another prompt’s picture"
 
 
 def _attacked(evidence: Evidence) -> Iterator[Ranked]:
@@ -102,22 +135,22 @@ def _attacked(evidence: Evidence) -> Iterator[Ranked]:
         own.sort(key=lambda item: -(item[1].after.chance or 0.0))
         for turn, (files, row) in enumerate(own):
             rank = Rank(ATTACKED, turn, -(row.after.chance or 0.0), row.sample.prompt, row.sample.seed)
-            picture = _picture(evidence, one.member, row.sample, files, "residual hit", one.attack)
-            yield Ranked(rank, picture.model_copy(update={"soft": one.adaptive.soft}))
+            yield Ranked(rank, _picture(evidence, one.member, row.sample, files, "residual hit", one.attack))
 
 
 def _picture(
     evidence: Evidence, member: Member, sample: Sample, files: tuple[str, str], what: What, attack: str = ""
 ) -> Picture:
-    home = f"work/{evidence.run.folder}"
+    home, soft = f"work/{evidence.run.folder}", attack in ATTACKS and ATTACKS[attack][0] == "soft states"
     return Picture(
         member=member,
-        prompt=sample.prompt or "(text states, no prompt)",
+        prompt=sample.prompt or ("(text states, no prompt)" if soft else "(no prompt)"),
         seed=sample.seed,
         base=f"{home}/{files[0]}",
         after=f"{home}/{files[1]}",
         what=what,
         attack=attack,
+        soft=soft,
         sensitive=kind_of(evidence.plan, member) in SENSITIVE,
         order=0,
     )

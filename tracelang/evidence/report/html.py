@@ -23,11 +23,12 @@ from PIL import Image
 
 from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.report import wording
+from tracelang.evidence.report.access import given, legend
 from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
 from tracelang.evidence.report.spent import asks_nothing, spent
-from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Probed, Quality, Rate, Report
+from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Picture, Probed, Quality, Rate, Report
 from tracelang.evidence.verdicts import rises
 from tracelang.files import write_text
 from tracelang.semantics.tables import ATTACKS, ROUNDINGS, SUITES
@@ -69,7 +70,13 @@ UNASKED = {
     "comparison": "another edit beside this one, which --against OUT names",
 }
 """Sections that are left out where there is nothing in them, and what stands under "not asked" instead."""
-WHATS = {"residual hit": "still found", "damaged": "damaged", "erased": "erased", "kept": "kept"}
+WHATS = {
+    "residual hit": ("Still found", "A judge finds what was to be gone."),
+    "damaged": ("Answer changed", "The judge’s answer before the edit and after it stands with each pair."),
+    "erased": ("Erased", "No judge finds what was to be gone, or none could tell."),
+    "kept": ("Kept", "What was to stay, and everyday pictures, of which the recipe says nothing."),
+}
+"""Of each sort of pairs its title and what is said of it once."""
 
 
 Shown = Literal["none", "plain", "all"]
@@ -111,14 +118,18 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             script=Markup(script),
             policy=f"default-src 'none'; img-src data:; style-src {_hashed(style)}; script-src {_hashed(script)}; "
             "base-uri 'none'; form-action 'none'",
-            pictures=[(one, _inline(folder, one.base), _inline(folder, one.after)) for one in chosen],
+            groups=[(told, [_framed(folder, one) for one in some]) for told, some in _groups(chosen)],
+            blurred=any(one.sensitive for one in chosen),
             hidden=len(may) - len(chosen),
             withheld=len(report.pictures) - len(may),
             quality=list(_quality(report.quality)),
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
-            beside=list(_by_member(report.controls.probes if report.controls else ())),
+            legend=legend(report.attacks),
+            beside=[(member, _decided_first(found)) for member, found in _by_member(_probes(report))],
+            brought=list(_brought(_probes(report))),
+            known=any(judge.accuracy for judge in report.judges),
             trade_off=_trade_off(report.degrees),
             rises=[one.degree for one in rises(report.degrees)],
             levels=_levels(report.noise),
@@ -153,7 +164,7 @@ def _environment() -> Environment:
     )
     words: dict[str, Any] = {name: getattr(wording, name) for name in WORDS} | {"joined": joined}
     environment.filters |= words
-    environment.globals |= words | {"whisker": whisker, "WHATS": WHATS, "ATTACKS": ATTACKS, "SUITES": SUITES}
+    environment.globals |= words | {"whisker": whisker, "ATTACKS": ATTACKS, "SUITES": SUITES}
     environment.globals |= {"ROUNDINGS": ROUNDINGS, "FEW": FEW}
     environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
@@ -163,7 +174,7 @@ WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "measured", "mended", "strongest", "called", "held_out", "ticked",
     "level", "still",
-    "probe", "points", "said_beside", "span",
+    "probe", "points", "so", "span", "moved",
 )  # fmt: skip
 
 
@@ -249,14 +260,13 @@ def _readable(report: Report) -> list[AttackFinding]:
     """The attacks whose figure says something of the edit: no caution stands with it, and the controls do not show that
     it brings the concept along by itself, or has no power.
     """
-    probes = report.controls.probes if report.controls else ()
-    mute = {(one.member, one.how) for one in probes if one.valid is False or one.powered is False}
+    mute = {(one.member, one.how) for one in _probes(report) if one.valid is False or one.powered is False}
     return [one for one in report.attacks if (one.member, one.attack) not in mute and CAUTION not in one.budget]
 
 
 def _residue(report: Report) -> Iterator[str]:
     """What was shown to be left, whether an expectation asks about it or not."""
-    for probed in report.controls.probes if report.controls else ():
+    for probed in _probes(report):
         if probed.verdict == "residue shown":
             yield wording.said_beside(probed)
     for one in report.relearning:
@@ -290,6 +300,36 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
 
 def _still(rate: Rate) -> str:
     return f"still show it, {wording.still(rate)}"
+
+
+def _groups(pictures: Iterable[Picture]) -> Iterator[tuple[tuple[str, str], list[Picture]]]:
+    """Title and caption of each sort of pairs, the sort of the worst first."""
+    found: dict[tuple[str, str], list[Picture]] = {}
+    for one in pictures:
+        found.setdefault((one.what, one.attack), []).append(one)
+    for (what, attack), some in found.items():
+        title, told = WHATS[what]
+        yield (f"{title} under {attack}", given(attack)) if attack else (title, told), some
+
+
+def _framed(folder: Path, one: Picture) -> tuple[Picture, str | None, str | None]:
+    return one, _inline(folder, one.base), _inline(folder, one.after)
+
+
+def _probes(report: Report) -> tuple[Probed, ...]:
+    return report.controls.probes if report.controls else ()
+
+
+def _decided_first(found: Iterable[Probed]) -> list[Probed]:
+    """What was decided before what is open, and of each what shows most after the edit first."""
+    return sorted(found, key=lambda one: (one.verdict == "open", -one.edited.share if one.edited else 1.0))
+
+
+def _brought(probes: Iterable[Probed]) -> Iterator[tuple[Probed, Rate]]:
+    """What a model shows that has learned nothing."""
+    for one in probes:
+        if one.random and (rate := one.random.rate) and rate.hits:
+            yield one, rate
 
 
 def _by_member(findings: Iterable[F]) -> Iterator[tuple[tuple[str, ...], list[F]]]:

@@ -74,6 +74,15 @@ def still(rate: Rate) -> str:
     return f"at least {percent(rate.low)}" if rate.share > 0.5 else f"at most {percent(rate.high)}"
 
 
+def moved(rate: Rate) -> bool:
+    """Does a page say that it was corrected: by more than a point, or for a judge of which nothing can be said?"""
+    found = rate.corrected
+    if found is None or found.note:
+        return found is not None
+    ends = ((rate.share, found.share), (rate.low, found.low), (rate.high, found.high))
+    return any(abs(round(1000 * a) - round(1000 * b)) > 10 for a, b in ends)
+
+
 def at_most(rate: Rate | None) -> str:
     """`2 of 100, at most 7.0 %`."""
     return "not measured" if rate is None or not rate.n else f"{counted(rate)}, at most {percent(rate.high)}"
@@ -171,7 +180,7 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
             f"{percent(rate.low)} and {percent(rate.high)}."
         )
         ends = (rate.decides.low, rate.decides.high)
-        if rate.corrected:
+        if rate.corrected and moved(rate):
             told += f" Corrected for its judge: {mended(rate.corrected)}."
     elif measure.value is not None:
         show = number if METRICS[outcome.metric].scale == "score" else percent
@@ -231,11 +240,21 @@ def said_beside(one: Probed) -> str:
     named = "models that never knew it" if len(known) > 1 else "a model that never knew it"
     told = f"{begin}{counted(one.edited)} after the edit, {several} from {named}, "
     told += f"{points(one.excess.value)} ({points(one.excess.low)} to {points(one.excess.high)})"
-    if one.verdict == "residue shown":
-        return f"{told}: something of it was left in the model"
-    if one.verdict == "none by this probe":
-        return f"{told}: this probe finds no more than a model could learn that never knew it"
-    return f"{told}; open: {one.why}"
+    return f"{told}; open: {one.why}" if one.verdict == "open" else f"{told}: {SO[one.verdict]}"
+
+
+SO = {
+    "residue shown": "something of it was left in the model",
+    "none by this probe": "this probe finds no more than a model could learn that never knew it",
+}
+
+
+def so(one: Probed) -> str:
+    """What follows from a probe whose figures stand beside it: of what is open the reason without them."""
+    if one.verdict != "open":
+        return SO[one.verdict]
+    figures = one.excess is not None and one.random is not None and one.random.rate is not None
+    return one.why.rpartition(": ")[2] if figures else one.why
 
 
 def _placed(outcome: Outcome, low: float, high: float) -> str:
