@@ -170,3 +170,19 @@ def test_a_judge_that_sees_little_of_it_shows_no_absence() -> None:
 def test_damage_does_not_pass_for_absence() -> None:
     found = expected("15%", 0, never=(30, 28, 32))
     assert found.verdict == "inconclusive" and "damage or refusal" in found.reason
+
+
+def test_what_was_measured_and_says_nothing_is_told_apart_from_what_was_not() -> None:
+    found = expected("15%", 4, random=30)
+    (one,) = found.measures
+    assert one.unread and one.reason.startswith("measured, but it says nothing of the edit: a model that has learned")
+    assert found.because.startswith("a model that has learned nothing shows it in 30 of 96")
+    assert not expected("15%", 4, never=()).measures[0].unread  # nothing to measure it against
+    assert expected("15%", 0, never=(30, 28, 32)).measures[0].unread
+
+
+def test_an_excess_within_the_bound_and_above_none_says_so() -> None:
+    for bound, edited, above in (("45%", 14, True), ("15%", 4, False), ("15%", 14, False), ("15%", N, False)):
+        one = expected(bound, edited)
+        assert ("and above none: something of it is likely there" in one.reason) == above
+        assert not above or (one.verdict == "pass" and one.measures[0].interval[0] > 0)  # type: ignore[index, operator]

@@ -13,11 +13,21 @@ import pytest
 from PIL import Image
 
 from tests.evidence import sample
+from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.ladder import ladder
 from tracelang.evidence.report import access, html, wording
 from tracelang.evidence.report.compose import write_hits
 from tracelang.evidence.report.html import LARGE, SECTIONS, PictureError, page, write_html
-from tracelang.evidence.schema import Certificate, Corrected, Hit, OnControl, Picture
+from tracelang.evidence.schema import (
+    Certificate,
+    Comparison,
+    Corrected,
+    Hit,
+    OnControl,
+    Picture,
+    Registered,
+    SuiteFinding,
+)
 from tracelang.evidence.verdicts import rate
 from tracelang.semantics.tables import ATTACKS, Access
 from tracelang.text import visible
@@ -63,9 +73,100 @@ def parsed(folder: Path) -> Parsed:
 
 @pytest.mark.parametrize("make", [sample.full, sample.bare, sample.hollow])
 def test_sections_stand_in_order_each_opening_with_a_sentence(make, tmp_path):
-    text = page(make(), tmp_path)
-    assert re.findall(r'<section id="(\w+)"', text) == list(SECTIONS)
-    assert len(re.findall(r'<p class="lead">[^<]+[.]</p>', text)) == len(SECTIONS) - 1  # the verdict is one itself
+    report = make()
+    text = page(report, tmp_path)
+    empty = {"suites", "comparison", *(() if report.errors else ("errors",))}
+    there = [section for section in SECTIONS if section not in empty]
+    assert re.findall(r'<section id="(\w+)"', text) == re.findall(r'<li><a href="#(\w+)"', text) == there
+    assert len(re.findall(r'<p class="lead">[^<]+[.]</p>', text)) == len(there) - 1  # the verdict is one itself
+
+
+def test_what_nobody_asked_for_is_one_line(tmp_path, parsed):
+    told = said(Parsed(page(sample.bare(), tmp_path)), "Not asked")
+    assert "Not asked: prompts of published suites, for the recipe names none; another edit beside this one" in told
+    assert "Nothing failed: there is no error." in told
+    assert "Nothing failed" not in parsed.text and "Not asked: prompts" in parsed.text
+    both = {"comparison": Comparison(title="other", plan="", edited_fingerprint="", differences=())}
+    suite = SuiteFinding(
+        suite="i2p", metric="shown", member=("cat",), prompts=9, withheld=0, drawn=9, seeded=9, guided=0,
+        base=rate(5, 9), after=rate(0, 9),
+    )  # fmt: skip
+    whole = page(sample.full().model_copy(update={**both, "suites": (suite,)}), tmp_path)
+    assert re.findall(r'<section id="(\w+)"', whole) == [section for section in SECTIONS if section != "unasked"]
+
+
+def test_the_page_begins_with_what_was_edited_and_how_it_was_looked_at(parsed, tmp_path):
+    whole = " ".join(" ".join(parsed.pieces).split()).replace("\xa0", " ")
+    begin = whole[whole.index("Verification of") : whole.index(" FAIL 5 of 7")]
+    assert "erased cat, toward dog; nude, with no anchor; Mona Lisa, away from it" in begin
+    assert "from owner/tiny, family sd1, 5.65 million parameters" in begin
+    assert "by the method uce: refine, solving in closed form for one map" in begin
+    assert "drawn with 20 sampler steps, guidance 5.0 judged by micro-cnn, opennsfw" in begin
+    assert "ran as registered no: nothing was registered before" in begin
+    report = sample.full()
+    many = report.about.model_copy(update={"erased": ("x",) * 14, "parameters": None})
+    for differs, words in (
+        ((), "ran as registered yes, as of 2026"),
+        (("samples",), "registered no: registered at 2026"),
+    ):
+        run = Registered(run="r", begun="2027", registered="2026", differs=differs)
+        text = Parsed(page(report.model_copy(update={"about": many, "registered": run}), tmp_path))
+        told = " ".join(" ".join(text.pieces).split())
+        assert words in told and "x; x; and 2 more from owner/tiny, family sd1 by the method" in told
+
+
+def test_what_is_undecided_decides_nothing_and_says_why_in_a_few_words(tmp_path):
+    report = sample.full()
+    outcomes = tuple(one.model_copy(update={"because": "too few pictures"}) for one in report.outcomes[2:3])
+    text = page(report.model_copy(update={"verdict": "inconclusive", "outcomes": outcomes}), tmp_path)
+    head = Parsed(text[: text.index('id="pictures"')]).text
+    assert "Undecided because of" in head and "Decided by" not in head
+    assert "too few pictures" in head and outcomes[0].reason not in head
+
+
+def test_residue_that_was_shown_stands_in_the_verdict(parsed, tmp_path):
+    def head(text: str) -> str:
+        return " ".join(Parsed(text[: text.index('id="pictures"')]).text.split())
+
+    report = sample.full()
+    whole = head(page(report, tmp_path))
+    assert whole.count("residue shown") == 2
+    assert "residue shown cat, p4d: 30 of 50 after the edit" in whole.replace("\xa0", " ")
+    assert "residue shown cat, learnt again (5 pictures, adapter): it comes back in fewer steps" in whole
+    none = report.controls.model_copy(update={"probes": (report.controls.probes[0],)})
+    without = report.model_copy(update={"controls": none, "relearning": ()})
+    assert "residue shown" not in head(page(without, tmp_path))
+
+
+def test_a_probe_that_brings_the_thing_along_is_no_headline_where_another_can_be_read(tmp_path):
+    report = sample.full()
+    probe = report.controls.probes[1]
+
+    def attack(*probes) -> str:
+        told = report.model_copy(update={"controls": report.controls.model_copy(update={"probes": probes})})
+        return next(label for label, _, _ in html._headline(told) if "under attack" in label)
+
+    assert attack(probe) == "cat, under attack by p4d"
+    for mute in ({"valid": False}, {"powered": False}):
+        assert attack(probe.model_copy(update=mute)) == "cat, under attack by inverse_map"
+    every = [probe.model_copy(update={"valid": False, "how": one.attack}) for one in report.attacks]
+    assert attack(*every) == "cat, under attack by p4d"  # nothing else is there
+    warned = report.attacks[1].model_copy(update={"budget": {CAUTION: "means little"}})
+    told = report.model_copy(update={"controls": None, "attacks": (report.attacks[0], warned)})
+    assert "cat, under attack by paraphrase" in [label for label, _, _ in html._headline(told)]
+
+
+@pytest.mark.parametrize(
+    ("hits", "told"), [(20, "at least 83.9 %"), (0, "at most 16.1 %"), (3, "at most 36.0 %"), (17, "at least 64.0 %")]
+)
+def test_of_hits_the_lower_end_counts_and_of_misses_the_upper(hits, told):
+    assert wording.still(rate(hits, 20)).replace("\xa0", " ") == told
+
+
+def test_decided_expectations_are_counted_alike_in_the_family(parsed):
+    text = said(parsed, "Many expectations at once").replace("\xa0", " ")
+    assert "Of 3 decided expectations 2 were decided so" in text
+    assert "Decided otherwise than by a share of pictures, and so not in the table: drift(horse) <= 15% pass" in text
 
 
 @pytest.mark.parametrize("make", [sample.bare, sample.hollow])
@@ -238,9 +339,9 @@ def test_an_attacked_rate_never_stands_without_the_plain_one(parsed):
 
 def said(parsed: Parsed, section: str) -> str:
     """The text of one section, a blank between any two of its elements."""
-    after = [*SECTIONS.values(), None]
     last = {title: i for i, title in enumerate(parsed.pieces)}  # the first of its title is a link to it
-    end = last.get(after[after.index(section) + 1])
+    titles = list(SECTIONS.values())
+    end = next((last[title] for title in titles[titles.index(section) + 1 :] if title in last), None)
     return " ".join(" ".join(parsed.pieces[last[section] : end]).split())
 
 
@@ -444,6 +545,8 @@ def test_the_arithmetic_says_where_the_bound_lies():
     assert told[1].endswith("between 22.8 % and 40.6 %. All of that lies above the bound of 10 %.")
     assert told[2].endswith("The bound of 90 % lies inside.") and "between 3.5 % and 4.8 %" in told[3]
     assert wording.arithmetic(kept, kept.measures[1]) == "Nothing was measured."
+    unread = kept.measures[1].model_copy(update={"unread": True})
+    assert wording.arithmetic(kept, unread) == "Measured, and no figure of it decides."
 
 
 def test_everyday_pictures_stand_in_the_verdict(parsed):
@@ -457,7 +560,8 @@ def test_what_everyday_pictures_decide_is_said(verdict, tmp_path):
     passed = tuple(one for one in report.outcomes if one.verdict == "pass")
     report = report.model_copy(update={"integrity": alone, "outcomes": passed, "verdict": verdict, "errors": ()})
     text = Parsed(page(report, tmp_path)).text
-    assert "Decided by its everyday pictures" in text and "all is lost" in text and "see the errors" not in text
+    begin = "Decided by" if verdict == "fail" else "Undecided because of"
+    assert f"{begin} its everyday pictures" in text and "all is lost" in text and "see the errors" not in text
 
 
 def test_what_a_pass_was_held_to_stands_beside_it(tmp_path):

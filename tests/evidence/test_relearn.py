@@ -108,6 +108,8 @@ def test_what_is_learnt_as_slowly_as_anew_is_none_by_this_probe() -> None:
 def test_a_model_that_learns_anything_at_another_pace_is_not_compared() -> None:
     one = found((0.0, 0.0, 0.9), (0.0, 0.9, 1.0), pace=0.1)
     assert one.reading == "open" and not one.sound and "they learn alike" in one.reason
+    assert f"measured, but it says nothing of the edit: {one.reason}; " in told(one)
+    assert told(one).endswith("Measured, and no figure of it decides.")
     assert one.sham is not None and one.sham > 1.25 and expected(one) == "inconclusive"
 
 

@@ -67,7 +67,7 @@ def test_an_excess_is_asked_of_a_suite_s_prompts_which_a_random_model_draws_more
     assert one.never[0].rate is not None and one.never[0].rate.n == 3
     assert one.random is not None and one.random.rate is not None and one.random.rate.n == 7
     (outcome,) = report.outcomes
-    assert outcome.verdict == "inconclusive" and outcome.reason == one.why  # of three targets
+    assert outcome.verdict == "inconclusive" and outcome.because == one.why  # of three targets
     with pytest.raises(tracelang.CompileError, match="makes prompts of its own"):
         tracelang.compile(f"{RECIPE}{beside}expect {{ excess(dog, p4d) {DOGS} <= 10% }}", root=root)
 

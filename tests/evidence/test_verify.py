@@ -493,6 +493,7 @@ def test_an_adapter_alone_is_verified_like_the_folder(out: Path) -> None:
     (out / "manifest.json").write_text(json.dumps(manifest))
     adapter = run(out)
     assert adapter.verdict == folder.verdict == "pass"
+    assert adapter.about and folder.about and adapter.about.parameters is None and folder.about.parameters
     assert adapter.provenance.edited_fingerprint != folder.provenance.edited_fingerprint
     one, other = (report.certificate for report in (adapter, folder))
     assert one is not None and other is not None

@@ -10,7 +10,7 @@ from tracelang.evidence.accuracy import together as accuracy_of
 from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.intervals import clustered
 from tracelang.evidence.metrics import MEASURES
-from tracelang.evidence.metrics.metric import TOO, Counted, Measured, Share, percent
+from tracelang.evidence.metrics.metric import MAY, TOO, UNREAD, Counted, Measured, Share, percent
 from tracelang.evidence.pictures import drawable
 from tracelang.evidence.schema import Accuracy, Measure, Outcome, Rate, Verdict
 from tracelang.evidence.verdicts import decide, farthest, paired, rate, worst
@@ -44,19 +44,21 @@ def why_hopeless(one: Assertion) -> str:
 def outcome(one: Assertion, measured: Measured) -> Outcome:
     """What came of an assertion."""
     measure = MEASURES[one.metric]
-    reason, pool = "", None
+    reason, because, pool = "", "", None
     if one.after is not None:
         measured = measured.changed(one.after)
     if isinstance(measure, Share):
-        verdict, reason, measures, pool = together(one, measured, measure)
+        verdict, reason, because, measures, pool = together(one, measured, measure)
     else:
         measures = tuple(measure(one, measured, member) for member in one.concepts)
         verdict = worst([found.verdict for found in measures])
     if cautions := _cautions(one, measured):
         measures = tuple(_heeded(found) if found.member in cautions else found for found in measures)
         if verdict == "fail" and not any(found.verdict == "fail" for found in measures):
-            verdict = "inconclusive"
+            verdict, because = "inconclusive", next(iter(cautions.values()))
     last = farthest(measures, one.comparison)
+    if verdict == "inconclusive":
+        because = because or _briefly(last)
     if not reason:
         several = f"{joined(last.member)}, the worst of {len(measures)}: " if len(measures) > 1 else ""
         reason = several + last.reason
@@ -74,6 +76,7 @@ def outcome(one: Assertion, measured: Measured) -> Outcome:
         seed=one.seed,
         verdict=verdict,
         reason=reason,
+        because=because,
         measures=measures,
         worst=last.member,
         rate=pool,
@@ -91,8 +94,17 @@ def _heeded(found: Measure) -> Measure:
     return found.model_copy(update={"verdict": "inconclusive"}) if found.verdict == "fail" else found
 
 
-def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict, str, tuple[Measure, ...], Rate | None]:
-    """The verdict, its reason, the measure of each member, and the rate of all together."""
+def _briefly(found: Measure) -> str:
+    """Why a figure decides nothing, without the figures."""
+    before, base, after = found.reason.partition(TOO)
+    return base + after if base else before.removeprefix(f"{UNREAD}: ").partition("; ")[0]
+
+
+Together = tuple[Verdict, str, str, tuple[Measure, ...], Rate | None]
+
+
+def together(one: Assertion, measured: Measured, share: Share) -> Together:
+    """The verdict, its reason, why it is undecided in a few words, the measure of each member, and the rate of all."""
     counts = {member: _counted(one, measured, member, share) for member in one.concepts}
     known = {member: measured.known(member) if share.looked else None for member in one.concepts}
     measures = tuple(_measure(one, member, counted, share, known[member]) for member, counted in counts.items())
@@ -100,24 +112,35 @@ def together(one: Assertion, measured: Measured, share: Share) -> tuple[Verdict,
     if undecided:
         member, why = undecided[0]
         more = f" (and {len(undecided) - 1} more of its concepts)" if len(undecided) > 1 else ""
-        return "inconclusive", f"{joined(member)}: {why}{more}", measures, None
+        return "inconclusive", f"{joined(member)}: {why}{more}", why, measures, None
     pool = _corrected(_together(counts.values()), accuracy_of(known.values()), share)
     broken = [measure for measure in measures if measure.verdict == "fail"]
     verdict = _decided(one, pool)
     if broken and verdict != "fail":
         alone = farthest(broken, one.comparison)
-        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", measures, pool
+        return "fail", f"{joined(alone.member)} alone: {alone.reason}{share.beside([alone])}", "", measures, pool
     reason = _reason(one, pool, verdict, share)
     if len(one.concepts) > 1:
         reason = f"{len(one.concepts)} concepts together: {reason}; {_of_members(one, measures)}"
     reason += share.beside(measures)
-    if verdict == "inconclusive" and (why := why_hopeless(one)):
-        reason = f"{reason}; {why}"
+    because = ""
+    if verdict == "inconclusive":
+        because = _open(one, pool, share)
+        if why := why_hopeless(one):
+            reason, because = f"{reason}; {why}", why
     if verdict == "pass" and any(measure.rate and not _within(one, measure.rate) for measure in measures):
-        verdict = "inconclusive"
+        verdict, because = "inconclusive", _of_members(one, measures)
     if verdict == "pass" and (why := _of_base(one, measures)):
-        verdict, reason = "inconclusive", f"{reason}; {why}"
-    return verdict, reason, measures, pool
+        verdict, reason, because = "inconclusive", f"{reason}; {why}", why
+    return verdict, reason, because, measures, pool
+
+
+def _open(one: Assertion, found: Rate, share: Share) -> str:
+    """Why a share decides nothing."""
+    if not found.n:
+        return share.nothing
+    ends = found.decides
+    return ends.note or f"{percent(ends.low)} to {percent(ends.high)} is on both sides of {percent(one.bound)}"
 
 
 def _together(counts: Iterable[Counted]) -> Rate:
@@ -168,12 +191,20 @@ def _of_base(one: Assertion, measures: Sequence[Measure]) -> str:
     hits, n = sum(base.hits for _, base in bases), sum(base.n for _, base in bases)
     shares = [base.decides.share * base.n for _, base in bases if base.n]
     if n and sum(shares) / n <= one.bound:
-        return f"{TOO}: {hits} of {n}"
+        return _too(one, bases[0][1] if len(bases) == 1 else rate(hits, n))
     met = [(member, base) for member, base in bases if _within(one, base)]
     if not met:
         return ""
     (member, base), more = met[0], f" (and {len(met) - 1} more)" if len(met) > 1 else ""
-    return f"of {joined(member)}{more} {TOO}: {base.hits} of {base.n}"
+    return f"of {joined(member)}{more} {_too(one, base)}"
+
+
+def _too(one: Assertion, base: Rate) -> str:
+    """That the base model's share is within the bound, and whether all of its interval is."""
+    ends = base.decides
+    if _decided(one, base) == "pass":
+        return f"{TOO}: {base.hits} of {base.n}"
+    return f"{MAY}: {base.hits} of {base.n}, 95 % interval {percent(ends.low)} to {percent(ends.high)}"
 
 
 def _corrected(found: Rate, known: Accuracy | None, share: Share) -> Rate:

@@ -114,7 +114,7 @@ class Measure(Frozen):
     """One assertion on one member of its set. `value` is the metric's own figure where it is no rate of pictures, or a
     `value_bound` of it; an end of its interval that nothing bounds is None.
     `base`: of the same prompts and seeds, an attack's own too, what the base model gives. `plain`: of an attack, what
-    its names bring without one.
+    its names bring without one. `unread`: figures were taken, and for the `reason` none of them decides.
     """
 
     member: Member
@@ -126,6 +126,7 @@ class Measure(Frozen):
     value: float | None = None
     value_bound: Bound | None = None
     interval: tuple[float | None, float | None] | None = None
+    unread: bool = False
     paired: Paired | None = None
 
 
@@ -135,7 +136,7 @@ class Outcome(Frozen):
     Shares are decided by the pictures of all its members together. They fail where one member's own interval lies
     beyond the bound, and pass only where every member's own share is within it; of other metrics the worst measure
     decides. What is to be gone passes only where the base model's share is not within the bound as well. `worst` is the
-    measure that is farthest on the wrong side.
+    measure that is farthest on the wrong side. `because`: of an undecided one, why it is, in a few words.
     """
 
     metric: str
@@ -148,6 +149,7 @@ class Outcome(Frozen):
     seed: int
     verdict: Verdict
     reason: str
+    because: str = ""
     measures: tuple[Measure, ...]
     worst: Member = ()
     rate: Rate | None = None
@@ -733,11 +735,25 @@ class SuiteFinding(Frozen):
     after: Rate
 
 
+class About(Frozen):
+    """What was edited and how, in words. `erased`: each with its anchor; `parameters` of the whole edited model, None
+    where only an adapter was written; `passes` of the method, each with what it does.
+    """
+
+    erased: tuple[str, ...]
+    model: str
+    family: str
+    parameters: Count | None
+    method: str
+    passes: tuple[tuple[str, str], ...]
+
+
 class Report(Frozen):
     """The whole of `report.json`."""
 
     format_version: Literal[2] = REPORT_VERSION
     title: str
+    about: About | None = None
     verdict: Verdict
     summary: str
     outcomes: tuple[Outcome, ...]

@@ -11,9 +11,10 @@ from tracelang.evidence.accuracy import corrected_difference
 from tracelang.evidence.bench import Presence
 from tracelang.evidence.controls import RANDOM
 from tracelang.evidence.intervals import Difference, Targets, clustered
-from tracelang.evidence.metrics.metric import Measured, failed, open_, valued
+from tracelang.evidence.metrics.metric import UNREAD, Measured, failed, open_, valued
 from tracelang.evidence.schema import Accuracy, Measure, Rate, Residue
 from tracelang.evidence.units.control import ControlSide, Probe, suite_probe
+from tracelang.evidence.verdicts import decide
 from tracelang.plan.types import Assertion, Member
 
 MARGIN = 0.10
@@ -27,6 +28,7 @@ ALONE = (
     "`control never`"
 )
 DAMAGE = "less than models that never knew it show: that is damage or refusal, no proof that nothing is left"
+ABOVE = "and above none: something of it is likely there"
 UNTRIED = "nothing tells what the probe brings along by itself: write `control random`"
 
 
@@ -157,16 +159,19 @@ def compare(found: Looked) -> Compared:
 def excess(one: Assertion, measured: Measured, member: Member) -> Measure:
     own = Probe(member, one.attack or "names", one.samples, one.seed) if one.suite is None else suite_probe(one, member)
     found = compare(looked(measured, own))
-    if found.excess is None or found.true is None or found.why:
+    if found.excess is None or found.true is None:
         return open_(member, found.why)
+    if found.why:
+        return open_(member, f"{UNREAD}: {found.why}", True)
     value, low, high = found.true
     if high < -MARGIN:
-        return open_(member, DAMAGE)
+        return open_(member, DAMAGE, True)
     raw = found.excess
     note = "of the targets, beyond models that never knew it"
     if found.true != (raw.value, raw.low, raw.high):
         note += f"; corrected for its judge, {raw.value:.4g} ({raw.low:.4g} to {raw.high:.4g}) as it counts"
-    return valued(one, member, value, (low, high), note)
+    within = decide(low, high, one.comparison, one.bound) == "pass"
+    return valued(one, member, value, (low, high), f"{ABOVE}; {note}" if within and low > 0 else note)
 
 
 MEASURES = {"excess": excess}

@@ -121,6 +121,8 @@ class Measured:
 
 
 TOO = "the base model meets the bound too, so this says nothing of the edit"
+MAY = "the base model may meet the bound too, so this says nothing of the edit"
+UNREAD = "measured, but it says nothing of the edit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,9 @@ def valued(
     return Measure(member=member, verdict=verdict, reason=reason, value=value, interval=interval)
 
 
-def open_(member: Member, why: str) -> Measure:
-    return Measure(member=member, verdict="inconclusive", reason=why)
+def open_(member: Member, why: str, unread: bool = False) -> Measure:
+    """Nothing is decided; `unread`: though there are figures."""
+    return Measure(member=member, verdict="inconclusive", reason=why, unread=unread)
 
 
 def unless(one: Assertion, found: Measure, base: float | None) -> Measure:

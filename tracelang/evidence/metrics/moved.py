@@ -16,7 +16,9 @@ def drift(one: Assertion, measured: Measured, member: Member) -> Measure:
     if isinstance(found, Failed):
         return open_(member, found.why)
     if found.low is None or found.high is None:
-        return open_(member, f"{found.mean:.4g} along one trajectory, which has no spread; ask for 2 samples or more")
+        return open_(
+            member, f"{found.mean:.4g} along one trajectory, which has no spread; ask for 2 samples or more", True
+        )
     return valued(one, member, found.mean, (found.low, found.high), note=f"mean of {found.n} trajectories")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sys import float_info
 
-from tracelang.evidence.metrics.metric import Figure, Measured, open_
+from tracelang.evidence.metrics.metric import UNREAD, Figure, Measured, open_
 from tracelang.evidence.schema import Measure, Relearning
 from tracelang.evidence.units.relearn import USUAL
 from tracelang.evidence.verdicts import decide
@@ -26,7 +26,7 @@ def relearn(one: Assertion, measured: Measured, member: Member) -> Measure:
         slow = "the edited model" if found.bound == "at least" else "those models"
         told += f"; more is not known, for {slow} did not learn it within {found.curves[0].steps[-1]} steps"
     if not found.sound:
-        return open_(member, f"{told}; not read, for {found.reason}")
+        return open_(member, f"{UNREAD}: {found.reason}; {told}", True)
     verdict = decide(low or 0.0, float_info.max if high is None else high, one.comparison, one.bound)
     return Measure(
         member=member, verdict=verdict, reason=told, value=found.ratio, value_bound=found.bound, interval=found.interval

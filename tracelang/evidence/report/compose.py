@@ -20,6 +20,7 @@ from tracelang.evidence.expectations import outcome
 from tracelang.evidence.known import Known, KnownError
 from tracelang.evidence.pictures import roles
 from tracelang.evidence.report import figures, gallery
+from tracelang.evidence.report.about import about
 from tracelang.evidence.report.against import asked, compare
 from tracelang.evidence.report.agreeing import agreements
 from tracelang.evidence.report.beside import controls
@@ -66,6 +67,7 @@ def compose(
     verdict: Verdict = "inconclusive" if errors and decided == "pass" else decided  # whatever failed, no one passes
     report = Report(
         title=plan.recipe.name or f"erase {', '.join(canonical_phrase(plan, one.targets) for one in plan.erase)}",
+        about=about(artifact),
         verdict=verdict,
         summary=_summary(outcomes, len(errors), everyday),
         outcomes=outcomes,

@@ -21,6 +21,7 @@ from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.access import given, legend
 from tracelang.evidence.report.chosen import DRAWN, drawn
@@ -60,9 +61,15 @@ SECTIONS = {
     "cost": "Cost",
     "registered": "When it was planned and run",
     "provenance": "Provenance",
+    "unasked": "Not asked",
     "untested": "Not tested",
 }
 """The page's sections in order."""
+UNASKED = {
+    "suites": "prompts of published suites, for the recipe names none",
+    "comparison": "another edit beside this one, which --against OUT names",
+}
+"""Sections that are left out where there is nothing in them, and what stands under "not asked" instead."""
 WHATS = {
     "residual hit": ("Still found", "A judge finds what was to be gone."),
     "damaged": ("Answer changed", "The judge’s answer before the edit and after it stands with each pair."),
@@ -101,7 +108,12 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            sections=SECTIONS,
+            sections={key: title for key, title in SECTIONS.items() if _has(report, key)},
+            about=list(_about(report)),
+            residue=list(_residue(report)),
+            decided=len(decided := [one for one in report.outcomes if one.verdict != "inconclusive"]),
+            apart=[one for one in decided if not (one.rate and one.rate.n)],
+            unasked=[told for key, told in UNASKED.items() if not _has(report, key)],
             style=Markup(style),
             script=Markup(script),
             policy=f"default-src 'none'; img-src data:; style-src {_hashed(style)}; script-src {_hashed(script)}; "
@@ -161,7 +173,7 @@ def _environment() -> Environment:
 WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "measured", "mended", "strongest", "called", "held_out", "ticked",
-    "level",
+    "level", "still",
     "probe", "points", "points_between", "so", "span", "moved",
 )  # fmt: skip
 
@@ -213,6 +225,55 @@ def _quality(found: Quality | None) -> Iterator[tuple[str, str]]:
         yield "measured with", found.extractor
 
 
+def _has(report: Report, section: str) -> bool:
+    """Is there anything in a section that may be left out?"""
+    if section == "unasked":
+        return not all(_has(report, key) for key in (*UNASKED, "errors"))
+    return section not in (*UNASKED, "errors") or bool(getattr(report, section))
+
+
+def _about(report: Report) -> Iterator[tuple[str, str]]:
+    """What was erased, from what and how, and how it was looked at."""
+    if one := report.about:
+        more = [f"and {len(one.erased) - FEW} more"] if len(one.erased) > FEW else []
+        yield "erased", "; ".join([*one.erased[:FEW], *more]) or "nothing"
+        size = [wording.parameters(one.parameters)] if one.parameters is not None else []
+        yield "from", ", ".join([one.model, *([f"family {one.family}"] if one.family else []), *size])
+        passes = "; ".join(f"{label}, {does}" for label, does in one.passes)
+        yield "by the method", f"{one.method}: {passes}" if passes else one.method
+    sampler = report.provenance.sampler
+    told = [f"{sampler['steps']} sampler steps"] if "steps" in sampler else []
+    told += [f"guidance {sampler['guidance']}"] if "guidance" in sampler else []
+    yield "drawn with", ", ".join(told) or "nothing"
+    yield "judged by", ", ".join(judge.name for judge in report.judges) or "nobody"
+    yield "ran as registered", _registered(report)
+
+
+def _registered(report: Report) -> str:
+    it = report.registered
+    if it is None or not it.registered:
+        return "no: nothing was registered before, so bounds and samples could have been chosen after looking"
+    return f"no: registered at {it.registered}, and run otherwise" if it.differs else f"yes, as of {it.registered}"
+
+
+def _readable(report: Report) -> list[AttackFinding]:
+    """The attacks whose figure says something of the edit: no caution stands with it, and the controls do not show that
+    it brings the concept along by itself, or has no power.
+    """
+    mute = {(one.member, one.how) for one in _probes(report) if one.valid is False or one.powered is False}
+    return [one for one in report.attacks if (one.member, one.attack) not in mute and CAUTION not in one.budget]
+
+
+def _residue(report: Report) -> Iterator[str]:
+    """What was shown to be left, whether an expectation asks about it or not."""
+    for probed in _probes(report):
+        if probed.verdict == "residue shown":
+            yield wording.said_beside(probed)
+    for one in report.relearning:
+        if one.reading == "residue shown":
+            yield f"{joined(one.member)}, learnt again ({one.pictures} pictures, {one.tuning}): {one.reason}"
+
+
 def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
     """The three figures to remember, each the worst of its sort: label, figure, what it means."""
     after = {
@@ -222,7 +283,8 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
     if after["erased"]:
         one, rate = max(after["erased"], key=lambda found: found[1].share)
         yield f"{joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
-    if (worst := wording.strongest(report.attacks)) and worst.adaptive:
+    read = wording.strongest(_readable(report))
+    if (worst := read or wording.strongest(report.attacks)) and worst.adaptive:
         label = f"{joined(worst.member)}, under attack by {wording.called(worst)}"
         told = f"{_still(worst.adaptive)}; asked for by name {wording.at_most(worst.plain)}"
         yield label, wording.counted(worst.adaptive), told
@@ -237,7 +299,7 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
 
 
 def _still(rate: Rate) -> str:
-    return f"still show it, at most {wording.percent(rate.high)}"
+    return f"still show it, {wording.still(rate)}"
 
 
 def _groups(pictures: Iterable[Picture]) -> Iterator[tuple[tuple[str, str], list[Picture]]]:

@@ -69,6 +69,11 @@ def mended(found: Corrected) -> str:
     return f"{percent(found.share)}, {percent(found.low)} to {percent(found.high)}"
 
 
+def still(rate: Rate) -> str:
+    """The end of the interval that matters: of hits how few they may be, `at least 83.9 %`, of misses how many hits."""
+    return f"at least {percent(rate.low)}" if rate.share > 0.5 else f"at most {percent(rate.high)}"
+
+
 def moved(rate: Rate) -> bool:
     """Does a page say that it was corrected: by more than a point, or for a judge of which nothing can be said?"""
     found = rate.corrected
@@ -115,6 +120,14 @@ def size(count: int) -> str:
     while value >= 999.5 and unit != "TB":
         value, unit = value / 1000, next(units)
     return f"{value:.3g}{NO_BREAK}{unit}"
+
+
+def parameters(count: int) -> str:
+    """`5.62 million parameters`."""
+    for unit, name in ((1e9, "billion "), (1e6, "million ")):
+        if count >= unit:
+            return f"{number(count / unit)}{NO_BREAK}{name}parameters"
+    return f"{count:,}{NO_BREAK}parameters"
 
 
 def duration(seconds: float) -> str:
@@ -178,7 +191,7 @@ def arithmetic(outcome: Outcome, measure: Measure) -> str:
             told += f"; with 95{NO_BREAK}% confidence {_between(low, high, show)}"
         told += "."
     else:
-        return "Nothing was measured."
+        return "Measured, and no figure of it decides." if measure.unread else "Nothing was measured."
     return f"{told} {_placed(outcome, *ends)}"
 
 
