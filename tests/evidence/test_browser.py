@@ -142,6 +142,16 @@ def test_the_page_never_scrolls_sideways(page, width):
         page.call("Emulation.clearDeviceMetricsOverride")
 
 
+def test_no_figure_runs_into_the_column_beside_it(page):
+    page.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+    try:
+        cells = "[...document.querySelectorAll('#attacks td, #controls td')]"
+        assert page.ask(f"{cells}.length") > 20
+        assert page.ask(f"{cells}.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)") == []
+    finally:
+        page.call("Emulation.clearDeviceMetricsOverride")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_in_light_and_dark(page, scheme):
     page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
