@@ -587,7 +587,7 @@ def test_attacks_stand_beside_no_edit_and_name_a_form_a_form(parsed):
 def test_each_probe_beside_its_controls_ends_in_a_word_and_a_reason_alone(parsed):
     text = said(parsed, "Left in it, or learned anew?").replace("\xa0", " ")
     for line in (
-        "+50.0 points +33.0 points to +63.0 points 55.0 % of what there was (40.0 % to 70.0 %) residue shown "
+        "+50.0 points +33.0 to +63.0 points 55.0 % of what there was (40.0 % to 70.0 %) residue shown "
         "something of it was left in the model",
         "none by this probe this probe finds no more than a model could learn that never knew it",
         "open a judge failed on it",

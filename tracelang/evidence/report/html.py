@@ -175,7 +175,7 @@ WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "measured", "mended", "strongest", "called", "held_out", "ticked",
     "level", "still",
-    "probe", "points", "so", "span", "moved",
+    "probe", "points", "points_between", "so", "span", "moved",
 )  # fmt: skip
 
 

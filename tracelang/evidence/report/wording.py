@@ -229,6 +229,11 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}{NO_BREAK}points".replace("-", "−")
 
 
+def points_between(low: float, high: float) -> str:
+    """`−5.9 to +15.7 points`."""
+    return f"{points(low).removesuffix(f'{NO_BREAK}points')} to {points(high)}"
+
+
 def said_beside(one: Probed) -> str:
     """What a probe beside its controls says of what is left, as one sentence."""
     begin = f"{joined(one.member)}, {probe(one)}: "
