@@ -151,6 +151,10 @@ def test_a_probe_that_brings_the_thing_along_is_no_headline_where_another_can_be
         assert attack(probe.model_copy(update=mute)) == "cat, under attack by inverse_map"
     every = [probe.model_copy(update={"valid": False, "how": one.attack}) for one in report.attacks]
     assert attack(*every) == "cat, under attack by p4d"  # nothing else is there
+    mute = report.controls.model_copy(update={"probes": (probe.model_copy(update={"valid": False}),)})
+    told = said(Parsed(page(report.model_copy(update={"controls": mute}), tmp_path)), "Under attack")
+    assert "says little by itself, as its row or its controls tell. Of the others the strongest, inverse_map" in told
+    assert "says little by itself" not in said(Parsed(page(report, tmp_path)), "Under attack")
     warned = report.attacks[1].model_copy(update={"budget": {CAUTION: "means little"}})
     told = report.model_copy(update={"controls": None, "attacks": (report.attacks[0], warned)})
     assert "cat, under attack by paraphrase" in [label for label, _, _ in html._headline(told)]

@@ -126,6 +126,7 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
+            readable=_readable(report),
             legend=legend(report.attacks),
             beside=[(member, _decided_first(found)) for member, found in _by_member(_probes(report))],
             brought=list(_brought(_probes(report))),
