@@ -26,12 +26,12 @@ def taking(found, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_killed_process_leaves_no_output_or_a_whole_one(form, found, tmp_path):
     seen = kills.kill(tmp_path / "kills", taking(found, form), 3, Random(form))
-    assert seen["killed, no OUT"] + seen["killed, whole OUT"]
+    assert seen["killed, no OUT"] + seen["killed, whole OUT"] == 3
 
 
 def test_a_killed_patch_leaves_no_file_or_a_whole_one(found, tmp_path):
     seen = kills.kill_patch(tmp_path / "kills", taking(found, "single-file").base, 6, Random("patch"))
-    assert seen["killed, no file"] + seen["killed, whole file"]
+    assert seen["killed, no file"] + seen["killed, whole file"] == 6
 
 
 @pytest.mark.parametrize("form", FORMS)

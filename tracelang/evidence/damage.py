@@ -66,11 +66,11 @@ def kept(edited: Curves, never: Sequence[Curves], known: NDArray[np.bool_], look
     if value:
         seeds, pictures, twins = every
         if len(twins) > 1:
-            lone = [_log(shares(seeds, pictures, twins[[i]])[1]) for i in twins]
+            reach, lone = of_twins, [_log(shares(seeds, pictures, twins[[i]])[1]) for i in twins]
         else:
             pairs = [shares(seeds[[i]], pictures, twins) for i in seeds if known[i].any()]
-            lone = [_log(e) - _log(n) if n else -math.inf for e, n in pairs]
-        apart = (of_twins if len(twins) > 1 else of_trainings)(lone) if -math.inf not in lone else math.inf
+            reach, lone = of_trainings, [_log(e) - _log(n) if n else -math.inf for e, n in pairs]
+        apart = math.inf if -math.inf in lone else reach(lone)
         low, high = min(low, value * math.exp(-apart)), max(high, value * math.exp(apart))
     return Kept(int(known.sum()), mine, theirs, value, low, high if math.isfinite(high) else None)
 

@@ -32,17 +32,7 @@ from tracelang.evidence.report.many import many
 from tracelang.evidence.report.relearning import merging
 from tracelang.evidence.report.suites import suites
 from tracelang.evidence.report.untested import UNREGISTERED, untested
-from tracelang.evidence.schema import (
-    Certificate,
-    Cost,
-    Hit,
-    Integrity,
-    Machine,
-    Outcome,
-    Provenance,
-    Report,
-    Verdict,
-)
+from tracelang.evidence.schema import Certificate, Cost, Hit, Integrity, Machine, Outcome, Provenance, Report, Verdict
 from tracelang.evidence.units import read
 from tracelang.evidence.units.rounding import RoundingRecord
 from tracelang.evidence.verdicts import worst
