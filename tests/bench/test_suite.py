@@ -61,9 +61,16 @@ def test_what_a_suite_says(here: Path) -> None:
     assert found.groups == {"uce": ("uce",), "esd": ("esd", "esd_wide")}
     spared, attacked = found.parts
     assert spared.methods == ("uce", "esd", "esd_wide") and spared.seeds == (0,) and spared.models == ("micro-sd",)
-    assert attacked.methods == ("esd", "esd_wide") and attacked.seeds == (1, 2) and attacked.curve == (10, 20)
+    assert attacked.methods == ("esd",) and attacked.seeds == (1, 2) and attacked.curve == (10, 20)
     assert found.tuning is not None and found.tuning.trials["esd_tuned"][1][1] == "steer.steps = 200"
     assert found.results == here / "results" / "s" and found.page == here / "s.md"
+
+
+def test_a_part_names_a_variant_alone_or_a_row_whole(here: Path) -> None:
+    assert suite(GOOD.replace("esd = [", "esds = [").replace('["esd"]', '["esds"]')).parts[1].methods == (
+        "esd",
+        "esd_wide",
+    )
 
 
 @pytest.mark.parametrize(
