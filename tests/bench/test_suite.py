@@ -159,4 +159,4 @@ def test_the_suite_of_the_page_is_one(here: Path) -> None:
     (here / "README.md").write_text("<!-- table: s -->\n")
     found = suite(text)
     assert found.tuned == ("esd_tuned",) and {part.name for part in found.parts} == {"spared", "curve"}
-    assert found.parts[1].curve == (25, 50, 100, 200) and found.parts[0].methods == ("trace", "esd", "esd_wide")
+    assert found.parts[1].curve == (25, 50, 100, 200) and found.parts[0].methods == ("trace", "esd_wide")

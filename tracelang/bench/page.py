@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tracelang.bench import figures, plots, wording
+from tracelang.bench import beside, figures, plots, wording
 from tracelang.bench.cells import Cell
 from tracelang.bench.figures import Figure, Table, best
 from tracelang.bench.results import Result
@@ -38,6 +38,7 @@ def page(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, R
         for table in figures.tables(suite, part, keys, held):
             tables.append(table)
             text += _part(suite, table)
+            text += beside.section([cell for cell in own if cell.base.title == table.model], held)
     for model in dict.fromkeys(table.model for table in tables):
         text += _scatter(suite, [table for table in tables if table.model == model], files)
     if suite.summary:

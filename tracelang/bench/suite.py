@@ -47,10 +47,10 @@ TUNING_KEYS = ("tasks", "models", "judges", "steps", "into", "trials")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One table: its tasks × methods (each variant by name) × models × seeds. Of a row and a variant of one name, a part
-    that names it means the variant. `steps` are the sampler's; `curve` are
-    the training steps at which every method that trains is run instead of at its own. `harmonic`: the published mean
-    that its protocol has, where that is not the one of the erased concepts' kinds.
+    """One table: its tasks × methods (each variant by name) × models × seeds. Of a row and a variant of one name, a
+    part that names it means the variant. `steps` are the sampler's; `curve` are the training steps at which every
+    method that trains is run instead of at its own. `harmonic`: the published mean that its protocol has, where that
+    is not the one of the erased concepts' kinds.
     """
 
     name: str

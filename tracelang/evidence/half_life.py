@@ -81,7 +81,8 @@ def between(
         own, theirs = (one[..., things].mean(axis=(0, 2)) for one in (curves, base))
         one = half_life(own, grid, level(own, theirs))
         found.append(math.inf if one.censored else one.steps)
-    low, high = (float(np.quantile(found, at, method=how)) for at, how in ((0.025, "lower"), (0.975, "higher")))
+    low = float(np.quantile(found, 0.025, method="lower"))
+    high = float(np.quantile(found, 0.975, method="higher"))
     return min(low, float(grid[-1])), high if math.isfinite(high) else None
 
 
