@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tracelang.bench.cells import Cell
 from tracelang.bench.results import Beyond, HalfLife, Learnt, Result, Share
 from tracelang.bench.wording import number, percent, points
 from tracelang.plan.types import Member
@@ -26,14 +25,10 @@ models that never knew it; *of a made-up thing*: the same of what no model ever 
 """
 
 
-def section(cells: Sequence[Cell], held: Mapping[str, Result]) -> list[str]:
-    """Tables and sentences of one model's cells, concept by concept; nothing where no cell has controls."""
+def section(tasks: Mapping[str, Mapping[str, Result]]) -> list[str]:
+    """Tables and sentences of one model's results by task and method, concept by concept; nothing without controls."""
     text: list[str] = []
-    for task in dict.fromkeys(cell.task for cell in cells):
-        found: dict[str, Result] = {}
-        for cell in cells:
-            if cell.task == task and cell.key in held and held[cell.key].outcome.found:
-                found.setdefault(cell.method, held[cell.key])  # of several trainings the first
+    for task, found in tasks.items():
         members = [one.member for some in map(_beyond, found.values()) for one in some]
         for member in dict.fromkeys(members):
             text += _concept(Path(task).stem, member, found)
