@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tracelang.models.single import reference, stock, tensors
 from tracelang.plan.family import ModelError
 
 TINY = ("sd1", "sd2", "sdxl", "sdxl-v", "flux-dev", "flux-schnell")
+PUBLISHED = "9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a"
+"""sha256 of `tokenizer/merges.txt` in the published stable-diffusion-v1-5."""
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +94,7 @@ def test_stock_tokenizers_are_clips():
     from transformers import CLIPTokenizer
 
     at = stock.folder("sd15")
+    assert hashlib.sha256((at / "tokenizer" / "merges.txt").read_bytes()).hexdigest() == PUBLISHED
     ids = CLIPTokenizer.from_pretrained(at / "tokenizer")("a photo of a cat")["input_ids"]
     assert ids == [49406, 320, 1125, 539, 320, 2368, 49407]
     assert CLIPTokenizer.from_pretrained(stock.folder("sd21") / "tokenizer").pad_token_id == 0

@@ -16,6 +16,7 @@ from tracelang.records import dataclass
 FOLDER = os.path.dirname(str(import_module("tracelang.grammar").__file__))
 GRAMMAR = os.path.join(FOLDER, "erase.lark")
 TABLE = os.path.join(FOLDER, "erase_table.py")
+Row = tuple[Any, ...]
 HEAD = '"""The parse table of `erase.lark`, written by `python -m tracelang.syntax.table`."""\n\n# ruff: noqa: E501\n'
 
 
@@ -37,28 +38,35 @@ class Rule:
 
 
 class States(dict[int, dict[str, int]]):
-    """The states of an automaton by number, each taken from its row when it is first asked for: few ever are."""
+    """The states of an automaton by number, each taken from its row when it is first asked for: few ever are.
 
-    def __init__(self, symbols: list[str], rows: list[list[int]]) -> None:
-        self.symbols, self.rows = symbols, rows
+    Many states know the same symbols, and most do the same at all of theirs: a row names one of the `known` sets of
+    symbols, and one action for all of it or one for each.
+    """
+
+    def __init__(self, symbols: Row, known: tuple[Row, ...], rows: tuple[Row, ...]) -> None:
+        self.symbols, self.known, self.rows = symbols, known, rows
 
     def __missing__(self, number: int) -> dict[str, int]:
-        row = self.rows[number]
-        found = self[number] = dict(zip([self.symbols[i] for i in row[::2]], row[1::2], strict=True))
+        known, action = self.rows[number]
+        names = [self.symbols[i] for i in self.known[known]]
+        found = self[number] = (
+            dict.fromkeys(names, action) if isinstance(action, int) else dict(zip(names, action, strict=True))
+        )
         return found
 
 
 class Rules(dict[int, Rule]):
     """The productions by number, each made when it is first asked for, as a state is."""
 
-    def __init__(self, rows: list[list[Any]]) -> None:
+    def __init__(self, rows: tuple[Row, ...]) -> None:
         self.rows = rows
 
     def __missing__(self, number: int) -> Rule:
         name, length, kept, origin, transparent = self.rows[number]
         inline = origin.startswith("_")
-        alone = bool(transparent) and not inline and kept == [0] and length == 1 and name == origin
-        found = self[number] = Rule(name, length, tuple(kept), origin, inline, bool(transparent), alone)
+        alone = bool(transparent) and not inline and kept == (0,) and length == 1 and name == origin
+        found = self[number] = Rule(name, length, kept, origin, inline, bool(transparent), alone)
         return found
 
 
@@ -83,7 +91,7 @@ def load() -> Table:
         literals=data["literals"],
         ignored=frozenset(data["ignored"]),
         rules=Rules(data["rules"]),
-        states=States(data["symbols"], data["states"]),
+        states=States(data["symbols"], data["known"], data["states"]),
         start=data["start"],
         end=data["end"],
     )
@@ -104,28 +112,30 @@ def build(path: str = GRAMMAR) -> dict[str, Any]:
     order = _order(automaton.states, automaton.start_states["start"], Shift)
     symbols = sorted({symbol for actions in automaton.states.values() for symbol in actions})
     index = {symbol: i for i, symbol in enumerate(symbols)}
+    known = sorted({tuple(sorted(index[symbol] for symbol in actions)) for actions in automaton.states.values()})
+    place = {row: i for i, row in enumerate(known)}
 
-    def row(actions: dict[str, tuple[Any, Any]]) -> list[int]:
-        cells = []
-        for symbol in sorted(actions):
-            action, target = actions[symbol]
-            cells += [index[symbol], order[target] if action is Shift else -1 - numbers[target]]
-        return cells
+    def row(actions: dict[str, tuple[Any, Any]]) -> Row:
+        there = tuple(sorted(index[symbol] for symbol in actions))
+        does = [actions[symbols[i]] for i in there]
+        steps = tuple(order[target] if action is Shift else -1 - numbers[target] for action, target in does)
+        return place[there], steps[0] if len(set(steps)) == 1 else steps
 
-    def rule(one: Any) -> list[Any]:
-        kept = [i for i, symbol in enumerate(one.expansion) if not (symbol.is_term and symbol.filter_out)]
+    def rule(one: Any) -> Row:
+        kept = tuple(i for i, symbol in enumerate(one.expansion) if not (symbol.is_term and symbol.filter_out))
         origin = str(one.origin.name)
-        return [str(one.alias or origin), len(one.expansion), kept, origin, int(one.options.expand1)]
+        return str(one.alias or origin), len(one.expansion), kept, origin, int(one.options.expand1)
 
     ignored = {str(name) for name in lark.ignore_tokens}
     return {
         "patterns": {t.name: t.pattern.value for t in lark.terminals if not isinstance(t.pattern, PatternStr)},
         "literals": {t.pattern.value: t.name for t in lark.terminals if isinstance(t.pattern, PatternStr)},
-        "ignored": sorted(ignored),
+        "ignored": tuple(sorted(ignored)),
         "rules": [rule(one) for one in lark.rules],
-        "symbols": symbols,
+        "symbols": tuple(symbols),
         "start": order[automaton.start_states["start"]],
         "end": order[automaton.end_states["start"]],
+        "known": known,
         "states": [row(automaton.states[state]) for state in order],
     }
 
@@ -145,8 +155,8 @@ def dump(data: dict[str, Any]) -> str:
     """The text of the table file: one line for each rule and state, so that a change of the grammar can be read."""
     parts = []
     for key, value in data.items():
-        if key in {"rules", "states"}:
-            parts.append(f'"{key}": [\n' + "".join(f"  {row!r},\n" for row in value) + "],\n")
+        if isinstance(value, list):
+            parts.append(f'"{key}": (\n' + "".join(f"  {row!r},\n" for row in value) + "),\n")
         else:
             parts.append(f'"{key}": {value!r},\n')
     return f"{HEAD}TABLE = {{\n{''.join(parts)}}}\n"

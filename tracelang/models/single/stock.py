@@ -2,7 +2,7 @@
 
 `stock/NAME.json` holds the JSON files of a folder in diffusers layout by path, as facts of the published models
 (stable-diffusion-v1-5, stable-diffusion-2-1 and -2-1-base, stable-diffusion-xl-base-1.0): their sizes, schedule and
-scaling; `sdxl-v` is what models trained on from SDXL to predict v share. `clip_merges.txt.bz2` is OpenAI's, see
+scaling; `sdxl-v` is what models trained on from SDXL to predict v share. `clip_words.txt.bz2` is OpenAI's, see
 `stock/NOTICE`; all these models share it.
 """
 
@@ -33,11 +33,24 @@ def table(name: str) -> dict[str, dict[str, Any]]:
 
 
 def merges() -> list[str]:
-    """CLIP's merges, the first one first. Each stands backwards in the file, with a tab in front where it ends no word,
-    and no mark where it does: so they pack best.
+    """CLIP's merges, the first one first.
+
+    The file has what each of them makes, whose halves are what the merges before leave of it. It stands there
+    backwards, with a tab in front where it ends no word, and no mark where it does: so they pack best.
     """
-    lines = bz2.decompress((FILES / "clip_merges.txt.bz2").read_bytes()).decode().splitlines()
-    return [line[:0:-1] if line.startswith("\t") else f"{line[::-1]}</w>" for line in lines]
+    ranks = dict[str, int]()
+    for line in bz2.decompress((FILES / "clip_words.txt.bz2").read_bytes()).decode().splitlines():
+        letters = list(line[:0:-1]) if line.startswith("\t") else [*line[:0:-1], f"{line[0]}</w>"]
+        ranks[" ".join(_halves(letters, ranks))] = len(ranks)
+    return list(ranks)
+
+
+def _halves(parts: list[str], ranks: dict[str, int]) -> list[str]:
+    """Merge what comes first among the merges, until two parts are left."""
+    while len(parts) > 2:
+        at = min(range(len(parts) - 1), key=lambda i: ranks.get(f"{parts[i]} {parts[i + 1]}", len(ranks)))
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return parts
 
 
 def vocabulary(pairs: list[str]) -> dict[str, int]:
