@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tracelang.evidence.judges import Judge
     from tracelang.evidence.schema import Report
     from tracelang.models.protocol import Model, TextSide
+    from tracelang.models.steady import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +62,24 @@ class Bound:
 
 @dataclass(frozen=True)
 class Applied:
-    """An edit of one model. `text` is what it was computed with: the prompt side, or the whole model."""
+    """An edit of one model. `text` is what it was computed with: the prompt side, or the whole model. `before` is what
+    the model's files were when that began.
+    """
 
     bound: Bound
     text: TextSide
     edit: Edit
+    before: Seen
     loaded: Model | None = None
 
     @cached_property
     def model(self) -> Model:
         """The model with weights; loaded now where the edit did not need it. Raises ModelError."""
+        from tracelang.models import steady
+
         if self.loaded is not None:
             return self.loaded
+        steady.refuse(self.before)
         dtype = str(self.text.dtype).removeprefix("torch.")
         return self.bound.family.load(self.bound.folder, str(self.text.device), dtype)
 
@@ -96,7 +103,7 @@ class Applied:
         that the recipe was compiled with: `verify` compiles it again. A LoRA leaves out at most the share `lora_error`
         of each layer's change, 0 for none, or has `lora_rank` in every layer.
         Returns what is not in OUT as in the base, one line each. Raises what `check_output` does, and ModelError where
-        the base cannot take the edit.
+        the base cannot take the edit, or is no longer what the edit was computed on.
         """
         from tracelang.checkpoint.lora import Size
         from tracelang.checkpoint.merge import stored
@@ -128,6 +135,7 @@ class Applied:
             params=params,
             size=Size(lora_error, lora_rank),
             maps={} if self.edit.adapters or self.edit.turns or self.edit.trained else self.edit.maps,
+            before=self.before,
         )
 
     def applied(self) -> AbstractContextManager[Model]:
@@ -241,17 +249,20 @@ def apply(
     """
     from tracelang.checkpoint.merge import stored
     from tracelang.engine.run import needs_no_model, refuse, run
-    from tracelang.models import text_cache
+    from tracelang.models import steady, text_cache
 
     refuse(bound.on_model, dtype or "")
+    before = steady.checkpoint(bound.folder)
     check_weights(bound)
     told = (bound.folder, device or best_device(), dtype, text_cache.folder())
     if needs_no_model(bound.on_model):
         text = bound.family.text(*told)
-        return Applied(bound, text, run(bound.on_model, text, progress, weights=partial(stored, bound.folder)))
+        edit = run(bound.on_model, text, progress, weights=partial(stored, bound.folder))
+        return Applied(bound, text, edit, before)
     model = bound.family.load(*told)
     memory: dict[str, Any] = {"micro_batch": micro_batch, "checkpointing": gradient_checkpointing}
-    return Applied(bound, model, run(bound.on_model, model, progress, Path(state) if state else None, **memory), model)
+    edit = run(bound.on_model, model, progress, Path(state) if state else None, **memory)
+    return Applied(bound, model, edit, before, model)
 
 
 def verify(

@@ -1,6 +1,7 @@
 """A plan that is all closed form needs text states and single matrices: no denoiser, and known states no encoder."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,7 @@ method %s
 """
 BUILD = {"flux": build_flux, "sd": build_sd, "sdxl": build_sdxl}
 PIPELINE = {"flux": FluxPipeline, "sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
+LOADERS = ("tracelang.models.parts", "tracelang.models.streamed", "tracelang.models.model")
 DENOISER = {"flux": "transformer", "sd": "unet", "sdxl": "unet"}
 
 
@@ -55,11 +57,7 @@ def loads(monkeypatch):
     """The components that are loaded, in order."""
     found = []
     real = parts.component
-    for module in (
-        "tracelang.models.parts",
-        "tracelang.models.streamed",
-        "tracelang.models.model",
-    ):
+    for module in LOADERS:
         monkeypatch.setattr(
             f"{module}.component",
             lambda kind, folder, **options: (found.append(folder.name), real(kind, folder, **options))[1],
@@ -86,6 +84,34 @@ def test_no_denoiser_is_loaded_and_with_known_states_no_encoder(base, loads, mon
     shutil.rmtree("cache")  # control
     with pytest.raises(ModelError, match="loaded"):
         tracelang.apply(bound(base), device="cpu")
+
+
+def test_an_edit_is_of_one_base_from_its_states_to_what_is_written(base, monkeypatch):
+    file = next(iter(base.glob("text_encoder/*.safetensors")))
+
+    def written():
+        data = file.read_bytes()
+        file.write_bytes(data)
+        os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))  # whatever the clock's step
+
+    real = parts.component
+
+    def loaded(kind, folder, **options):
+        found = real(kind, folder, **options)
+        written()
+        return found
+
+    with monkeypatch.context() as patch, pytest.raises(ModelError, match=f"{file}: was written to"):
+        for module in LOADERS:
+            patch.setattr(f"{module}.component", loaded)
+        tracelang.apply(bound(base), device="cpu")
+    assert not list(Path("cache").rglob("states/*"))  # of an encoder that its key may not name
+    made = tracelang.apply(bound(base), device="cpu")
+    assert list(Path("cache").rglob("states/*"))  # control
+    written()
+    with pytest.raises(ModelError, match=f"{file}: was written to"):
+        made.save("out")
+    assert not Path("out").exists()
 
 
 def test_the_bytes_are_those_of_the_path_through_a_loaded_model(base):

@@ -102,6 +102,58 @@ def test_where_the_system_copies_nothing_itself_it_is_copied_plainly(tmp_path, m
     assert (tmp_path / "b").read_bytes() == data
 
 
+def meanwhile(monkeypatch, act):
+    """Have somebody `act` between the first look into the source and the kernel's own, as it copies."""
+    real, left = os.copy_file_range, [act]
+
+    def copied(*told):
+        while left:
+            left.pop()()
+        return real(*told)
+
+    monkeypatch.setattr(os, "copy_file_range", copied)
+
+
+def in_place(file, data):
+    with file.open("r+b") as opened:
+        opened.seek(-len(data), os.SEEK_END)
+        opened.write(data)
+
+
+def by_a_rename(file, data):
+    (file.parent / "other").write_bytes(file.read_bytes()[: -len(data)] + data)
+    (file.parent / "other").rename(file)
+
+
+ACTS = {
+    "written": in_place,
+    "replaced": by_a_rename,
+    "cut short": lambda file, data: os.truncate(file, file.stat().st_size - len(data)),
+    "longer": lambda file, data: file.write_bytes(file.read_bytes() + data),
+    "removed": lambda file, data: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("make", [lambda base, out: patch(base, out, {"t1": told("t1")}), clone])
+def test_a_source_that_somebody_writes_to_is_refused_at_once(make, act, base, tmp_path, monkeypatch):
+    os.utime(base, (0, 0))
+    meanwhile(monkeypatch, lambda: ACTS[act](base, b"other"))
+    with pytest.raises(ModelError, match=f"^{base}: was written to since this command began; run it again$"):
+        make(base, tmp_path / "out")
+    if make is not clone:
+        assert {path.name for path in tmp_path.iterdir()} <= {base.name}
+
+
+def test_the_digest_is_that_of_the_copy_whatever_the_source_becomes(base, tmp_path, monkeypatch):
+    """Also where its times do not tell that somebody wrote to it."""
+    before, times = base.read_bytes(), (base.stat().st_atime_ns, base.stat().st_mtime_ns)
+    meanwhile(monkeypatch, lambda: (in_place(base, b"other"), os.utime(base, ns=times)))
+    found = clone(base, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() != before
+    assert found == hashlib.sha256((tmp_path / "out").read_bytes()).hexdigest()
+
+
 BAD = {
     "shape": ("t0", delta(out=5), "shape"),
     "dtype": ("i", delta(), "I64"),

@@ -16,11 +16,13 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file, save_file
 
+from tracelang.checkpoint import patch
 from tracelang.checkpoint.card import card
 from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.checkpoint.save import save
 from tracelang.engine.low_rank import LowRank
+from tracelang.models import steady
 from tracelang.plan.family import ModelError, Site
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -279,6 +281,30 @@ def test_an_edit_that_does_not_fit_leaves_no_output(fault, emit, tiny, family, p
     with pytest.raises(ModelError) as caught:
         save(tmp_path / "out", tiny, family, FAULTS[fault](deltas), plan, SOURCES, emit)
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [UNET, "vae/diffusion_pytorch_model.safetensors", "text_encoder/config.json"])
+@pytest.mark.parametrize("when", ["since the edit was begun", "while it is written"])
+def test_a_base_that_somebody_writes_to_gives_no_output(when, name, tiny, family, plan, deltas, tmp_path, monkeypatch):
+    """The fingerprint in the lock, the edit and the copy are all of one base."""
+    base = shutil.copytree(tiny, tmp_path / "base")
+    os.utime(base / name, (0, 0))
+    before, last = steady.checkpoint(base), base / "vae/diffusion_pytorch_model.safetensors"
+    real = patch.clone
+
+    def copied(source, target):
+        digest = real(source, target)
+        if source == last:  # by now every file of the base has been copied
+            (base / name).write_bytes((base / name).read_bytes())
+        return digest
+
+    if when == "while it is written":
+        monkeypatch.setattr(patch, "clone", copied)
+    else:
+        (base / name).write_bytes((base / name).read_bytes())
+    with pytest.raises(ModelError, match=f"^{base / name}: was written to since this command began; run it again$"):
+        save(tmp_path / "out", base, family, deltas, plan, SOURCES, ("folder",), before=before)
+    assert {path.name for path in tmp_path.iterdir()} == {"base"}
 
 
 def test_bad_bases_sources_and_outputs_are_refused_before_anything_is_written(tiny, family, plan, deltas, tmp_path):

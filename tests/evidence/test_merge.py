@@ -139,6 +139,25 @@ def test_a_file_that_is_no_unit_is_named(done: Path, tmp_path: Path) -> None:
         verify.merge(out)
 
 
+def test_a_picture_that_somebody_writes_to_meanwhile_is_refused(
+    fresh: Path, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, other = at(fresh, tmp_path), at(done, tmp_path / "other")
+    real = shutil.copyfile
+
+    def copied(source: Path, target: Path) -> Path:
+        Path(source).write_bytes(Path(source).read_bytes() + b"?")
+        return Path(real(source, target))
+
+    with monkeypatch.context() as patch, pytest.raises(WorkError, match="png: was written to since"):
+        patch.setattr(shutil, "copyfile", copied)
+        verify.merge(out, [other])
+    assert not (out / "report" / "report.json").exists()
+    shutil.rmtree(tmp_path / "other")
+    shutil.copytree(done, tmp_path / "other" / "out")
+    assert verify.merge(out, [other]).pictures  # and nothing of it is in the way
+
+
 def test_a_verification_of_another_edit_is_refused(fresh: Path, tmp_path: Path) -> None:
     out = at(fresh, tmp_path)
     verify.verify(out, shard=(1, 99), **FAST)

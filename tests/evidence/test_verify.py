@@ -447,6 +447,34 @@ def test_the_base_has_to_be_the_one_that_was_edited(out: Path, tmp_path: Path) -
     assert ran.exit_code == 2 and "not the model that was edited" in ran.output
 
 
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+LOADED, DRAWN = (prepare.artifacts, "load"), (verify, "share")
+TOUCHED = [
+    (LOADED, f"out/model/{WEIGHTS}", "is not what `tracec apply` wrote"),
+    (LOADED, f"base/{WEIGHTS}", "base: was written to since this command began"),
+    (DRAWN, "out/manifest.json", "another edit was written there since this command began"),
+]
+
+
+@pytest.mark.parametrize(("step", "name", "told"), TOUCHED)
+def test_what_somebody_writes_to_meanwhile_is_not_reported_on(
+    step: tuple[Any, str], name: str, told: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the comparison with the manifest to the models in memory, and from there to the report."""
+    base, real = shutil.copytree(micro_sd(), tmp_path / "base"), getattr(*step)
+
+    def slow(*given: Any) -> Any:
+        found, file = real(*given), tmp_path / name
+        data = file.read_bytes()
+        file.write_bytes(data.replace(b'"edited": ', b'"edited": 1') if file.suffix == ".json" else data[:-1] + b"?")
+        return found
+
+    monkeypatch.setattr(*step, slow)
+    nobody = 1_000_000  # a share without a unit
+    with pytest.raises(EvidenceError, match=told):
+        verify.verify(out, [Micro()], shard=(nobody, nobody), model=str(base), **FAST)
+
+
 def test_a_picture_that_was_damaged_is_named(out: Path) -> None:
     run(out)
     picture = next((out / "report" / "work").rglob("*-after.png"))

@@ -8,7 +8,6 @@ regular file, or a link that leads out of the base, is not followed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from tracelang.checkpoint.room import Needed
 from tracelang.engine.low_rank import Dense, LowRank
 from tracelang.models import header, loading, weights
 from tracelang.models.digests import recalled
-from tracelang.models.inside import inside
+from tracelang.models.inside import files
 from tracelang.models.single import reference
 from tracelang.plan.family import ModelError, Site
 
@@ -192,24 +191,3 @@ def _whole(component: Path, edited: Set[str]) -> set[Path]:
         if edited <= held.tensors.keys():
             kept |= {index, *held.files}
     return kept
-
-
-def files(base: Path) -> tuple[list[Path], list[Path]]:
-    """The base's files by path inside it, each folder once, hidden entries aside; and what is not to be followed.
-
-    A link may lead to another place in the base, or to the blobs of the hub cache that the base is a snapshot of.
-    """
-    belongs = inside(base)
-    kept, strange, seen = list[Path](), list[Path](), set[str]()
-    for root, folders, names in os.walk(base, followlinks=True):
-        here, real = Path(root), os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in visible if belongs(here / name)]
-        strange += [here / name for name in visible if name not in folders]
-        for path in (here / name for name in sorted(names) if not name.startswith(".")):
-            (kept if path.is_file() and belongs(path) else strange).append(path)
-    return [path.relative_to(base) for path in kept], [path.relative_to(base) for path in strange]

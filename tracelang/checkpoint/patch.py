@@ -1,7 +1,8 @@
 """Checkpoints are patched, not rewritten: clone the file, replace only the edited tensors' bytes, publish by rename.
 
 Shapes and dtypes stay, so every offset and every untouched byte stays. Memory is one tensor; on file systems that
-share blocks, disk is the edited bytes. A crash at any point leaves the old target or the new one.
+share blocks, disk is the edited bytes. A crash at any point leaves the old target or the new one. What is hashed is
+what the copy holds, and a source that somebody writes to meanwhile is refused.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from tracelang.files import whole
-from tracelang.models import header
+from tracelang.models import header, steady
 from tracelang.models.header import Entry
 from tracelang.plan.family import ModelError
 
@@ -38,13 +40,13 @@ class Copied:
 
 
 def clone(source: Path, target: Path) -> str:
-    """Make `target` a new file with the bytes of `source` (links followed): a reflink, else a copy. Returns the sha256
-    of what was copied.
+    """Make `target` a new file with the bytes of `source` (links followed): a reflink, else a copy. Returns its sha256.
 
-    Never a hard link, see `link`. Raises OSError.
+    Never a hard link, see `link`. Raises OSError, and ModelError where the source is written to meanwhile.
     """
-    with source.open("rb") as old, target.open("xb") as new, _Hashing() as hashing:
-        _copy(old.fileno(), None if _shared(old, new) else new.fileno(), 0, os.fstat(old.fileno()).st_size, hashing)
+    here = steady.seen((source,))
+    with target.open("x+b") as new, steady.throughout(here), source.open("rb") as old, _Hashing() as hashing:
+        _hashed(_passing(old, new)(0, os.fstat(old.fileno()).st_size), hashing)
         return hashing.digest()
 
 
@@ -66,41 +68,49 @@ def shared(source: Path, target: Path) -> bool:
 def patch(source: Path, target: Path, changes: Mapping[str, Change]) -> Copied:
     """Write `target` as `source` with the tensors of `changes` replaced; atomic, `source` is only read.
 
-    Raises ModelError where a tensor is not in the file, and ValueError where a change alters the number of bytes.
+    Raises ModelError where a tensor is not in the file, or the file is written to meanwhile, and ValueError where a
+    change alters the number of bytes.
     """
-    tensors = header.read(source).tensors
-    for name in changes:
-        if name not in tensors:
-            raise ModelError(f"{source}: there is no tensor {name!r} to edit; is this the model of the plan?")
-    return write(source, target, [(name, tensors[name], change) for name, change in changes.items()])
+    return write(source, target, _entries(source, changes))
 
 
 def write(source: Path, target: Path, changes: Iterable[tuple[str, Entry, Change]]) -> Copied:
     """Write `target` as `source` with the bytes of these entries replaced: of whole tensors, or of some of their rows.
     What they are called is for messages. Raises as `patch` does.
 
-    Every byte is read once and hashed on its way; of a tensor that changes what was written is read back, and that is
-    hashed.
+    Every byte of the copy is read back once, and hashed.
     """
-    todo = sorted(changes, key=lambda one: one[1].begin)
-    tensors = dict[str, tuple[str, str]]()
-    with whole(target) as draft, source.open("rb") as old, draft.open("r+b") as new, _Hashing() as hashing:
-        size = os.fstat(old.fileno()).st_size
-        into = None if _shared(old, new) else new.fileno()
-        position = 0
+    here, tensors = steady.seen((source,)), dict[str, tuple[str, str]]()
+    with (
+        whole(target) as draft,
+        steady.throughout(here),
+        source.open("rb") as old,
+        draft.open("r+b") as new,
+        _Hashing() as hashing,
+    ):
+        todo = sorted(changes, key=lambda one: one[1].begin)  # what gives them may look into the source as well
+        passing, position = _passing(old, new), 0
         for name, entry in sorted(header.read(source).tensors.items(), key=lambda one: (one[1].begin, one[1].end)):
-            _copy(old.fileno(), into, position, entry.begin, hashing)
+            _hashed(passing(position, entry.begin), hashing)
             position = max(position, entry.end)
-            here = []
+            inside = []
             while todo and todo[0][1].begin < entry.end:
-                here.append(todo.pop(0))
-            if here:
-                tensors[name] = _replace(old.fileno(), new.fileno(), entry, here, hashing)
+                inside.append(todo.pop(0))
+            if inside:
+                tensors[name] = _replace(old.fileno(), new.fileno(), entry, inside, hashing)
             else:
-                digest = _copy(old.fileno(), into, entry.begin, entry.end, hashing)
+                digest = _hashed(passing(entry.begin, entry.end), hashing)
                 tensors[name] = digest, digest
-        _copy(old.fileno(), into, position, size, hashing)
+        _hashed(passing(position, os.fstat(old.fileno()).st_size), hashing)
         return Copied(hashing.digest(), tensors)
+
+
+def _entries(source: Path, changes: Mapping[str, Change]) -> Iterator[tuple[str, Entry, Change]]:
+    tensors = header.read(source).tensors
+    for name, change in changes.items():
+        if name not in tensors:
+            raise ModelError(f"{source}: there is no tensor {name!r} to edit; is this the model of the plan?")
+        yield name, tensors[name], change
 
 
 def digests(path: Path, other: Path) -> dict[str, tuple[str, str]]:
@@ -146,15 +156,18 @@ class _Hashing:
     _last: Future[None] | None
 
 
-def _copy(old: int, new: int | None, begin: int, end: int, hashing: _Hashing) -> str:
-    """Copy bytes to where they were; None: they are there. Returns their sha256."""
+def _passing(old: BinaryIO, new: BinaryIO) -> Callable[[int, int], Iterator[bytes]]:
+    """What takes the bytes from one offset to another over to where they were, and gives them as the copy has them."""
+    if _shared(old, new):
+        return partial(_blocks, old.fileno())  # they are there already, and these may still be in memory
+    return partial(_carried, old.fileno(), new.fileno())
+
+
+def _hashed(blocks: Iterable[bytes], hashing: _Hashing) -> str:
     own = hashlib.sha256()
-    for block in _blocks(old, begin, end):
+    for block in blocks:
         hashing.update(block)
-        if new is not None:
-            _carry(old, new, block, begin)
         own.update(block)
-        begin += len(block)
     return own.hexdigest()
 
 
@@ -178,13 +191,22 @@ def _replace(
     return before, after.hexdigest()
 
 
-def _carry(old: int, new: int, block: bytes, at: int) -> None:
-    """Copy a block that was read to where it was: inside the kernel, several times faster, where it can."""
-    done = 0
-    with contextlib.suppress(OSError, AttributeError):  # another system, or two file systems; the reason comes below
-        while done < len(block) and (moved := os.copy_file_range(old, new, len(block) - done, at + done, at + done)):
-            done += moved
-    _write(new, memoryview(block)[done:], at + done)
+def _carried(old: int, new: int, begin: int, end: int) -> Iterator[bytes]:
+    """Copy bytes to where they were, inside the kernel where it can, which is several times faster. Gives what came,
+    read back: between two looks at the source somebody could write to it.
+    """
+    while begin < end:
+        done, size = 0, min(CHUNK, end - begin)
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # another system, or two file systems; the reason comes below
+            while done < size and (moved := os.copy_file_range(old, new, size - done, begin + done, begin + done)):
+                done += moved
+        for block in _blocks(old, begin + done, begin + size):
+            _write(new, block, begin + done)
+            done += len(block)
+        yield from _blocks(new, begin, begin + size)
+        begin += size
 
 
 def _write(handle: int, data: bytes | bytearray | memoryview, at: int) -> None:

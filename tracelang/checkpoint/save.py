@@ -14,7 +14,7 @@ from tracelang.checkpoint.lora import Size
 from tracelang.checkpoint.output import OutputError
 from tracelang.engine.low_rank import Dense, LowRank
 from tracelang.engine.text_map import TextMap
-from tracelang.models import weights
+from tracelang.models import steady, weights
 from tracelang.models.digests import recalled
 from tracelang.models.family import Family
 from tracelang.models.single import reference
@@ -40,19 +40,23 @@ def save(
     params: Mapping[str, str] | None = None,
     size: Size | None = None,
     maps: Mapping[Site, TextMap] | None = None,
+    before: steady.Seen | None = None,
 ) -> tuple[str, ...]:
     """Write `out`: what `emit` asks for, by name (`forms`), with recipe, plan, lock, manifest and model card.
 
     `deltas` are changes of the base's matrices, `ΔW = up @ down` or whole; none at all makes checkpoints copies, bit
     for bit, and leaves adapters out. `sources` are the compiled files by path relative to the recipe root. `extra` is
     added to the lock (device, `base_model`: a hub id); JSON values. `untouched` as in `folder.copy`. `params` are those
-    that the recipe was compiled with, `size` is that of LoRAs, `maps` as in `forms.Work`. `out` appears whole or not at
-    all; finished work and reports of verification in an `out` that is replaced stay in it.
+    that the recipe was compiled with, `size` is that of LoRAs, `maps` as in `forms.Work`. `before` is what `base` was
+    when the edit was begun, by default what it is now. `out` appears whole or not at all; finished work and reports of
+    verification in an `out` that is replaced stay in it.
 
     What is not as in the base is returned in words. Raises what `refuse` and the forms do, and ModelError for an edit
-    that does not fit the base.
+    that does not fit the base, and for a base that somebody writes to before all is written.
     """
     out, base, extra = Path(out), Path(base), dict(extra or {})
+    before = steady.checkpoint(base) if before is None else before
+    steady.refuse(before)
     family.check(base)
     emit = forms.usual(base, plan) if emit is None else emit
     refuse(out, base, plan, sources, emit, force)
@@ -63,7 +67,7 @@ def save(
     held = maps or {}
     work = forms.Work(out, base, family, sites, deltas, plan, untouched, name, fingerprint, size or Size(), held)
     told, written = list[str](), list[str]()
-    with output.staged(out, force) as draft:
+    with output.staged(out, force) as draft, steady.throughout(before):
         earlier.carry(out, draft)
         facts: dict[str, Any] = {"format_version": 2, "plan": plan.digest, "emit": emitted, "edited": len(deltas)}
         for kind in emitted:

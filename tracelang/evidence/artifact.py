@@ -184,6 +184,18 @@ def read(out: Path, *, whole: bool = True) -> Artifact:
     return artifact
 
 
+def unchanged(artifact: Artifact, base: Path | None = None) -> None:
+    """Raise EvidenceError where OUT, or the base, is no longer what it was when OUT was read: what was measured would
+    go under the name of something else. Only what was written to since is hashed again.
+    """
+    out = artifact.out
+    if _json(out / "manifest.json") != artifact.manifest:
+        raise EvidenceError(f"{out}: another edit was written there since this command began; run it again")
+    _check(artifact)
+    if base is not None and _mismatch(base, str(artifact.lock["model"]["fingerprint"])) is not None:
+        raise EvidenceError(f"{base}: was written to since this command began; run it again")
+
+
 def find_base(artifact: Artifact, model: str | None, config: str | None = None) -> Path:
     """The base model's folder: the lock's name where it is embedded or on the hub, else `model`. For a single file one
     that stands for it, with `config` or what OUT keeps of the one that was given to `apply`.

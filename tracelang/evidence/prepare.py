@@ -74,6 +74,7 @@ def prepare(
     for line in undecided(artifact.plan, chosen, accuracies(chosen.cards, known)):
         say(line)
     base, edited = artifacts.load(artifact, folder, device or "cpu", dtype)
+    artifacts.unchanged(artifact, folder)  # what was compared is what was loaded
     beside = find([*asked_of(artifact.plan), *controls], folder, base, edited, artifact.fingerprint)
     bench = Bench(
         artifact,

@@ -117,6 +117,7 @@ def verify(
                     work.finish(unit.key, done(unit, bench, work.folder))
                 if progress:
                     progress(KINDS[kind].title, i + 1, len(part))
+        artifacts.unchanged(artifact, bench.folder)
         return publish(artifact, work, other, say, pictures, known) if shard is None else None
 
 
@@ -162,6 +163,7 @@ def merge(
     other = None if against is None else earlier(Path(against), work.run)
     with alone(root, work.run):
         registered.begun(artifact.report, work)
+        artifacts.unchanged(artifact)
         return publish(artifact, work, other, say, pictures, known)
 
 

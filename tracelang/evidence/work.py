@@ -312,9 +312,11 @@ def gather(root: Path, shards: Sequence[Path], fits: Callable[[Run], None] = lam
         work.note(machine)
     for key, (one, record) in have.items():
         if one.folder.resolve() != work.folder.resolve() and not (work.folder / f"{key}.json").exists():
-            for name in record["digests"]:
+            for name, digest in record["digests"].items():
                 (work.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(one.folder / name, work.folder / name)
+                if sha256(work.folder / name) != digest:
+                    raise WorkError(f"{one.folder / name}: was written to since this command began; run it again")
             write_text(work.folder / f"{key}.json", _text(record))
     return work
 

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from tracelang.models import weights
+from tracelang.models import steady, weights
 from tracelang.models.latents import Grid
 from tracelang.models.libraries import quiet
 from tracelang.models.parametrisation import Level, Parametrisation
@@ -59,6 +59,7 @@ class PipelineModel(PromptSide, ABC):
             part.to(text.device).eval().requires_grad_(False)
         told = {field.name: getattr(text, field.name) for field in fields(text)}
         fingerprint = weights.fingerprint(text.folder)
+        steady.refuse(text.before)  # the fingerprint is that of what was loaded
         return cls(
             **told, clock=clock, denoiser=denoiser, vae=vae, latents=latents, guidance=guidance, fingerprint=fingerprint
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelang.models import layout
+from tracelang.models import layout, steady
 from tracelang.models.layout import Classes
 from tracelang.models.weights import find
 from tracelang.plan.family import ModelError, Site
@@ -63,8 +63,9 @@ class Pipeline(ABC):
         """The prompt side, its encoders not loaded yet. `dtype` as for `parts.placed`.
 
         Raises ModelError: everything that `check` finds, a tokenizer, an unknown device or dtype; when a prompt is
-        encoded, weights that lack a tensor.
+        encoded, weights that lack a tensor, and a file that somebody wrote to meanwhile.
         """
+        before = steady.checkpoint(folder)
         self.check(folder)
         try:
             from tracelang.models.parts import placed
@@ -75,7 +76,7 @@ class Pipeline(ABC):
         stored = find(folder / sites[0].component).tensors[sites[0].tensor][1].dtype
         place, kind = placed(device, dtype, stored)
         paths = self.paths(folder, place, kind)
-        return PromptSide(folder, sites, paths, self.conditions(folder), place, kind, cache)
+        return PromptSide(folder, sites, paths, self.conditions(folder), place, kind, cache, before)
 
     def load(
         self, folder: Path, device: str = "cpu", dtype: str | None = None, cache: Path | None = None

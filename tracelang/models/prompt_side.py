@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tracelang.models import reading, text_cache, weights
+from tracelang.models import reading, steady, text_cache, weights
 from tracelang.models.digests import recalled
 from tracelang.models.paths import PathEncoder, TextPath
 from tracelang.models.protocol import Lost, TextStates, TokenLayout
@@ -23,7 +23,8 @@ BATCH = 64
 @dataclass(frozen=True)
 class PromptSide:
     """`TextSide` over text paths, of which the first is what `layout` speaks of. `cache` is the folder that keeps
-    states, None for none.
+    states, None for none. `before` is what the checkpoint's files were before the first of them was read: what comes of
+    others is kept under no name of theirs.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class PromptSide:
     device: torch.device
     dtype: torch.dtype
     cache: Path | None
+    before: steady.Seen
 
     @property
     def prompt_encoder(self) -> PathEncoder:
@@ -62,7 +64,9 @@ class PromptSide:
             return TextStates({name: value[:0] for name, value in self._encode([""]).inputs.items()})
         batches = [prompts[i : i + BATCH] for i in range(0, len(prompts), BATCH)]
         found = ({name: value for path in self.paths for name, value in path.encode(some).items()} for some in batches)
-        return TextStates.cat([TextStates(inputs) for inputs in found])
+        states = TextStates.cat([TextStates(inputs) for inputs in found])
+        steady.refuse(self.before)
+        return states
 
     @cached_property
     def encoders(self) -> str:
