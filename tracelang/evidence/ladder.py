@@ -81,7 +81,8 @@ def _embeddings(found: Certificate, gone: Sequence[Reach]) -> Rung:
         if round(held.joint or 0.0, 3):
             covered = (
                 f"{_percent(held.joint)} at least of what the edit does to a concept's keys and values (a "
-                f"{KINDS['length']}): no one state common to all layers takes it back ({joined(held.member)}, the least)"
+                f"{KINDS['length']}): no one state common to all layers takes it back ({joined(held.member)}, "
+                "the least)"
             )
         prices = [f"{price:.3g} times as long take back {share:.0%}" for share, price in worst.cheaper]
         prices.append(f"{worst.price:.3g} times as long take back {worst.undone:.0%}")

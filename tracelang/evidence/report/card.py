@@ -18,6 +18,11 @@ from tracelang.evidence.schema import ConceptFinding, Outcome, Probed, Rate, Rep
 from tracelang.plan.types import Plan
 from tracelang.text import joined, markdown, visible
 
+UNDOING = (
+    f"What undoing it from the weights takes. Each per cent is a {wording.KINDS['square']}: so much of what the edit "
+    "does is undone. Each × is the length of the text states that undo it, beside the concept's own."
+)
+
 
 def model_card(report: Report, plan: Plan, out: Path) -> str:
     """The text of `OUT/README.md` after verification. The manifest in `out` says what that holds."""
@@ -101,21 +106,18 @@ def _section(report: Report) -> str:
         told = _told(wording.sentences(report.integrity.reason))
         lines += [f"Everyday pictures, which the recipe did not choose: {report.integrity.verdict}. {told}", ""]
     if prices := [f"- {_told(line)}" for line in _prices(report)]:
-        lines += [f"What undoing it from the weights takes. Each per cent is a {wording.KINDS['square']}: so "]
-        lines[-1] += "much of what the edit does is undone. Each × is the length of the text states that undo it, beside "
-        lines[-1] += "the concept's own."
-        lines += ["", *prices, ""]
+        lines += [UNDOING, "", *prices, ""]
     if report.controls:
         title = "Beside models that never knew it, with the same targets, prompts, seeds and budgets:"
         heads = ("probe", "after the edit", "never knew it", "difference", "so")
         lines += [title, "", *_table(heads, map(_beside, report.controls.probes))]
     if report.concepts:
-        rows = [_row(report, one, silent) for one in report.concepts]
-        lines += _table(("concept", "before", "after", "strongest attack"), rows)
-        lines += ["Pictures in which the judge finds it. “At most” and “at least” are ends of 95 % intervals."]
+        shown = [_row(report, one, silent) for one in report.concepts]
+        lines += _table(("concept", "before", "after", "strongest attack"), shown)
+        lines += ["Pictures in which the judge finds it. “At most” and “at least” are ends of 95 % intervals.", ""]
         if names := sorted({one.attack for one in report.attacks if (one.member, one.attack) in silent}):
-            lines[-1] += f" No attack is named strongest whose figure says little by itself. Such are: {_told(wording.listed(names))}."
-        lines += [""]
+            listed = _told(wording.listed(names))
+            lines += [f"Never called the strongest, for their figures say little by themselves: {listed}.", ""]
     return "\n".join(lines)
 
 
@@ -132,7 +134,7 @@ def _measured(one: Outcome) -> str:
     """Of what is undecided why, of anything else its figure."""
     if one.because:
         return one.because
-    if not one.measures or len(one.measures) > 1 and not (one.rate and one.rate.n):
+    if not one.measures or (len(one.measures) > 1 and not (one.rate and one.rate.n)):
         return one.reason
     found = one.measures[0]
     rate = one.rate if one.rate and one.rate.n else found.rate

@@ -17,7 +17,7 @@ Mute = Mapping[tuple[Member, str], str]
 
 
 def mute(report: Report) -> Mute:
-    """A caution stands with the figure, or the controls show that the attack brings the concept along, or has no power."""
+    """Why: a caution stands with the figure, or the controls show that it brings the concept along or has no power."""
     found = {(one.member, one.attack): str(one.budget[CAUTION]) for one in report.attacks if CAUTION in one.budget}
     for probed in report.controls.probes if report.controls else ():
         if why := _why(probed):

@@ -281,7 +281,7 @@ def said_beside(one: Probed) -> str:
 
 
 LESS = (
-    "clearly less than models that never knew it show: nothing more was found, but showing so little is damage or "
+    "clearly less than models that never knew it show; nothing more was found, but showing so little is damage or "
     "refusal, and no proof that nothing is left"
 )
 """Of a probe that is open since it finds less after the edit than in models that never knew the concept."""
