@@ -61,9 +61,16 @@ def test_what_a_suite_says(here: Path) -> None:
     assert found.groups == {"uce": ("uce",), "esd": ("esd", "esd_wide")}
     spared, attacked = found.parts
     assert spared.methods == ("uce", "esd", "esd_wide") and spared.seeds == (0,) and spared.models == ("micro-sd",)
-    assert attacked.methods == ("esd", "esd_wide") and attacked.seeds == (1, 2) and attacked.curve == (10, 20)
+    assert attacked.methods == ("esd",) and attacked.seeds == (1, 2) and attacked.curve == (10, 20)
     assert found.tuning is not None and found.tuning.trials["esd_tuned"][1][1] == "steer.steps = 200"
     assert found.results == here / "results" / "s" and found.page == here / "s.md"
+
+
+def test_a_part_names_a_variant_alone_or_a_row_whole(here: Path) -> None:
+    assert suite(GOOD.replace("esd = [", "esds = [").replace('["esd"]', '["esds"]')).parts[1].methods == (
+        "esd",
+        "esd_wide",
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,4 +159,4 @@ def test_the_suite_of_the_page_is_one(here: Path) -> None:
     (here / "README.md").write_text("<!-- table: s -->\n")
     found = suite(text)
     assert found.tuned == ("esd_tuned",) and {part.name for part in found.parts} == {"spared", "curve"}
-    assert found.parts[1].curve == (25, 50, 100, 200) and found.parts[0].methods == ("trace", "esd", "esd_wide")
+    assert found.parts[1].curve == (25, 50, 100, 200) and found.parts[0].methods == ("trace", "esd_wide")

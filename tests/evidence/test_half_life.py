@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracelang.evidence import half_life as half_lives
-from tracelang.evidence.half_life import Curves, gains, half_life, half_of_gain, half_of_start, ratio
+from tracelang.evidence.half_life import Curves, between, gains, half_life, half_of_gain, half_of_start, ratio
 
 GRID = (0, 9, 99)
 
@@ -29,6 +29,16 @@ def test_what_was_there_from_the_start_takes_no_step_and_what_never_comes_is_cen
     there, never = half_life((0.5, 0.0, 0.0), GRID, 0.5), half_life((0.0, 0.1, 0.4), GRID, 0.5)
     assert (there.steps, there.censored, there.log) == (0.0, False, 0.0)
     assert (never.steps, never.censored) == (99.0, True)
+
+
+def test_the_interval_of_one_model_is_over_the_pictures_and_open_where_training_may_end_before() -> None:
+    base = curves(1, 1, 1)
+    assert between(curves(0, 1, 1), base, GRID, half_of_start) == pytest.approx((math.sqrt(10) - 1,) * 2)
+    assert between(curves(0, 0, 0), base, GRID, half_of_start) == (GRID[-1], None)
+    low, high = between(curves(0, 0.5, 0.75, things=24), curves(1, 1, 1, things=24), GRID, half_of_start)
+    assert low < 9 < 99 and (high is None or 9 < high <= 99)
+    few, some = (between(curves(0, 0.25, 1, things=n), curves(1, 1, 1, things=n), GRID, half_of_start) for n in (8, 64))
+    assert few[1] is not None and some[1] is not None and few[1] - few[0] > some[1] - some[0]
 
 
 def test_the_ratio_of_a_model_with_itself_is_1_and_a_slower_one_s_is_above() -> None:

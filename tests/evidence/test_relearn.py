@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,8 @@ from tracelang.evidence.report import wording
 from tracelang.evidence.report.relearning import Learnt, merging, reading
 from tracelang.evidence.rounding import added
 from tracelang.evidence.schema import DegreePoint, Relearning
+from tracelang.evidence.tuning import tuned
+from tracelang.evidence.units import relearn as relearning
 from tracelang.evidence.units import units
 from tracelang.evidence.units.everyday import everyday, unnamed
 from tracelang.evidence.units.relearn import USUAL, CurveRow, RelearnRecord, ShamRecord
@@ -248,12 +251,22 @@ def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(
     monkeypatch.setattr(controls, "locate", lambda name: tmp_path / name)
     out = closed_form(tracelang.compile(RECIPE + ASKED), tmp_path / "out")
 
+    trained = list[Model]()
+
+    def counted(model: Model, *asked: Any) -> Any:
+        trained.append(model)
+        return tuned(model, *asked)
+
+    monkeypatch.setattr(relearning, "tuned", counted)
+
     def run() -> tracelang.Report:
-        report = verify.verify(out, samples=0, steps=2, budget=Budget(tuning=2))
+        trained.clear()
+        report = verify.verify(out, samples=0, steps=2, budget=Budget(tuning=2), shelf=tmp_path / "shelf")
         assert report is not None
         return report
 
     report = run()
+    first = len(trained)
     (one,) = report.relearning
     assert {curve.model for curve in one.curves} in ({"base", "edited", "never-1"}, set()) and not report.errors
     assert [outcome.after is not None for outcome in report.outcomes].count(True) == 3
@@ -264,6 +277,9 @@ def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(
     text = (out / "report" / "report.json").read_text()
     lost.unlink()
     assert run().relearning == report.relearning and lost.exists()
+    shutil.rmtree(out / "report")
+    assert run().relearning == report.relearning
+    assert 0 < first == 3 * len(trained), "of base, edit and twin the edit alone is trained for another verification"
     assert len(text) > 1000
     shutil.rmtree(out)
 

@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracelang.bench.results import AttackFigure, Beyond, Found, Outcome, Pictures, Spent
+from tracelang.bench.results import AttackFigure, Beyond, Found, HalfLife, Learnt, Outcome, Pictures, Share, Spent
 from tracelang.clock import work_clock
 from tracelang.files import write_text
 from tracelang.version import versions
 
 if TYPE_CHECKING:
-    from tracelang.evidence.schema import Report
+    from tracelang.evidence.schema import Rate, Relearning, Report
 
 PACKAGES = ("tracelang", "torch", "diffusers", "transformers", "numpy")
 """Of whose numbers trajectories are made."""
@@ -195,6 +195,7 @@ def found(out: Path) -> Found:
     from tracelang.evidence.report.figures import Evidence
     from tracelang.evidence.schema import Report
     from tracelang.evidence.units import read
+    from tracelang.evidence.units.relearn import USUAL, Course
     from tracelang.evidence.work import latest, opened
 
     artifact = artifacts.read(out, whole=False)
@@ -257,9 +258,16 @@ def found(out: Path) -> Found:
                 high=one.excess.high if one.excess else None,
                 verdict=one.verdict,
                 why=one.why,
+                base=_counted(one.base),
+                edited=_counted(one.edited),
+                never=tuple(told for each in one.never if (told := _counted(each.rate)) is not None),
+                random=_counted(one.random.rate) if one.random else None,
+                valid=one.valid,
+                powered=one.powered,
             )
             for one in probed
         ),
+        learnt=tuple(_learnt(one) for one in report.relearning if Course(one.data, one.pictures, one.tuning) == USUAL),
         harmonics=report.harmonics,
         fid=_asked(report, "fid") or (report.quality.fid if report.quality else None),
         kid=report.quality.kid if report.quality else None,
@@ -267,6 +275,33 @@ def found(out: Path) -> Found:
         integrity=report.integrity.verdict if report.integrity else None,
         judges={card.name: card.digest for card in report.judges},
         errors=report.errors[:20],
+    )
+
+
+def _counted(found: Rate | None) -> Share | None:
+    return None if found is None else (found.hits, found.n)
+
+
+def _learnt(one: Relearning) -> Learnt:
+    low, high = one.interval or (None, None)
+    return Learnt(
+        member=one.member,
+        models={
+            curve.model: HalfLife(
+                steps=round(curve.half_life, 2),
+                low=round(curve.interval[0], 2) if curve.interval else None,
+                high=round(curve.interval[1], 2) if curve.interval and curve.interval[1] is not None else None,
+                reached=not curve.censored,
+            )
+            for curve in one.curves
+        },
+        ratio=one.ratio,
+        low=low,
+        high=high,
+        bound=one.bound,
+        sham=one.sham,
+        reading=one.reading,
+        why=one.reason,
     )
 
 

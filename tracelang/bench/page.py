@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tracelang.bench import figures, plots, wording
+from tracelang.bench import beside, figures, plots, wording
 from tracelang.bench.cells import Cell
 from tracelang.bench.figures import Figure, Table, best
 from tracelang.bench.results import Result
@@ -38,11 +38,21 @@ def page(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, R
         for table in figures.tables(suite, part, keys, held):
             tables.append(table)
             text += _part(suite, table)
+            text += beside.section(_first([cell for cell in own if cell.base.title == table.model], held))
     for model in dict.fromkeys(table.model for table in tables):
         text += _scatter(suite, [table for table in tables if table.model == model], files)
     if suite.summary:
         files[suite.summary] = summary(suite, wanted, held, suite.summary.read_text("utf-8"))
     return {suite.page: "\n".join(text).rstrip() + "\n", **files}
+
+
+def _first(cells: Sequence[Cell], held: Mapping[str, Result]) -> dict[str, dict[str, Result]]:
+    """The results that have figures, by task and method; of several trainings the first."""
+    found: dict[str, dict[str, Result]] = {}
+    for cell in cells:
+        if cell.key in held and held[cell.key].outcome.found:
+            found.setdefault(cell.task, {}).setdefault(cell.method, held[cell.key])
+    return found
 
 
 def _introduction(suite: Suite, wanted: Sequence[tuple[Part, Cell]], held: Mapping[str, Result]) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import ValidationError, model_validator
 
-from tracelang.evidence.schema import Count, Frozen, Harmonic, Verdict
+from tracelang.evidence.schema import Bound, Count, Frozen, Harmonic, Reading, Residue, Verdict
 from tracelang.files import write_text
 from tracelang.plan.types import Member
 
@@ -61,15 +61,56 @@ class AttackFigure(Frozen):
     error: str = ""
 
 
+Share = tuple[Count, Count]
+"""Pictures that show it, of how many."""
+
+
 class Beyond(Frozen):
-    """What a probe shows more than models that never knew it, with its interval; `why` it is open."""
+    """What a probe shows more than models that never knew it, with its interval; `why` it is open. `base`, `edited`,
+    `never` (each model that never knew it) and `random` (one that has learned nothing) are what it shows of each.
+    `valid`: it brings nothing along by itself; `powered`: it could have told.
+    """
 
     member: Member
     how: str
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    verdict: str
+    verdict: Residue
+    why: str = ""
+    base: Share | None = None
+    edited: Share | None = None
+    never: tuple[Share, ...] = ()
+    random: Share | None = None
+    valid: bool | None = None
+    powered: bool | None = None
+
+
+class HalfLife(Frozen):
+    """Training steps after which half of what the base shows is back, with their interval over pictures; `reached`: or
+    it was not within so many. An end that nothing bounds is None.
+    """
+
+    steps: float
+    low: float | None = None
+    high: float | None = None
+    reached: bool = True
+
+
+class Learnt(Frozen):
+    """How fast each model learns it again: half-lives by model (`base`, `edited`, `never-1`, …), the edited one's over
+    that of those that never knew it with its interval, a `bound` where one was not reached; `sham`: the same of what no
+    model ever saw. `reading`: what follows, and `why`.
+    """
+
+    member: Member
+    models: dict[str, HalfLife] = {}
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bound: Bound | None = None
+    sham: float | None = None
+    reading: Reading
     why: str = ""
 
 
@@ -96,6 +137,7 @@ class Found(Frozen):
     pictures: tuple[Pictures, ...]
     attacks: tuple[AttackFigure, ...] = ()
     beyond: tuple[Beyond, ...] = ()
+    learnt: tuple[Learnt, ...] = ()
     harmonics: tuple[Harmonic, ...] = ()
     fid: float | None = None
     kid: float | None = None

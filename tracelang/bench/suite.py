@@ -47,9 +47,10 @@ TUNING_KEYS = ("tasks", "models", "judges", "steps", "into", "trials")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One table: its tasks × methods (each variant by name) × models × seeds. `steps` are the sampler's; `curve` are
-    the training steps at which every method that trains is run instead of at its own. `harmonic`: the published mean
-    that its protocol has, where that is not the one of the erased concepts' kinds.
+    """One table: its tasks × methods (each variant by name) × models × seeds. Of a row and a variant of one name, a
+    part that names it means the variant. `steps` are the sampler's; `curve` are the training steps at which every
+    method that trains is run instead of at its own. `harmonic`: the published mean that its protocol has, where that
+    is not the one of the erased concepts' kinds.
     """
 
     name: str
@@ -222,12 +223,12 @@ class _Reading:
         if not tasks:
             self.wrong(name, f"`{name}` has no task", 'write `tasks = ["cat.erase"]`')
         rows = self.names(table, "methods", start) if "methods" in table else tuple(groups)
-        variants: list[str] = []
+        there, variants = {one for some in groups.values() for one in some}, list[str]()
         for row in rows:
-            if row not in groups and not any(row in some for some in groups.values()):
-                known_rows = [*groups, *(one for some in groups.values() for one in some)]
-                self.wrong("methods", f"no row is called `{row}`", did_you_mean(row, known_rows), row, start)
-            variants += groups.get(row, (row,))
+            if row not in groups and row not in there:
+                told = did_you_mean(row, [*groups, *there])
+                self.wrong("methods", f"no row is called `{row}`", told, row, start)
+            variants += (row,) if "methods" in table and row in there else groups.get(row, (row,))
         curve = self.numbers(table, "curve", start, 1, MAX_STEPS)
         budget, harmonic = self.text(table, "budget", "", start), self.text(table, "harmonic", "", start)
         if harmonic and harmonic not in HARMONICS:

@@ -36,3 +36,13 @@ def written(column: Column, value: float) -> str:
 def percent(value: float) -> str:
     """A share in percent, to a tenth."""
     return f"{100 * value:.1f}".removesuffix(".0").replace("-", "−")
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * value:+.1f}".removesuffix(".0").replace("-", "−")
+
+
+def number(value: float) -> str:
+    """A number to three figures."""
+    return f"{value:.3g}".replace("-", "−")

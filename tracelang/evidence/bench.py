@@ -190,7 +190,7 @@ def draw(model: Model, samples: Sequence[Sample], steps: int) -> Tensor:
     )
 
 
-def _asked(samples: Sequence[Sample]) -> list[object]:
+def prompts_and_seeds(samples: Sequence[Sample]) -> list[object]:
     return [[sample.prompt, sample.seed] for sample in samples]
 
 
@@ -292,6 +292,12 @@ class Bench:
         machine = [model.device.type, gpu, str(model.dtype), versions(PACKAGES)]
         return [kind, self.base.fingerprint, model.fingerprint, self._sampler, machine, *asked]
 
+    @property
+    def plainly(self) -> list[object]:
+        """What a model that no edit touches is asked by: the plan but for how it edits, and what may be spent."""
+        plan = self.plan.model_dump(mode="json", exclude={"sources", "recipe", "method"})
+        return [plan, asdict(self.budget)]
+
     def once(self, facts: list[object] | None, make: Callable[[], Held], pictures: int = 0) -> Held:
         """`make()`, or what came of it for another edit."""
         if self.shelf is None or facts is None:
@@ -309,7 +315,7 @@ class Bench:
         return images[0]["images"].to(model.device)
 
     def _pictures(self, model: Model, samples: Sequence[Sample], states: TextStates | None = None) -> Any:
-        return self.shared(model, "pictures", [_asked(samples), states_digest(states)])
+        return self.shared(model, "pictures", [prompts_and_seeds(samples), states_digest(states)])
 
     def _drawn(self, model: Model, samples: Sequence[Sample], states: TextStates | None) -> Tensor:
         if states is None:
@@ -343,7 +349,7 @@ class Bench:
             seeds = [sample.seed for sample in samples]
             return {"latents": sample_latents(model, told, seeds, steps=self.steps, fast=True)}, {}
 
-        facts = self.shared(model, "latents", [_asked(samples)]) if states is None else None
+        facts = self.shared(model, "latents", [prompts_and_seeds(samples)]) if states is None else None
         return self.once(facts, made)[0]["latents"].to(model.device)
 
     def judged(self, images: Tensor) -> list[dict[str, Judgement]]:

@@ -67,6 +67,25 @@ def half_life(curve: Sequence[float] | Curves, grid: Sequence[int], level: float
     return HalfLife(float(grid[-1]), censored=True)
 
 
+def between(
+    curves: Curves, base: Curves, grid: Sequence[int], level: Callable[[Curves, Curves], float], draws: int = DRAWS
+) -> tuple[float, float | None]:
+    """The 95 % interval of the half-life of one model, `[seeds, grid, things]` as its base: a bootstrap over the things
+    looked at after these trainings. How far another training would lie from them it does not say (`ratio` does). No
+    upper end where the training may end before it.
+    """
+    random, n = np.random.default_rng(0), curves.shape[2]
+    found = []
+    for _ in range(draws):
+        things = random.integers(n, size=n)
+        own, theirs = (one[..., things].mean(axis=(0, 2)) for one in (curves, base))
+        one = half_life(own, grid, level(own, theirs))
+        found.append(math.inf if one.censored else one.steps)
+    low = float(np.quantile(found, 0.025, method="lower"))
+    high = float(np.quantile(found, 0.975, method="higher"))
+    return min(low, float(grid[-1])), high if math.isfinite(high) else None
+
+
 def ratio(
     edited: Curves,
     never: Sequence[Curves],

@@ -402,7 +402,8 @@ class LearningCurve(Frozen):
     """A model in a course of fine-tuning: at each of `steps` how many pictures of the concept's names show it, and of
     the everyday ones that every model drew right before it was trained, which of them still are (`kept`); pictures of
     all `trainings` together. `half_life`: the steps after which half of the base's rate is shown; `censored`: not
-    within the last.
+    within the last. `interval`: its 95 % interval over pictures, after these trainings; an end that nothing bounds is
+    None.
     """
 
     model: str
@@ -412,6 +413,7 @@ class LearningCurve(Frozen):
     kept: tuple[Rate | None, ...]
     half_life: float
     censored: bool
+    interval: tuple[float, float | None] | None = None
 
 
 Reading = Literal["residue shown", "none by this probe", "open", "not compared"]

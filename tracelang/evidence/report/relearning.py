@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tracelang.evidence.bench import Record, select
 from tracelang.evidence.controls import NEVER, kind_of
 from tracelang.evidence.damage import Kept, kept
-from tracelang.evidence.half_life import Curves, Ratio, gains, half_life, half_of_gain, half_of_start, ratio
+from tracelang.evidence.half_life import Curves, Ratio, between, gains, half_life, half_of_gain, half_of_start, ratio
 from tracelang.evidence.schema import DegreePoint, LearningCurve, Merging, Rate, Reading, Relearning, Spared
 from tracelang.evidence.tuning import Tuning
 from tracelang.evidence.units.relearn import Course, CurveRow, RelearnRecord, ShamRecord
@@ -168,7 +168,8 @@ def _curve(
 ) -> LearningCurve:
     grid = records[0].grid
     shows = _shows(records)
-    found = half_life(_mean(shows), grid, half_of_start(_mean(shows), _mean(_shows(base))))
+    theirs = _shows(base)
+    found = half_life(_mean(shows), grid, half_of_start(_mean(shows), _mean(theirs)))
     rights = _rights(records)
     return LearningCurve(
         model=model,
@@ -180,6 +181,7 @@ def _curve(
         ),
         half_life=found.steps,
         censored=found.censored,
+        interval=between(shows, theirs, grid, half_of_start),
     )
 
 

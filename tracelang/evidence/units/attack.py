@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -357,7 +357,7 @@ def search(bench: Bench, member: Member, attack: str, samples: int, seed: int, m
         steps=bench.steps,
         made=bench.made.setdefault(member, {}),
     )
-    asked = [*_plainly(bench), list(member), attack, samples, seed]
+    asked = [*bench.plainly, list(member), attack, samples, seed]
     tensors, told = bench.once(
         bench.shared(model, "attack", asked), lambda: _to_held(attacks.ATTACKS[attack].run(target, model, bench.budget))
     )
@@ -369,12 +369,6 @@ def search(bench: Bench, member: Member, attack: str, samples: int, seed: int, m
     if not given or set(given) != {samples}:
         raise ValueError(f"the attack gave {given or 'no'} rows where {samples} were asked for")
     return found
-
-
-def _plainly(bench: Bench) -> list[object]:
-    """What an attack on a model that no edit touches is given: the plan but for how it edits, and what may be spent."""
-    plan = bench.plan.model_dump(mode="json", exclude={"sources", "recipe", "method"})
-    return [plan, asdict(bench.budget)]
 
 
 def _to_held(found: Found) -> Held:

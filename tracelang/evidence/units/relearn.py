@@ -20,12 +20,24 @@ from tracelang.engine.seeds import seed as seed_of
 from tracelang.evidence import sham
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Inapplicable
-from tracelang.evidence.bench import Bench, Failed, Record, SampleRow, Unit, Wanted, attempt, judged, presence
+from tracelang.evidence.bench import (
+    Bench,
+    Failed,
+    Record,
+    SampleRow,
+    Unit,
+    Wanted,
+    attempt,
+    judged,
+    presence,
+    prompts_and_seeds,
+)
 from tracelang.evidence.controls import NEVER, kind_of
 from tracelang.evidence.everyday import LEAST
 from tracelang.evidence.judges import Matching
-from tracelang.evidence.panel import Sought
+from tracelang.evidence.panel import Sought, digest
 from tracelang.evidence.pictures import Sample, clean_samples, drawable, roles, spread
+from tracelang.evidence.shelf import Held
 from tracelang.evidence.tuning import Lesson, Tuning, losses, tuned
 from tracelang.evidence.units.attack import clean
 from tracelang.evidence.units.everyday import unnamed
@@ -217,19 +229,34 @@ class RelearnUnit(Unit):
         plan = bench.plan
         held, right = _samples(plan, self.member, "relearnt", HELD, self.seed), self._kept(bench)
         every = [*held, *right.samples]
-        sought = [bench.panel.classes[self.member]] * len(held)
-        lesson = self._lesson(bench)
-        refuse(plan, [*lesson.prompts, *(sample.prompt for sample in every)], EvidenceError)
-        shows: list[list[bool]] = [[] for _ in every]
         model = bench.model(self.model)
-        for _, student in tuned(model, lesson, self.course.tuning, self.seed, grid):
-            images = bench.draw(student, every)
-            found = [*_shown(bench, images[: len(held)], sought), *right.of(bench, images[len(held) :])]
-            for row, one in zip(shows, found, strict=True):
-                row.append(one)
+
+        def looked() -> Held:
+            lesson = self._lesson(bench)
+            refuse(plan, [*lesson.prompts, *(sample.prompt for sample in every)], EvidenceError)
+            sought = [bench.panel.classes[self.member]] * len(held)
+            shows: list[list[bool]] = [[] for _ in every]
+            for _, student in tuned(model, lesson, self.course.tuning, self.seed, grid):
+                images = bench.draw(student, every)
+                found = [*_shown(bench, images[: len(held)], sought), *right.of(bench, images[len(held) :])]
+                for row, one in zip(shows, found, strict=True):
+                    row.append(one)
+            return {}, {"shows": shows}
+
+        judges = [digest(card) for card in bench.panel.cards]
+        asked = [
+            *bench.plainly,
+            list(self.member),
+            self.course.key,
+            self.seed,
+            judges,
+            prompts_and_seeds(held),
+            prompts_and_seeds(every),
+        ]
+        _, told = bench.once(bench.shared(model, "relearn", asked), looked, len(grid) * len(every))
         rows = tuple(
             CurveRow(prompt=sample.prompt, seed=sample.seed, shows=tuple(row))
-            for sample, row in zip(every, shows, strict=True)
+            for sample, row in zip(every, told["shows"], strict=True)
         )
         return rows[: len(held)], rows[len(held) :]
 
@@ -288,11 +315,18 @@ class ShamUnit(Unit):
 
     def _losses(self, bench: Bench, grid: Sequence[int]) -> tuple[tuple[float, ...], ...]:
         refuse(bench.plan, [sham.PROMPT], EvidenceError)
-        taught = sham.lesson(bench.base, 0, USUAL.pictures)
-        held = sham.lesson(bench.base, USUAL.pictures, FIGURES)
         model = bench.model(self.model)
-        found = [losses(student, held) for _, student in tuned(model, taught, self.tuning, self.seed, grid)]
-        return tuple(zip(*found, strict=True))
+
+        def lost() -> Held:
+            taught = sham.lesson(bench.base, 0, USUAL.pictures)
+            held = sham.lesson(bench.base, USUAL.pictures, FIGURES)
+            return {}, {
+                "losses": [losses(student, held) for _, student in tuned(model, taught, self.tuning, self.seed, grid)]
+            }
+
+        asked = [self.tuning, self.seed, list(grid), USUAL.pictures, FIGURES]
+        _, told = bench.once(bench.shared(model, "sham", asked), lost)
+        return tuple(zip(*told["losses"], strict=True))
 
 
 def own(bench: Bench, member: Member, count: int) -> Lesson:
