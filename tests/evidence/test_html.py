@@ -693,7 +693,10 @@ def test_less_than_ignorance_is_no_mere_open(tmp_path):
     assert "the edit damages such pictures or refuses them" in text
     whole = " ".join(" ".join(parsed.pieces).split()).replace("\xa0", " ")
     verdict = whole[whole.rindex(" FAIL ") : whole.index("The same prompt and the same random")]
-    assert f"open: shows less Of some probes the edited model shows {wording.LESS}" in verdict
+    assert (
+        f"open: shows less Asked by some probes, the edited model shows {wording.LESS}. These are cat, inpaint"
+        in verdict
+    )
     assert "cat, inpaint: 2 of 50 after the edit, 5 from them" in verdict and "noise" not in verdict
     assert "shows less" not in " ".join(page_of(names, chance).pieces).split("“Open: shows less”")[0]
 

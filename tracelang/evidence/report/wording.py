@@ -29,7 +29,7 @@ def percent(share: float | None) -> str:
         return f"< 0.1{NO_BREAK}%"
     elif text == "100.0":
         return f"> 99.9{NO_BREAK}%"
-    return f"{text}{NO_BREAK}%"
+    return f"{text}{NO_BREAK}%".replace("-", "−")
 
 
 def bound(metric: str, value: float) -> str:
