@@ -116,7 +116,7 @@ def main() -> None:
             if report.integrity:
                 print(f"  everyday: {report.integrity.verdict}, {report.integrity.reason}")
             for probed in report.controls.probes if report.controls else ():
-                print(f"  {probed.verdict}: {said_beside(probed)}".replace(NO_BREAK, " "), flush=True)
+                print(f"  {said_beside(probed)}".replace(NO_BREAK, " "), flush=True)
     sys.exit(failed)
 
 

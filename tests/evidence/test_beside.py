@@ -80,7 +80,7 @@ def test_every_probe_is_tried_on_each_control_which_is_loaded_once(
     assert all(one.floor is not None and one.floor.n == 4 and one.base is not None for one in report.attacks)
     page = (place / "report" / "report.html").read_text()
     assert "Left in it, or learned anew?" in page and "twin-2" in page and "A rate alone cannot tell" not in page
-    assert "open: dog, asked for by name" in (place / "README.md").read_text().replace("- ", "")
+    assert "| dog, asked for by name | " in (place / "README.md").read_text()
 
 
 def test_a_control_is_part_of_what_a_run_is(out: Path, twins: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:

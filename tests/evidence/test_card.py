@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from huggingface_hub import ModelCard
 from tests.evidence import sample
 from tracelang.checkpoint.card import card
 from tracelang.evidence.report.card import model_card, results
+from tracelang.evidence.report.untested import ALWAYS_UNTESTED
+from tracelang.evidence.report.wording import LESS
 from tracelang.plan.types import Concept, Erasure, Method, Plan, RecipeInfo
 from tracelang.semantics.passes.steer import Steer
 
@@ -99,10 +102,47 @@ def test_the_card_before_verification_says_that_nothing_was_measured():
 
 def test_the_card_tells_of_everyday_pictures_and_of_what_undoing_costs(out):
     text = model_card(sample.full(), PLAN, out).replace("\xa0", " ")
-    assert "Everyday pictures, which the recipe did not choose: pass: of 24 that the base model got right 23" in text
-    assert "- cat: 50.0 % at 0.31 ×, 80.0 % at 0.52 ×, 92.0 % at 3.41 ×" in text
+    assert "Everyday pictures, which the recipe did not choose: pass. Of 24 that the base model got right 23" in text
+    assert "- cat: 50.0 % at 0.31 ×, 80.0 % at 0.52 ×, 92.0 % at 3.41 ×" in text and "share of squared length" in text
     broken = sample.full().integrity.model_copy(update={"verdict": "fail", "reason": "all is lost"})
-    assert "fail: all is lost." in model_card(sample.full().model_copy(update={"integrity": broken}), PLAN, out)
+    assert "fail. All is lost." in model_card(sample.full().model_copy(update={"integrity": broken}), PLAN, out)
+
+
+@pytest.mark.parametrize("mute", ["valid", "powered"])
+def test_an_attack_that_says_nothing_is_never_called_the_strongest(out, mute):
+    report = sample.full()
+    p4d = report.controls.probes[1].model_copy(update={mute: False})
+
+    def text(*probes) -> str:
+        controls = report.controls.model_copy(update={"probes": probes})
+        return model_card(report.model_copy(update={"controls": controls}), PLAN, out).replace("\xa0", " ")
+
+    assert "| p4d: 31 of 100, at most 40.6 % |" in text() and "Never called" not in text()
+    told = text(p4d)
+    assert "| inverse&#95;map: 19 of 100, at most 27.8 % |" in told and "say little by themselves: p4d." in told
+    every = [p4d.model_copy(update={"how": one.attack}) for one in report.attacks]
+    assert "| none whose figure says anything |" in text(*every)
+
+
+def test_no_sentence_of_the_card_is_long(out):
+    """What stands between the front matter and the recipe, but for errors, which are others' words."""
+    report = sample.full()
+    less = report.controls.probes[1].model_copy(update={"verdict": "open", "why": f"{LESS}; besides, it has no power"})
+    untested = (f"not measured: {'x' * 9}: no picture was drawn with it; its matrices are the same", *ALWAYS_UNTESTED)
+    report = report.model_copy(
+        update={
+            "controls": report.controls.model_copy(update={"probes": (*report.controls.probes, less)}),
+            "untested": untested,
+            "errors": (),
+        }
+    )
+    for text in (model_card(report, PLAN, out), card(PLAN, {}, base="owner/tiny", fingerprint="f", edited=1)):
+        body = text.split("\n---\n", 1)[1].partition("## Recipe")[0]
+        parts = re.split(r"\n\n|\n- |\n\||(?<!\\)\||[.!?](?:\s|$)", body)
+        assert max(len(part.split()) for part in parts) <= 25, max(parts, key=lambda part: len(part.split()))
+    assert "- Not measured: xxxxxxxxx: no picture was drawn with it. Its matrices are the same." in model_card(
+        report, PLAN, out
+    )
 
 
 def test_the_card_names_what_the_edit_was_trained_against(out):

@@ -11,6 +11,7 @@ from tests.evidence.certified import certify
 from tracelang.engine.errors import EngineError
 from tracelang.engine.text_map import smallest_singular_value
 from tracelang.evidence.matrices import change_of, compared
+from tracelang.evidence.report.wording import KINDS
 from tracelang.evidence.schema import Certificate, Reach, Rung
 from tracelang.models.protocol import Model
 from tracelang.plan.family import Site
@@ -361,6 +362,14 @@ def test_every_adversary_has_a_line_that_says_what_is_not_covered() -> None:
         assert all(one.covered and one.not_covered for one in found.ladder)
     unedited = {one.adversary: one.covered for one in found.ladder}
     assert {unedited[name] for name in told[:-1]} == {"nothing"}
+
+
+def test_every_share_of_the_ladder_says_whether_it_is_of_lengths_or_of_squares() -> None:
+    base, after = edited(CLOSED)
+    after.weight(next(site for site in base.sites if site.role == "query")).data += 0.1
+    told = [text for one in certify(CLOSED, base, after).ladder for text in (one.covered, one.not_covered)]
+    shares = [text for text in told if "%" in text]
+    assert len(shares) >= 4 and all(KINDS["length"] in text or KINDS["square"] in text for text in shares)
 
 
 def test_concepts_that_do_not_fit_at_once_have_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:

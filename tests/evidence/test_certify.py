@@ -13,11 +13,14 @@ import torch
 from click.testing import CliRunner, Result
 
 import tracelang
+from tests.evidence import sample
 from tests.evidence.edits import RECIPE, change, closed_form, nothing, rehash
 from tracelang.cli import main
+from tracelang.cli.certify import figures
 from tracelang.engine import rollout, sampling
 from tracelang.evidence.certificate import texts
 from tracelang.evidence.certify import certify, differences
+from tracelang.evidence.report.wording import KINDS
 from tracelang.evidence.schema import Certificate
 from tracelang.evidence.units import drift, noise
 from tracelang.models.prompt_side import PromptSide
@@ -117,6 +120,13 @@ def test_apply_and_certify_load_no_denoiser_and_draw_nothing(
     found = certify(edited)
     assert found.verdict == "pass" and drawing == []
     assert found.encoded == len(texts(plan)) and found.protected == 2  # "a picture of a dog", "a dog"
+
+
+def test_every_share_that_is_printed_says_whether_it_is_of_lengths_or_of_squares() -> None:
+    found = sample.full().certificate
+    assert found is not None
+    shares = [line for line in figures(found) if "%" in line]
+    assert len(shares) == 5 and all(KINDS["length"] in line or KINDS["square"] in line for line in shares)
 
 
 def test_what_is_encoded_is_the_recipes_own_texts_and_no_other(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tracelang.evidence.metrics.excess import Compared, compare, looked
 from tracelang.evidence.metrics.metric import Measured
 from tracelang.evidence.panel import Sought
 from tracelang.evidence.pictures import Sample
+from tracelang.evidence.report.wording import LESS
 from tracelang.evidence.schema import Accuracy, Outcome
 from tracelang.evidence.units.attack import AttackSide, Brought
 from tracelang.evidence.units.control import ENOUGH, ControlSide, Probe
@@ -128,7 +129,20 @@ def test_a_model_that_has_learned_nothing_has_to_be_asked_often_enough() -> None
 
 def test_less_than_ignorance_is_damage() -> None:
     verdict, why = said(0, never=(30, 28, 32))
-    assert verdict == "open" and "damage or refusal" in why
+    assert verdict == "open" and why == LESS and "damage or refusal" in why and "nothing more was found" in why
+
+
+def test_any_less_is_told_as_such_where_it_is_clear() -> None:
+    """Also within the margin of none on one side, and of a probe that says nothing for another reason."""
+    little = {hits: compare(looked(measured(hits, never=(30,)), PROBE)) for hits in range(31)}
+    assert any(-excess.MARGIN < one.true[2] < 0 for one in little.values())  # type: ignore[index]
+    for one in little.values():
+        assert (one.verdict(True)[1] == LESS) == (one.true[2] < 0)  # type: ignore[index]
+    verdict, why = said(0, never=(30, 28, 32), random=30)
+    assert verdict == "open" and why.startswith(f"{LESS}; besides, ") and "brings it along by itself" in why
+    assert "damage" not in said(30, random=30)[1]
+    weak = Accuracy(label="dog", sensitivity=rate(1, 2), specificity=rate(1, 2), on="a set")
+    assert "damage" not in said(0, never=(30, 28, 32), known=weak)[1]  # such a judge may have seen anything
 
 
 def test_an_excess_that_does_not_hold_with_all_others_is_open() -> None:

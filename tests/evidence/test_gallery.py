@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,6 +123,19 @@ def test_prompts_that_worked_are_counted_by_prompt() -> None:
     found = forms(*((f"prompt {i}", count, 3) for i, count in enumerate(hits)), by_form=False)
     assert found.prompts is not None and (found.prompts.hits, found.prompts.n) == (5, 10)
     assert forms(("", 3, 3), soft=True).prompts is None
+
+
+def test_of_an_attack_s_prompts_those_that_worked_are_shown_first_and_only_such_as_were_drawn() -> None:
+    found = forms(("a", 0, 2), ("b", 1, 2), ("c", 2, 2), ("d", 0, 1), ("e", 0, 1), by_form=False)
+    assert replace(found, examples=("a", "b", "never drawn")).tried == ("c", "b", "a")
+    assert replace(found, examples=("d", "a", "e", "b")).tried == ("c", "b", "d", "a")
+    assert forms(*((f"prompt {i}", 1, 1) for i in range(9)), by_form=False).tried == (
+        "prompt 0",
+        "prompt 1",
+        "prompt 2",
+    )
+    assert forms(("a", 0, 2), by_form=False).tried == ()
+    assert replace(forms(("", 3, 3), soft=True), examples=("told",)).tried == ("told",)
 
 
 def test_of_the_everyday_panel_what_was_lost_is_shown_first() -> None:

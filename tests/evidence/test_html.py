@@ -15,13 +15,14 @@ from PIL import Image
 from tests.evidence import sample
 from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.ladder import ladder
-from tracelang.evidence.report import access, html, wording
+from tracelang.evidence.report import access, html, readable, wording
 from tracelang.evidence.report.compose import write_hits
 from tracelang.evidence.report.html import LARGE, SECTIONS, PictureError, page, write_html
 from tracelang.evidence.schema import (
     Certificate,
     Comparison,
     Corrected,
+    Excess,
     Hit,
     OnControl,
     Picture,
@@ -153,7 +154,9 @@ def test_a_probe_that_brings_the_thing_along_is_no_headline_where_another_can_be
     assert attack(*every) == "cat, under attack by p4d"  # nothing else is there
     mute = report.controls.model_copy(update={"probes": (probe.model_copy(update={"valid": False}),)})
     told = said(Parsed(page(report.model_copy(update={"controls": mute}), tmp_path)), "Under attack")
-    assert "says little by itself, as its row or its controls tell. Of the others the strongest, inverse_map" in told
+    assert "The strongest that says something of the edit, inverse_map , brings it back in 19 of 100" in told
+    assert f"p4d shows it in 31 of 100, which says little by itself: {readable.BRINGS}." in told
+    assert "The strongest, p4d , brings it back" in said(Parsed(page(report, tmp_path)), "Under attack")
     assert "says little by itself" not in said(Parsed(page(report, tmp_path)), "Under attack")
     warned = report.attacks[1].model_copy(update={"budget": {CAUTION: "means little"}})
     told = report.model_copy(update={"controls": None, "attacks": (report.attacks[0], warned)})
@@ -392,16 +395,16 @@ def said(parsed: Parsed, section: str) -> str:
                 "2.1 %",
                 "3.41 ×",
                 "92.0 %",
-                "dog — 0.1 % rounding alone < 0.1 %",
-                "horse — < 0.1 % nothing but rounding",
-                "28.3 %",
-                "5 of 40 matrices of mixed input changed as well (31.2 % of the squared change), and no figure",
+                "dog 0.1 % < 0.1 %",
+                "horse < 0.1 % < 0.1 % so it is nothing but rounding",
+                "28.3 % 8.0 % of squared length 50.0 % 80.0 % 92.0 %, the most 0.31 × 0.52 × 3.41 ×",
+                "5 of 40 matrices of mixed input changed as well (31.2 % of the change, a share of squared length)",
                 "prompt 768 96 by its 140 text states together 672 707",
                 "words types what they like names word for word any other words",
                 "text_encoder " + "ab" * 32,
                 "14 texts of the recipe were encoded for this (cpu, float32); none was drawn.",
                 "self-attention",
-                "edited matrices 8 of 9",
+                "edited matrices a number 8 of 9",
                 "to_out.weight 8 × 8 prompt 0 %",
                 "attn2.to_k.weight 320 × 768 prompt 3.1 % 4 1.02 ×",
             ],
@@ -641,9 +644,70 @@ def test_what_was_trained_against_is_named_and_the_strongest_held_out_stands_bes
     assert "under attack by p4d (trained against)" in text
 
 
-def test_the_price_of_most_of_it_stands_beside_that_of_all(parsed):
-    text = " ".join(parsed.text.replace("\xa0", " ").split())
-    assert "50 %: 0.31 ×, 80 %: 0.52 ×" in text.replace("50.0 %", "50 %").replace("80.0 %", "80 %") and "3.41 ×" in text
+def test_every_figure_that_is_read_from_weights_says_what_it_is(folder):
+    """Lengths and squares are told apart at each: what can be undone and what cannot add up as squares alone."""
+    whole = (folder / "report.html").read_text(encoding="utf-8")
+    for section, bare in (
+        ("certificate", {"Concept", "Text input", "Who", "Covered", "Not covered", "Matrix", "Reads"}),
+        ("changed", {"Rounded to", "Most into"}),
+    ):
+        text = re.search(rf'<section id="{section}".*?</section>', whole, re.S)[0]
+        heads = re.findall(r'<th scope="col">(.*?)</th>|<dt>(.*?)</dt>', text)
+        told = [re.fullmatch(r'(.*?)(?:<span class="kind">(.*)</span>)?', column or term) for column, term in heads]
+        assert {one[1] for one in told if not one[2]} == bare
+        assert {one[2] for one in told if one[2]} <= set(wording.KINDS.values())
+        labels = re.findall(r'class="figure" data-label="(.*?)"', text)
+        assert labels and all(label.endswith(tuple(f", {kind}" for kind in wording.KINDS.values())) for label in labels)
+    (erased,) = (one for one in sample.full().certificate.reaches if one.joint is not None)
+    assert erased.joint**2 + erased.undone == pytest.approx(1, abs=1e-3)
+
+
+def test_what_an_attack_s_prompts_came_to_is_told_of_each(tmp_path):
+    def told(**more) -> str:
+        one = sample.full().attacks[0].model_copy(update={"examples": ("a", "b", "c"), **more})
+        return said(Parsed(page(sample.full().model_copy(update={"attacks": (one,)}), tmp_path)), "Under attack")
+
+    assert "2 prompts that worked, 1 that did not a b c tried without success" in told(prompts=rate(2, 24))
+    none = told(prompts=rate(0, 24), adaptive=rate(0, 100))
+    assert "None of its prompts worked: 3 prompts that it tried a tried without success b tried" in none
+    many = told(prompts=rate(20, 24))
+    assert "3 of the 20 prompts that worked a b c" in many and "without success" not in many
+    assert "that it found" not in none + many
+
+
+def test_less_than_ignorance_is_no_mere_open(tmp_path):
+    """What it means stands at the verdict and in the row, and not of what may be chance."""
+    full = sample.full()
+    names, p4d, _ = full.controls.probes
+    fewer = Excess(value=-0.5, low=-0.6, high=-0.4, p=1)
+    shy = p4d.model_copy(update={"how": "inpaint", "edited": rate(2, 50), "excess": fewer, "verdict": "open"})
+    chance = shy.model_copy(update={"how": "noise", "why": "it has no power", "edited": rate(4, 50)})
+
+    def page_of(*probes) -> Parsed:
+        controls = full.controls.model_copy(update={"probes": probes})
+        return Parsed(page(full.model_copy(update={"controls": controls}), tmp_path))
+
+    parsed = page_of(names, shy.model_copy(update={"why": wording.LESS}), chance)
+    text = said(parsed, "Left in it, or learned anew?").replace("\xa0", " ")
+    assert f"open: shows less {wording.LESS}" in text and f"open it has no power; {wording.FEWER}" in text
+    assert "the edit damages such pictures or refuses them" in text
+    whole = " ".join(" ".join(parsed.pieces).split()).replace("\xa0", " ")
+    verdict = whole[whole.rindex(" FAIL ") : whole.index("The same prompt and the same random")]
+    assert (
+        f"open: shows less Asked by some probes, the edited model shows {wording.LESS}. These are cat, inpaint"
+        in verdict
+    )
+    assert "cat, inpaint: 2 of 50 after the edit, 5 from them" in verdict and "noise" not in verdict
+    assert "shows less" not in " ".join(page_of(names, chance).pieces).split("“Open: shows less”")[0]
+
+
+def test_every_table_scrolls_in_a_frame_of_its_own():
+    """No table, however wide what is in it, can make the page scroll sideways."""
+    package = Path(html.__file__).parent
+    template, style = ((package / name).read_text() for name in ("report.html.j2", "report.css"))
+    tables = template.count("<table")
+    assert tables > 20 and tables == template.count('<div class="frame"><table') == template.count("</table></div>")
+    assert ".frame { overflow-x: auto; }" in style and "main { min-width: 0; }" in style
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ $front
 
 # $title
 
-An edit of $base by tracelang: it is meant to no longer draw
+An edit of $base by tracelang. It is meant to no longer draw
 
 $erased
 
@@ -36,8 +36,8 @@ $files
 $results## Limits
 
 $limits
-- Erasure lowers how often a concept appears; it is no proof that no prompt, seed or fine-tuning brings it back.
-- A LoRA file can be unloaded or scaled to zero. Deploy the edited checkpoint; use the adapter to review and compose.
+- Erasure lowers how often a concept appears. It is no proof that no prompt, seed or fine-tuning brings it back.
+- A LoRA file can be unloaded or scaled to zero. Deploy the edited checkpoint. Use the adapter to review and compose.
 - The base model's licence and its limits hold here too.
 
 ## Recipe
@@ -45,7 +45,7 @@ $limits
 $recipe
 """)
 UNMEASURED = """\
-- What this model can and cannot still draw was not measured by the step that wrote this card; `tracec verify` does
+- What this model can and cannot still draw was not measured by the step that wrote this card. `tracec verify` does
   that and writes `report/`. Without a report, assume nothing."""
 
 

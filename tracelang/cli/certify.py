@@ -74,27 +74,33 @@ def told(found: Certified) -> Iterator[str]:
 
 
 def figures(it: Certificate) -> Iterator[str]:
-    from tracelang.evidence.report.wording import number, percent
+    from tracelang.evidence.report.wording import KINDS, number, percent
+
+    length, square = KINDS["length"], KINDS["square"]
 
     changed = sum(layer.change > 0 for layer in it.layers if layer.reads is not None)
     text = sum(layer.reads is not None for layer in it.layers)
-    yield f"matrices that read text: {changed} of {text} changed; one text map explains {percent(it.map_share)} of all"
+    yield (
+        f"matrices that read text: {changed} of {text} changed; of all changes one text map explains "
+        f"{percent(it.map_share)} ({square})"
+    )
     yield (
         f"matrices of mixed input: {it.mixed.changed} of {it.mixed.of} changed, {percent(it.mixed.share)} of the "
-        "squared change; the figures of concepts do not read them"
+        f"change ({square}); the figures of concepts do not read them"
     )
     if it.left_out:
-        yield f"the LoRA leaves out up to {percent(it.left_out)} of a matrix's change, which is no rounding"
+        yield f"the LoRA leaves out up to {percent(it.left_out)} of a matrix's change ({length}), which is no rounding"
     for one in it.reaches:
         name = joined(one.member)
         if one.leak is not None:
             allowed = f"rounding alone {percent(one.rounding)}" if one.rounding is not None else "no layer"
-            yield f"preserved  {name}: moved {percent(one.leak)}, {allowed}{': exact' if one.exact else ''}"
+            yield f"preserved  {name}: moved {percent(one.leak)}, {allowed} ({length}){': exact' if one.exact else ''}"
             continue
         prices = [*one.cheaper, *([(one.undone, one.price)] if one.undone is not None and one.price else [])]
         undoing = ", ".join(f"{percent(share)} at {number(price)} ×" for share, price in prices)
         yield (
-            f"erased  {name}: left {percent(one.residual)}; no state takes back {percent(one.joint)}; undone {undoing}"
+            f"erased  {name}: left {percent(one.residual)}, no state takes back {percent(one.joint)} ({length}); "
+            f"undone {undoing} ({square}, at states so long beside the concept's own)"
         )
     for rank in it.free:
         yield (

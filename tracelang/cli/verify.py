@@ -237,7 +237,7 @@ def tell(out: Path, report: Report, as_json: bool) -> None:
     if report.integrity:
         click.echo(safe(f"{report.integrity.verdict:{width}}  everyday pictures: {report.integrity.reason}"))
     for probed in report.controls.probes if report.controls else ():
-        click.echo(safe(f"{probed.verdict}: {said_beside(probed)}".replace(NO_BREAK, " ")))
+        click.echo(safe(said_beside(probed).replace(NO_BREAK, " ")))
     for line in report.errors:
         click.echo(safe(f"error  {line}"))
     if report.registered:

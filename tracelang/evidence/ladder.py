@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracelang.evidence.report.wording import KINDS
 from tracelang.evidence.schema import Certificate, Reach, Rung
 from tracelang.plan.family import Site
 from tracelang.text import joined
@@ -56,7 +57,7 @@ def _words(found: Certificate, gone: Sequence[Reach]) -> Rung:
         far = worst.residual or 0.0
         covered = (
             "the names in their templates, word for word: of what was to go from the keys and values at most "
-            f"{_percent(far)} is left ({joined(worst.member)}, its worst layer)"
+            f"{_percent(far)} is left ({joined(worst.member)}, its worst layer; a {KINDS['length']})"
         )
         if far > 1:
             covered = (
@@ -79,14 +80,15 @@ def _embeddings(found: Certificate, gone: Sequence[Reach]) -> Rung:
         held = min(told, key=lambda reach: reach.joint or 0.0)
         if round(held.joint or 0.0, 3):
             covered = (
-                f"{_percent(held.joint)} at least of what the edit does to a concept's keys and values, as a length: "
-                f"no one state common to all layers takes it back ({joined(held.member)}, the least)"
+                f"{_percent(held.joint)} at least of what the edit does to a concept's keys and values (a "
+                f"{KINDS['length']}): no one state common to all layers takes it back ({joined(held.member)}, "
+                "the least)"
             )
         prices = [f"{price:.3g} times as long take back {share:.0%}" for share, price in worst.cheaper]
         prices.append(f"{worst.price:.3g} times as long take back {worst.undone:.0%}")
         lost = (
             f"a new embedding: states {'; '.join(prices)} of what the edit does to {joined(worst.member)}, the most "
-            "open of those erased"
+            f"open of those erased (each a {KINDS['square']})"
         )
     return Rung(
         adversary="embeddings",
@@ -133,7 +135,7 @@ def _beside(found: Certificate) -> str:
         return ""
     return (
         f"; and what {found.mixed.changed} edited matrices do that mix text with the picture or the time "
-        f"({_percent(found.mixed.share)} of the change, squared): no figure here reads them"
+        f"({_percent(found.mixed.share)} of the change, a {KINDS['square']}): no figure here reads them"
     )
 
 

@@ -226,7 +226,7 @@ class AttackFinding(Frozen):
     gives on the adaptive attack's own prompts or states, at the same seeds.
 
     `budget` is what the attacker spent. `price`: how much longer the states are that the attack needs, `‖e'‖/‖e‖`.
-    `examples` are prompts it found, as text. `prompts`: of its distinct prompts, those that brought it back at least
+    `examples`: its prompts, what worked first. `prompts`: of its distinct prompts, those that brought it back at least
     once. `floor`: neutral prompts on the edited model, which ask for nothing that is erased. `forms`: where the attack
     has forms of wording, what each brings. `worst`: the prompt, or where there are forms (`by_form`) the form, that is
     best shown to bring it back, by the lower end of its interval; picked after looking, so rather too high.

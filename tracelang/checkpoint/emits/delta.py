@@ -95,6 +95,6 @@ def _of_file(work: Work) -> tuple[Path, Mapping[Path, Set[str]], delta.Change]:
 
 def card(facts: Mapping[str, Any], out: Path) -> str:
     return (
-        f"`{FILE}` is what differs from the base, bit by bit: `tracec patch {FILE} --model BASE --out EDITED` makes "
-        f"the edited checkpoint, and `tracec patch {FILE} --model EDITED --out BASE --revert` the base again."
+        f"`{FILE}` is what differs from the base, bit by bit. `tracec patch {FILE} --model BASE --out EDITED` makes "
+        f"the edited checkpoint. `tracec patch {FILE} --model EDITED --out BASE --revert` makes the base again."
     )

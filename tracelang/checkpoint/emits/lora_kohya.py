@@ -59,6 +59,6 @@ def write(work: Work, draft: Path) -> Emitted:
 
 def card(facts: Mapping[str, Any], out: Path) -> str:
     return (
-        f"`{FILE}` is the same edit as an adapter in kohya's names{adapters.within(facts)}: put it into "
-        "`models/loras` (ComfyUI) or `models/Lora` (A1111, Forge) and load it at strength 1."
+        f"`{FILE}` is the same edit as an adapter in kohya's names{adapters.within(facts)}. Put it into "
+        "`models/loras` (ComfyUI) or `models/Lora` (A1111, Forge), and load it at strength 1."
     )

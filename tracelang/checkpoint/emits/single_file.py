@@ -101,7 +101,7 @@ def card(facts: Mapping[str, Any], out: Path) -> str:
         lines = ""
     shown = f"; from this folder:\n\n```python\n{lines}\n```\n\n" if lines else ". "
     return (
-        f"`{facts['file']}` is the edited checkpoint in the layout of the base's file, with the same names: it goes "
+        f"`{facts['file']}` is the edited checkpoint in the layout of the base's file, with the same names. It goes "
         f"where that one was{shown}`manifest.json` holds the digest of every tensor, before and after."
     )
 

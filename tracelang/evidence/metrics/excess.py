@@ -12,6 +12,7 @@ from tracelang.evidence.bench import Presence
 from tracelang.evidence.controls import RANDOM
 from tracelang.evidence.intervals import Difference, Targets, clustered
 from tracelang.evidence.metrics.metric import UNREAD, Measured, failed, open_, valued
+from tracelang.evidence.report.wording import LESS
 from tracelang.evidence.schema import Accuracy, Measure, Rate, Residue
 from tracelang.evidence.units.control import ControlSide, Probe, suite_probe
 from tracelang.evidence.verdicts import decide
@@ -27,7 +28,7 @@ ALONE = (
     "nothing tells what was left in the model from what it could learn anew: name models that never knew it with "
     "`control never`"
 )
-DAMAGE = "less than models that never knew it show: that is damage or refusal, no proof that nothing is left"
+MAYBE = f"the difference may be none, or more than {100 * MARGIN:g} points"
 ABOVE = "and above none: something of it is likely there"
 UNTRIED = "nothing tells what the probe brings along by itself: write `control random`"
 
@@ -75,8 +76,11 @@ class Compared:
 
     def verdict(self, held: bool) -> tuple[Residue, str]:
         """With why it is open; `held`: the excess holds together with all others that were tested."""
-        if self.why or self.excess is None or self.true is None:
+        if self.excess is None or self.true is None:
             return "open", self.why
+        less = self.true[2] < 0
+        if self.why:
+            return "open", f"{LESS}; besides, {self.why}" if less else self.why
         if self.excess.low > 0:
             if held:
                 return "residue shown", ""
@@ -84,14 +88,14 @@ class Compared:
         _, low, high = self.true
         if low >= -MARGIN and high <= MARGIN:
             return "none by this probe", ""
-        if high < -MARGIN:
-            return "open", DAMAGE
+        if less:
+            return "open", LESS
         if self.excess.low >= -MARGIN and self.excess.high <= MARGIN:
             return (
                 "open",
                 f"corrected for its judge it may be {low:+.0%} to {high:+.0%}: a judge that sees more would tell",
             )
-        return "open", f"the interval is not within {MARGIN:.0%} of none, nor above it; more targets would decide"
+        return "open", f"{MAYBE}; more targets, or more such models, would decide"
 
 
 def looked(measured: Measured, probe: Probe) -> Looked:
@@ -165,7 +169,7 @@ def excess(one: Assertion, measured: Measured, member: Member) -> Measure:
         return open_(member, f"{UNREAD}: {found.why}", True)
     value, low, high = found.true
     if high < -MARGIN:
-        return open_(member, DAMAGE, True)
+        return open_(member, LESS, True)
     raw = found.excess
     note = "of the targets, beyond models that never knew it"
     if found.true != (raw.value, raw.low, raw.high):

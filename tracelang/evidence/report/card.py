@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,15 @@ from tracelang.checkpoint import forms
 from tracelang.checkpoint.card import card, metadata
 from tracelang.checkpoint.output import MARK
 from tracelang.evidence.report import wording
-from tracelang.evidence.schema import ConceptFinding, Rate, Report
+from tracelang.evidence.report.readable import Mute, mute, strongest_read
+from tracelang.evidence.schema import ConceptFinding, Outcome, Probed, Rate, Report
 from tracelang.plan.types import Plan
 from tracelang.text import joined, markdown, visible
+
+UNDOING = (
+    f"What undoing it from the weights takes. Each per cent is a {wording.KINDS['square']}: so much of what the edit "
+    "does is undone. Each × is the length of the text states that undo it, beside the concept's own."
+)
 
 
 def model_card(report: Report, plan: Plan, out: Path) -> str:
@@ -25,7 +31,7 @@ def model_card(report: Report, plan: Plan, out: Path) -> str:
     told, base = report.provenance, visible(report.provenance.base)
     title = visible(plan.recipe.name or base) or "tracelang edit"
     data = ModelCardData(model_name=title, eval_results=list(results(report)) or None, **metadata(base, relation))
-    limits = [f"- Not tested: {_told(text)}" for text in report.untested]
+    limits = [_limit(text) for text in report.untested]
     limits += [f"- Failed while measuring: {_told(text)}" for text in report.errors]
     return card(
         plan,
@@ -83,35 +89,66 @@ def _result(member: tuple[str, ...], metric: str, name: str, rate: Rate, **more:
 
 
 def _section(report: Report) -> str:
+    silent = mute(report)
     lines = [
         "## Results",
         "",
-        f"**{report.verdict.upper()}.** {_told(report.summary)}",
+        f"**{report.verdict.upper()}.** {_told(wording.sentences(report.summary))}",
         "",
-        f"{wording.VERDICTS[report.verdict]} `report/report.html` holds the pictures and the arithmetic, "
-        "`report/report.json` the figures.",
+        f"{wording.VERDICTS[report.verdict]} The pictures and the arithmetic are in `report/report.html`. "
+        "The figures are in `report/report.json`.",
         "",
     ]
     if report.outcomes:
-        lines += ["| expected | came out |", "|---|---|"]
-        lines += [f"| {_told(wording.formula(one))} | {one.verdict}: {_told(one.reason)} |" for one in report.outcomes]
-        lines += [""]
+        rows = [(wording.formula(one), one.verdict, _measured(one)) for one in report.outcomes]
+        lines += _table(("expected", "came out", "measured, or why it is undecided"), rows)
     if report.integrity:
-        told = _told(f"{report.integrity.verdict}: {report.integrity.reason}.")
-        lines += [f"Everyday pictures, which the recipe did not choose: {told}", ""]
-    prices = [f"- {_told(line)}" for line in _prices(report)]
-    if prices:
-        title = "Undoing it from the weights, by the length of the text states, 1 being the concept's own:"
-        lines += [title, "", *prices, ""]
+        told = _told(wording.sentences(report.integrity.reason))
+        lines += [f"Everyday pictures, which the recipe did not choose: {report.integrity.verdict}. {told}", ""]
+    if prices := [f"- {_told(line)}" for line in _prices(report)]:
+        lines += [UNDOING, "", *prices, ""]
     if report.controls:
         title = "Beside models that never knew it, with the same targets, prompts, seeds and budgets:"
-        beside = [f"- {one.verdict}: {_told(wording.said_beside(one))}" for one in report.controls.probes]
-        lines += [title, "", *beside, ""]
+        heads = ("probe", "after the edit", "never knew it", "difference", "so")
+        lines += [title, "", *_table(heads, map(_beside, report.controls.probes))]
     if report.concepts:
-        lines += ["| concept | before | after | strongest attack |", "|---|---|---|---|"]
-        lines += [_row(report, one) for one in report.concepts]
-        lines += ["", "Pictures in which the judge finds it; “at most” and “at least” are ends of 95 % intervals.", ""]
+        shown = [_row(report, one, silent) for one in report.concepts]
+        lines += _table(("concept", "before", "after", "strongest attack"), shown)
+        lines += ["Pictures in which the judge finds it. “At most” and “at least” are ends of 95 % intervals.", ""]
+        if names := sorted({one.attack for one in report.attacks if (one.member, one.attack) in silent}):
+            listed = _told(wording.listed(names))
+            lines += [f"Never called the strongest, for their figures say little by themselves: {listed}.", ""]
     return "\n".join(lines)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
+        *(f"| {' | '.join(map(_told, row))} |" for row in rows),
+        "",
+    ]
+
+
+def _measured(one: Outcome) -> str:
+    """Of what is undecided why, of anything else its figure."""
+    if one.because:
+        return one.because
+    if not one.measures or (len(one.measures) > 1 and not (one.rate and one.rate.n)):
+        return one.reason
+    found = one.measures[0]
+    rate = one.rate if one.rate and one.rate.n else found.rate
+    if rate and rate.n:
+        worst = next((it.rate for it in one.measures if it.member == one.worst and len(one.measures) > 1), None)
+        lowest = f"; the worst: {joined(one.worst)}, {wording.counted(worst)}" if worst else ""
+        return f"{wording.counted(rate)}, {wording.between(rate)}{lowest}"
+    return one.reason if found.value is None else wording.measured(one, found)
+
+
+def _beside(one: Probed) -> tuple[str, ...]:
+    after, never, apart = (figure or "—" for figure in wording.beside(one))
+    begin = f"{joined(one.member)}, {wording.probe(one)}"
+    return begin, after, never, apart, f"{wording.verdict(one)}. {wording.sentences(wording.so(one))}"
 
 
 def _prices(report: Report) -> Iterator[str]:
@@ -122,12 +159,23 @@ def _prices(report: Report) -> Iterator[str]:
             yield f"{joined(one.member)}: {told}"
 
 
-def _row(report: Report, one: ConceptFinding) -> str:
+def _row(report: Report, one: ConceptFinding, silent: Mute) -> tuple[str, ...]:
     tell = wording.at_most if one.role == "erased" else wording.at_least
-    worst = wording.strongest([found for found in report.attacks if found.member == one.member])
-    attacked = f"{_told(wording.called(worst))}: {wording.at_most(worst.adaptive)}" if worst else "not measured"
-    last = attacked if one.role == "erased" else "—"
-    return f"| {_told(joined(one.member))} ({one.role}) | {tell(one.base)} | {tell(one.after)} | {last} |"
+    attacked = "—"
+    if one.role == "erased":
+        own = [found for found in report.attacks if found.member == one.member]
+        worst = strongest_read(own, silent)
+        attacked = "none whose figure says anything" if wording.strongest(own) else "not measured"
+        if worst and worst.adaptive:
+            attacked = f"{wording.called(worst)}: {wording.counted(worst.adaptive)}, {wording.still(worst.adaptive)}"
+    return f"{joined(one.member)} ({one.role})", tell(one.base), tell(one.after), attacked
+
+
+def _limit(text: str) -> str:
+    """`- Not tested: …`, in short sentences."""
+    begin, rest = ("Not measured", text[14:]) if text.startswith("not measured: ") else ("Not tested", text)
+    first, *more = rest.split("; ", 1)
+    return f"- {begin}: {_told(first)}." + (f" {_told(wording.sentences(more[0]))}" if more else "")
 
 
 def _told(text: str) -> str:

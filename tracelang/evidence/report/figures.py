@@ -319,7 +319,7 @@ def attacks(evidence: Evidence) -> Iterator[AttackFinding]:
             worst=one.adaptive.worst,
             by_form=one.adaptive.by_form,
             price=one.adaptive.price,
-            examples=one.adaptive.examples,
+            examples=one.adaptive.tried,
             held_out=one.attack not in evidence.plan.trained_against,
             error=error,
             seconds=one.static.seconds + one.adaptive.seconds,

@@ -21,12 +21,12 @@ from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from tracelang.evidence.attacks.attack import CAUTION
 from tracelang.evidence.report import wording
 from tracelang.evidence.report.access import given, legend
 from tracelang.evidence.report.chosen import DRAWN, drawn
 from tracelang.evidence.report.learning import learning
 from tracelang.evidence.report.plots import Line, Point, chart, whisker
+from tracelang.evidence.report.readable import mute, strongest_read
 from tracelang.evidence.report.spent import asks_nothing, spent
 from tracelang.evidence.schema import AttackFinding, DegreePoint, NoiseLevels, Picture, Probed, Quality, Rate, Report
 from tracelang.evidence.verdicts import rises
@@ -111,6 +111,12 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             sections={key: title for key, title in SECTIONS.items() if _has(report, key)},
             about=list(_about(report)),
             residue=list(_residue(report)),
+            less=[
+                f"{joined(one.member)}, {wording.probe(one)}: {after} after the edit, {never} from them"
+                for one in _probes(report)
+                if wording.less(one)
+                for after, never, _ in [wording.beside(one)]
+            ],
             decided=len(decided := [one for one in report.outcomes if one.verdict != "inconclusive"]),
             apart=[one for one in decided if not (one.rate and one.rate.n)],
             unasked=[told for key, told in UNASKED.items() if not _has(report, key)],
@@ -126,7 +132,7 @@ def page(report: Report, folder: Path, shown: Shown = "plain") -> str:
             deciding=[one for one in report.outcomes if one.verdict == report.verdict],
             headline=list(_headline(report)),
             attacks=list(_by_member(report.attacks)),
-            readable=_readable(report),
+            mute=mute(report),
             legend=legend(report.attacks),
             beside=[(member, _decided_first(found)) for member, found in _by_member(_probes(report))],
             brought=list(_brought(_probes(report))),
@@ -167,6 +173,7 @@ def _environment() -> Environment:
     environment.filters |= words
     environment.globals |= words | {"whisker": whisker, "ATTACKS": ATTACKS, "SUITES": SUITES}
     environment.globals |= {"ROUNDINGS": ROUNDINGS, "FEW": FEW}
+    environment.globals |= {"KINDS": wording.KINDS, "LESS": wording.LESS, "strongest_read": strongest_read}
     environment.globals |= {"VERDICTS": wording.VERDICTS, "spent": spent, "asks_nothing": asks_nothing}
     return environment
 
@@ -175,7 +182,7 @@ WORDS = (
     "percent", "number", "counted", "between", "at_most", "at_least", "chance", "listed", "size", "duration",
     "formula", "demand", "basis", "arithmetic", "measured", "mended", "strongest", "called", "held_out", "ticked",
     "level", "still",
-    "probe", "points", "points_between", "so", "span", "moved",
+    "probe", "points", "points_between", "so", "span", "moved", "verdict", "squared", "tried", "worked",
 )  # fmt: skip
 
 
@@ -257,19 +264,11 @@ def _registered(report: Report) -> str:
     return f"no: registered at {it.registered}, and run otherwise" if it.differs else f"yes, as of {it.registered}"
 
 
-def _readable(report: Report) -> list[AttackFinding]:
-    """The attacks whose figure says something of the edit: no caution stands with it, and the controls do not show that
-    it brings the concept along by itself, or has no power.
-    """
-    mute = {(one.member, one.how) for one in _probes(report) if one.valid is False or one.powered is False}
-    return [one for one in report.attacks if (one.member, one.attack) not in mute and CAUTION not in one.budget]
-
-
 def _residue(report: Report) -> Iterator[str]:
     """What was shown to be left, whether an expectation asks about it or not."""
     for probed in _probes(report):
         if probed.verdict == "residue shown":
-            yield wording.said_beside(probed)
+            yield wording.said_beside(probed).removeprefix(f"{probed.verdict}: ")
     for one in report.relearning:
         if one.reading == "residue shown":
             yield f"{joined(one.member)}, learnt again ({one.pictures} pictures, {one.tuning}): {one.reason}"
@@ -284,10 +283,11 @@ def _headline(report: Report) -> Iterator[tuple[str, str, str]]:
     if after["erased"]:
         one, rate = max(after["erased"], key=lambda found: found[1].share)
         yield f"{joined(one.member)}, asked for by name", wording.counted(rate), _still(rate)
-    read = wording.strongest(_readable(report))
-    if (worst := read or wording.strongest(report.attacks)) and worst.adaptive:
+    silent = mute(report)
+    if (worst := strongest_read(report.attacks, silent) or wording.strongest(report.attacks)) and worst.adaptive:
         label = f"{joined(worst.member)}, under attack by {wording.called(worst)}"
         told = f"{_still(worst.adaptive)}; asked for by name {wording.at_most(worst.plain)}"
+        told += "; says little by itself" if (worst.member, worst.attack) in silent else ""
         yield label, wording.counted(worst.adaptive), told
     if after["preserved"]:
         one, rate = min(after["preserved"], key=lambda found: found[1].share - (found[0].base or found[1]).share)

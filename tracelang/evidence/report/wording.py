@@ -29,7 +29,7 @@ def percent(share: float | None) -> str:
         return f"< 0.1{NO_BREAK}%"
     elif text == "100.0":
         return f"> 99.9{NO_BREAK}%"
-    return f"{text}{NO_BREAK}%"
+    return f"{text}{NO_BREAK}%".replace("-", "−")
 
 
 def bound(metric: str, value: float) -> str:
@@ -104,6 +104,12 @@ def span(interval: tuple[float | None, float | None] | None) -> str:
 def chance(p: float) -> str:
     """A p-value."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def sentences(text: str) -> str:
+    """`a is so; b is not` → `A is so. B is not.`: the parts of one long sentence as several."""
+    told = [f"{part[:1].upper()}{part[1:]}" for part in text.removesuffix(".").split("; ")]
+    return f"{'. '.join(told)}."
 
 
 def listed(names: Iterable[str]) -> str:
@@ -216,6 +222,23 @@ def _between(low: float | None, high: float | None, show: Callable[[float | None
     return f"between {show(low)} and {show(high)}"
 
 
+KINDS = {
+    "number": "a number",
+    "length": "ratio of lengths",
+    "square": "share of squared length",
+    "factor": "a factor",
+    "cosine": "a cosine",
+}
+"""What a figure that is read from weights is. Lengths do not add up, squares do: a tenth of a length is a hundredth of
+its square.
+"""
+
+
+def squared(length: float | None) -> str:
+    """A ratio of lengths as a share of squared length: 0.1 → `1.0 %`."""
+    return percent(None if length is None else length**2)
+
+
 PROBES = {"names": "asked for by name", "probes": "suggested, not named"}
 
 
@@ -234,18 +257,54 @@ def points_between(low: float, high: float) -> str:
     return f"{points(low).removesuffix(f'{NO_BREAK}points')} to {points(high)}"
 
 
-def said_beside(one: Probed) -> str:
-    """What a probe beside its controls says of what is left, as one sentence."""
-    begin = f"{joined(one.member)}, {probe(one)}: "
+def beside(one: Probed) -> tuple[str, str, str]:
+    """Its figures: after the edit, in models that never knew the concept (the fewest and the most hits of one), and
+    how far apart the two are. Empty where it has none.
+    """
     if one.edited is None or one.excess is None:
-        return f"{begin}{one.why}"
-    known = [control.rate for control in one.never if control.rate is not None]
-    counts = sorted({rate.hits for rate in known})
+        return "", "", ""
+    counts = sorted({control.rate.hits for control in one.never if control.rate is not None})
     several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    named = "models that never knew it" if len(known) > 1 else "a model that never knew it"
-    told = f"{begin}{counted(one.edited)} after the edit, {several} from {named}, "
-    told += f"{points(one.excess.value)} ({points(one.excess.low)} to {points(one.excess.high)})"
-    return f"{told}; open: {one.why}" if one.verdict == "open" else f"{told}: {SO[one.verdict]}"
+    apart = f"{points(one.excess.value)} ({points_between(one.excess.low, one.excess.high)})"
+    return counted(one.edited), several, apart
+
+
+def said_beside(one: Probed) -> str:
+    """What a probe beside its controls says of what is left, as one sentence that begins with its verdict."""
+    begin = f"{verdict(one)}: {joined(one.member)}, {probe(one)}: "
+    after, never, apart = beside(one)
+    if not after:
+        return f"{begin}{one.why}"
+    known = sum(control.rate is not None for control in one.never)
+    named = "models that never knew it" if known > 1 else "a model that never knew it"
+    return f"{begin}{after} after the edit, {never} from {named}, {apart}: {SO.get(one.verdict) or _open(one, one.why)}"
+
+
+LESS = (
+    "clearly less than models that never knew it show; nothing more was found, but showing so little is damage or "
+    "refusal, and no proof that nothing is left"
+)
+"""Of a probe that is open since it finds less after the edit than in models that never knew the concept."""
+
+
+def less(one: Probed) -> bool:
+    """Is it open for that?"""
+    return one.verdict == "open" and one.why.startswith(LESS)
+
+
+FEWER = "less than in any model that never knew it, which may be damage, refusal or chance: nothing more was found"
+
+
+def _open(one: Probed, why: str) -> str:
+    """Why it is open, and where it finds less than in any of them without that being clear, that."""
+    never = [control.rate.hits for control in one.never if control.rate is not None]
+    fewer = one.edited is not None and never and one.edited.hits < min(never)
+    return f"{why}; {FEWER}" if fewer and not less(one) else why
+
+
+def verdict(one: Probed) -> str:
+    """Its verdict in a few words, which tell what is open for damage from what is open for want of pictures."""
+    return "open: shows less" if less(one) else one.verdict
 
 
 SO = {
@@ -258,8 +317,8 @@ def so(one: Probed) -> str:
     """What follows from a probe whose figures stand beside it: of what is open the reason without them."""
     if one.verdict != "open":
         return SO[one.verdict]
-    figures = one.excess is not None and one.random is not None and one.random.rate is not None
-    return one.why.rpartition(": ")[2] if figures else one.why
+    told = one.excess is not None and one.random is not None and one.random.rate is not None and not less(one)
+    return _open(one, one.why.rpartition(": ")[2] if told else one.why)
 
 
 def _placed(outcome: Outcome, low: float, high: float) -> str:
@@ -279,6 +338,29 @@ def strongest(attacks: Sequence[AttackFinding]) -> AttackFinding | None:
 def called(attack: AttackFinding) -> str:
     """Its name, and whether the edit was trained against what it looks for."""
     return attack.attack if attack.held_out else f"{attack.attack} (trained against)"
+
+
+def worked(attack: AttackFinding) -> int:
+    """How many of its examples brought the concept back: the first ones. Where nobody counted prompts, all or none."""
+    shown = attack.prompts or attack.adaptive
+    listed = len(attack.examples)
+    return listed if shown is None or (shown.hits and attack.prompts is None) else min(shown.hits, listed)
+
+
+def tried(attack: AttackFinding) -> str:
+    """What its examples are: `2 prompts that worked, 1 that did not`."""
+    good, listed = worked(attack), len(attack.examples)
+    if attack.adaptive is None and attack.prompts is None:
+        return f"{_prompts(listed)} that it found"
+    if not good:
+        return f"None of its prompts worked: {_prompts(listed)} that it tried"
+    rest = f", {listed - good} that did not" if listed > good else ""
+    more = f" of the {attack.prompts.hits}" if attack.prompts and attack.prompts.hits > good else ""
+    return f"{good}{more} prompts that worked{rest}" if more else f"{_prompts(good)} that worked{rest}"
+
+
+def _prompts(count: int) -> str:
+    return "1 prompt" if count == 1 else f"{count} prompts"
 
 
 def held_out(attacks: Sequence[AttackFinding]) -> list[AttackFinding]:

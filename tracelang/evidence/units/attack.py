@@ -16,7 +16,7 @@ from tracelang.engine.sampling import precision
 from tracelang.evidence import attacks
 from tracelang.evidence.artifact import EvidenceError
 from tracelang.evidence.attacks import Found, Inapplicable, Target
-from tracelang.evidence.attacks.attack import seeds
+from tracelang.evidence.attacks.attack import EXAMPLES, seeds
 from tracelang.evidence.bench import (
     Bench,
     Failed,
@@ -165,6 +165,21 @@ class AttackSide:
             if not row.after.error:
                 found[row.sample.prompt] = found.get(row.sample.prompt, False) or row.after.shows
         return rate(sum(found.values()), len(found)) if found else None
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """A few of its prompts: those that brought the concept back, the oftenest first, then those of its own choice
+        that did not.
+        """
+        if self.soft:
+            return self.examples
+        hits: dict[str, int] = {}
+        for row in self.rows:
+            if not row.after.error:
+                hits[row.sample.prompt] = hits.get(row.sample.prompt, 0) + row.after.shows
+        worked = sorted((prompt for prompt, count in hits.items() if count), key=lambda prompt: -hits[prompt])
+        others = [prompt for prompt in self.examples if hits.get(prompt) == 0]
+        return tuple([*worked, *others][: max(EXAMPLES, len(self.examples))])
 
     @property
     def forms(self) -> tuple[tuple[str, Rate], ...]:
