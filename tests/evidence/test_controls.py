@@ -90,6 +90,18 @@ def test_one_is_in_memory_at_a_time_and_holds_no_autoencoder_of_its_own(
         bench.model("never-3")
 
 
+def test_one_that_somebody_writes_to_before_it_is_loaded_is_no_longer_that_control(
+    folder: Path, base: StableDiffusionModel, twins: list[Path], tmp_path: Path
+) -> None:
+    place = shutil.copytree(twins[0], tmp_path / "twin")
+    control = found([("never", (str(place),))], folder, base)["never-1"]
+    assert control.load().fingerprint == control.fingerprint
+    file = place / "unet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(EvidenceError, match=f"^{place}: was written to since this command began; run it again$"):
+        control.load()
+
+
 def test_an_edited_model_stored_otherwise_is_no_control_of_itself(
     folder: Path, base: StableDiffusionModel, twins: list[Path], tmp_path: Path
 ) -> None:

@@ -30,9 +30,11 @@ from tracelang.engine.low_rank import LowRank
 from tracelang.evidence import compared, verify
 from tracelang.evidence.artifact import EvidenceError, read
 from tracelang.evidence.panel import Panel, setting
+from tracelang.evidence.panel import alone as one_judge
 from tracelang.evidence.schema import Report
 from tracelang.evidence.units import everyday
 from tracelang.evidence.work import Run, Work, WorkError, alone
+from tracelang.plan.family import ModelError
 from tracelang_micro import micro_sd
 from tracelang_micro.judging import Micro
 
@@ -421,6 +423,23 @@ def test_a_judge_is_what_it_was_told_and_its_code(tmp_path: Path) -> None:
     assert here == setting(str(tmp_path / "there")) and here.startswith("files sha256:") and setting("0.6") == "0.6"
     (tmp_path / "here" / "people" / "a.png").write_bytes(b"b")
     assert setting(str(tmp_path / "here")) != here
+
+
+def test_a_judge_that_is_written_to_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digest on its card is of what looks."""
+    file = tmp_path / "weights.onnx"
+    file.write_bytes(b"a")
+
+    def read(spec: str) -> Micro:
+        file.write_bytes(file.read_bytes() + b"b")
+        return Micro()
+
+    monkeypatch.setattr("tracelang.evidence.panel.load", read)
+    with pytest.raises(ModelError, match=f"^{file}: was written to since this command began; run it again$"):
+        one_judge(f"micro={tmp_path}", (), ())
+    assert one_judge("micro=0.6", (), ())[1].setting == "0.6"  # what is no file is nobody's to write to
 
 
 SET = """param strength = 100% in 0%..100%

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -77,7 +78,7 @@ def find(asked: Sequence[Asked], folder: Path, base: Model, edited: Model, finge
             )
         name = f"{NEVER}-{len(found) + 1}"
         known[own] = f"{name} already"
-        found[name] = Control(name, told, own, lambda place=place: _loaded(place, base))  # type: ignore[misc]
+        found[name] = Control(name, told, own, partial(_loaded, place, base, own))
     if any(kind == RANDOM for kind, _ in asked):
         start = seed_of("control", RANDOM, 0, 0)
         own = f"{base.fingerprint} drawn anew from {start}"
@@ -141,6 +142,10 @@ def _of(what: str, part: Mapping[str, str]) -> dict[str, str]:
     return {name: digest for name, digest in part.items() if name.split("/")[0].startswith(what)}
 
 
-def _loaded(place: Path, base: Model) -> Model:
+def _loaded(place: Path, base: Model, fingerprint: str) -> Model:
+    """The control, which was found hours ago perhaps."""
     dtype = str(base.dtype).removeprefix("torch.")
-    return sharing(family_of(place).load(place, str(base.device), dtype), base)
+    model = family_of(place).load(place, str(base.device), dtype)
+    if model.fingerprint != fingerprint:
+        raise EvidenceError(f"{place}: was written to since this command began; run it again")
+    return sharing(model, base)

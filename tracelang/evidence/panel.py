@@ -13,6 +13,7 @@ from typing import get_args
 from tracelang.evidence.artifact import going_on
 from tracelang.evidence.judges import Asked, Class, Judge, Kind, Prepared, load, several
 from tracelang.evidence.schema import JudgeCard
+from tracelang.models import steady
 from tracelang.models.weights import sha256
 from tracelang.plan.types import Member, Plan
 from tracelang.text import joined
@@ -167,8 +168,9 @@ def _word(label: str) -> Word:
 
 def _load(spec: str) -> Judge:
     try:
-        with going_on(f"the judge {spec!r}"):
-            return load(spec)
+        files = given(spec.partition("=")[2]) or {}
+        with going_on(f"the judge {spec!r}"), steady.throughout(steady.seen(files.values())):
+            return load(spec)  # its card has the digest of what it read
     except (LookupError, ValueError, TypeError, ImportError, OSError) as error:
         raise JudgeError(" ".join(f"the judge {spec!r} cannot be used: {error}".split())) from error
 
@@ -197,17 +199,24 @@ def _home(point: object) -> str:
 
 def setting(value: str) -> str:
     """A `--judge NAME=VALUE`'s value; of a file or a folder, wherever it lies, a digest of what is in it."""
+    files = given(value)
+    if files is None:
+        return value
+    lines = "".join(f"{name} {sha256(file)}\n" for name, file in files.items())
+    return f"files sha256:{hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
+
+
+def given(value: str) -> dict[str, Path] | None:
+    """The files that a value means, by path inside it; None for one that is no path."""
     path = Path(value)
     try:
         there = bool(value) and path.exists()
     except (OSError, ValueError):
         there = False
     if not there:
-        return value
+        return None
     below = sorted(file for file in path.rglob("*") if _held(file.relative_to(path), file))
-    files = [path] if path.is_file() else below
-    lines = "".join(f"{file.relative_to(path).as_posix()} {sha256(file)}\n" for file in files)
-    return f"files sha256:{hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
+    return {file.relative_to(path).as_posix(): file for file in ([path] if path.is_file() else below)}
 
 
 def code(judge: Judge) -> str:
