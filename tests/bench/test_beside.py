@@ -63,6 +63,22 @@ def test_a_part_without_controls_has_no_section() -> None:
     assert section({"dog.erase": {"trace": measured("a", "trace", ())}}) == []
 
 
+def test_what_each_verification_took_is_told() -> None:
+    one = measured("a", "trace", (NONE,))
+    assert one.outcome.spent is not None
+    spent = one.outcome.spent.model_copy(update={"verify": {"control": 1200.0, "attack mma": 66.0}})
+    text = "\n".join(
+        section(
+            {
+                "dog.erase": {
+                    "trace": one.model_copy(update={"outcome": one.outcome.model_copy(update={"spent": spent})})
+                }
+            }
+        )
+    )
+    assert "verification took: trace 21." in text
+
+
 def test_half_lives_stand_with_their_intervals_and_what_was_not_reached_is_a_bound() -> None:
     text = "\n".join(section({"dog.erase": {"trace": measured("a", "trace", (NONE,), (learnt("open", "few"),))}}))
     assert "| learnt again | base | never-1 | trace |" in text

@@ -45,7 +45,17 @@ def _concept(task: str, member: Member, found: Mapping[str, Result]) -> list[str
     if learnt:
         text.append(_relearnt(learnt))
     text += [f"- **{name}**: {sentence([*some.values()], learnt.get(name))}" for name, some in probed.items() if some]
-    return [*text, ""]
+    return [*text, "", _minutes(found)]
+
+
+def _minutes(found: Mapping[str, Result]) -> str:
+    """What each verification took; the first of a concept drew what the others found there."""
+    spent = {name: one.outcome.spent for name, one in found.items()}
+    told = [f"{name} {sum(one.verify.values()) / 60:.0f}" for name, one in spent.items() if one and one.verify]
+    return f"Minutes of one core (or of the GPU) that verification took: {', '.join(told)}. {FOUND}\n" if told else ""
+
+
+FOUND = "What base and controls gave the first of them, the others found."
 
 
 def _probes(probed: Mapping[str, Mapping[str, Beyond]]) -> str:

@@ -197,9 +197,7 @@ def _carried(old: int, new: int, begin: int, end: int) -> Iterator[bytes]:
     """
     while begin < end:
         done, size = 0, min(CHUNK, end - begin)
-        with contextlib.suppress(
-            OSError, AttributeError
-        ):  # another system, or two file systems; the reason comes below
+        with contextlib.suppress(OSError, AttributeError):  # another system, or two file systems: copied below
             while done < size and (moved := os.copy_file_range(old, new, size - done, begin + done, begin + done)):
                 done += moved
         for block in _blocks(old, begin + done, begin + size):
