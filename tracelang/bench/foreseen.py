@@ -121,7 +121,8 @@ def _counted(
     if cell.edit in once:
         frozen = trained = 0
     task = cell.task, cell.base.fingerprint, cell.part.steps
-    count = (pictures(cell.plan) + EVERYDAY) * (1 if task in once else 2)
+    first = task not in once
+    count = (pictures(cell.plan) + EVERYDAY) * (2 if first else 1)
     once |= {cell.edit, task}
     told.cells += 1
     told.frozen += frozen
@@ -129,9 +130,10 @@ def _counted(
     told.pictures += count
     _add(told, "edits", row * (frozen + TRAINED * trained))
     _add(told, "pictures", count * (_picture(known, cell) or row * GUIDED * cell.part.steps))
-    own = [spent for one in known if one.model == cell.base.title and (spent := one.outcome.spent)]
-    _add(told, "certificates", fmean([_certified(spent) for spent in own]) if own else 0.0)
-    _attacks(told, cell, own)
+    own = [one for one in known if one.model == cell.base.title]
+    certified = [_certified(one.outcome.spent) for one in own if one.outcome.spent]
+    _add(told, "certificates", fmean(certified) if certified else 0.0)
+    _attacks(told, cell, own, first)
 
 
 def pictures(plan: Plan) -> int:
@@ -203,17 +205,36 @@ def _picture(known: Sequence[Result], cell: Cell) -> float | None:
     return median(found) if found else None
 
 
-def _attacks(told: Foreseen, cell: Cell, own: Sequence[Spent]) -> None:
-    for _, attack, _, _ in attacked(cell.plan, tuple(ATTACKS), 0):
-        _once(told, f"attack {attack}", attack, own)
+def _attacks(told: Foreseen, cell: Cell, own: Sequence[Result], first: bool) -> None:
+    for _, attack, samples, _ in attacked(cell.plan, tuple(ATTACKS), 0):
+        kind = f"attack {attack}"
+        _once(told, "attacks", attack, [seconds * samples for seconds in _each(own, kind, attack)], first)
     if cell.plan.controls:
-        _once(told, "control", "controls", own)
+        _once(told, "controls", "controls", _took(own, "control"), first)
+    if any(one.metric == "relearn" for one in cell.plan.expect):
+        _once(told, "relearning", "relearning", _took(own, "relearn", "sham"), first)
 
 
-def _once(told: Foreseen, kind: str, name: str, own: Sequence[Spent]) -> None:
-    seconds = [spent.verify[kind] for spent in own if kind in spent.verify]
+def _each(own: Sequence[Result], kind: str, attack: str) -> list[float]:
+    """Seconds of one picture of an attack, in each cell that has it."""
+    found = []
+    for one in own:
+        n = sum(some.n for some in one.outcome.found.attacks if some.attack == attack) if one.outcome.found else 0
+        if n and one.outcome.spent and kind in one.outcome.spent.verify:
+            found.append(one.outcome.spent.verify[kind] / n)
+    return found
+
+
+def _took(own: Sequence[Result], kind: str, *more: str) -> list[float]:
+    """Seconds of work of these kinds in each cell that has the first of them."""
+    spent = [one.outcome.spent.verify for one in own if one.outcome.spent]
+    return [sum(verify.get(name, 0.0) for name in (kind, *more)) for verify in spent if kind in verify]
+
+
+def _once(told: Foreseen, kind: str, name: str, seconds: Sequence[float], first: bool) -> None:
+    """The `first` cell of a task has what base and controls give for all of them, as those measured longest had."""
     if seconds:
-        _add(told, "controls" if kind == "control" else "attacks", fmean(seconds))
+        _add(told, kind, max(seconds) if first else min(seconds))
     else:
         told.unknown.add(name)
 
