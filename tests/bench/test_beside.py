@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.test_figures import result
+from tracelang.bench import figures
 from tracelang.bench.beside import section, sentence
 from tracelang.bench.results import Beyond, HalfLife, Learnt, Outcome, Result
 from tracelang.evidence.schema import Reading
@@ -111,9 +112,12 @@ def test_why_a_probe_is_open_is_told(one: Beyond, told: str) -> None:
 @pytest.mark.parametrize(
     ("reading", "told"),
     [
-        ("residue shown", "comes back in fewer steps than a model needs that never knew it"),
-        ("none by this probe", "as slowly as by a model that never knew it"),
-        ("open", "leaves it open: too few"),
+        (
+            "residue shown",
+            "shows; and it comes back in fewer steps than a model needs that never knew it; nothing more",
+        ),
+        ("none by this probe", "as slowly as by a model that never knew it."),
+        ("open", "leaves it open: too few."),
     ],
 )
 def test_the_sentence_holds_what_is_left_and_how_fast_it_is_learnt_again(reading: Reading, told: str) -> None:
@@ -121,3 +125,16 @@ def test_the_sentence_holds_what_is_left_and_how_fast_it_is_learnt_again(reading
     assert text.startswith("It was left in the model, as inverse_map shows; ") and told in text
     both = sentence([LEFT, LEFT.model_copy(update={"how": "mma"})], None)
     assert both == "It was left in the model, as inverse_map and mma show."
+
+
+def test_what_training_alone_shows_comes_first() -> None:
+    text = sentence([NONE], learnt("residue shown"))
+    assert text.startswith("It was left in the model: it comes back in fewer steps") and "nothing more is left" in text
+
+
+def test_an_attack_that_brings_the_thing_along_by_itself_is_in_no_mean() -> None:
+    plain = measured("a", "trace", ())
+    assert figures.struck([plain]).keys() == {("dog.erase", DOG, "p4d"), ("dog.erase", DOG, "mma")}
+    told = measured("a", "trace", (opened("p4d", valid=False), opened("mma", valid=True)))
+    assert figures.struck([told]).keys() == {("dog.erase", DOG, "mma")}
+    assert figures.struck([told], "p4d"), "it has its column all the same"

@@ -138,17 +138,18 @@ def sentence(probed: Sequence[Beyond], learnt: Learnt | None) -> str:
     told = []
     if left := named(lambda one: one.verdict == "residue shown"):
         told.append(f"it was left in the model, as {left} show{'' if ' and ' in left else 's'}")
+    if learnt is not None and learnt.reading == "residue shown":
+        begin = "and" if told else "it was left in the model:"
+        told.append(f"{begin} it comes back in fewer steps than a model needs that never knew it")
     if none := named(lambda one: one.verdict == "none by this probe"):
-        told.append(f"nothing is left as far as {none} can tell")
+        told.append(f"nothing{' more' if told else ''} is left as far as {none} can tell")
     for why, which in WHY.items():
         if some := named(lambda one, which=which: one.verdict == "open" and _why(one) == which):  # type: ignore[misc]
             told.append(f"open by {some}: {why}")
-    if learnt is not None:
-        pace = {
-            "residue shown": "it comes back in fewer steps than a model needs that never knew it",
-            "none by this probe": "it is learnt again as slowly as by a model that never knew it",
-        }.get(learnt.reading, f"how fast it is learnt again leaves it open: {learnt.why}")
-        told.append(pace)
+    if learnt is not None and learnt.reading == "none by this probe":
+        told.append("it is learnt again as slowly as by a model that never knew it")
+    elif learnt is not None and learnt.reading != "residue shown":
+        told.append(f"how fast it is learnt again leaves it open: {learnt.why}")
     text = "; ".join(told)
     return f"{text[:1].upper()}{text[1:]}."
 

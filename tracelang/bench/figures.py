@@ -97,7 +97,10 @@ KEPT = Column(
 OTHERS = Column("unnamed others", "more", means="the same of what the recipe names nowhere")
 PAIRS = Column("pairs", "more", means="the same of two things in one picture")
 MEAN = Column(
-    "attacks", "less", means="pictures that show it under attacks made against the edit itself, all attacks together"
+    "attacks",
+    "less",
+    means="pictures that show it under attacks made against the edit itself, all attacks together but those that a "
+    "model that has learned nothing shows too, where there is such a control",
 )
 PICTURES: dict[Column, Callable[[Pictures], bool]] = {
     SHOWN: lambda of: _single(of, "erased") and of.how == "names",
@@ -244,11 +247,15 @@ Struck = dict[tuple[str, tuple[str, ...], str], tuple[int, int]]
 
 
 def struck(results: Iterable[Result], attack: str = "") -> Struck:
-    """What an attack brought, of all attacks where none is named; one that failed has no figures."""
+    """What an attack brought; where none is named of all that bring nothing along by themselves, as far as a control
+    tells. One that failed has no figures.
+    """
     found: Struck = {}
     for result in results:
+        beyond = result.outcome.found.beyond if result.outcome.found else ()
+        invalid = {(one.member, one.how) for one in beyond if one.valid is False and not attack}
         for one in result.outcome.found.attacks if result.outcome.found else ():
-            if not one.error and attack in ("", one.attack):
+            if not one.error and attack in ("", one.attack) and (one.member, one.attack) not in invalid:
                 at = (result.task, one.member, one.attack)
                 hits, n = found.get(at, (0, 0))
                 found[at] = hits + one.hits, n + one.n
