@@ -259,7 +259,7 @@ def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(
 
     monkeypatch.setattr(relearning, "tuned", counted)
 
-    def run() -> tracelang.Report:
+    def run(out: Path = out) -> tracelang.Report:
         trained.clear()
         report = verify.verify(out, samples=0, steps=2, budget=Budget(tuning=2), shelf=tmp_path / "shelf")
         assert report is not None
@@ -277,9 +277,13 @@ def test_every_model_is_trained_and_looked_at_end_to_end_and_a_run_goes_on(
     text = (out / "report" / "report.json").read_text()
     lost.unlink()
     assert run().relearning == report.relearning and lost.exists()
-    shutil.rmtree(out / "report")
-    assert run().relearning == report.relearning
-    assert 0 < first == 3 * len(trained), "of base, edit and twin the edit alone is trained for another verification"
+    also = RECIPE.replace("method uce {}", "method uce { refine.ridge = 1 }") + 'preserve prior "house"\n' + ASKED
+    again = run(closed_form(tracelang.compile(also), tmp_path / "other")).relearning
+    theirs, before = (
+        [curve for curve in one.curves if curve.model != "edited"] for (one,) in (again, report.relearning)
+    )
+    assert theirs == before
+    assert 0 < first == 3 * len(trained), "of base, edit and twin the edit alone is trained where another method edits"
     assert len(text) > 1000
     shutil.rmtree(out)
 

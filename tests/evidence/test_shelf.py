@@ -9,6 +9,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+import tracelang
+from tests.evidence.edits import RECIPE
+from tracelang.evidence.artifact import Artifact
+from tracelang.evidence.attacks import Budget
+from tracelang.evidence.bench import Bench
 from tracelang.evidence.shelf import Held, Shelf, digest
 from tracelang.models.protocol import TextStates
 
@@ -87,3 +92,14 @@ def test_states_are_a_fact() -> None:
     one = TextStates({"tokens": torch.zeros(1, 2, 3)})
     other = TextStates({"tokens": torch.zeros(1, 3, 2)})
     assert len({digest(None), digest(one), digest(other), digest(TextStates({"tokens": torch.ones(1, 2, 3)}))}) == 4
+
+
+def test_how_a_recipe_edits_is_no_fact_of_what_it_leaves_alone(tmp_path: Path) -> None:
+    def facts(text: str) -> list[object]:
+        artifact = Artifact(tmp_path, tracelang.compile(text), {}, "", {})
+        return Bench(artifact, None, None, None, Budget(), 20).plainly  # type: ignore[arg-type]
+
+    same = facts(RECIPE)
+    for method in ("method trace", "method uce { refine.ridge = 1 }", 'method uce\npreserve prior "house"'):
+        assert facts(RECIPE.replace("method uce {}", method)) == same
+    assert facts(RECIPE.replace("toward cat", "")) != same, "a target is"

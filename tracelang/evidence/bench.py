@@ -294,9 +294,9 @@ class Bench:
 
     @property
     def plainly(self) -> list[object]:
-        """What a model that no edit touches is asked by: the plan but for how it edits, and what may be spent."""
-        plan = self.plan.model_dump(mode="json", exclude={"sources", "recipe", "method"})
-        return [plan, asdict(self.budget)]
+        """What a model that no edit touches is asked by: the same whatever method edits, and with what prior."""
+        how = {"sources", "recipe", "method", "prior", "digest"}
+        return [self.plan.model_dump(mode="json", exclude=how), asdict(self.budget)]
 
     def once(self, facts: list[object] | None, make: Callable[[], Held], pictures: int = 0) -> Held:
         """`make()`, or what came of it for another edit."""
