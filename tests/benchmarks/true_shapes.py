@@ -132,7 +132,7 @@ def model_of(shape: Shape, device: torch.device) -> RandomSd | RandomFlux:
     """The model with random weights, frozen, made where it is used."""
     config = Path("config.json")
     told: dict[str, Any] = {"folder": NOWHERE, "paths": (), "cache": None, "vae": nn.Identity(), "shape": shape}
-    told |= {"device": device, "dtype": shape.dtype, "fingerprint": f"0:{shape.name}"}
+    told |= {"before": {}, "device": device, "dtype": shape.dtype, "fingerprint": f"0:{shape.name}"}
     with torch.random.fork_rng(), made_on(device, shape.dtype):
         torch.manual_seed(0)
         denoiser = (UNet2DConditionModel if shape.family == "sd1" else FluxTransformer2DModel)(**shape.config)

@@ -268,7 +268,7 @@ def test_what_no_picture_was_drawn_with_is_named_everywhere(out: Path) -> None:
     assert "not measured: lora.safetensors: no picture was drawn with it" in ran.stdout
     report = Report.model_validate_json((out / "report" / "report.json").read_bytes())
     assert any("lora.safetensors" in line for line in report.untested) and report.provenance.unmeasured
-    assert "Not tested: not measured: lora.safetensors" in (out / "README.md").read_text()
+    assert "- Not measured: lora.safetensors: no picture was drawn with it" in (out / "README.md").read_text()
     assert "lora.safetensors: no picture was drawn" in (out / "report" / "report.html").read_text()
     assert report.provenance.compiled == {"file": "r.erase"} and next(iter(report.provenance.recipe)) == "r.erase"
 
