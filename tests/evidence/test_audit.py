@@ -47,7 +47,7 @@ ROWS = {
     ],
     "the price of the last per cent stands for that of all": [
         "test_certificate.test_undoing_most_of_an_edit_costs_less_than_undoing_the_last_of_it",
-        "test_html.test_an_attacked_rate_never_stands_without_the_plain_one",
+        "test_html.test_the_price_of_most_of_it_stands_beside_that_of_all",
     ],
     "KID of pictures that share seeds": ["test_metrics.test_kid_of_shared_seeds_is_unbiased_around_nothing"],
     "a set's line tells an arbitrary member": ["test_expectations.test_a_sets_line_tells_its_worst_member"],

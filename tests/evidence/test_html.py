@@ -644,6 +644,11 @@ def test_what_was_trained_against_is_named_and_the_strongest_held_out_stands_bes
     assert "under attack by p4d (trained against)" in text
 
 
+def test_the_price_of_most_of_it_stands_beside_that_of_all(parsed):
+    text = " ".join(parsed.text.replace("\xa0", " ").split())
+    assert re.search(r"50.0 % ?80.0 % ?92.0 %, the most ?0.31 × ?0.52 × ?3.41 ×", text)
+
+
 def test_every_figure_that_is_read_from_weights_says_what_it_is(folder):
     """Lengths and squares are told apart at each: what can be undone and what cannot add up as squares alone."""
     whole = (folder / "report.html").read_text(encoding="utf-8")
