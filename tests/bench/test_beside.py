@@ -109,26 +109,27 @@ def test_why_a_probe_is_open_is_told(one: Beyond, told: str) -> None:
     assert text.startswith("Nothing is left as far as names can tell") and told in text
 
 
+SOONER = "it comes back in fewer steps than a model needs that never knew it"
+SLOWER = "it takes at least 0.8 times the steps of a model that never knew it"
+
+
 @pytest.mark.parametrize(
-    ("reading", "told"),
+    ("reading", "why", "told"),
     [
-        (
-            "residue shown",
-            "shows; and it comes back in fewer steps than a model needs that never knew it; nothing more",
-        ),
-        ("none by this probe", "as slowly as by a model that never knew it."),
-        ("open", "leaves it open: too few."),
+        ("residue shown", SOONER, f"shows; and {SOONER}; nothing more is left"),
+        ("none by this probe", SLOWER, f"learnt again, {SLOWER}."),
+        ("open", "too few", "leaves it open: too few."),
     ],
 )
-def test_the_sentence_holds_what_is_left_and_how_fast_it_is_learnt_again(reading: Reading, told: str) -> None:
-    text = sentence([LEFT, NONE], learnt(reading, "too few"))
+def test_the_sentence_holds_what_is_left_and_how_fast_it_is_learnt_again(reading: Reading, why: str, told: str) -> None:
+    text = sentence([LEFT, NONE], learnt(reading, why))
     assert text.startswith("It was left in the model, as inverse_map shows; ") and told in text
     both = sentence([LEFT, LEFT.model_copy(update={"how": "mma"})], None)
     assert both == "It was left in the model, as inverse_map and mma show."
 
 
 def test_what_training_alone_shows_comes_first() -> None:
-    text = sentence([NONE], learnt("residue shown"))
+    text = sentence([NONE], learnt("residue shown", SOONER))
     assert text.startswith("It was left in the model: it comes back in fewer steps") and "nothing more is left" in text
 
 

@@ -4,7 +4,7 @@ learns it again, and the sentence that follows, worked out from the results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tracelang.bench.results import Beyond, HalfLife, Learnt, Result, Share
@@ -131,23 +131,19 @@ def _ratio(one: Learnt) -> str:
 
 def sentence(probed: Sequence[Beyond], learnt: Learnt | None) -> str:
     """What the probes and the training say together: what is left, what is not, and why the rest is open."""
-
-    def named(which: Callable[[Beyond], bool]) -> str:
-        return _listed([one.how for one in probed if which(one)])
-
     told = []
-    if left := named(lambda one: one.verdict == "residue shown"):
-        told.append(f"it was left in the model, as {left} show{'' if ' and ' in left else 's'}")
+    left = [one.how for one in probed if one.verdict == "residue shown"]
+    if left:
+        told.append(f"it was left in the model, as {_listed(left)} show{'s' if len(left) == 1 else ''}")
     if learnt is not None and learnt.reading == "residue shown":
-        begin = "and" if told else "it was left in the model:"
-        told.append(f"{begin} it comes back in fewer steps than a model needs that never knew it")
-    if none := named(lambda one: one.verdict == "none by this probe"):
-        told.append(f"nothing{' more' if told else ''} is left as far as {none} can tell")
+        told.append(f"{'and' if left else 'it was left in the model:'} {learnt.why}")
+    if none := [one.how for one in probed if one.verdict == "none by this probe"]:
+        told.append(f"nothing{' more' if told else ''} is left as far as {_listed(none)} can tell")
     for why, which in WHY.items():
-        if some := named(lambda one, which=which: one.verdict == "open" and _why(one) == which):  # type: ignore[misc]
-            told.append(f"open by {some}: {why}")
+        if some := [one.how for one in probed if one.verdict == "open" and _why(one) == which]:
+            told.append(f"open by {_listed(some)}: {why}")
     if learnt is not None and learnt.reading == "none by this probe":
-        told.append("it is learnt again as slowly as by a model that never knew it")
+        told.append(f"learnt again, {learnt.why}")
     elif learnt is not None and learnt.reading != "residue shown":
         told.append(f"how fast it is learnt again leaves it open: {learnt.why}")
     text = "; ".join(told)
