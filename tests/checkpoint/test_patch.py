@@ -111,7 +111,8 @@ def meanwhile(monkeypatch, act):
             left.pop()()
         return real(*told)
 
-    monkeypatch.setattr(os, "copy_file_range", copied)
+    monkeypatch.setattr("tracelang.checkpoint.patch._shared", lambda old, new: False)  # some disks share blocks instead
+    monkeypatch.setattr(os, "copy_file_range", copied, raising=False)
 
 
 def in_place(file, data):
